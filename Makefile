@@ -1,0 +1,70 @@
+# `make help` lists the targets. Everything is set up on demand: `make serve` and `make test` work on a
+# machine with Python 3.11, pip, venv, make and g++ and nothing of ours installed.
+
+PYTHON      ?= python3
+VENV        := .venv
+BIN         := $(VENV)/bin
+HOME_DIR    := $(or $(LONGTAIL_HOME),var)
+MODEL       ?= all-MiniLM-L6-v2
+OUT         ?= $(HOME_DIR)/models/$(notdir $(MODEL))
+ARTEFACT    := $(HOME_DIR)/models/all-MiniLM-L6-v2/manifest.json
+RATE        ?= 50
+SECONDS     ?= 30
+
+INSTALLED   := $(VENV)/.installed
+PROTOS      := $(wildcard protos/longtail/v1/*.proto)
+STUBS       := $(PROTOS:.proto=_pb2.py)
+GOOGLEAPIS  := $(VENV)/googleapis
+PYTHON_CODE := runtime worker server export client demo loadtest tests
+
+.PHONY: help serve test lint proto export load-test clean
+
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+serve: $(INSTALLED) $(STUBS) $(ARTEFACT) ## Start a worker and a server with the demo catalogue.
+	@$(BIN)/python -m demo
+
+test: lint $(ARTEFACT) ## Lint, types, contract checks and all tests.
+	$(BIN)/pytest
+
+lint: $(INSTALLED) $(STUBS) ## Style, types and contracts, without the tests.
+	$(BIN)/ruff format --check $(PYTHON_CODE)
+	$(BIN)/ruff check $(PYTHON_CODE)
+	$(BIN)/mypy $(PYTHON_CODE)
+	$(BIN)/buf lint --path protos/longtail
+
+proto: $(STUBS) ## Generate the stubs beside the contracts.
+
+export: $(INSTALLED) $(STUBS) ## Export MODEL (a Hugging Face id or a folder) to OUT.
+ifeq ($(MODEL),all-MiniLM-L6-v2)
+	$(BIN)/python -m demo.assets encoder
+	$(BIN)/python -m export $(HOME_DIR)/cache/all-MiniLM-L6-v2 $(OUT)
+else
+	$(BIN)/python -m export $(MODEL) $(OUT)
+endif
+
+load-test: $(INSTALLED) $(STUBS) ## Load the running server at RATE requests per second for SECONDS.
+	$(BIN)/python -m loadtest --rate $(RATE) --seconds $(SECONDS) $(ARGS)
+
+clean: ## Remove the environment, the stubs and the caches; the state under var stays.
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -f protos/longtail/v1/*_pb2*.py protos/longtail/v1/*_pb2.pyi
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+# google/rpc/status.proto comes with a dependency; buf wants it in a folder of its own.
+$(GOOGLEAPIS): $(INSTALLED)
+	mkdir -p $@/google/rpc
+	cp "$$($(BIN)/python -c 'from google.rpc import status_pb2; print(status_pb2.__file__)' \
+		| sed 's/_pb2\.py$$/.proto/')" $@/google/rpc/
+
+$(STUBS) &: $(PROTOS) $(INSTALLED) | $(GOOGLEAPIS)
+	$(BIN)/python -m grpc_tools.protoc -Iprotos -I$(GOOGLEAPIS) \
+		--python_out=protos --pyi_out=protos --grpc_python_out=protos $(PROTOS)
+
+$(ARTEFACT): | $(INSTALLED) $(STUBS)
+	$(MAKE) export

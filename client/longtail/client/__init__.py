@@ -1,0 +1,1 @@
+"""Client of Longtail: sync, asyncio and on the command line."""

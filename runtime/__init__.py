@@ -1,0 +1,1 @@
+"""What each of our processes needs to run as a service. Nothing else enters."""

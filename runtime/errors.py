@@ -1,0 +1,133 @@
+"""Expected failures, each of which carries its gRPC status and the details a client can act on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from google.protobuf import duration_pb2
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+from grpc import StatusCode
+
+DOMAIN = "longtail"
+
+
+class ServiceError(Exception):
+    """An expected failure. `str(error)` is sent to the caller, so it must be safe to show."""
+
+    code: ClassVar[StatusCode]
+    reason: ClassVar[str]
+
+    def details(self) -> Sequence[Message]:
+        """Return details for the status, beside the ErrorInfo that every error has."""
+        return ()
+
+    def status(self) -> status_pb2.Status:
+        """Return the failure as a `google.rpc.Status`."""
+        status = status_pb2.Status(code=self.code.value[0], message=str(self))
+        info = error_details_pb2.ErrorInfo(reason=self.reason, domain=DOMAIN)
+        for detail in (info, *self.details()):
+            status.details.add().Pack(detail)
+        return status
+
+
+@dataclass(frozen=True)
+class Violation:
+    """What is wrong with one field; `field` is its path, such as `items[3].vector`."""
+
+    field: str
+    description: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.description}"
+
+    def inside(self, parent: str) -> "Violation":
+        """Return the same violation, seen from a message that holds this one at `parent`."""
+        return Violation(f"{parent}.{self.field}", self.description)
+
+
+class InvalidArgument(ServiceError):
+    """The request is wrong whatever the state of the server; each wrong field is named."""
+
+    code = StatusCode.INVALID_ARGUMENT
+    reason = "INVALID_ARGUMENT"
+
+    def __init__(self, *violations: Violation) -> None:
+        super().__init__("; ".join(map(str, violations)))
+        self.violations = violations
+
+    def details(self) -> Sequence[Message]:
+        """Return the violations."""
+        bad_request = error_details_pb2.BadRequest()
+        for violation in self.violations:
+            bad_request.field_violations.add(
+                field=violation.field, description=violation.description
+            )
+        return (bad_request,)
+
+
+class NotFound(ServiceError):
+    """There is no such resource."""
+
+    code = StatusCode.NOT_FOUND
+    reason = "NOT_FOUND"
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"there is no {kind} {name!r}")
+        self.kind, self.name = kind, name
+
+    def details(self) -> Sequence[Message]:
+        """Return which resource is missing."""
+        return (error_details_pb2.ResourceInfo(resource_type=self.kind, resource_name=self.name),)
+
+
+class FailedPrecondition(ServiceError):
+    """The system is not in the state that the request needs."""
+
+    code = StatusCode.FAILED_PRECONDITION
+    reason = "FAILED_PRECONDITION"
+
+
+class Overloaded(ServiceError):
+    """There is more work than can be done in time; the caller may try again after a while."""
+
+    code = StatusCode.RESOURCE_EXHAUSTED
+    reason = "OVERLOADED"
+
+    def __init__(self, message: str, *, retry_seconds: float) -> None:
+        super().__init__(message)
+        self.retry_seconds = retry_seconds
+
+    def details(self) -> Sequence[Message]:
+        """Return when to try again."""
+        delay = duration_pb2.Duration()
+        delay.FromNanoseconds(round(self.retry_seconds * 1e9))
+        return (error_details_pb2.RetryInfo(retry_delay=delay),)
+
+
+class StorageFull(ServiceError):
+    """The disk refuses to take more; nothing of the write was kept."""
+
+    code = StatusCode.RESOURCE_EXHAUSTED
+    reason = "STORAGE_FULL"
+
+
+class Unavailable(ServiceError):
+    """Something this process depends on cannot be reached now; a retry may succeed."""
+
+    code = StatusCode.UNAVAILABLE
+    reason = "UNAVAILABLE"
+
+
+class DeadlineExceeded(ServiceError):
+    """The time that the caller gave, or the server's own limit, has passed."""
+
+    code = StatusCode.DEADLINE_EXCEEDED
+    reason = "DEADLINE_EXCEEDED"
+
+
+class InferenceFailed(ServiceError):
+    """The encoder failed on this input."""
+
+    code = StatusCode.INTERNAL
+    reason = "INFERENCE_FAILED"

@@ -1,0 +1,119 @@
+"""The one place where failures become gRPC statuses, and where every RPC gets its bounds.
+
+Each RPC of ours is counted, timed, refused early when too many are in flight, and ended at the
+caller's deadline or, when the caller gave none, at ours.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+from google.rpc import status_pb2
+from grpc_status import rpc_status
+
+from runtime.errors import DeadlineExceeded, Overloaded, ServiceError
+from runtime.telemetry import RPC_IN_FLIGHT, RPC_SECONDS, RPC_TOTAL
+
+logger = logging.getLogger(__name__)
+
+Handler = grpc.RpcMethodHandler[Any, Any]
+Behaviour = Callable[[Any, grpc.aio.ServicerContext[Any, Any]], Awaitable[Any]]
+
+OURS = "/longtail.v1."
+RETRY_SECONDS = 0.1
+
+
+class ServiceInterceptor(grpc.aio.ServerInterceptor):
+    """Bounds, counts and translates every unary-unary and stream-unary RPC of ours."""
+
+    def __init__(
+        self, *, max_in_flight: int, unary_seconds: float, stream_seconds: float
+    ) -> None:
+        self._max_in_flight = max_in_flight
+        self._unary_seconds = unary_seconds
+        self._stream_seconds = stream_seconds
+        self._in_flight = 0
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler:
+        """Wrap the handler of an RPC of ours; leave health and reflection as they are."""
+        handler = await continuation(handler_call_details)
+        method = handler_call_details.method
+        if handler is None or not method.startswith(OURS):
+            return handler
+        serializers = {
+            "request_deserializer": handler.request_deserializer,
+            "response_serializer": handler.response_serializer,
+        }
+        if handler.unary_unary is not None:
+            guarded = self._guard(method, handler.unary_unary, self._unary_seconds)
+            return grpc.unary_unary_rpc_method_handler(guarded, **serializers)
+        if handler.stream_unary is None:
+            raise TypeError(f"{method} streams its answer, which nothing here bounds")
+        guarded = self._guard(method, handler.stream_unary, self._stream_seconds)
+        return grpc.stream_unary_rpc_method_handler(guarded, **serializers)
+
+    def _guard(self, method: str, behaviour: Any, limit_seconds: float) -> Any:  # noqa: ANN401
+        name = method.removeprefix(OURS)
+
+        async def guarded(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:  # noqa: ANN401
+            started = time.perf_counter()
+            code = grpc.StatusCode.OK
+            self._in_flight += 1
+            RPC_IN_FLIGHT.inc()
+            try:
+                return await self._bounded(behaviour, request, context, limit_seconds)
+            except ServiceError as error:
+                code = error.code
+                await abort(context, error.status())
+            except asyncio.CancelledError:
+                code = grpc.StatusCode.CANCELLED
+                raise
+            except Exception:
+                code = grpc.StatusCode.INTERNAL
+                logger.exception("unexpected failure method=%s", name)
+                # What went wrong inside is for the log, not for the caller.
+                await abort(context, InternalError("internal error").status())
+            finally:
+                self._in_flight -= 1
+                RPC_IN_FLIGHT.dec()
+                RPC_TOTAL.labels(name, code.name).inc()
+                RPC_SECONDS.labels(name).observe(time.perf_counter() - started)
+
+        return guarded
+
+    async def _bounded(
+        self,
+        behaviour: Behaviour,
+        request: Any,  # noqa: ANN401
+        context: grpc.aio.ServicerContext[Any, Any],
+        limit_seconds: float,
+    ) -> Any:  # noqa: ANN401
+        if self._in_flight > self._max_in_flight:
+            raise Overloaded("too many requests in flight", retry_seconds=RETRY_SECONDS)
+        remaining = context.time_remaining()
+        seconds = limit_seconds if remaining is None else min(remaining, limit_seconds)
+        try:
+            async with asyncio.timeout(seconds):
+                return await behaviour(request, context)
+        except TimeoutError:
+            raise DeadlineExceeded("the deadline passed before the answer was ready") from None
+
+
+class InternalError(ServiceError):
+    """Something that should not happen."""
+
+    code = grpc.StatusCode.INTERNAL
+    reason = "INTERNAL"
+
+
+async def abort(context: grpc.aio.ServicerContext[Any, Any], status: status_pb2.Status) -> None:
+    """End the RPC with a rich status."""
+    rich = rpc_status.to_status(status)
+    await context.abort(rich.code, rich.details, rich.trailing_metadata)

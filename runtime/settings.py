@@ -1,0 +1,66 @@
+"""Settings as one frozen, documented object per process, read once from the environment."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+_TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
+
+
+class SettingsError(Exception):
+    """A variable has a value that cannot be used; the message names both."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Closed interval a number must lie in."""
+
+    low: float
+    high: float
+
+
+def setting(variable: str, default: T, help_text: str, bounds: Bounds | None = None) -> T:
+    """Declare a dataclass field that is read from the environment variable `variable`.
+
+    `help_text` says what the setting trades; it is what an operator reads.
+    """
+    metadata = {"variable": variable, "help": help_text, "bounds": bounds}
+    declared: T = field(default=default, metadata=metadata)
+    return declared
+
+
+def load(settings: type[T], environment: Mapping[str, str]) -> T:
+    """Read every declared field of `settings`; raise SettingsError on a value of no use."""
+    values: dict[str, Any] = {}
+    for declared in dataclasses.fields(settings):  # type: ignore[arg-type]
+        raw = environment.get(declared.metadata["variable"], "")
+        if raw:
+            values[declared.name] = _parse(raw, type(declared.default), declared.metadata)
+    return settings(**values)
+
+
+def describe(settings: type[Any]) -> list[tuple[str, str, str]]:
+    """Return (variable, default, help) of every declared field."""
+    return [
+        (declared.metadata["variable"], str(declared.default), declared.metadata["help"])
+        for declared in dataclasses.fields(settings)
+    ]
+
+
+def _parse(raw: str, kind: type[Any], metadata: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    variable, bounds = metadata["variable"], metadata["bounds"]
+    if kind is bool:
+        if raw.lower() not in _TRUE | _FALSE:
+            raise SettingsError(f"{variable}={raw!r} is neither true nor false")
+        return raw.lower() in _TRUE
+    try:
+        value = kind(raw)
+    except ValueError as error:
+        raise SettingsError(f"{variable}={raw!r} is not a {kind.__name__}") from error
+    # Written so that NaN, which compares false with everything, is refused too.
+    if bounds is not None and not bounds.low <= value <= bounds.high:
+        raise SettingsError(f"{variable}={raw!r} is not in {bounds.low:g} to {bounds.high:g}")
+    return value

@@ -1,0 +1,37 @@
+"""Fixtures that many tests share: the exported default encoder and the development data."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import processes
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def artefact() -> Path:
+    """Return the folder of the exported default encoder."""
+    home = Path(os.environ.get("LONGTAIL_HOME", ROOT / "var"))
+    folder = home / "models" / "all-MiniLM-L6-v2"
+    if not (folder / "manifest.json").exists():
+        pytest.skip(f"no exported encoder in {folder}: run `make export`")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def development_data() -> Path:
+    """Return the folder of the development data: real films, playlists and packages."""
+    folder = Path(os.environ.get("LONGTAIL_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no development data in {folder}: set LONGTAIL_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def worker_address(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the address of a real worker with the default encoder, shared by the session."""
+    with processes.worker(tmp_path_factory.mktemp("worker"), artefact) as running:
+        yield running.address

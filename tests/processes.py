@@ -1,0 +1,118 @@
+"""Start our real processes on free ports, and stop them."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+ROOT = Path(__file__).parents[1]
+START_SECONDS = 60.0
+
+
+@dataclass
+class Running:
+    """A process of ours that answers on `address`; its output is in `log`."""
+
+    process: subprocess.Popen[bytes]
+    address: str
+    log: Path
+
+    def stop(self, number: int = signal.SIGTERM, timeout: float = 30.0) -> int:
+        """Send a signal and return the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(timeout)
+
+
+def free_address() -> str:
+    """Return a loopback address that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def environment(home: Path, **extra: str) -> dict[str, str]:
+    """Return an environment for our processes with state under `home`, apart from the user's."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("LONGTAIL_")}
+    paths = os.pathsep.join(str(ROOT / folder) for folder in (".", "protos", "client"))
+    return {**ours, "PYTHONPATH": paths, "LONGTAIL_HOME": str(home), **extra}
+
+
+def start(module: str, log: Path, variables: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start `python -m module`, with its output appended to `log`."""
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", module],
+            cwd=ROOT,
+            env=dict(variables),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def wait_until_serving(
+    running: Running, service: str = "", timeout: float = START_SECONDS
+) -> Running:
+    """Return when the process says that `service` is SERVING; fail with its log if it never does."""
+    deadline = time.monotonic() + timeout
+    with grpc.insecure_channel(running.address) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        while time.monotonic() < deadline and running.process.poll() is None:
+            try:
+                reply = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=1)
+                if reply.status == health_pb2.HealthCheckResponse.SERVING:
+                    return running
+            except grpc.RpcError:
+                pass
+            time.sleep(0.05)
+    raise AssertionError(f"{running.address} never served {service!r}:\n{running.log.read_text()}")
+
+
+@contextmanager
+def worker(home: Path, artefact: Path, **extra: str) -> Iterator[Running]:
+    """Run a worker with the encoder in `artefact` until the block ends."""
+    address = free_address()
+    variables = environment(
+        home,
+        LONGTAIL_WORKER_ADDRESS=address,
+        LONGTAIL_WORKER_METRICS_ADDRESS=free_address(),
+        LONGTAIL_MODEL=str(artefact),
+        **extra,
+    )
+    log = home / "worker.log"
+    with _ended(Running(start("worker", log, variables), address, log)) as running:
+        yield wait_until_serving(running)
+
+
+@contextmanager
+def server(home: Path, worker_address: str, **extra: str) -> Iterator[Running]:
+    """Run a server on the store under `home` until the block ends."""
+    address = free_address()
+    variables = environment(
+        home,
+        LONGTAIL_SERVER_ADDRESS=address,
+        LONGTAIL_SERVER_METRICS_ADDRESS=free_address(),
+        LONGTAIL_WORKER_ADDRESS=worker_address,
+        **extra,
+    )
+    log = home / "server.log"
+    with _ended(Running(start("server", log, variables), address, log)) as running:
+        yield wait_until_serving(running)
+
+
+@contextmanager
+def _ended(running: Running) -> Iterator[Running]:
+    try:
+        yield running
+    finally:
+        if running.process.poll() is None:
+            running.process.kill()
+            running.process.wait()
