@@ -8,18 +8,20 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 from google.rpc import status_pb2
 from grpc_status import rpc_status
 
+from runtime.deadline import within
 from runtime.errors import DeadlineExceeded, Overloaded, ServiceError
 from runtime.telemetry import RPC_IN_FLIGHT, RPC_SECONDS, RPC_TOTAL
 
 logger = logging.getLogger(__name__)
 
-Handler = grpc.RpcMethodHandler[Any, Any]
+# grpc's handlers are generic for the type checker only.
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
 Behaviour = Callable[[Any, grpc.aio.ServicerContext[Any, Any]], Awaitable[Any]]
 
 OURS = "/longtail.v1."
@@ -29,9 +31,7 @@ RETRY_SECONDS = 0.1
 class ServiceInterceptor(grpc.aio.ServerInterceptor):
     """Bounds, counts and translates every unary-unary and stream-unary RPC of ours."""
 
-    def __init__(
-        self, *, max_in_flight: int, unary_seconds: float, stream_seconds: float
-    ) -> None:
+    def __init__(self, *, max_in_flight: int, unary_seconds: float, stream_seconds: float) -> None:
         self._max_in_flight = max_in_flight
         self._unary_seconds = unary_seconds
         self._stream_seconds = stream_seconds
@@ -100,8 +100,9 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):
         remaining = context.time_remaining()
         seconds = limit_seconds if remaining is None else min(remaining, limit_seconds)
         try:
-            async with asyncio.timeout(seconds):
-                return await behaviour(request, context)
+            with within(seconds):
+                async with asyncio.timeout(seconds):
+                    return await behaviour(request, context)
         except TimeoutError:
             raise DeadlineExceeded("the deadline passed before the answer was ready") from None
 

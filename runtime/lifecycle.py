@@ -17,7 +17,7 @@ MAX_MESSAGE_BYTES = 16 * 2**20
 
 
 class HealthBoard:
-    """The health of each service of a process; the process as a whole is "" and needs all of them."""
+    """The health of each service of a process; the process as a whole, "", needs all of them."""
 
     def __init__(self, services: Sequence[str]) -> None:
         self.servicer = health.aio.HealthServicer()

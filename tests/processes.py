@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 60.0
@@ -61,19 +61,27 @@ def start(module: str, log: Path, variables: Mapping[str, str]) -> subprocess.Po
 def wait_until_serving(
     running: Running, service: str = "", timeout: float = START_SECONDS
 ) -> Running:
-    """Return when the process says that `service` is SERVING; fail with its log if it never does."""
+    """Return when the process says that `service` is SERVING; else fail with its log."""
     deadline = time.monotonic() + timeout
-    with grpc.insecure_channel(running.address) as channel:
-        stub = health_pb2_grpc.HealthStub(channel)
-        while time.monotonic() < deadline and running.process.poll() is None:
-            try:
-                reply = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=1)
-                if reply.status == health_pb2.HealthCheckResponse.SERVING:
-                    return running
-            except grpc.RpcError:
-                pass
-            time.sleep(0.05)
+    while time.monotonic() < deadline and running.process.poll() is None:
+        try:
+            if health(running.address, service) == health_pb2.HealthCheckResponse.SERVING:
+                return running
+        except grpc.RpcError:
+            pass
+        time.sleep(0.05)
     raise AssertionError(f"{running.address} never served {service!r}:\n{running.log.read_text()}")
+
+
+def health(address: str, service: str = "") -> int:
+    """Return the health of a service; raise grpc.RpcError when nobody answers."""
+    with grpc.insecure_channel(address) as channel:
+        check = channel.unary_unary(
+            "/grpc.health.v1.Health/Check",
+            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+            response_deserializer=health_pb2.HealthCheckResponse.FromString,
+        )
+        return int(check(health_pb2.HealthCheckRequest(service=service), timeout=1).status)
 
 
 @contextmanager

@@ -1,0 +1,30 @@
+"""How a client of ours connects: where to, with which retries, and what keeps the connection alive.
+
+The retries are gRPC's own, from `service_config.json`, so a client in another language that loads
+the same file behaves the same.
+"""
+
+import os
+from importlib.resources import files
+
+ADDRESS_VARIABLE = "LONGTAIL_SERVER_ADDRESS"
+DEFAULT_ADDRESS = "127.0.0.1:50051"
+MAX_MESSAGE_BYTES = 16 * 2**20
+
+
+def default_address() -> str:
+    """Return host:port from `LONGTAIL_SERVER_ADDRESS`, else the server's own default."""
+    return os.environ.get(ADDRESS_VARIABLE) or DEFAULT_ADDRESS
+
+
+def channel_options() -> list[tuple[str, str | int]]:
+    """Return the options of a channel, for `grpc` and `grpc.aio` alike."""
+    service_config = files("longtail.client").joinpath("service_config.json").read_text("utf-8")
+    return [
+        ("grpc.service_config", service_config),
+        ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+        # The server hangs up on clients that ping more often than every 10 s.
+        ("grpc.keepalive_time_ms", 30_000),
+        ("grpc.keepalive_timeout_ms", 10_000),
+    ]

@@ -1,0 +1,65 @@
+"""The `longtail` command line: its commands, and what becomes of their failures.
+
+Exit codes: 0 done; 1 the server refused, failed or is away; 2 wrong usage or a file of no use;
+3 rows were dropped and --strict was given. Messages go to standard error.
+"""
+
+import sys
+
+import grpc
+import typer
+from longtail.client import cli_catalogue, cli_import, cli_recommend
+from longtail.client.channel import ADDRESS_VARIABLE
+from longtail.client.errors import LongtailError
+from longtail.client.import_rows import FileError
+
+REFUSED = 1
+USAGE = 2
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Recommendations that give the long tail its place.",
+    epilog="Exit codes: 0 done; 1 the server refused, failed or is away; 2 wrong usage or a file "
+    "of no use; 3 rows were dropped and --strict was given.",
+)
+app.command()(cli_recommend.recommend)
+app.command()(cli_recommend.explain)
+app.add_typer(cli_import.app, name="import")
+app.add_typer(cli_catalogue.item, name="item")
+app.add_typer(cli_catalogue.user, name="user")
+app.command()(cli_catalogue.stats)
+app.command()(cli_catalogue.info)
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    try:
+        app()
+    except FileError as error:
+        _fail(str(error), USAGE)
+    except LongtailError as error:
+        _fail(_sentence(error), REFUSED)
+
+
+def _sentence(error: LongtailError) -> str:
+    if error.violations:
+        return "; ".join(f"{wrong.field}: {wrong.description}" for wrong in error.violations)
+    if error.code is grpc.StatusCode.UNAVAILABLE and not error.reason:
+        # No answer of the server's own: nothing listens there, or not any more.
+        return (
+            f"no server answers: {error.message}. Start one with `make serve`, or say where it is "
+            f"with --address or {ADDRESS_VARIABLE}"
+        )
+    return str(error)
+
+
+def _fail(message: str, code: int) -> None:
+    one_line = " ".join(message.split())
+    sys.stderr.write(f"longtail: {one_line}\n")
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

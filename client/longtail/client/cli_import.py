@@ -1,0 +1,293 @@
+"""`longtail import items` and `longtail import interactions`."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from google.protobuf.message import Message
+from longtail.client import cli_options as options
+from longtail.client import cli_output as output
+from longtail.client.import_mapping import (
+    ARTICLE_COLUMNS,
+    InteractionColumns,
+    ItemColumns,
+    RowError,
+    choose,
+    interaction_from_row,
+    item_from_row,
+    require,
+)
+from longtail.client.import_rows import BadRow, FileError, Row, Source, open_rows
+from longtail.client.import_sender import Acknowledgement, ImportReport, Numbered, Write, send
+from longtail.client.sync import LongtailClient
+from longtail.v1.interaction_service_pb2 import Interaction
+from longtail.v1.item_pb2 import Item
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+M = TypeVar("M", bound=Message)
+
+SOME_DROPPED = 3
+# A batch of long texts takes an encoder without a GPU many seconds.
+BATCH_SECONDS = 60.0
+
+app = typer.Typer(no_args_is_help=True, help="Load a catalogue or its history from a file.")
+
+
+class Form(StrEnum):
+    """How the columns of a file are understood."""
+
+    AUTO = "auto"
+    ARTICLE = "article"
+
+
+File = Annotated[
+    Path, typer.Argument(help="A .csv, .jsonl or .ndjson file, each also .gz, or a .parquet file.")
+]
+FormOption = Annotated[
+    Form,
+    typer.Option(
+        "--format",
+        help="article: user_id,item_id,item_description,query; auto knows it by its header.",
+    ),
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit with 3 when a row was dropped.")]
+Id = Annotated[str | None, typer.Option("--id", help="Column of item ids. [item_id, id]")]
+
+
+@app.command("items")
+def import_items(
+    file: File,
+    item_id: Id = None,
+    title: Annotated[str | None, typer.Option(help="Column of titles. [title]")] = None,
+    text: Annotated[str | None, typer.Option(help="Column of descriptions. [text]")] = None,
+    prior: Annotated[
+        str | None,
+        typer.Option(help="Column of popularity known from elsewhere. [popularity_prior]"),
+    ] = None,
+    list_column: Annotated[
+        list[str] | None, typer.Option(help="Attribute that is a list split at |. Repeatable.")
+    ] = None,
+    form: FormOption = Form.AUTO,
+    strict: Strict = False,
+    address: options.Address = options.ADDRESS,
+    timeout: options.Timeout = BATCH_SECONDS,
+    as_json: options.Json = False,
+) -> None:
+    """Write the items of a file; an item that exists is replaced.
+
+    Every other column becomes an attribute. The first row of an id counts, later ones are
+    duplicates. Rows that cannot be used are dropped and reported; running it again is harmless.
+    """
+    with LongtailClient(address, timeout=timeout) as client, _source(file) as source:
+        article = _is_article(source, form)
+        columns = ItemColumns(
+            item_id=require(source.columns, item_id, ("item_id", "id"), "id"),
+            title=choose(source.columns, title, ("title",), "title"),
+            text=choose(
+                source.columns, text, ("item_description",) if article else ("text",), "text"
+            ),
+            prior=choose(source.columns, prior, ("popularity_prior",), "prior"),
+            list_columns=frozenset(
+                require(source.columns, name, (), "list") for name in list_column or ()
+            ),
+            ignored=frozenset({"user_id", "query"}) if article else frozenset(),
+        )
+
+        def write(items: Sequence[Item]) -> Acknowledgement:
+            answer = client.upsert_items(items)
+            written = sum(status.code == 0 for status in answer.statuses)
+            return Acknowledgement(answer.statuses, written, answer.revision)
+
+        report = ImportReport()
+        numbered = _mapped(source, lambda row: item_from_row(row, columns), report)
+        _run(_first_of_each_id(numbered, report), write, source, report, strict, as_json)
+
+
+@app.command("interactions")
+def import_interactions(
+    file: File,
+    user_id: Annotated[
+        str | None, typer.Option("--user", help="Column of persons. [user_id]")
+    ] = None,
+    item_id: Id = None,
+    value: Annotated[str | None, typer.Option(help="Column of values. [rating, value]")] = None,
+    neutral: Annotated[
+        float,
+        typer.Option(
+            help="Subtracted from every value: ratings below it push recommendations away."
+        ),
+    ] = 0.0,
+    timestamp: Annotated[
+        str | None,
+        typer.Option("--time", help="Column of seconds or ISO 8601, else UTC. [timestamp, time]"),
+    ] = None,
+    type_column: Annotated[str | None, typer.Option(help="Column of types. [type]")] = None,
+    type_name: Annotated[
+        str | None,
+        typer.Option(
+            "--type",
+            help="Type where no column says it. [query in the article's form, else rating where "
+            "there are values, else view]",
+        ),
+    ] = None,
+    query: Annotated[str | None, typer.Option(help="Column of queries. [query]")] = None,
+    event_id: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of event ids. [event_id; without it a hash of person, item, type, time "
+            "and query, so that importing again counts nothing twice]"
+        ),
+    ] = None,
+    form: FormOption = Form.AUTO,
+    strict: Strict = False,
+    address: options.Address = options.ADDRESS,
+    timeout: options.Timeout = BATCH_SECONDS,
+    as_json: options.Json = False,
+) -> None:
+    """Record the interactions of a file; those recorded before are duplicates and left alone."""
+    with LongtailClient(address, timeout=timeout) as client, _source(file) as source:
+        article = _is_article(source, form)
+        values = choose(source.columns, value, ("rating", "value"), "value")
+        columns = InteractionColumns(
+            user_id=require(source.columns, user_id, ("user_id",), "person"),
+            item_id=require(source.columns, item_id, ("item_id", "id"), "id"),
+            default_type=type_name or ("query" if article else "rating" if values else "view"),
+            value=values,
+            time=choose(source.columns, timestamp, ("timestamp", "time"), "time"),
+            type=choose(source.columns, type_column, ("type",), "type"),
+            query=choose(source.columns, query, ("query",), "query"),
+            event_id=choose(source.columns, event_id, ("event_id",), "event id"),
+            neutral=neutral,
+            needs_query=article,
+        )
+
+        def write(interactions: Sequence[Interaction]) -> Acknowledgement:
+            answer = client.write_interactions(interactions)
+            return Acknowledgement(answer.statuses, answer.recorded_count, answer.revision)
+
+        report = ImportReport()
+        numbered = _mapped(source, lambda row: interaction_from_row(row, columns), report)
+        _run(numbered, write, source, report, strict, as_json)
+
+
+@contextmanager
+def _source(file: Path) -> Iterator[Source]:
+    try:
+        with open_rows(file) as source:
+            yield source
+    except FileError as error:
+        raise FileError(f"{file}: {error}") from error
+
+
+def _is_article(source: Source, form: Form) -> bool:
+    if form is Form.ARTICLE:
+        for column in sorted(ARTICLE_COLUMNS):
+            require(source.columns, column, (), "article's form")
+        return True
+    return set(source.columns) == ARTICLE_COLUMNS
+
+
+def _mapped(
+    source: Source, convert: Callable[[Mapping[str, Any]], M], report: ImportReport
+) -> Iterator[Numbered[M]]:
+    for row in source.rows:
+        report.rows_read += 1
+        if isinstance(row, Row):
+            try:
+                yield Numbered(row.line, convert(row.values))
+            except RowError as error:
+                report.drop(BadRow(row.line, error.reason, error.detail))
+        else:
+            report.drop(row)
+
+
+def _first_of_each_id(
+    items: Iterator[Numbered[Item]], report: ImportReport
+) -> Iterator[Numbered[Item]]:
+    # Two rows of one id could be in flight at once, and either could be the last to be written.
+    seen: set[str] = set()
+    for numbered in items:
+        if numbered.message.id in seen:
+            report.duplicates += 1
+        else:
+            seen.add(numbered.message.id)
+            yield numbered
+
+
+def _run(
+    messages: Iterator[Numbered[M]],
+    write: Write[M],
+    source: Source,
+    report: ImportReport,
+    strict: bool,
+    as_json: bool,
+) -> None:
+    started = time.monotonic()
+    try:
+        with _progress() as show:
+            send(_shown(messages, source, report, show), write, report)
+    finally:
+        # What was acknowledged stays written, so it is reported even if the import breaks off.
+        seconds = time.monotonic() - started
+        if as_json:
+            output.print_json({**asdict(report), "seconds": round(seconds, 3)})
+        else:
+            _show(report, seconds)
+    if strict and report.dropped:
+        raise typer.Exit(SOME_DROPPED)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[float, ImportReport], None]]:
+    columns = (
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %  {task.fields[rows]:,} rows"),
+        TextColumn("{task.fields[rate]:,.0f} rows/s"),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task("import", total=1.0, rows=0, rate=0.0)
+        started = time.monotonic()
+
+        def show(fraction: float, report: ImportReport) -> None:
+            rate = report.rows_read / max(time.monotonic() - started, 1e-9)
+            progress.update(task, completed=fraction, rows=report.rows_read, rate=rate)
+
+        yield show
+
+
+def _shown(
+    messages: Iterator[Numbered[M]],
+    source: Source,
+    report: ImportReport,
+    show: Callable[[float, ImportReport], None],
+) -> Iterator[Numbered[M]]:
+    for numbered in messages:
+        yield numbered
+        show(source.fraction_read(), report)
+    show(1.0, report)
+
+
+def _show(report: ImportReport, seconds: float) -> None:
+    rows = [
+        ("rows read", f"{report.rows_read:,}"),
+        ("imported", f"{report.imported:,}"),
+        ("duplicates", f"{report.duplicates:,}"),
+        ("dropped", f"{report.dropped_count:,}"),
+        ("revision", str(report.revision)),
+        ("seconds", f"{seconds:.1f}"),
+    ]
+    for reason, dropped in report.dropped.items():
+        lines = ", ".join(map(str, dropped.lines))
+        more = ", …" if dropped.count > len(dropped.lines) else ""
+        detail = f"; the first: {dropped.detail}" if dropped.detail else ""
+        rows.append((f"  {reason}", f"{dropped.count:,} (line {lines}{more}{detail})"))
+    output.console().print(output.pairs(rows))

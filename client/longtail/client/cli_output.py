@@ -1,0 +1,73 @@
+"""What the commands print: tables for people on standard output, JSON for programs."""
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+
+def console() -> Console:
+    """Return a console on the standard output of this moment, without guesses at colouring."""
+    return Console(highlight=False)
+
+
+def message_as_dict(message: Message) -> dict[str, Any]:
+    """Return a message as JSON values under the names of the contract, zeros included."""
+    values: dict[str, Any] = MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+    return values
+
+
+def print_json(value: object) -> None:
+    """Write one JSON document to standard output, as one line."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+
+def print_message(message: Message) -> None:
+    """Write a message as JSON to standard output."""
+    print_json(message_as_dict(message))
+
+
+def table(columns: Sequence[tuple[str, bool]], rows: Sequence[Sequence[str]]) -> Table:
+    """Return a table; a column is (heading, whether it holds numbers)."""
+    result = Table()
+    for heading, numeric in columns:
+        result.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        # Titles come from catalogues and may look like rich's own markup.
+        result.add_row(*map(escape, row))
+    return result
+
+
+def pairs(rows: Sequence[tuple[str, str]]) -> Table:
+    """Return a table of names and values without a frame."""
+    result = Table(box=None, show_header=False, pad_edge=False)
+    result.add_column(style="dim")
+    result.add_column(overflow="fold")
+    for name, value in rows:
+        result.add_row(name, escape(value))
+    return result
+
+
+def milliseconds(duration: Duration) -> str:
+    """Return a duration for people."""
+    return f"{duration.ToNanoseconds() / 1e6:.2f} ms"
+
+
+def moment(timestamp: Timestamp) -> str:
+    """Return a time for people."""
+    return timestamp.ToJsonString()
+
+
+def enum_word(name: str, prefix: str) -> str:
+    """Return `long tail` of `REASON_LONG_TAIL`."""
+    return name.removeprefix(prefix).lower().replace("_", " ")

@@ -1,0 +1,78 @@
+"""`python -m demo`: a worker, a server and a catalogue of films, until Ctrl-C."""
+
+import asyncio
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+
+from demo import loading, stack
+from demo.addresses import DEFAULTS, AddressError, free_addresses
+from demo.assets import CATALOGUE, AssetError, fetch, home
+from demo.movielens import FormatError
+from demo.terminal import own_foreground_group
+
+INTERRUPTED = 130
+SERVER, WORKER = "LONGTAIL_SERVER_ADDRESS", "LONGTAIL_WORKER_ADDRESS"
+
+READY = """
+Longtail is ready after {seconds:.1f} s: {films} films, {ratings} ratings.
+  server   {server}   metrics http://{server_metrics}/metrics
+  worker   {worker}   metrics http://{worker_metrics}/metrics
+Try, in another terminal:
+  {variable}.venv/bin/longtail recommend "space adventure with robots"
+Ctrl-C stops both.
+"""
+
+
+def main() -> int:
+    """Run the demo; return its exit code."""
+    console = Console()
+    try:
+        addresses = free_addresses()
+        dataset = fetch(CATALOGUE, home() / "cache")
+        with own_foreground_group():
+            asyncio.run(serve(addresses, dataset, console))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except (AddressError, AssetError, FormatError, loading.LoadError, stack.StackError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+async def serve(addresses: Mapping[str, str], dataset: Path, console: Console) -> None:
+    """Run worker and server until a signal, and see that the films in `dataset` are in them."""
+    started = time.monotonic()
+    server, worker = addresses[SERVER], addresses[WORKER]
+
+    def write(line: str) -> None:
+        console.out(line, highlight=False)
+
+    async def when_serving() -> None:
+        marker = home() / "data" / f"{CATALOGUE.name}.loaded"
+        stats = await loading.load(server, dataset, marker, console)
+        text = READY.format(
+            seconds=time.monotonic() - started,
+            films=stats.item_count,
+            ratings=stats.interaction_count,
+            server=server,
+            server_metrics=addresses["LONGTAIL_SERVER_METRICS_ADDRESS"],
+            worker=worker,
+            variable="" if server == DEFAULTS[SERVER] else f"{SERVER}={server} ",
+            worker_metrics=addresses["LONGTAIL_WORKER_METRICS_ADDRESS"],
+        )
+        write(text)
+
+    programs = [
+        stack.Program("worker", (sys.executable, "-m", "worker"), worker),
+        stack.Program("server", (sys.executable, "-m", "server"), server),
+    ]
+    await stack.run(programs, when_serving, write=write, limits=stack.Limits())
+    write("Stopped.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,169 @@
+"""Load the demo's films and ratings into a running server, once.
+
+A marker beside the store says that the load was completed. From then on the store is the user's:
+what they added, changed or removed is not touched again. Without the marker a load goes on where
+it broke off, and writes only what is not there.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import grpc
+from google.protobuf.message import Message
+from google.rpc import code_pb2, status_pb2
+from longtail.v1.insight_service_pb2 import GetCatalogStatsRequest, GetCatalogStatsResponse
+from longtail.v1.interaction_service_pb2 import (
+    Interaction,
+    WriteInteractionsRequest,
+    WriteInteractionsResponse,
+)
+from longtail.v1.item_pb2 import Item
+from longtail.v1.item_service_pb2 import (
+    BatchUpsertItemsRequest,
+    BatchUpsertItemsResponse,
+    ListItemsRequest,
+    ListItemsResponse,
+)
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from demo import movielens
+
+ITEM_BATCH = 256
+RATING_BATCH = 1000
+LIST_PAGE = 1000
+IN_FLIGHT = 2
+RPC_SECONDS = 120.0
+
+# Every write here may be repeated, so a busy or restarting server is asked again.
+_RETRIES = {
+    "methodConfig": [
+        {
+            "name": [{}],
+            "retryPolicy": {
+                "maxAttempts": 5,
+                "initialBackoff": "0.2s",
+                "maxBackoff": "5s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
+            },
+        }
+    ]
+}
+
+T = TypeVar("T")
+Response = TypeVar("Response", bound=Message)
+
+
+class LoadError(Exception):
+    """The catalogue could not be loaded; the message says what was refused, and why."""
+
+
+async def load(
+    address: str, dataset: Path, marker: Path, console: Console
+) -> GetCatalogStatsResponse:
+    """Bring the films and ratings of `dataset` into the server at `address` unless it has them.
+
+    Returns what the catalogue then holds. Raises LoadError, and movielens.FormatError.
+    """
+    loaded = await asyncio.to_thread(marker.exists)
+    options = [("grpc.service_config", json.dumps(_RETRIES))]
+    async with grpc.aio.insecure_channel(address, options=options) as channel:
+        try:
+            stats = await _stats(channel)
+            # A marker over an empty store outlived the store it spoke of.
+            if loaded and stats.item_count > 0:
+                return stats
+            await _write_missing(channel, dataset, console)
+            await asyncio.to_thread(_leave, marker)
+            return await _stats(channel)
+        except grpc.aio.AioRpcError as error:
+            raise LoadError(f"{address}: {error.code().name}: {error.details()}") from error
+
+
+async def _write_missing(channel: grpc.aio.Channel, dataset: Path, console: Console) -> None:
+    present = await _item_ids(channel)
+    films = movielens.read_items(dataset / "ml-100k.item")
+    items = [film for film in films if film.id not in present]
+    ratings = movielens.read_ratings(dataset / "ml-100k.inter")
+    columns = (TextColumn("{task.description:>7}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
+        items_written = progress.add_task("films", total=len(items))
+        ratings_written = progress.add_task("ratings", total=len(ratings))
+
+        async def write_items(batch: Sequence[Item]) -> None:
+            request = BatchUpsertItemsRequest(items=batch)
+            method = "ItemService/BatchUpsertItems"
+            reply = await _call(channel, method, request, BatchUpsertItemsResponse)
+            _check([item.id for item in batch], reply.statuses)
+            progress.advance(items_written, len(batch))
+
+        async def write_ratings(batch: Sequence[Interaction]) -> None:
+            request = WriteInteractionsRequest(interactions=batch)
+            method = "InteractionService/WriteInteractions"
+            reply = await _call(channel, method, request, WriteInteractionsResponse)
+            _check([rating.event_id for rating in batch], reply.statuses)
+            progress.advance(ratings_written, len(batch))
+
+        await _write_all(_batches(items, ITEM_BATCH), write_items)
+        await _write_all(_batches(ratings, RATING_BATCH), write_ratings)
+
+
+async def _stats(channel: grpc.aio.Channel) -> GetCatalogStatsResponse:
+    method = "InsightService/GetCatalogStats"
+    return await _call(channel, method, GetCatalogStatsRequest(), GetCatalogStatsResponse)
+
+
+async def _item_ids(channel: grpc.aio.Channel) -> set[str]:
+    ids: set[str] = set()
+    request = ListItemsRequest(page_size=LIST_PAGE)
+    while True:
+        page = await _call(channel, "ItemService/ListItems", request, ListItemsResponse)
+        ids.update(item.id for item in page.items)
+        if not page.next_page_token:
+            return ids
+        request.page_token = page.next_page_token
+
+
+async def _call(
+    channel: grpc.aio.Channel, method: str, request: Message, response: type[Response]
+) -> Response:
+    rpc: grpc.aio.UnaryUnaryMultiCallable[Message, Response] = channel.unary_unary(
+        f"/longtail.v1.{method}", Message.SerializeToString, response.FromString
+    )
+    return await rpc(request, timeout=RPC_SECONDS)
+
+
+async def _write_all(batches: Iterator[T], write: Callable[[T], Awaitable[None]]) -> None:
+    """Write every batch, with IN_FLIGHT of them on their way at a time."""
+
+    async def sender() -> None:
+        # The senders share one iterator: each takes the next batch when its last is acknowledged.
+        for batch in batches:
+            await write(batch)
+
+    try:
+        async with asyncio.TaskGroup() as senders:
+            for _ in range(IN_FLIGHT):
+                senders.create_task(sender())
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+
+
+def _leave(marker: Path) -> None:
+    marker.parent.mkdir(parents=True, exist_ok=True)
+    marker.touch()
+
+
+def _batches(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    for start in range(0, len(values), size):
+        yield values[start : start + size]
+
+
+def _check(names: Sequence[str], statuses: Sequence[status_pb2.Status]) -> None:
+    for name, status in zip(names, statuses, strict=True):
+        if status.code != code_pb2.OK:
+            raise LoadError(f"{name} was refused: {status.message}")

@@ -1,0 +1,1 @@
+"""Offline: turns a Hugging Face checkpoint into the artefact that a worker serves."""

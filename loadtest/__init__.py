@@ -1,0 +1,1 @@
+"""Load test of a running server: an open loop with latencies from the intended start."""

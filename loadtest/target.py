@@ -1,0 +1,49 @@
+"""Where the load goes: this machine unless told otherwise, over connections that never retry."""
+
+import ipaddress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import grpc.aio
+from longtail.v1.recommendation_service_pb2 import RecommendRequest, RecommendResponse
+from longtail.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
+
+from loadtest.open_loop import Recommend
+
+
+def is_loopback(address: str) -> bool:
+    """Return whether host:port is on this machine, judged by the name alone."""
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@asynccontextmanager
+async def connect(
+    address: str, *, connections: int, deadline_seconds: float
+) -> AsyncIterator[Sequence[Recommend]]:
+    """Open `connections` connections; each answers a request or fails within the deadline."""
+    options = [
+        # A retry would hide a failure, and be load that was not offered.
+        ("grpc.enable_retries", 0),
+        # Channels of equal options share one connection otherwise.
+        ("grpc.use_local_subchannel_pool", 1),
+    ]
+    async with AsyncExitStack() as stack:
+        channels = [
+            await stack.enter_async_context(grpc.aio.insecure_channel(address, options=options))
+            for _ in range(connections)
+        ]
+        yield [_recommend(channel, deadline_seconds) for channel in channels]
+
+
+def _recommend(channel: grpc.aio.Channel, deadline_seconds: float) -> Recommend:
+    stub = RecommendationServiceStub(channel)
+
+    async def recommend(request: RecommendRequest) -> RecommendResponse:
+        response: RecommendResponse = await stub.Recommend(request, timeout=deadline_seconds)
+        return response
+
+    return recommend

@@ -1,0 +1,1 @@
+"""The recommendation server: catalogue, index, ranking, and the gRPC services over them."""

@@ -1,0 +1,1 @@
+"""Pure ranking: arrays in, arrays out. No store, no index, no gRPC."""

@@ -1,0 +1,1 @@
+"""The gRPC services: validate, ask the use case, fill the reply. Nothing else happens here."""

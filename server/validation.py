@@ -1,0 +1,147 @@
+"""From messages to validated values. What is wrong is named by field, and nothing was changed."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import numpy as np
+from google.protobuf import json_format
+from longtail.v1 import interaction_service_pb2, item_pb2
+
+from runtime.errors import InvalidArgument, Violation
+from server.catalogue import ItemDraft
+from server.store.records import FLOAT32, Interaction, ItemContent, Vector
+
+M = TypeVar("M")
+V = TypeVar("V")
+
+MAX_ID = 256
+MAX_TITLE = 1000
+MAX_TEXT = 20_000
+MAX_QUERY = 4000
+MAX_TYPE = 64
+MAX_VALUE = 1000.0
+MAX_ATTRIBUTES_BYTES = 16 * 1024
+MAX_BATCH = 1000
+
+
+def check_id(field: str, value: str) -> str:
+    """Return a valid id."""
+    _check_length(field, value, 1, MAX_ID)
+    if not value.isprintable():
+        raise InvalidArgument(Violation(field, "holds a control character"))
+    return value
+
+
+def check_text(field: str, value: str, limit: int) -> str:
+    """Return a text that may be empty, but neither blank nor over `limit` characters."""
+    _check_length(field, value, 0, limit)
+    if value and not value.strip():
+        raise InvalidArgument(Violation(field, "is blank"))
+    return value
+
+
+def check_number(field: str, value: float, low: float, high: float) -> float:
+    """Return a number in low .. high."""
+    # Written so that NaN, which compares false with everything, is refused too.
+    if not low <= value <= high:
+        raise InvalidArgument(Violation(field, f"is {value:g}, not in {low:g} to {high:g}"))
+    return value
+
+
+def check_page_size(value: int, *, default: int, limit: int) -> int:
+    """Return a page size: zero is the default, too much is the limit."""
+    if value < 0:
+        raise InvalidArgument(Violation("page_size", f"is {value}, below zero"))
+    return min(value or default, limit)
+
+
+def check_batch(field: str, elements: Sequence[object]) -> None:
+    """Refuse an empty or overlong batch as a whole."""
+    if not 1 <= len(elements) <= MAX_BATCH:
+        raise InvalidArgument(
+            Violation(field, f"holds {len(elements)} elements, not 1 to {MAX_BATCH}")
+        )
+
+
+def unit_vector(field: str, data: bytes, dimension: int) -> Vector:
+    """Return the vector (d,) in `data`, brought to unit length."""
+    if len(data) != dimension * FLOAT32.itemsize:
+        raise InvalidArgument(
+            Violation(
+                field,
+                f"is {len(data)} bytes, not {dimension * FLOAT32.itemsize} "
+                f"({dimension} little-endian float32)",
+            )
+        )
+    vector = np.frombuffer(data, FLOAT32).astype(np.float64)
+    if not np.isfinite(vector).all():
+        raise InvalidArgument(Violation(field, "holds NaN or infinity"))
+    norm = float(np.linalg.norm(vector))
+    if norm == 0:
+        raise InvalidArgument(Violation(field, "is all zero"))
+    return (vector / norm).astype(np.float32)
+
+
+def item_draft(item: item_pb2.Item, dimension: int) -> ItemDraft:
+    """Return the item to be written."""
+    check_id("id", item.id)
+    check_text("title", item.title, MAX_TITLE)
+    check_text("text", item.text, MAX_TEXT)
+    prior = check_number("popularity_prior", item.popularity_prior, 0, float(np.finfo("f4").max))
+    vector = unit_vector("vector", item.vector, dimension) if item.vector else None
+    if vector is None and not (item.title or item.text):
+        raise InvalidArgument(Violation("text", "is empty, and so are title and vector"))
+    try:
+        attributes = json_format.MessageToDict(item.attributes)
+    except json_format.Error as error:
+        raise InvalidArgument(Violation("attributes", f"is not JSON: {error}")) from None
+    if len(json.dumps(attributes).encode()) > MAX_ATTRIBUTES_BYTES:
+        raise InvalidArgument(
+            Violation("attributes", f"is over {MAX_ATTRIBUTES_BYTES} bytes as JSON")
+        )
+    return ItemDraft(ItemContent(item.id, item.title, item.text, attributes, prior), vector)
+
+
+def interaction(message: interaction_service_pb2.Interaction) -> Interaction:
+    """Return the interaction to be recorded."""
+    value = message.value if message.HasField("value") else 1.0
+    _check_length("type", message.type, 1, MAX_TYPE)
+    return Interaction(
+        event_id=check_id("event_id", message.event_id),
+        user_id=check_id("user_id", message.user_id),
+        item_id=check_id("item_id", message.item_id),
+        type=message.type,
+        value=check_number("value", value, -MAX_VALUE, MAX_VALUE),
+        time=message.time.ToMicroseconds() if message.HasField("time") else _now(),
+        query=check_text("query", message.query, MAX_QUERY),
+    )
+
+
+def each(
+    field: str, messages: Sequence[M], validate: Callable[[M], V]
+) -> tuple[list[V], dict[int, InvalidArgument]]:
+    """Validate each of `messages` by itself.
+
+    Returns the valid ones, and what is wrong with the others by position, seen from their request.
+    """
+    valid: list[V] = []
+    wrong: dict[int, InvalidArgument] = {}
+    for position, message in enumerate(messages):
+        try:
+            valid.append(validate(message))
+        except InvalidArgument as error:
+            inside = (v.inside(f"{field}[{position}]") for v in error.violations)
+            wrong[position] = InvalidArgument(*inside)
+    return valid, wrong
+
+
+def _check_length(field: str, value: str, low: int, high: int) -> None:
+    if not low <= len(value) <= high:
+        problem = "is empty" if not value else f"is {len(value)} characters, over {high}"
+        raise InvalidArgument(Violation(field, problem))
+
+
+def _now() -> int:
+    return time.time_ns() // 1000

@@ -1,0 +1,151 @@
+"""The command line as people and programs meet it: streams, exit codes, files."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runtime.errors import InvalidArgument, Violation
+from tests.processes import free_address
+from tests.unit.client.fake_server import Fake
+
+ARTICLE = (
+    "user_id,item_id,item_description,query\n"
+    "2,60756,Step Brothers. They fight.,funny\n"
+    "2,60756,Step Brothers. They fight.,quotable\n"
+    "3,60756,Step Brothers. They fight.,\n"
+    "3,7,,sad\n"
+)
+
+
+def longtail(*arguments: str | Path, address: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "longtail.client.cli", *map(str, arguments)],
+        env={**os.environ, "LONGTAIL_SERVER_ADDRESS": address, "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def as_json(done: subprocess.CompletedProcess[str]) -> Any:  # noqa: ANN401
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_recommend_shows_titles_as_they_are(fake: Fake) -> None:
+    done = longtail(
+        "recommend", "space", "--dislike", "7", "--long-tail", "0", address=fake.address
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "[bold]One" in done.stdout
+    (request,) = fake.requests
+    assert request.query == "space"  # type: ignore[attr-defined]
+    assert request.examples[0].weight == -1  # type: ignore[attr-defined]
+
+
+def test_json_is_one_document_under_the_names_of_the_contract(fake: Fake) -> None:
+    done = longtail("recommend", "--json", address=fake.address)
+
+    assert as_json(done)["results"][0]["item_id"] == "1"
+    assert done.stderr == ""
+
+
+def test_items_are_imported_and_what_is_dropped_is_reported(fake: Fake, tmp_path: Path) -> None:
+    file = tmp_path / "items.csv"
+    file.write_text(
+        "item_id,title,text,genres,downloads\n"
+        "1,One,first,a|b,5\n"
+        "1,One again,first,a|b,5\n"
+        "2,,,,\n"
+        "3,refuse me,third,,\n"
+        "4,short\n"
+        "5,Five,fifth,,many\n"
+    )
+
+    done = longtail(
+        "import", "items", file, "--prior", "downloads", "--list-column", "genres", "--json",
+        address=fake.address,
+    )  # fmt: skip
+
+    report = as_json(done)
+    assert list(fake.items) == ["1"]
+    assert fake.items["1"].popularity_prior == 5
+    assert list(fake.items["1"].attributes["genres"]) == ["a", "b"]  # type: ignore[arg-type]
+    counts = (report["rows_read"], report["imported"], report["duplicates"], report["revision"])
+    assert counts == (6, 1, 1, 7)
+    assert {reason: dropped["lines"] for reason, dropped in report["dropped"].items()} == {
+        "missing text": [4],
+        "refused by the server (title)": [5],
+        "wrong number of fields": [6],
+        "bad number": [7],
+    }
+    assert longtail("import", "items", file, "--strict", address=fake.address).returncode == 3
+
+
+def test_the_form_of_the_article_is_known_by_its_header(fake: Fake, tmp_path: Path) -> None:
+    file = tmp_path / "recommendation_data.csv"
+    file.write_text(ARTICLE)
+
+    items = as_json(longtail("import", "items", file, "--json", address=fake.address))
+    first = as_json(longtail("import", "interactions", file, "--json", address=fake.address))
+    again = as_json(longtail("import", "interactions", file, "--json", address=fake.address))
+
+    assert fake.items["60756"].text == "Step Brothers. They fight."
+    assert not fake.items["60756"].attributes.fields
+    assert (items["imported"], items["duplicates"]) == (1, 2)
+    assert items["dropped"]["missing text"]["lines"] == [5]
+    assert (first["imported"], first["dropped"]["missing query"]["lines"]) == (3, [4])
+    assert (again["imported"], again["duplicates"]) == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["import", "items", "{absent}"], "absent.csv: No such file"),
+        (["import", "items", "{file}", "--prior", "sales"], "no column 'sales'"),
+        (["import", "interactions", "{file}"], "no column for the person"),
+        (["import", "items", "{file}", "--format", "article"], "no column 'item_description'"),
+        (["recommend", "--count", "none"], "--count"),
+        (["recommend", "--bogus"], "--bogus"),
+        (["forget"], "forget"),
+    ],
+)
+def test_wrong_usage_and_useless_files_send_nothing(
+    fake: Fake, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    file = tmp_path / "items.csv"
+    file.write_text("item_id,title\n1,One\n")
+    places = {"{file}": str(file), "{absent}": str(tmp_path / "absent.csv")}
+
+    done = longtail(*(places.get(each, each) for each in arguments), address=fake.address)
+
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stdout == ""
+    assert not fake.requests
+
+
+def test_a_refusal_names_the_fields_on_one_line(fake: Fake) -> None:
+    fake.failures = [InvalidArgument(Violation("long_tail.strength", "not in 0 to 1"))]
+    done = longtail("recommend", "--long-tail", "2", "--json", address=fake.address)
+
+    assert done.returncode == 1
+    assert done.stderr == "longtail: long_tail.strength: not in 0 to 1\n"
+    assert done.stdout == ""
+
+
+def test_nobody_there_says_where_and_what_to_do() -> None:
+    address = free_address()
+    done = longtail("stats", address=address)
+
+    assert done.returncode == 1
+    assert address in done.stderr
+    assert "make serve" in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,255 @@
+"""The sync and the asyncio client against real gRPC: deadlines, retries, errors, the surface."""
+
+import inspect
+import json
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+
+import grpc
+import pytest
+from longtail.client import AsyncLongtailClient, LongtailClient, LongtailError, calls, example
+from longtail.client.messages import pack_vector
+from longtail.v1 import (
+    admin_service_pb2,
+    insight_service_pb2,
+    interaction_service_pb2,
+    item_service_pb2,
+    recommendation_service_pb2,
+)
+from longtail.v1.item_pb2 import Item
+from longtail.v1.recommendation_service_pb2 import RecommendRequest
+
+from runtime.errors import InvalidArgument, NotFound, Overloaded, Unavailable, Violation
+from tests.processes import free_address
+from tests.unit.client.fake_server import Fake
+
+ROOT = Path(__file__).parents[3]
+FILES = (
+    admin_service_pb2,
+    insight_service_pb2,
+    interaction_service_pb2,
+    item_service_pb2,
+    recommendation_service_pb2,
+)
+
+
+def test_recommend_says_all_that_was_asked(fake: Fake) -> None:
+    with LongtailClient(fake.address) as client:
+        response = client.recommend(
+            "space opera",
+            user_id="u",
+            examples=[example(item_id="7", weight=-1), example(vector=[1.0, 0.5])],
+            page_size=5,
+            strength=0.0,
+            exclude=["8"],
+            explain="reasons",
+        )
+
+    (request,) = fake.requests
+    assert isinstance(request, RecommendRequest)
+    assert response.results[0].title == "[bold]One"
+    assert (request.query, request.user_id, request.page_size) == ("space opera", "u", 5)
+    assert request.examples[0].weight == -1
+    assert request.examples[1].vector == struct.pack("<2f", 1.0, 0.5)
+    assert request.long_tail.HasField("strength")
+    assert not request.long_tail.HasField("relevance_budget")
+    assert list(request.exclude.item_ids) == ["8"]
+    assert request.explain == recommendation_service_pb2.EXPLAIN_REASONS
+
+
+async def test_asyncio_asks_the_same(fake: Fake) -> None:
+    with LongtailClient(fake.address) as client:
+        client.explain_item("7", "space opera", strength=0.5)
+    async with AsyncLongtailClient(fake.address) as asynchronous:
+        await asynchronous.explain_item("7", "space opera", strength=0.5)
+
+    assert fake.requests[0] == fake.requests[1]
+
+
+def test_both_clients_have_the_same_surface() -> None:
+    def surface(client: type[object]) -> dict[str, list[str]]:
+        return {
+            name: list(inspect.signature(method).parameters)
+            for name, method in inspect.getmembers(client, callable)
+            if not name.startswith("_")
+        }
+
+    assert surface(LongtailClient) == surface(AsyncLongtailClient)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        calls.recommend(),
+        calls.explain_item("1"),
+        calls.get_item("1"),
+        calls.list_page(),
+        calls.upsert_items([]),
+        calls.import_items([]),
+        calls.delete_item("1"),
+        calls.write_interactions([]),
+        calls.import_interactions([]),
+        calls.delete_user_data("1"),
+        calls.catalog_stats(),
+        calls.server_info(),
+    ],
+    ids=lambda call: call.method.rpartition("/")[2],
+)
+def test_every_call_is_one_of_the_contract(
+    call: calls.Call[RecommendRequest, Item] | calls.StreamCall[RecommendRequest, Item],
+) -> None:
+    method = {
+        f"/{service.full_name}/{method.name}": method
+        for file in FILES
+        for service in file.DESCRIPTOR.services_by_name.values()
+        for method in service.methods
+    }[call.method]
+
+    assert method.output_type == call.response.DESCRIPTOR
+    if isinstance(call, calls.Call):
+        assert method.input_type == call.request.DESCRIPTOR
+    else:
+        assert method.client_streaming
+
+
+def test_the_deadline_is_the_clients_unless_the_call_has_its_own(fake: Fake) -> None:
+    with LongtailClient(fake.address, timeout=30) as client:
+        client.recommend()
+        client.recommend(timeout=5)
+
+    of_client, of_call = fake.timeouts
+    assert of_client is not None
+    assert of_call is not None
+    # gRPC rounds up what it sends.
+    assert 10 < of_client < 31
+    assert 0 < of_call < 6
+
+
+def test_a_deadline_that_passes_is_an_error(fake: Fake) -> None:
+    fake.before_answer = lambda: time.sleep(1)
+    with (
+        LongtailClient(fake.address, timeout=0.05) as client,
+        pytest.raises(LongtailError) as caught,
+    ):
+        client.recommend()
+
+    assert caught.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+async def test_unavailable_is_retried_three_times(fake: Fake) -> None:
+    fake.failures = [Unavailable("away")] * 3
+    with LongtailClient(fake.address) as client:
+        client.recommend()
+    assert len(fake.requests) == 4
+
+    fake.failures = [Unavailable("away")] * 3
+    async with AsyncLongtailClient(fake.address) as asynchronous:
+        await asynchronous.recommend()
+    assert len(fake.requests) == 8
+
+
+def test_unavailable_for_longer_is_an_error(fake: Fake) -> None:
+    fake.failures = [Unavailable("away")] * 5
+    with LongtailClient(fake.address) as client, pytest.raises(LongtailError) as caught:
+        client.recommend()
+
+    assert len(fake.requests) == 4
+    assert caught.value.reason == "UNAVAILABLE"
+
+
+@pytest.mark.parametrize(
+    "failure", [NotFound("item", "7"), Overloaded("full", retry_seconds=1)], ids=lambda f: f.reason
+)
+def test_nothing_else_is_retried(fake: Fake, failure: NotFound | Overloaded) -> None:
+    fake.failures = [failure]
+    with LongtailClient(fake.address) as client, pytest.raises(LongtailError):
+        client.recommend()
+
+    assert len(fake.requests) == 1
+
+
+async def test_errors_carry_what_the_server_says(fake: Fake) -> None:
+    bad = InvalidArgument(Violation("page_size", "below zero"), Violation("query", "too long"))
+    fake.failures = [bad, Overloaded("full", retry_seconds=0.25)]
+    with LongtailClient(fake.address) as client, pytest.raises(LongtailError) as refused:
+        client.recommend(page_size=-1)
+    async with AsyncLongtailClient(fake.address) as asynchronous:
+        with pytest.raises(LongtailError) as overloaded:
+            await asynchronous.recommend()
+
+    assert refused.value.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert [(v.field, v.description) for v in refused.value.violations] == [
+        ("page_size", "below zero"),
+        ("query", "too long"),
+    ]
+    assert refused.value.retry_after is None
+    assert overloaded.value.reason == "OVERLOADED"
+    assert overloaded.value.retry_after == 0.25
+
+
+async def test_items_are_listed_over_pages(fake: Fake) -> None:
+    fake.items = {f"{number:02}": Item(id=f"{number:02}") for number in range(7)}
+    with LongtailClient(fake.address) as client:
+        listed = [item.id for item in client.list_items(page_size=3)]
+    async with AsyncLongtailClient(fake.address) as asynchronous:
+        awaited = [item.id async for item in asynchronous.list_items(page_size=3)]
+
+    assert listed == awaited == sorted(fake.items)
+    assert len(fake.requests) == 6
+
+
+async def test_imports_are_streams_of_batches(fake: Fake) -> None:
+    with LongtailClient(fake.address) as client:
+        assert client.import_items(Item(id=str(n)) for n in range(600)).imported_count == 600
+    async with AsyncLongtailClient(fake.address) as asynchronous:
+        response = await asynchronous.import_items(Item(id=str(n)) for n in range(600))
+
+    assert response.imported_count == 600
+    assert len(fake.requests) == 6
+
+
+async def test_waiting_for_nobody_ends() -> None:
+    address = free_address()
+    with LongtailClient(address) as client, pytest.raises(TimeoutError, match=address):
+        client.wait_until_serving(timeout=0.3)
+    async with AsyncLongtailClient(address) as asynchronous:
+        with pytest.raises(TimeoutError, match=address):
+            await asynchronous.wait_until_serving(timeout=0.3)
+
+
+def test_the_address_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LONGTAIL_SERVER_ADDRESS", "127.0.0.1:1234")
+    with LongtailClient() as client:
+        assert client.address == "127.0.0.1:1234"
+
+
+@pytest.mark.parametrize(
+    "build", [lambda: example(), lambda: example(item_id="1", text="one")], ids=["none", "two"]
+)
+def test_an_example_is_exactly_one_thing(build: Callable[[], object]) -> None:
+    with pytest.raises(ValueError, match="exactly one"):
+        build()
+
+
+def test_a_packed_vector_is_left_as_it_is() -> None:
+    assert pack_vector(b"\x00\x00\x80\x3f") == b"\x00\x00\x80\x3f"
+
+
+def test_the_shipped_service_config_retries_unavailable_only() -> None:
+    config = json.loads(files("longtail.client").joinpath("service_config.json").read_text())
+
+    (method,) = config["methodConfig"]
+    assert method["name"] == [{}]
+    assert method["retryPolicy"]["retryableStatusCodes"] == ["UNAVAILABLE"]
+    assert method["retryPolicy"]["maxAttempts"] == 4
+
+
+def test_the_library_needs_nothing_of_the_command_line_or_the_server() -> None:
+    absent = ("typer", "rich", "pyarrow", "numpy", "grpc_status", "grpc_health")
+    code = f"import sys; sys.modules.update(dict.fromkeys({absent})); import longtail.client"
+    subprocess.run([sys.executable, "-c", code], check=True)

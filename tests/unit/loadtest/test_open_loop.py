@@ -1,0 +1,135 @@
+"""The open loop against a server that stalls, hangs or refuses; the command's exit codes."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from longtail.v1.item_pb2 import Item
+from longtail.v1.recommendation_service_pb2 import RecommendRequest
+
+from loadtest.measurements import Measurements
+from loadtest.open_loop import Schedule, run
+from loadtest.target import connect
+from runtime.errors import Overloaded
+from tests.processes import ROOT, free_address
+from tests.unit.client.fake_server import Fake, fake_server, stall_once
+
+
+@pytest.fixture
+def fake() -> Iterator[Fake]:
+    with fake_server() as running:
+        yield running
+
+
+async def offer(
+    fake: Fake, *, count: int, deadline: float = 5.0, max_in_flight: int = 500
+) -> Measurements:
+    schedule = Schedule(
+        rate=100, seconds=count / 100, warmup_seconds=0.1, max_in_flight=max_in_flight
+    )
+    requests = [RecommendRequest(query="a"), RecommendRequest(query="b")]
+    async with connect(fake.address, connections=2, deadline_seconds=deadline) as connections:
+        return await run(schedule, requests, connections)
+
+
+async def test_every_request_is_offered_and_the_warm_up_is_not_counted(fake: Fake) -> None:
+    measured = await offer(fake, count=50)
+
+    assert (measured.offered, measured.latency.count) == (50, 50)
+    assert len(fake.requests) == 60
+    assert {request.query for request in fake.requests} == {"a", "b"}  # type: ignore[attr-defined]
+    assert measured.stages["total"].percentile(50, offered=50) == pytest.approx(0.003, rel=0.01)
+
+
+async def test_a_stall_shows_in_every_request_that_was_due_during_it(fake: Fake) -> None:
+    fake.before_answer = stall_once(1.0, at_call=20)
+    measured = await offer(fake, count=200)
+
+    # The stall holds up the 100 requests that are due within its second, half of all; a closed loop
+    # would have seen one slow answer in 200.
+    assert measured.latency.count == 200
+    assert measured.percentile(99) > 0.9
+    assert measured.percentile(75) > 0.4
+
+
+async def test_a_server_that_hangs_ends_at_the_deadline(fake: Fake) -> None:
+    fake.before_answer = stall_once(3.0, at_call=1)
+    measured = await offer(fake, count=20, deadline=0.2)
+
+    assert measured.errors["DEADLINE_EXCEEDED"] == 20
+    assert measured.error_share == 1.0
+
+
+async def test_what_is_not_sent_is_counted(fake: Fake) -> None:
+    fake.before_answer = stall_once(1.0, at_call=12)
+    measured = await offer(fake, count=100, max_in_flight=10)
+
+    assert measured.not_sent > 0
+    assert measured.latency.count + measured.not_sent == measured.offered == 100
+
+
+async def test_a_refusal_is_an_error_and_not_retried(fake: Fake) -> None:
+    fake.failures = [Overloaded("full", retry_seconds=1)] * 15
+    measured = await offer(fake, count=20)
+
+    assert measured.errors == {"RESOURCE_EXHAUSTED": 5}
+    assert len(fake.requests) == 30
+
+
+def load(*arguments: str | Path, address: str) -> subprocess.CompletedProcess[str]:
+    paths = os.pathsep.join(str(ROOT / folder) for folder in (".", "protos", "client"))
+    return subprocess.run(
+        [sys.executable, "-m", "loadtest", "--rate", "50", "--seconds", "0.4", "--warmup", "0",
+         "--address", address, *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": paths, "COLUMNS": "150"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )  # fmt: skip
+
+
+def test_objectives_decide_the_exit_code_and_json_says_the_same(fake: Fake, tmp_path: Path) -> None:
+    fake.items = {"1": Item(id="1", title="One")}
+    outcome = tmp_path / "outcome.json"
+
+    met = load("--slo", "p99=60s", "--slo", "errors=0%", address=fake.address)
+    missed = load("--slo", "p99=60s", "--slo", "p50=1us", "--json", outcome, address=fake.address)
+
+    assert met.returncode == 0, met.stderr
+    assert missed.returncode == 1, missed.stderr
+    assert "objective p50=1us: MISSED" in missed.stdout
+    written = json.loads(outcome.read_text())
+    assert written["objectives"] == {"p99=60s": True, "p50=1us": False}
+    assert written["offered"] == written["answered"] == 20
+    assert written["server_ms"]["total"]["p50"] == pytest.approx(3, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--slo", "p99=fast"], "no objective"),
+        (["--address", "10.0.0.1:50051"], "--allow-remote"),
+        ([], "empty"),
+        (["--queries", "/nowhere.txt"], "--queries"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2(fake: Fake, arguments: list[str], message: str) -> None:
+    done = load(*arguments, address=fake.address)
+
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert not [each for each in fake.requests if isinstance(each, RecommendRequest)]
+
+
+def test_no_server_is_exit_code_2() -> None:
+    address = free_address()
+    done = load(address=address)
+
+    assert done.returncode == 2
+    assert address in done.stderr

@@ -1,0 +1,31 @@
+from pathlib import Path
+
+import pytest
+
+from runtime.settings import SettingsError, load
+from worker.settings import WorkerSettings
+
+
+def test_a_bare_name_is_looked_up_and_a_path_is_taken_as_it_is() -> None:
+    def artefact(model: str) -> Path:
+        variables = {"LONGTAIL_HOME": "/home/longtail", "LONGTAIL_MODEL": model}
+        return load(WorkerSettings, variables).artefact
+
+    assert artefact("tiny") == Path("/home/longtail/models/tiny")
+    assert artefact("./tiny") == Path("./tiny")
+    assert artefact("/tiny") == Path("/tiny")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("LONGTAIL_WORKER_DEVICE", "tpu"),
+        ("LONGTAIL_LOG_LEVEL", "loud"),
+        ("LONGTAIL_WORKER_SLOTS", "-1"),
+        ("LONGTAIL_WORKER_BATCH_TOKENS", "0"),
+        ("LONGTAIL_WORKER_DRAIN_SECONDS", "nan"),
+    ],
+)
+def test_a_value_of_no_use_is_refused_with_its_variable(variable: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"{variable}='{value}'"):
+        load(WorkerSettings, {variable: value})

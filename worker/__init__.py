@@ -1,0 +1,1 @@
+"""The embedding worker: turns texts into unit vectors, batching across its callers."""
