@@ -132,7 +132,7 @@ async def _call(
     channel: grpc.aio.Channel, method: str, request: Message, response: type[Response]
 ) -> Response:
     rpc: grpc.aio.UnaryUnaryMultiCallable[Message, Response] = channel.unary_unary(
-        f"/longtail.v1.{method}", Message.SerializeToString, response.FromString
+        f"/longtail.v1.{method}", type(request).SerializeToString, response.FromString
     )
     return await rpc(request, timeout=RPC_SECONDS)
 

@@ -95,7 +95,7 @@ class CatalogueView:
                 with self._lock.writing():
                     self._apply(chunk)
                 done += len(chunk)
-                if done % PROGRESS_EVERY < ADD_CHUNK:
+                if done // PROGRESS_EVERY > (done - len(chunk)) // PROGRESS_EVERY:
                     logger.info("following items=%d revision=%d", done, chunk[-1].revision)
             counted = list(self._store.changes.popularity_changes(after=self.revision, until=until))
             with self._lock.writing():
