@@ -5,7 +5,7 @@ from pathlib import Path
 
 from runtime.settings import describe
 from server.settings import Settings as ServerSettings
-from worker.settings import Settings as WorkerSettings
+from worker.settings import WorkerSettings
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
