@@ -20,6 +20,8 @@ import hnswlib
 import numpy as np
 from numpy.typing import NDArray
 
+from server.vector_table import VectorTable
+
 logger = logging.getLogger(__name__)
 
 Labels = NDArray[np.uint64]
@@ -30,6 +32,8 @@ SPACE = "ip"
 FORMAT = 1
 FIRST_CAPACITY = 1024
 GROWTH = 1.5
+# Vectors read from a loaded graph at a time.
+LOAD_CHUNK = 10_000
 INDEX_FILE, MANIFEST_FILE = "index.hnsw", "index.json"
 
 
@@ -52,7 +56,7 @@ class HnswIndex:
 
     def __init__(self, parameters: IndexParameters) -> None:
         self.parameters = parameters
-        self._live: set[int] = set()
+        self._vectors = VectorTable(parameters.dimension)
         self._graph = hnswlib.Index(space=SPACE, dim=parameters.dimension)
         self._graph.init_index(
             max_elements=FIRST_CAPACITY,
@@ -64,16 +68,16 @@ class HnswIndex:
     @property
     def live_count(self) -> int:
         """Vectors that can be found."""
-        return len(self._live)
+        return len(self._vectors)
 
     @property
     def tombstone_count(self) -> int:
         """Vectors that were removed and still take memory."""
-        return int(self._graph.get_current_count()) - len(self._live)
+        return int(self._graph.get_current_count()) - self.live_count
 
     def labels_among(self, labels: Iterable[int]) -> set[int]:
         """Return those of `labels` that can be found."""
-        return self._live.intersection(labels)
+        return self._vectors.labels_among(labels)
 
     def add(self, labels: Sequence[int], vectors: Matrix) -> None:
         """Add unit `vectors` (n, d) under `labels` (n,) that were never used before."""
@@ -81,12 +85,12 @@ class HnswIndex:
         if needed > self._graph.get_max_elements():
             self._graph.resize_index(max(needed, int(GROWTH * self._graph.get_max_elements())))
         self._graph.add_items(vectors, np.asarray(labels, np.uint64))
-        self._live.update(labels)
+        self._vectors.add(labels, vectors)
 
     def remove(self, label: int) -> None:
         """Make a vector unfindable."""
         self._graph.mark_deleted(label)
-        self._live.remove(label)
+        self._vectors.remove(label)
 
     def search(self, vector: Vector, k: int) -> tuple[list[int], NDArray[np.float64]]:
         """Return the labels of the `k` nearest, and their cosines, from the nearest on.
@@ -106,9 +110,7 @@ class HnswIndex:
 
     def vectors(self, labels: Sequence[int]) -> Matrix:
         """Return the unit vectors (n, d) of live `labels` (n,)."""
-        if not labels:
-            return np.empty((0, self.parameters.dimension), np.float32)
-        return np.asarray(self._graph.get_items(labels, return_type="numpy"), np.float32)
+        return self._vectors.get(labels)
 
     def save(self, folder: Path, built_for: str, revision: int) -> None:
         """Keep the index, as of `revision`, in `folder`, for `load` with the same `built_for`.
@@ -166,6 +168,7 @@ class HnswIndex:
         if not file.exists() or file.stat().st_size != size or _sha256(file) != digest:
             logger.warning("index file is missing or damaged, building the index file=%s", file)
             return None
+        index._graph = hnswlib.Index(space=SPACE, dim=parameters.dimension)
         index._graph.load_index(str(file))
         index._graph.set_ef(parameters.ef_search)
         stored = set(index._graph.get_ids_list())
@@ -173,7 +176,11 @@ class HnswIndex:
             # The list holds what was removed before the file was written, too.
             with contextlib.suppress(RuntimeError):
                 index._graph.mark_deleted(label)
-        index._live = stored.intersection(current)
+        live = sorted(stored.intersection(current))
+        for start in range(0, len(live), LOAD_CHUNK):
+            chunk = live[start : start + LOAD_CHUNK]
+            vectors = index._graph.get_items(chunk, return_type="numpy")
+            index._vectors.add(chunk, np.asarray(vectors, np.float32))
         return index
 
     def _expected(self, built_for: str) -> dict[str, object]:
@@ -187,7 +194,7 @@ class HnswIndex:
         }
 
     def _scan(self, vector: Vector, k: int) -> tuple[list[int], NDArray[np.float64]]:
-        labels = sorted(self._live)
+        labels = self._vectors.labels()
         similarity = (self.vectors(labels) @ vector).astype(np.float64)
         best = np.argsort(-similarity, kind="stable")[:k]
         return [labels[position] for position in best], similarity[best]

@@ -4,21 +4,20 @@ import asyncio
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
-from typing import Concatenate, ParamSpec, Self, TypeVar
+from typing import Concatenate, ParamSpec, Self
 
 import grpc.aio
-from google.protobuf.message import Message
 from longtail.client import calls, health
+from longtail.client.call import Call, Request, Response, StreamCall, serialise
 from longtail.client.channel import channel_options, default_address
 from longtail.client.errors import error_from_rpc
 from longtail.v1.item_pb2 import Item
 
 P = ParamSpec("P")
-Response = TypeVar("Response", bound=Message)
 
 
 def _unary(
-    build: Callable[P, calls.Call[calls.Request, Response]],
+    build: Callable[P, Call[Request, Response]],
 ) -> Callable[Concatenate["AsyncLongtailClient", P], Awaitable[Response]]:
     @functools.wraps(build)
     async def method(self: "AsyncLongtailClient", /, *args: P.args, **kwargs: P.kwargs) -> Response:
@@ -28,7 +27,7 @@ def _unary(
 
 
 def _stream(
-    build: Callable[P, calls.StreamCall[calls.Request, Response]],
+    build: Callable[P, StreamCall[Request, Response]],
 ) -> Callable[Concatenate["AsyncLongtailClient", P], Awaitable[Response]]:
     @functools.wraps(build)
     async def method(self: "AsyncLongtailClient", /, *args: P.args, **kwargs: P.kwargs) -> Response:
@@ -116,16 +115,16 @@ class AsyncLongtailClient:
             await asyncio.sleep(health.POLL_SECONDS)
         raise TimeoutError(f"{self.address} did not serve within {timeout:g} s")
 
-    async def _call(self, call: calls.Call[calls.Request, Response]) -> Response:
-        method = self._channel.unary_unary(call.method, calls.serialise, call.response.FromString)
+    async def _call(self, call: Call[Request, Response]) -> Response:
+        method = self._channel.unary_unary(call.method, serialise, call.response.FromString)
         timeout = self._timeout if call.timeout is None else call.timeout
         try:
             return await method(call.request, timeout=timeout)
         except grpc.aio.AioRpcError as failure:
             raise error_from_rpc(failure) from failure
 
-    async def _send(self, call: calls.StreamCall[calls.Request, Response]) -> Response:
-        method = self._channel.stream_unary(call.method, calls.serialise, call.response.FromString)
+    async def _send(self, call: StreamCall[Request, Response]) -> Response:
+        method = self._channel.stream_unary(call.method, serialise, call.response.FromString)
         try:
             return await method(call.requests, timeout=call.timeout)
         except grpc.aio.AioRpcError as failure:

@@ -5,11 +5,10 @@ documentation are written once.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import islice
-from typing import Concatenate, Generic, Literal, ParamSpec, TypeVar
+from typing import Concatenate, Literal, ParamSpec, TypeVar
 
-from google.protobuf.message import Message
+from longtail.client.call import Call, StreamCall
 from longtail.v1.admin_service_pb2 import GetServerInfoRequest, GetServerInfoResponse
 from longtail.v1.insight_service_pb2 import GetCatalogStatsRequest, GetCatalogStatsResponse
 from longtail.v1.interaction_service_pb2 import (
@@ -44,8 +43,6 @@ from longtail.v1.recommendation_service_pb2 import (
     RecommendResponse,
 )
 
-Request = TypeVar("Request", bound=Message)
-Response = TypeVar("Response", bound=Message)
 Element = TypeVar("Element")
 P = ParamSpec("P")
 
@@ -53,31 +50,6 @@ Explain = Literal["none", "reasons", "full"]
 
 IMPORT_SECONDS = 600.0
 IMPORT_BATCH = 256
-
-
-@dataclass(frozen=True)
-class Call(Generic[Request, Response]):
-    """One request and where it goes; `timeout` in seconds, None for the client's own."""
-
-    method: str
-    request: Request
-    response: type[Response]
-    timeout: float | None
-
-
-@dataclass(frozen=True)
-class StreamCall(Generic[Request, Response]):
-    """A stream of requests with one answer; `timeout` in seconds for all of it."""
-
-    method: str
-    requests: Iterator[Request]
-    response: type[Response]
-    timeout: float
-
-
-def serialise(message: Message) -> bytes:
-    """Return the bytes of a message of any type."""
-    return message.SerializeToString()
 
 
 def recommend(

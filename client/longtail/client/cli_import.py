@@ -1,10 +1,7 @@
 """`longtail import items` and `longtail import interactions`."""
 
-import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -12,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 from google.protobuf.message import Message
 from longtail.client import cli_options as options
-from longtail.client import cli_output as output
+from longtail.client.cli_import_run import run_import
 from longtail.client.import_mapping import (
     ARTICLE_COLUMNS,
     InteractionColumns,
@@ -24,16 +21,13 @@ from longtail.client.import_mapping import (
     require,
 )
 from longtail.client.import_rows import BadRow, FileError, Row, Source, open_rows
-from longtail.client.import_sender import Acknowledgement, ImportReport, Numbered, Write, send
+from longtail.client.import_sender import Acknowledgement, ImportReport, Numbered
 from longtail.client.sync import LongtailClient
 from longtail.v1.interaction_service_pb2 import Interaction
 from longtail.v1.item_pb2 import Item
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 M = TypeVar("M", bound=Message)
 
-SOME_DROPPED = 3
 # A batch of long texts takes an encoder without a GPU many seconds.
 BATCH_SECONDS = 60.0
 
@@ -107,7 +101,7 @@ def import_items(
 
         report = ImportReport()
         numbered = _mapped(source, lambda row: item_from_row(row, columns), report)
-        _run(_first_of_each_id(numbered, report), write, source, report, strict, as_json)
+        run_import(_first_of_each_id(numbered, report), write, source, report, strict, as_json)
 
 
 @app.command("interactions")
@@ -174,7 +168,7 @@ def import_interactions(
 
         report = ImportReport()
         numbered = _mapped(source, lambda row: interaction_from_row(row, columns), report)
-        _run(numbered, write, source, report, strict, as_json)
+        run_import(numbered, write, source, report, strict, as_json)
 
 
 @contextmanager
@@ -219,75 +213,3 @@ def _first_of_each_id(
         else:
             seen.add(numbered.message.id)
             yield numbered
-
-
-def _run(
-    messages: Iterator[Numbered[M]],
-    write: Write[M],
-    source: Source,
-    report: ImportReport,
-    strict: bool,
-    as_json: bool,
-) -> None:
-    started = time.monotonic()
-    try:
-        with _progress() as show:
-            send(_shown(messages, source, report, show), write, report)
-    finally:
-        # What was acknowledged stays written, so it is reported even if the import breaks off.
-        seconds = time.monotonic() - started
-        if as_json:
-            output.print_json({**asdict(report), "seconds": round(seconds, 3)})
-        else:
-            _show(report, seconds)
-    if strict and report.dropped:
-        raise typer.Exit(SOME_DROPPED)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[float, ImportReport], None]]:
-    columns = (
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %  {task.fields[rows]:,} rows"),
-        TextColumn("{task.fields[rate]:,.0f} rows/s"),
-        TimeRemainingColumn(),
-    )
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task("import", total=1.0, rows=0, rate=0.0)
-        started = time.monotonic()
-
-        def show(fraction: float, report: ImportReport) -> None:
-            rate = report.rows_read / max(time.monotonic() - started, 1e-9)
-            progress.update(task, completed=fraction, rows=report.rows_read, rate=rate)
-
-        yield show
-
-
-def _shown(
-    messages: Iterator[Numbered[M]],
-    source: Source,
-    report: ImportReport,
-    show: Callable[[float, ImportReport], None],
-) -> Iterator[Numbered[M]]:
-    for numbered in messages:
-        yield numbered
-        show(source.fraction_read(), report)
-    show(1.0, report)
-
-
-def _show(report: ImportReport, seconds: float) -> None:
-    rows = [
-        ("rows read", f"{report.rows_read:,}"),
-        ("imported", f"{report.imported:,}"),
-        ("duplicates", f"{report.duplicates:,}"),
-        ("dropped", f"{report.dropped_count:,}"),
-        ("revision", str(report.revision)),
-        ("seconds", f"{seconds:.1f}"),
-    ]
-    for reason, dropped in report.dropped.items():
-        lines = ", ".join(map(str, dropped.lines))
-        more = ", …" if dropped.count > len(dropped.lines) else ""
-        detail = f"; the first: {dropped.detail}" if dropped.detail else ""
-        rows.append((f"  {reason}", f"{dropped.count:,} (line {lines}{more}{detail})"))
-    output.console().print(output.pairs(rows))

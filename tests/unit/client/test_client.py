@@ -13,6 +13,7 @@ from pathlib import Path
 import grpc
 import pytest
 from longtail.client import AsyncLongtailClient, LongtailClient, LongtailError, calls, example
+from longtail.client.call import Call, StreamCall
 from longtail.client.messages import pack_vector
 from longtail.v1 import (
     admin_service_pb2,
@@ -101,7 +102,7 @@ def test_both_clients_have_the_same_surface() -> None:
     ids=lambda call: call.method.rpartition("/")[2],
 )
 def test_every_call_is_one_of_the_contract(
-    call: calls.Call[RecommendRequest, Item] | calls.StreamCall[RecommendRequest, Item],
+    call: Call[RecommendRequest, Item] | StreamCall[RecommendRequest, Item],
 ) -> None:
     method = {
         f"/{service.full_name}/{method.name}": method
@@ -111,7 +112,7 @@ def test_every_call_is_one_of_the_contract(
     }[call.method]
 
     assert method.output_type == call.response.DESCRIPTOR
-    if isinstance(call, calls.Call):
+    if isinstance(call, Call):
         assert method.input_type == call.request.DESCRIPTOR
     else:
         assert method.client_streaming

@@ -1,0 +1,35 @@
+"""A call as a value: what is sent, where it goes and what comes back; sync and asyncio share it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from google.protobuf.message import Message
+
+Request = TypeVar("Request", bound=Message)
+Response = TypeVar("Response", bound=Message)
+
+
+@dataclass(frozen=True)
+class Call(Generic[Request, Response]):
+    """One request and where it goes; `timeout` in seconds, None for the client's own."""
+
+    method: str
+    request: Request
+    response: type[Response]
+    timeout: float | None
+
+
+@dataclass(frozen=True)
+class StreamCall(Generic[Request, Response]):
+    """A stream of requests with one answer; `timeout` in seconds for all of it."""
+
+    method: str
+    requests: Iterator[Request]
+    response: type[Response]
+    timeout: float
+
+
+def serialise(message: Message) -> bytes:
+    """Return the bytes of a message of any type."""
+    return message.SerializeToString()
