@@ -10,8 +10,13 @@ from demo.terminal import own_foreground_group
 CTRL_C = b"\x03"
 TIMEOUT_SECONDS = 30
 
-# Runs its arguments on a terminal of their own, types what it reads, and exits as they do.
-ON_A_TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
+# Runs its arguments on a terminal of their own, types what it reads, and exits as they do. A shell
+# starts what it puts into the background with SIGINT ignored, and that is inherited.
+ON_A_TERMINAL = """
+import os, pty, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))
+"""
 
 PROGRAM = """
 import contextlib, signal, sys
@@ -50,7 +55,11 @@ def make_and_press_ctrl_c(folder: Path, guard: str) -> tuple[int, bytes]:
     ) as terminal:
         assert terminal.stdout is not None
         assert terminal.stdout.readline().strip() == b"running"
-        shown, _ = terminal.communicate(CTRL_C, timeout=TIMEOUT_SECONDS)
+        try:
+            shown, _ = terminal.communicate(CTRL_C, timeout=TIMEOUT_SECONDS)
+        except subprocess.TimeoutExpired:
+            terminal.kill()
+            raise
         return terminal.returncode, shown
 
 
