@@ -36,10 +36,13 @@ class Gate:
 
 
 def encode(encoder: Encoder, tokenizer: Tokenizer, texts: Sequence[str], role: Role) -> Vectors:
-    """Return (len(texts), dimension) unit vectors, computed in mixed and padded batches."""
+    """Return (len(texts), dimension) unit vectors, in the order of `texts`."""
     tokens = [tokens.ids for tokens in tokenizer.tokenise(texts, role)]
-    batches = [tokens[start : start + _BATCH] for start in range(0, len(tokens), _BATCH)]
-    return np.concatenate([encoder.encode(batch) for batch in batches])
+    # Texts of like length together, so that little padding is computed.
+    order = sorted(range(len(tokens)), key=lambda row: len(tokens[row]))
+    batches = [order[start : start + _BATCH] for start in range(0, len(order), _BATCH)]
+    vectors = np.concatenate([encoder.encode([tokens[row] for row in rows]) for rows in batches])
+    return np.asarray(vectors[np.argsort(order)])
 
 
 def measure(exported: Vectors, original: Vectors) -> Parity:

@@ -73,11 +73,16 @@ async def serve(
     """Listen on `address` until SIGINT or SIGTERM, then drain.
 
     `background` are the tasks that the process lives by: when one of them ends or dies, the process
-    stops too, and the failure is raised.
+    stops too, and the failure is raised. Raises OSError when `address` cannot be listened on.
     """
     enable_reflection(server, [*services, health.SERVICE_NAME])
     await board.publish()
-    server.add_insecure_port(address)
+    try:
+        server.add_insecure_port(address)
+    except RuntimeError as error:
+        for coroutine in background.values():
+            coroutine.close()
+        raise OSError(f"cannot listen on {address}: {error}") from error
     await server.start()
     logger.info("listening address=%s", address)
 

@@ -27,6 +27,11 @@ def configure_logging(level: str) -> None:
 
 
 def start_metrics(address: str) -> None:
-    """Serve `/metrics` on `address` (host:port) from a thread of its own."""
+    """Serve `/metrics` on `address` (host:port) from a thread of its own.
+
+    Raises OSError when it cannot be listened on.
+    """
     host, _, port = address.rpartition(":")
+    if not port.isdecimal():
+        raise OSError(f"the metrics address {address!r} is not host:port")
     start_http_server(int(port), addr=host)

@@ -95,7 +95,8 @@ def item_draft(item: item_pb2.Item, dimension: int) -> ItemDraft:
         raise InvalidArgument(Violation("text", "is empty, and so are title and vector"))
     try:
         attributes = json_format.MessageToDict(item.attributes)
-    except json_format.Error as error:
+    # Numbers that JSON does not know are a plain ValueError.
+    except (json_format.Error, ValueError) as error:
         raise InvalidArgument(Violation("attributes", f"is not JSON: {error}")) from None
     if len(json.dumps(attributes).encode()) > MAX_ATTRIBUTES_BYTES:
         raise InvalidArgument(

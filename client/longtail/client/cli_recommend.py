@@ -118,8 +118,6 @@ def _show_list(response: RecommendResponse, explain: bool) -> None:
         ("score", True),
         ("reasons", False),
     ]
-    if explain:
-        columns += [(name, True) for name, _ in _breakdown(Breakdown())]
     rows = [
         [
             str(item.rank),
@@ -129,12 +127,19 @@ def _show_list(response: RecommendResponse, explain: bool) -> None:
             f"{item.breakdown.relevance:.4f}",
             f"{item.score:.4f}",
             _reasons(item),
-            *((value for _, value in _breakdown(item.breakdown)) if explain else ()),
         ]
         for item in response.results
     ]
     console = output.console()
     console.print(output.table(columns, rows))
+    if explain:
+        # Beside the titles there is no room for so many columns; relevance is shown there.
+        parts = [("rank", True), *((name, True) for name, _ in _breakdown(Breakdown())[1:])]
+        values = [
+            [str(item.rank), *(value for _, value in _breakdown(item.breakdown)[1:])]
+            for item in response.results
+        ]
+        console.print(output.table(parts, values))
     console.print(output.pairs(_summary(response)))
 
 
@@ -169,14 +174,14 @@ def _breakdown(breakdown: Breakdown) -> list[tuple[str, str]]:
     return [
         ("relevance", f"{breakdown.relevance:.4f}"),
         ("similarity", f"{breakdown.similarity:.4f}"),
-        ("from query", f"{breakdown.from_query:.4f}"),
-        ("from examples", f"{breakdown.from_examples:.4f}"),
-        ("from history", f"{breakdown.from_history:.4f}"),
-        ("relevance gain", f"{breakdown.relevance_gain:.4f}"),
+        ("query", f"{breakdown.from_query:.4f}"),
+        ("examples", f"{breakdown.from_examples:.4f}"),
+        ("history", f"{breakdown.from_history:.4f}"),
+        ("gain", f"{breakdown.relevance_gain:.4f}"),
         ("tail bonus", f"{breakdown.tail_bonus:.4f}"),
-        ("rank by relevance alone", str(breakdown.baseline_rank or "none")),
+        ("base rank", str(breakdown.baseline_rank or "none")),
         ("popularity", f"{breakdown.popularity:g}"),
-        ("less popular items", f"{breakdown.popularity_percentile:.1%}"),
+        ("less popular", f"{breakdown.popularity_percentile:.1%}"),
     ]
 
 

@@ -9,7 +9,10 @@ Matrix = NDArray[np.float32]
 
 def unit_rows(seed: int, n: int, dimension: int = 8) -> Matrix:
     rows = np.random.default_rng(seed).normal(size=(n, dimension))
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    unit: NDArray[np.float32] = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(
+        np.float32
+    )
+    return unit
 
 
 @pytest.mark.parametrize("n", [2, 3, 10, 100])

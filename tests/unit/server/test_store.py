@@ -39,11 +39,11 @@ def store(path: Path) -> Iterator[RecordStore]:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Return a list whose last element is the store's time."""
     times = [1]
     monkeypatch.setattr(items_module, "_now", lambda: times[-1])
-    yield times
+    return times
 
 
 def new_item(item_id: str, title: str = "A title", prior: float = 0.0) -> NewItem:
@@ -150,7 +150,7 @@ def test_changes_show_the_current_version_of_what_changed(store: RecordStore) ->
     assert replaced.vector.tolist() == new_item("b").vector.tolist()
     assert (removed.id, removed.vector) == ("a", None)
     assert changed_ids(store) == ["c", "b", "a"]
-    assert list(store.changes.item_changes(after=0, until=before))[0].id == "c"
+    assert next(iter(store.changes.item_changes(after=0, until=before))).id == "c"
     assert set(store.changes.versions().values()) == {"b", "c"}
 
 

@@ -1,0 +1,81 @@
+from typing import TypeVar
+
+import pytest
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2
+from grpc import StatusCode
+
+from runtime.errors import (
+    DOMAIN,
+    DeadlineExceeded,
+    FailedPrecondition,
+    InferenceFailed,
+    InvalidArgument,
+    NotFound,
+    Overloaded,
+    ServiceError,
+    StorageFull,
+    Unavailable,
+    Violation,
+)
+
+M = TypeVar("M", bound=Message)
+
+
+def detail(error: ServiceError, kind: type[M]) -> M:
+    """Return the one detail of a kind, as a client unpacks it."""
+    found = [any_ for any_ in error.status().details if any_.Is(kind.DESCRIPTOR)]
+    assert len(found) == 1
+    message = kind()
+    found[0].Unpack(message)
+    return message
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "reason"),
+    [
+        (InvalidArgument(Violation("a", "b")), StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT"),
+        (NotFound("item", "film"), StatusCode.NOT_FOUND, "NOT_FOUND"),
+        (FailedPrecondition("x"), StatusCode.FAILED_PRECONDITION, "FAILED_PRECONDITION"),
+        (Overloaded("x", retry_seconds=1), StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
+        (StorageFull("x"), StatusCode.RESOURCE_EXHAUSTED, "STORAGE_FULL"),
+        (Unavailable("x"), StatusCode.UNAVAILABLE, "UNAVAILABLE"),
+        (DeadlineExceeded("x"), StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED"),
+        (InferenceFailed("x"), StatusCode.INTERNAL, "INFERENCE_FAILED"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, ServiceError) else None,
+)
+def test_carries_its_status_and_reason(error: ServiceError, code: StatusCode, reason: str) -> None:
+    status = error.status()
+    assert status.code == code.value[0]
+    assert status.message == str(error) != ""
+    info = detail(error, error_details_pb2.ErrorInfo)
+    assert (info.reason, info.domain) == (reason, DOMAIN)
+
+
+def test_an_invalid_argument_names_every_field() -> None:
+    error = InvalidArgument(Violation("id", "is empty"), Violation("vector", "is all zero"))
+    assert str(error) == "id: is empty; vector: is all zero"
+    violations = detail(error, error_details_pb2.BadRequest).field_violations
+    assert [(v.field, v.description) for v in violations] == [
+        ("id", "is empty"),
+        ("vector", "is all zero"),
+    ]
+
+
+def test_a_violation_seen_from_outside() -> None:
+    assert Violation("vector", "is all zero").inside("items[3]") == Violation(
+        "items[3].vector", "is all zero"
+    )
+
+
+def test_what_is_missing_is_named() -> None:
+    error = NotFound("item", "a 'film'")
+    resource = detail(error, error_details_pb2.ResourceInfo)
+    assert (resource.resource_type, resource.resource_name) == ("item", "a 'film'")
+
+
+@pytest.mark.parametrize(("seconds", "parts"), [(0.1, (0, 100_000_000)), (2.5, (2, 500_000_000))])
+def test_an_overload_says_when_to_try_again(seconds: float, parts: tuple[int, int]) -> None:
+    delay = detail(Overloaded("x", retry_seconds=seconds), error_details_pb2.RetryInfo).retry_delay
+    assert (delay.seconds, delay.nanos) == parts
