@@ -1,12 +1,14 @@
 """The real server with the real encoder: writes, lists, explanations, and what it refuses."""
 
 import signal
+import sqlite3
 import struct
 from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
 import pytest
+from grpc_reflection.v1alpha import reflection_pb2
 from longtail.client import LongtailClient, LongtailError
 from longtail.client.errors import error_from_rpc
 from longtail.v1 import interaction_service_pb2, item_pb2
@@ -251,6 +253,41 @@ def test_a_second_server_on_the_same_store_is_refused(worker_address: str, tmp_p
         log = tmp_path / "second.log"
         assert processes.start("server", log, variables).wait(30) == 1
         assert "another server runs on" in log.read_text()
+
+
+def test_a_catalogue_of_another_encoder_is_refused(worker_address: str, tmp_path: Path) -> None:
+    with processes.server(tmp_path, worker_address) as running:
+        running.stop()
+    with sqlite3.connect(tmp_path / "data" / "longtail.db") as database:
+        database.execute("UPDATE encoder SET model_id = 'another@0'")
+    variables = processes.environment(
+        tmp_path,
+        LONGTAIL_SERVER_ADDRESS=processes.free_address(),
+        LONGTAIL_WORKER_ADDRESS=worker_address,
+    )
+    log = tmp_path / "second.log"
+    assert processes.start("server", log, variables).wait(30) == 1
+    last = log.read_text().splitlines()[-1]
+    assert "was built with the encoder another@0" in last
+    assert "LONGTAIL_MODEL" in last
+
+
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+def test_generic_tools_can_read_the_contract(client: LongtailClient, version: str) -> None:
+    with grpc.insecure_channel(client.address) as channel:
+        ask = channel.stream_stream(
+            f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+            request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
+            response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
+        )
+        name = "longtail.v1.RecommendationService"
+        asked = [
+            reflection_pb2.ServerReflectionRequest(list_services=""),
+            reflection_pb2.ServerReflectionRequest(file_containing_symbol=name),
+        ]
+        services, files = list(ask(iter(asked), timeout=10))
+    assert name in [service.name for service in services.list_services_response.service]
+    assert files.file_descriptor_response.file_descriptor_proto
 
 
 def test_without_the_worker_answers_are_degraded_or_refused(artefact: Path, tmp_path: Path) -> None:
