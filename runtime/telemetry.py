@@ -5,6 +5,9 @@ import sys
 
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
+from runtime.settings import SettingsError
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 RPC_SECONDS = Histogram(
@@ -16,7 +19,9 @@ SERVING = Gauge("longtail_serving", "1 while the service answers, else 0.", ["se
 
 
 def configure_logging(level: str) -> None:
-    """Send the logs of this process to standard error."""
+    """Send the logs of this process to standard error; raise SettingsError for an unknown level."""
+    if level.lower() not in LOG_LEVELS:
+        raise SettingsError(f"LONGTAIL_LOG_LEVEL={level!r} is not one of {', '.join(LOG_LEVELS)}")
     logging.basicConfig(
         level=level.upper(),
         stream=sys.stderr,

@@ -154,11 +154,12 @@ class HnswIndex:
         file, manifest = folder / INDEX_FILE, folder / MANIFEST_FILE
         try:
             found = json.loads(manifest.read_text())
-            digest, size, held = found.pop("sha256"), found.pop("bytes"), found.pop("revision")
+            digest, size = found.pop("sha256"), found.pop("bytes")
+            held = int(found.pop("revision"))
         except FileNotFoundError:
             logger.info("no index file, building the index folder=%s", folder)
             return None
-        except (ValueError, KeyError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             logger.warning("index manifest unreadable, building the index error=%r", error)
             return None
         expected = index._expected(built_for)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import numpy as np
-from google.protobuf import json_format
+from google.protobuf import json_format, timestamp_pb2
 from longtail.v1 import interaction_service_pb2, item_pb2
 
 from runtime.errors import InvalidArgument, Violation
@@ -26,9 +26,9 @@ MAX_ATTRIBUTES_BYTES = 16 * 1024
 MAX_BATCH = 1000
 
 
-def check_id(field: str, value: str) -> str:
-    """Return a valid id."""
-    _check_length(field, value, 1, MAX_ID)
+def check_id(field: str, value: str, limit: int = MAX_ID) -> str:
+    """Return an id, or another name that is compared and not read, of 1 to `limit` characters."""
+    _check_length(field, value, 1, limit)
     if not value.isprintable():
         raise InvalidArgument(Violation(field, "holds a control character"))
     return value
@@ -108,14 +108,13 @@ def item_draft(item: item_pb2.Item, dimension: int) -> ItemDraft:
 def interaction(message: interaction_service_pb2.Interaction) -> Interaction:
     """Return the interaction to be recorded."""
     value = message.value if message.HasField("value") else 1.0
-    _check_length("type", message.type, 1, MAX_TYPE)
     return Interaction(
         event_id=check_id("event_id", message.event_id),
         user_id=check_id("user_id", message.user_id),
         item_id=check_id("item_id", message.item_id),
-        type=message.type,
+        type=check_id("type", message.type, MAX_TYPE),
         value=check_number("value", value, -MAX_VALUE, MAX_VALUE),
-        time=message.time.ToMicroseconds() if message.HasField("time") else _now(),
+        time=_microseconds("time", message.time) if message.HasField("time") else _now(),
         query=check_text("query", message.query, MAX_QUERY),
     )
 
@@ -142,6 +141,13 @@ def _check_length(field: str, value: str, low: int, high: int) -> None:
     if not low <= len(value) <= high:
         problem = "is empty" if not value else f"is {len(value)} characters, over {high}"
         raise InvalidArgument(Violation(field, problem))
+
+
+def _microseconds(field: str, value: timestamp_pb2.Timestamp) -> int:
+    try:
+        return value.ToMicroseconds()
+    except ValueError as error:
+        raise InvalidArgument(Violation(field, f"is no time: {error}")) from None
 
 
 def _now() -> int:

@@ -77,9 +77,7 @@ def wish_draft(
     for position, item_id in enumerate(request.exclude.item_ids):
         check_id(f"exclude.item_ids[{position}]", item_id)
     for position, seen_type in enumerate(request.exclude.seen_types):
-        if not 1 <= len(seen_type) <= MAX_TYPE:
-            field = f"exclude.seen_types[{position}]"
-            raise InvalidArgument(Violation(field, f"is not of 1 to {MAX_TYPE} characters"))
+        check_id(f"exclude.seen_types[{position}]", seen_type, MAX_TYPE)
     if request.explain not in pb.Explain.values():
         raise InvalidArgument(Violation("explain", f"is {request.explain}, which is no Explain"))
 

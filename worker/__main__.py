@@ -32,10 +32,10 @@ def main() -> int:
     _parser().parse_args()
     try:
         settings = runtime_settings.load(WorkerSettings, os.environ)
+        configure_logging(settings.log_level)
     except SettingsError as error:
         sys.stderr.write(f"worker: {error}\n")
         return 2
-    configure_logging(settings.log_level)
     # The tokenizer's own threads would compete with the inference slots for the cores.
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     try:

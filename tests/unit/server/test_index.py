@@ -76,7 +76,9 @@ def test_a_saved_index_answers_as_before(tmp_path: Path) -> None:
     assert loaded.search(vectors(1, seed=9)[0], 1)[0] == [5000]
 
 
-@pytest.mark.parametrize("harm", ["flip", "truncate", "missing", "manifest", "no manifest"])
+@pytest.mark.parametrize(
+    "harm", ["flip", "truncate", "missing", "manifest", "no manifest", "list", "revision"]
+)
 def test_a_damaged_file_is_not_loaded(tmp_path: Path, harm: str) -> None:
     index, _ = filled(200)
     index.save(tmp_path, "a", 200)
@@ -95,6 +97,10 @@ def test_a_damaged_file_is_not_loaded(tmp_path: Path, harm: str) -> None:
             manifest.write_text(manifest.read_text()[:-5])
         case "no manifest":
             manifest.unlink()
+        case "list":
+            manifest.write_text("[]")
+        case "revision":
+            manifest.write_text(manifest.read_text().replace('"revision": 200', '"revision": "x"'))
     assert reload(tmp_path, set(range(200))) is None
 
 

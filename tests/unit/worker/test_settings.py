@@ -20,7 +20,6 @@ def test_a_bare_name_is_looked_up_and_a_path_is_taken_as_it_is() -> None:
     ("variable", "value"),
     [
         ("LONGTAIL_WORKER_DEVICE", "tpu"),
-        ("LONGTAIL_LOG_LEVEL", "loud"),
         ("LONGTAIL_WORKER_SLOTS", "-1"),
         ("LONGTAIL_WORKER_BATCH_TOKENS", "0"),
         ("LONGTAIL_WORKER_DRAIN_SECONDS", "nan"),
