@@ -104,20 +104,23 @@ class CatalogueView:
                 self.revision = until
 
     def _apply(self, changes: list[ItemChange]) -> None:
-        # While a view is loaded its index may be ahead of its revision: what is there stays.
+        # A loaded index, or a follow that broke off, may be ahead of the view's revision.
         held = self.index.labels_among(change.revision for change in changes)
-        fresh: list[ItemChange] = []
+        vectors = {
+            change.revision: change.vector
+            for change in changes
+            if change.vector is not None and change.revision not in held
+        }
+        if vectors:
+            self.index.add(list(vectors), np.stack(list(vectors.values())))
         for change in changes:
+            if self.label_of.get(change.id) == change.revision:
+                continue
             self._forget(change.id)
             if change.vector is not None:
                 self.label_of[change.id] = change.revision
                 self.id_of[change.revision] = change.id
                 self.popularity.add(change.id, change.prior)
-                if change.revision not in held:
-                    fresh.append(change)
-        if fresh:
-            vectors = np.stack([change.vector for change in fresh if change.vector is not None])
-            self.index.add([change.revision for change in fresh], vectors)
 
     def _forget(self, item_id: str) -> None:
         label = self.label_of.pop(item_id, None)

@@ -99,6 +99,23 @@ def test_what_is_written_can_be_found(store: RecordStore, tmp_path: Path) -> Non
     assert (nearest(view, 1, 1), nearest(view, 2, 1)) == (["a"], ["b"])
 
 
+def test_a_follow_that_broke_off_is_made_good_by_the_next(
+    store: RecordStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = loaded_view(store, tmp_path / "one")
+    fill(store)
+
+    def fail(*, after: int, until: int) -> list[object]:
+        raise OSError("the disk does not answer")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store.changes, "popularity_changes", fail)
+        with pytest.raises(OSError, match="does not answer"):
+            view.follow()
+    view.follow()
+    assert_same(view, loaded_view(store, tmp_path / "two"))
+
+
 def test_a_replaced_item_is_where_it_is_now_and_nowhere_else(
     store: RecordStore, tmp_path: Path
 ) -> None:
