@@ -69,7 +69,7 @@ def pip_download(requirement: str, destination: Path) -> None:
     command += ["--retries", "2", "--dest", str(destination), requirement]
     try:
         # pip shows its progress on standard output, which stays the user's.
-        finished = subprocess.run(  # noqa: S603
+        finished = subprocess.run(  # noqa: S603 - no shell, and nothing of the user's in it
             command, stderr=subprocess.PIPE, text=True, timeout=DOWNLOAD_SECONDS, check=False
         )
     except subprocess.TimeoutExpired as error:

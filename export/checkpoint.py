@@ -152,6 +152,7 @@ def _read_optional(path: Path) -> Mapping[str, Any]:
     return document
 
 
+# What a checkpoint's files hold is looked at where it is used.
 def _read_json(path: Path) -> Any:  # noqa: ANN401
     try:
         return json.loads(path.read_text(encoding="utf-8"))

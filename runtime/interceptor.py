@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias, cast
 
 import grpc
 from google.rpc import status_pb2
@@ -22,7 +22,8 @@ logger = logging.getLogger(__name__)
 
 # grpc's handlers are generic for the type checker only.
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
-Behaviour = Callable[[Any, grpc.aio.ServicerContext[Any, Any]], Awaitable[Any]]
+Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
+Behaviour = Callable[[Any, Context], Awaitable[object]]
 
 OURS = "/longtail.v1."
 RETRY_SECONDS = 0.1
@@ -51,18 +52,19 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):
             "request_deserializer": handler.request_deserializer,
             "response_serializer": handler.response_serializer,
         }
+        # What grpc's types say of a handler holds for its blocking servers.
         if handler.unary_unary is not None:
-            guarded = self._guard(method, handler.unary_unary, self._unary_seconds)
+            guarded = self._guard(method, cast(Behaviour, handler.unary_unary), self._unary_seconds)
             return grpc.unary_unary_rpc_method_handler(guarded, **serializers)
         if handler.stream_unary is None:
             raise TypeError(f"{method} streams its answer, which nothing here bounds")
-        guarded = self._guard(method, handler.stream_unary, self._stream_seconds)
+        guarded = self._guard(method, cast(Behaviour, handler.stream_unary), self._stream_seconds)
         return grpc.stream_unary_rpc_method_handler(guarded, **serializers)
 
-    def _guard(self, method: str, behaviour: Any, limit_seconds: float) -> Any:  # noqa: ANN401
+    def _guard(self, method: str, behaviour: Behaviour, limit_seconds: float) -> Behaviour:
         name = method.removeprefix(OURS)
 
-        async def guarded(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:  # noqa: ANN401
+        async def guarded(request: object, context: Context) -> object:
             started = time.perf_counter()
             code = grpc.StatusCode.OK
             self._in_flight += 1
@@ -91,10 +93,10 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):
     async def _bounded(
         self,
         behaviour: Behaviour,
-        request: Any,  # noqa: ANN401
-        context: grpc.aio.ServicerContext[Any, Any],
+        request: object,
+        context: Context,
         limit_seconds: float,
-    ) -> Any:  # noqa: ANN401
+    ) -> object:
         if self._in_flight > self._max_in_flight:
             raise Overloaded("too many requests in flight", retry_seconds=RETRY_SECONDS)
         remaining = context.time_remaining()
@@ -114,7 +116,7 @@ class InternalError(ServiceError):
     reason = "INTERNAL"
 
 
-async def abort(context: grpc.aio.ServicerContext[Any, Any], status: status_pb2.Status) -> None:
+async def abort(context: Context, status: status_pb2.Status) -> NoReturn:
     """End the RPC with a rich status."""
     rich = rpc_status.to_status(status)
     await context.abort(rich.code, rich.details, rich.trailing_metadata)

@@ -35,7 +35,7 @@ def setting(variable: str, default: T, help_text: str, bounds: Bounds | None = N
 def load(settings: type[T], environment: Mapping[str, str]) -> T:
     """Read every declared field of `settings`; raise SettingsError on a value of no use."""
     values: dict[str, Any] = {}
-    for declared in dataclasses.fields(settings):  # type: ignore[arg-type]
+    for declared in dataclasses.fields(settings):  # type: ignore[arg-type]  # T is a dataclass
         raw = environment.get(declared.metadata["variable"], "")
         if raw:
             values[declared.name] = _parse(raw, type(declared.default), declared.metadata)
@@ -50,7 +50,7 @@ def describe(settings: type[Any]) -> list[tuple[str, str, str]]:
     ]
 
 
-def _parse(raw: str, kind: type[Any], metadata: Mapping[str, Any]) -> Any:  # noqa: ANN401
+def _parse(raw: str, kind: type[Any], metadata: Mapping[str, Any]) -> object:
     variable, bounds = metadata["variable"], metadata["bounds"]
     if kind is bool:
         if raw.lower() not in _TRUE | _FALSE:

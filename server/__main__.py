@@ -180,11 +180,13 @@ async def _watch(encoder: Encoder, binding: EncoderBinding, board: HealthBoard) 
         changed = await encoder.wait_for_change(serving)
         if changed:
             try:
-                changed = await encoder.describe(WATCH_SECONDS) == binding
+                found = await encoder.describe(WATCH_SECONDS)
             except Unavailable:
                 changed = False
-            if not changed:
-                logger.error("the worker does not have the catalogue's encoder")
+            else:
+                changed = found == binding
+                if not changed:
+                    logger.error("another encoder has=%s needs=%s", found, binding)
         if changed != serving:
             serving = changed
             for service in NEED_ENCODER:

@@ -135,14 +135,13 @@ class Candidates:
     def _popular(self, ranked: RankedItems, left_out: frozenset[str], page_size: int) -> list[str]:
         kept = max(POPULAR_KEPT, page_size)
         offered = max(POPULAR_OFFERED, 3 * kept)
-        allowed = np.fromiter(
-            (item_id not in left_out for item_id in ranked.ids), np.bool_, len(ranked.ids)
-        )
-        popularity = ranked.popularity
+        allowed = np.ones(len(ranked.ids), np.bool_)
+        allowed[ranked.rows([item_id for item_id in left_out if item_id in ranked.row_of])] = False
+        by_popularity = ranked.descending[allowed[ranked.descending]]
+        buckets = ranked.popularity.bucket[by_popularity]
         ids: list[str] = []
         for bucket in Bucket:
-            rows = np.flatnonzero(allowed & (popularity.bucket == bucket))
-            rows = rows[np.argsort(-popularity.mass[rows], kind="stable")[:offered]]
+            rows = by_popularity[buckets == bucket][:offered]
             if not len(rows):
                 continue
             names = [ranked.ids[row] for row in rows]

@@ -21,11 +21,15 @@ class BucketShare:
 
 @dataclass(frozen=True)
 class RankedItems:
-    """The ranked catalogue: row r of `popularity` belongs to the item `ids[r]`."""
+    """The ranked catalogue: row r of `popularity` belongs to the item `ids[r]`.
+
+    `descending` (n,): the rows from the most to the least popular.
+    """
 
     ids: tuple[str, ...]
     row_of: dict[str, int]
     popularity: Popularity
+    descending: Ints
 
     def rows(self, ids: Sequence[str]) -> Ints:
         """Return the rows (n,) of `ids` (n,)."""
@@ -78,5 +82,7 @@ class PopularityTable:
                 len(ids),
             )
             row_of = {item_id: row for row, item_id in enumerate(ids)}
-            ranked = self._ranked = RankedItems(ids, row_of, rank_popularity(mass))
+            descending = np.argsort(-mass, kind="stable")
+            ranked = RankedItems(ids, row_of, rank_popularity(mass), descending)
+            self._ranked = ranked
         return ranked

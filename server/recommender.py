@@ -39,9 +39,9 @@ class Answer:
     seen: frozenset[str]
     missing: tuple[str, ...]
     revision: int
-    intra_list_diversity: float = 0.0
-    search_seconds: float = 0.0
-    ranking_seconds: float = 0.0
+    intra_list_diversity: float
+    search_seconds: float
+    ranking_seconds: float
 
 
 class Recommender:

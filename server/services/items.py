@@ -103,7 +103,10 @@ class ItemService(item_service_pb2_grpc.ItemServiceServicer):
     ) -> tuple[dict[int, InvalidArgument], int]:
         check_batch("items", items)
         _check_unique(items)
-        drafts, wrong = each("items", items, lambda item: item_draft(item, self._dimension))
+        # A thousand of them take long enough to be felt by others on the event loop.
+        drafts, wrong = await asyncio.to_thread(
+            each, "items", items, lambda item: item_draft(item, self._dimension)
+        )
         return wrong, await self._catalogue.upsert_items(drafts)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Engine, Row, Select, select
+from sqlalchemy import ColumnElement, Engine, Row, Select, select
 
 from server.store.records import ItemChange, PopularityChange, decode_vector
 from server.store.revisions import current_revision
@@ -61,7 +61,7 @@ class ChangeLog:
     def _chunks(
         self,
         query: Select[Any],
-        key: Any,  # noqa: ANN401
+        key: ColumnElement[int],
         after: int,
     ) -> Iterator[Row[Any]]:
         # A reader that stays open keeps SQLite from trimming its log: each chunk has its own.

@@ -6,7 +6,6 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from alembic import command
 from alembic.config import Config
@@ -49,7 +48,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
         raise StorageFull("the disk is full: nothing of this write was kept") from error
 
 
-def _make_durable(connection: sqlite3.Connection, _record: Any) -> None:  # noqa: ANN401
+def _make_durable(connection: sqlite3.Connection, _record: object) -> None:
     # In WAL mode only FULL keeps a committed transaction through a loss of power.
     for pragma in ("journal_mode=WAL", "synchronous=FULL"):
         connection.execute(f"PRAGMA {pragma}")

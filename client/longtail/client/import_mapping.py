@@ -214,6 +214,7 @@ def _set_attribute(attributes: Struct, name: str, value: object, as_list: bool) 
         raise RowError("bad attribute", f"{name}: {error}") from error
 
 
+# JSON has no type of its own that the callers could do something with.
 def _plain(value: object) -> Any:  # noqa: ANN401
     """Return the value as JSON knows it, as far as it can be."""
     if isinstance(value, str):

@@ -91,7 +91,7 @@ def _text(
     size = path.stat().st_size
     binary: BinaryIO = raw
     if compressed:
-        binary = stack.enter_context(gzip.GzipFile(fileobj=raw))  # type: ignore[assignment]
+        binary = stack.enter_context(gzip.GzipFile(fileobj=raw))  # type: ignore[assignment]  # it is one but in its types
     # Bytes that are no UTF-8 become surrogates, which are found row by row.
     text = io.TextIOWrapper(binary, encoding="utf-8-sig", errors="surrogateescape", newline="")
     columns, rows = parse(stack.enter_context(text))
@@ -123,6 +123,7 @@ def _csv(text: TextIO) -> Parsed:
     return columns, _csv_rows(reader, columns)
 
 
+# The type of csv.reader has no public name.
 def _csv_rows(reader: Any, columns: tuple[str, ...]) -> Iterator[Row | BadRow]:  # noqa: ANN401
     while True:
         # A quoted field may span lines: the row starts after the line that ended the last one.
