@@ -1,8 +1,10 @@
 """`python -m demo` as a user has it: real worker, real server, real films."""
 
 import re
+import shlex
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -92,6 +94,31 @@ def test_it_recommends_stops_and_keeps_what_the_user_did(
             # One of theirs more, one of ours less: nothing was loaded again.
             assert client.catalog_stats().item_count == FILMS
         assert stop(process) == 0, log.read_text()
+
+
+def test_what_the_readme_shows_first_works(home: Path, variables: dict[str, str]) -> None:
+    readme = (ROOT / "README.md").read_text()
+    address = variables["LONGTAIL_SERVER_ADDRESS"]
+    [python] = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    commands = re.findall(r"^\.venv/bin/longtail (recommend|explain)(.*)$", readme, re.MULTILINE)
+    assert len(commands) == 4
+    with demo(home / "demo.log", variables):
+        for command, arguments in commands:
+            shown = run(["-m", "longtail.client.cli", command, *shlex.split(arguments)], variables)
+            assert "Star Wars" in shown if command == "explain" else "relevance loss" in shown
+        assert "127.0.0.1:50051" in python
+        shown = run(["-c", python.replace("127.0.0.1:50051", address)], variables)
+        assert re.search(r"^1 .+ 0\.\d+$", shown, re.MULTILINE), shown
+        assert re.search(r"^tail \d\.\d+ loss \d\.\d+", shown, re.MULTILINE), shown
+
+
+def run(arguments: list[str], variables: dict[str, str]) -> str:
+    """Return what Python prints when it is run with `arguments`."""
+    done = subprocess.run(
+        [sys.executable, *arguments], env=variables, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_an_interrupted_load_goes_on_and_overwrites_nothing(

@@ -1,48 +1,21 @@
 """The real server with the real encoder: writes, lists, explanations, and what it refuses."""
 
-import signal
-import sqlite3
 import struct
 from collections.abc import Iterator
-from pathlib import Path
 
 import grpc
 import pytest
 from grpc_reflection.v1alpha import reflection_pb2
 from longtail.client import LongtailClient, LongtailError
 from longtail.client.errors import error_from_rpc
-from longtail.v1 import interaction_service_pb2, item_pb2
+from longtail.v1 import item_pb2
 from longtail.v1 import recommendation_service_pb2 as pb
 from longtail.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
 
 from tests import processes
+from tests.films import films, liked
 
 pytestmark = pytest.mark.model
-
-FILMS = {
-    "alien": ("Alien", "The crew of a spaceship is hunted by a deadly creature."),
-    "robots": ("Robots", "An animated adventure of robots in a city of machines."),
-    "wall-e": ("Wall-E", "A lonely robot cleans the abandoned earth and travels into space."),
-    "moon": ("Moon", "A man alone on the moon mines helium and meets himself."),
-    "solaris": ("Solaris", "A psychologist visits a space station above a living ocean."),
-    "heat": ("Heat", "A detective hunts a gang of bank robbers in Los Angeles."),
-    "ronin": ("Ronin", "Mercenaries chase a briefcase through the streets of Paris."),
-    "amelie": ("Amelie", "A shy waitress in Paris changes the lives of those around her."),
-    "ratatouille": ("Ratatouille", "A rat cooks in a restaurant in Paris."),
-    "jaws": ("Jaws", "A shark attacks the swimmers of a small beach town."),
-    "up": ("Up", "An old man flies his house to South America with balloons."),
-    "big": ("Big", "A boy wakes up in the body of a grown man."),
-}
-
-
-def films() -> list[item_pb2.Item]:
-    return [item_pb2.Item(id=i, title=title, text=text) for i, (title, text) in FILMS.items()]
-
-
-def liked(user: str, item: str, value: float = 1.0) -> interaction_service_pb2.Interaction:
-    return interaction_service_pb2.Interaction(
-        event_id=f"{user}:{item}", user_id=user, item_id=item, type="rating", value=value
-    )
 
 
 @pytest.fixture(scope="module")
@@ -223,55 +196,6 @@ def test_forgetting_a_person_forgets_their_popularity(client: LongtailClient) ->
     assert client.delete_user_data("brief").deleted_interaction_count == 0
 
 
-def test_what_was_acknowledged_survives_kill_9(worker_address: str, tmp_path: Path) -> None:
-    with processes.server(tmp_path, worker_address) as running:
-        with LongtailClient(running.address) as client:
-            client.upsert_items(films())
-            client.write_interactions([liked("me", "alien")])
-            client.delete_item("jaws")
-            before = client.recommend(query="a robot alone in space")
-        running.stop(signal.SIGKILL)
-    with (
-        processes.server(tmp_path, worker_address) as running,
-        LongtailClient(running.address) as client,
-    ):
-        after = client.recommend(query="a robot alone in space")
-        assert after.results == before.results
-        assert after.provenance == before.provenance
-        stats = client.catalog_stats()
-        assert (stats.item_count, stats.interaction_count) == (len(FILMS) - 1, 1)
-        assert running.stop() == 0
-
-
-def test_a_second_server_on_the_same_store_is_refused(worker_address: str, tmp_path: Path) -> None:
-    with processes.server(tmp_path, worker_address):
-        variables = processes.environment(
-            tmp_path,
-            LONGTAIL_SERVER_ADDRESS=processes.free_address(),
-            LONGTAIL_WORKER_ADDRESS=worker_address,
-        )
-        log = tmp_path / "second.log"
-        assert processes.start("server", log, variables).wait(30) == 1
-        assert "another server runs on" in log.read_text()
-
-
-def test_a_catalogue_of_another_encoder_is_refused(worker_address: str, tmp_path: Path) -> None:
-    with processes.server(tmp_path, worker_address) as running:
-        running.stop()
-    with sqlite3.connect(tmp_path / "data" / "longtail.db") as database:
-        database.execute("UPDATE encoder SET model_id = 'another@0'")
-    variables = processes.environment(
-        tmp_path,
-        LONGTAIL_SERVER_ADDRESS=processes.free_address(),
-        LONGTAIL_WORKER_ADDRESS=worker_address,
-    )
-    log = tmp_path / "second.log"
-    assert processes.start("server", log, variables).wait(30) == 1
-    last = log.read_text().splitlines()[-1]
-    assert "was built with the encoder another@0" in last
-    assert "LONGTAIL_MODEL" in last
-
-
 @pytest.mark.parametrize("version", ["v1", "v1alpha"])
 def test_generic_tools_can_read_the_contract(client: LongtailClient, version: str) -> None:
     with grpc.insecure_channel(client.address) as channel:
@@ -288,19 +212,3 @@ def test_generic_tools_can_read_the_contract(client: LongtailClient, version: st
         services, files = list(ask(iter(asked), timeout=10))
     assert name in [service.name for service in services.list_services_response.service]
     assert files.file_descriptor_response.file_descriptor_proto
-
-
-def test_without_the_worker_answers_are_degraded_or_refused(artefact: Path, tmp_path: Path) -> None:
-    with (
-        processes.worker(tmp_path, artefact) as worker,
-        processes.server(tmp_path, worker.address) as running,
-        LongtailClient(running.address) as client,
-    ):
-        client.upsert_items(films())
-        worker.stop(signal.SIGKILL)
-        reply = client.recommend(query="space", allow_degraded=True)
-        assert list(reply.degraded) == [pb.DEGRADATION_ENCODER_UNAVAILABLE]
-        assert len(reply.results) == 10
-        with pytest.raises(LongtailError) as caught:
-            client.recommend(query="space", timeout=3)
-        assert caught.value.code.name == "UNAVAILABLE"

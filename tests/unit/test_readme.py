@@ -23,8 +23,3 @@ def test_every_make_target_exists() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"^make ([a-z-]+)", README, re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
-
-
-def test_the_python_block_compiles_against_the_client() -> None:
-    [block] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    compile(block, "README.md", "exec")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
 from numpy.typing import NDArray
 from sqlalchemy import Engine
 
@@ -22,6 +24,7 @@ from server.store.records import (
     NewItem,
     PastInteraction,
 )
+from server.store.schema import metadata
 
 Vector = NDArray[np.float32]
 
@@ -280,3 +283,11 @@ def test_a_full_disk_keeps_nothing_of_the_write(
     assert popularity(store) == {"film": 1}
     assert store.items.upsert(many) == revision + len(many)
     store.close()
+
+
+def test_the_migrations_make_the_schema(path: Path) -> None:
+    engine = open_database(path)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+    engine.dispose()

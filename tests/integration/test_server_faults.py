@@ -1,0 +1,126 @@
+"""The real server when something goes wrong: crashes, other encoders, copies, no worker."""
+
+import shutil
+import signal
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from grpc_health.v1 import health_pb2
+from longtail.client import LongtailClient, LongtailError
+from longtail.v1 import item_pb2
+from longtail.v1 import recommendation_service_pb2 as pb
+
+from tests import processes
+from tests.films import FILMS, films, liked
+
+pytestmark = pytest.mark.model
+
+RECOMMENDATION = "longtail.v1.RecommendationService"
+INTERACTION = "longtail.v1.InteractionService"
+
+
+def test_what_was_acknowledged_survives_kill_9(worker_address: str, tmp_path: Path) -> None:
+    with processes.server(tmp_path, worker_address) as running:
+        with LongtailClient(running.address) as client:
+            client.upsert_items(films())
+            client.write_interactions([liked("me", "alien")])
+            client.delete_item("jaws")
+            before = client.recommend(query="a robot alone in space")
+        running.stop(signal.SIGKILL)
+    with (
+        processes.server(tmp_path, worker_address) as running,
+        LongtailClient(running.address) as client,
+    ):
+        after = client.recommend(query="a robot alone in space")
+        assert after.results == before.results
+        assert after.provenance == before.provenance
+        stats = client.catalog_stats()
+        assert (stats.item_count, stats.interaction_count) == (len(FILMS) - 1, 1)
+        assert running.stop() == 0
+
+
+def test_a_second_server_on_the_same_store_is_refused(worker_address: str, tmp_path: Path) -> None:
+    with processes.server(tmp_path, worker_address):
+        variables = processes.environment(
+            tmp_path,
+            LONGTAIL_SERVER_ADDRESS=processes.free_address(),
+            LONGTAIL_WORKER_ADDRESS=worker_address,
+        )
+        log = tmp_path / "second.log"
+        assert processes.start("server", log, variables).wait(30) == 1
+        assert "another server runs on" in log.read_text()
+
+
+def test_a_catalogue_of_another_encoder_is_refused(worker_address: str, tmp_path: Path) -> None:
+    with processes.server(tmp_path, worker_address) as running:
+        running.stop()
+    with sqlite3.connect(tmp_path / "data" / "longtail.db") as database:
+        database.execute("UPDATE encoder SET model_id = 'another@0'")
+    variables = processes.environment(
+        tmp_path,
+        LONGTAIL_SERVER_ADDRESS=processes.free_address(),
+        LONGTAIL_WORKER_ADDRESS=worker_address,
+    )
+    log = tmp_path / "second.log"
+    assert processes.start("server", log, variables).wait(30) == 1
+    last = log.read_text().splitlines()[-1]
+    assert "was built with the encoder another@0" in last
+    assert "LONGTAIL_MODEL" in last
+
+
+def test_without_the_worker_answers_are_degraded_or_refused(artefact: Path, tmp_path: Path) -> None:
+    with (
+        processes.worker(tmp_path, artefact) as worker,
+        processes.server(tmp_path, worker.address) as running,
+        LongtailClient(running.address) as client,
+    ):
+        client.upsert_items(films())
+        worker.stop(signal.SIGKILL)
+        reply = client.recommend(query="space", allow_degraded=True)
+        assert list(reply.degraded) == [pb.DEGRADATION_ENCODER_UNAVAILABLE]
+        assert len(reply.results) == 10
+        with pytest.raises(LongtailError) as caught:
+            client.recommend(query="space", timeout=3)
+        assert caught.value.code.name == "UNAVAILABLE"
+        not_serving = health_pb2.HealthCheckResponse.NOT_SERVING
+        wait_for(lambda: processes.health(running.address, RECOMMENDATION) == not_serving)
+        serving = health_pb2.HealthCheckResponse.SERVING
+        assert processes.health(running.address, INTERACTION) == serving
+
+
+def test_a_copy_of_the_store_can_be_put_back(worker_address: str, tmp_path: Path) -> None:
+    store, copy = tmp_path / "data" / "longtail.db", tmp_path / "copy.db"
+    with processes.server(tmp_path, worker_address) as running:
+        with LongtailClient(running.address) as client:
+            client.upsert_items(films())
+            before = client.recommend(query="a robot alone in space")
+        assert running.stop() == 0
+    shutil.copy(store, copy)
+    with processes.server(tmp_path, worker_address) as running:
+        with LongtailClient(running.address) as client:
+            client.delete_item("wall-e")
+            client.upsert_items([item_pb2.Item(id="late", title="A robot alone in space")])
+        # Its log is left behind, and its index file, written now, is ahead of the copy.
+        running.stop(signal.SIGTERM)
+    for leftover in ("longtail.db-wal", "longtail.db-shm"):
+        store.with_name(leftover).unlink(missing_ok=True)
+    shutil.copy(copy, store)
+    with (
+        processes.server(tmp_path, worker_address) as running,
+        LongtailClient(running.address) as client,
+    ):
+        after = client.recommend(query="a robot alone in space")
+        assert after.results == before.results
+        client.upsert_items([item_pb2.Item(id="other", title="A kitchen in Paris")])
+        found = client.recommend(query="a kitchen in Paris", page_size=1, strength=0.0)
+        assert found.results[0].item_id == "other"
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

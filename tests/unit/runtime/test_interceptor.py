@@ -1,0 +1,137 @@
+"""What the interceptor does to every RPC, over real gRPC with a small service behind it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import grpc
+import pytest
+from google.protobuf.message import Message
+from longtail.client import LongtailError
+from longtail.client.errors import error_from_rpc
+from longtail.v1 import embedding_service_pb2 as pb
+from longtail.v1 import embedding_service_pb2_grpc as pb_grpc
+
+from runtime.deadline import remaining_seconds
+from runtime.errors import InvalidArgument, Overloaded, Violation
+from runtime.interceptor import ServiceInterceptor
+
+Answer = Callable[[], Awaitable[pb.GetModelResponse]]
+
+
+class FakeService(pb_grpc.EmbeddingServiceServicer):
+    """Answers GetModel with what `answer` does."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+
+    async def GetModel(self, request: Message, context: object) -> pb.GetModelResponse:  # noqa: N802
+        return await self._answer()
+
+
+@asynccontextmanager
+async def serving(
+    answer: Answer, max_in_flight: int = 10, unary_seconds: float = 10.0
+) -> AsyncIterator[pb_grpc.EmbeddingServiceStub]:
+    interceptor = ServiceInterceptor(
+        max_in_flight=max_in_flight, unary_seconds=unary_seconds, stream_seconds=10.0
+    )
+    server = grpc.aio.server(interceptors=[interceptor])
+    pb_grpc.add_EmbeddingServiceServicer_to_server(FakeService(answer), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            yield pb_grpc.EmbeddingServiceStub(channel)
+    finally:
+        await server.stop(0)
+
+
+async def failure(stub: pb_grpc.EmbeddingServiceStub, seconds: float = 10.0) -> LongtailError:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.GetModel(pb.GetModelRequest(), timeout=seconds)
+    return error_from_rpc(caught.value)
+
+
+async def test_an_expected_failure_keeps_its_status_and_details() -> None:
+    async def answer() -> pb.GetModelResponse:
+        raise InvalidArgument(Violation("texts[3]", "is blank"))
+
+    async with serving(answer) as stub:
+        error = await failure(stub)
+    assert error.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert error.reason == "INVALID_ARGUMENT"
+    assert [violation.field for violation in error.violations] == ["texts[3]"]
+
+
+async def test_overload_says_when_to_come_back() -> None:
+    async def answer() -> pb.GetModelResponse:
+        raise Overloaded("too much", retry_seconds=0.25)
+
+    async with serving(answer) as stub:
+        error = await failure(stub)
+    assert error.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert error.retry_after == 0.25
+
+
+async def test_an_unexpected_failure_tells_nothing_of_itself() -> None:
+    async def answer() -> pb.GetModelResponse:
+        raise RuntimeError("the password is 1234")
+
+    async with serving(answer) as stub:
+        error = await failure(stub)
+    assert error.code is grpc.StatusCode.INTERNAL
+    assert error.message == "internal error"
+
+
+async def test_too_many_in_flight_are_refused_at_once_and_none_later() -> None:
+    release = asyncio.Event()
+
+    async def answer() -> pb.GetModelResponse:
+        await release.wait()
+        return pb.GetModelResponse()
+
+    async with serving(answer, max_in_flight=2) as stub:
+        held = [asyncio.ensure_future(stub.GetModel(pb.GetModelRequest())) for _ in range(2)]
+        refused = await until_refused(stub)
+        assert refused.retry_after is not None
+        release.set()
+        await asyncio.gather(*held)
+        await stub.GetModel(pb.GetModelRequest(), timeout=10)
+
+
+async def until_refused(stub: pb_grpc.EmbeddingServiceStub) -> LongtailError:
+    # A call that overtakes the two that are held takes a place and times out.
+    while True:
+        error = await failure(stub, seconds=0.5)
+        if error.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+            return error
+        assert error.code is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+@pytest.mark.parametrize(("limit", "given"), [(0.05, None), (10.0, 5.0)])
+async def test_each_rpc_has_the_shorter_of_its_deadline_and_ours(
+    limit: float, given: float | None
+) -> None:
+    left: list[float] = []
+
+    async def answer() -> pb.GetModelResponse:
+        left.append(remaining_seconds())
+        return pb.GetModelResponse()
+
+    async with serving(answer, unary_seconds=limit) as stub:
+        await stub.GetModel(pb.GetModelRequest(), timeout=given)
+    # A deadline on the wire is rounded up by some milliseconds.
+    assert 0 < left[0] <= (limit if given is None else given) + 0.5
+
+
+async def test_work_past_our_own_limit_is_ended() -> None:
+    async def answer() -> pb.GetModelResponse:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with serving(answer, unary_seconds=0.05) as stub:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.GetModel(pb.GetModelRequest())
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert error_from_rpc(caught.value).reason == "DEADLINE_EXCEEDED"
