@@ -18,7 +18,7 @@ STUBS       := $(PROTOS:.proto=_pb2.py)
 GOOGLEAPIS  := $(VENV)/googleapis
 PYTHON_CODE := runtime worker server export client demo loadtest bench tests
 
-.PHONY: help serve test lint proto export load-test bench-worker clean
+.PHONY: help serve test lint proto export load-test bench-worker bench-index test-faults clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,12 @@ load-test: $(INSTALLED) $(STUBS) ## Load the running server at RATE requests per
 bench-worker: $(INSTALLED) $(STUBS) $(ARTEFACT) $(REFERENCE) ## Measure the worker beside its baselines.
 	PYTHONPATH=.:protos:client $(BIN)/python -m bench worker \
 		--artefact $(dir $(ARTEFACT)) --reference $(dir $(REFERENCE)) $(ARGS)
+
+bench-index: $(INSTALLED) $(STUBS) $(ARTEFACT) ## Measure the index and the store beside their baselines.
+	PYTHONPATH=.:protos:client $(BIN)/python -m bench index --artefact $(dir $(ARTEFACT)) $(ARGS)
+
+test-faults: $(INSTALLED) $(STUBS) $(ARTEFACT) $(REFERENCE) ## Kill, fill and damage the server at full length, an hour.
+	LONGTAIL_FAULTS=full $(BIN)/pytest -v tests/faults
 
 clean: ## Remove the environment, the stubs and the caches; the state under var stays.
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

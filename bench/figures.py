@@ -19,7 +19,14 @@ class Bar:
     unit: str
     reaches: Callable[[float, float], bool]
 
+    @property
+    def is_set(self) -> bool:
+        """Return whether there is anything to reach."""
+        return self.reaches is not _anything
+
     def __str__(self) -> str:
+        if not self.is_set:
+            return "none"
         sign = ">=" if self.reaches is operator.ge else "<="
         return f"{sign} {self.limit:g} {self.unit}".rstrip()
 
@@ -32,6 +39,11 @@ def at_least(limit: float, unit: str) -> Bar:
 def at_most(limit: float, unit: str) -> Bar:
     """Return the bar of a figure that is better when it is smaller."""
     return Bar(limit, unit, operator.le)
+
+
+def reported(unit: str) -> Bar:
+    """Return the bar of a figure that is told beside others and has nothing to reach."""
+    return Bar(float("nan"), unit, _anything)
 
 
 @dataclass(frozen=True)
@@ -107,3 +119,7 @@ def figures_of(
         )
         for name, bar in bars.items()
     ]
+
+
+def _anything(_value: float, _limit: float) -> bool:
+    return True

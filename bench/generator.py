@@ -39,12 +39,15 @@ def generator() -> Iterator[Generator]:
 
 
 def requests_of(
-    texts: Sequence[str], per_call: int = 1, lane: pb.Lane = pb.LANE_INTERACTIVE
+    texts: Sequence[str],
+    per_call: int = 1,
+    lane: pb.Lane = pb.LANE_INTERACTIVE,
+    role: pb.Role = pb.ROLE_ITEM,
 ) -> list[bytes]:
     """Return serialised EmbedRequests of `per_call` texts each, the last of what is left."""
     return [
         pb.EmbedRequest(
-            texts=texts[start : start + per_call], role=pb.ROLE_ITEM, lane=lane
+            texts=texts[start : start + per_call], role=role, lane=lane
         ).SerializeToString()
         for start in range(0, len(texts), per_call)
     ]

@@ -6,7 +6,7 @@ import platform
 from collections.abc import Mapping
 from pathlib import Path
 
-_LIBRARIES = ("onnxruntime-gpu", "tokenizers", "numpy", "grpcio", "protobuf")
+_LIBRARIES = ("onnxruntime-gpu", "tokenizers", "numpy", "grpcio", "protobuf", "hnswlib")
 
 
 def facts() -> Mapping[str, str]:

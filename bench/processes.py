@@ -26,12 +26,13 @@ _POLL_SECONDS = 0.01
 
 
 @dataclass(frozen=True)
-class Worker:
-    """A worker that is SERVING, and how many seconds it took from its start to that."""
+class Service:
+    """A process that is SERVING, and how many seconds it took from its start to that."""
 
     address: str
     metrics_address: str
     start_seconds: float
+    pid: int
 
     def counters(self, *names: str) -> list[float]:
         """Return the value of each counter, over all its labels."""
@@ -44,7 +45,7 @@ class Worker:
 
 
 @contextmanager
-def worker(artefact: Path, out: Path, **extra: str) -> Iterator[Worker]:
+def worker(artefact: Path, out: Path, **extra: str) -> Iterator[Service]:
     """Run a worker on the CPU, with `extra` in its environment and its log in `out`."""
     address, metrics_address = free_address(), free_address()
     variables = {
@@ -56,10 +57,24 @@ def worker(artefact: Path, out: Path, **extra: str) -> Iterator[Worker]:
         "LONGTAIL_WORKER_DEVICE": "cpu",
         **extra,
     }
-    start = time.perf_counter()
-    with running([sys.executable, "-m", "worker"], variables, out / "worker.log") as process:
-        wait_until(lambda: _is_serving(address), process, out / "worker.log")
-        yield Worker(address, metrics_address, time.perf_counter() - start)
+    with _serving("worker", address, metrics_address, variables, out) as service:
+        yield service
+
+
+@contextmanager
+def server(home: Path, worker_address: str, out: Path, **extra: str) -> Iterator[Service]:
+    """Run a server on the state in `home`, with `extra` in its environment and its log in `out`."""
+    address, metrics_address = free_address(), free_address()
+    variables = {
+        **our_environment(),
+        "LONGTAIL_HOME": str(home),
+        "LONGTAIL_SERVER_ADDRESS": address,
+        "LONGTAIL_SERVER_METRICS_ADDRESS": metrics_address,
+        "LONGTAIL_WORKER_ADDRESS": worker_address,
+        **extra,
+    }
+    with _serving("server", address, metrics_address, variables, out) as service:
+        yield service
 
 
 @contextmanager
@@ -125,6 +140,17 @@ def listens(address: str) -> bool:
     except OSError:
         return False
     return True
+
+
+@contextmanager
+def _serving(
+    module: str, address: str, metrics_address: str, variables: Mapping[str, str], out: Path
+) -> Iterator[Service]:
+    log = out / f"{module}.log"
+    start = time.perf_counter()
+    with running([sys.executable, "-m", module], variables, log) as process:
+        wait_until(lambda: _is_serving(address), process, log)
+        yield Service(address, metrics_address, time.perf_counter() - start, process.pid)
 
 
 def _is_serving(address: str) -> bool:

@@ -16,9 +16,10 @@ def as_markdown(facts: Mapping[str, str], figures: Sequence[Figure]) -> str:
     lines = [f"- {name}: {value}" for name, value in facts.items()]
     lines += ["", _row(_HEADINGS), _row(["---"] * len(_HEADINGS))]
     lines += [_row(_cells(figure)) for figure in figures]
-    met = sum(figure.is_met for figure in figures)
-    not_run = sum(figure.measured is None for figure in figures)
-    lines += ["", f"{met} of {len(figures)} bars met, {not_run} not run."]
+    held = [figure for figure in figures if figure.bar.is_set]
+    met = sum(figure.is_met for figure in held)
+    not_run = sum(figure.measured is None for figure in held)
+    lines += ["", f"{met} of {len(held)} bars met, {not_run} not run."]
     return "\n".join(lines) + "\n"
 
 
@@ -38,6 +39,8 @@ def verdict(figure: Figure) -> str:
     """Return what became of the figure, in a word."""
     if figure.measured is None:
         return "not run"
+    if not figure.bar.is_set:
+        return "told"
     return "met" if figure.is_met else "MISSED"
 
 

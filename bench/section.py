@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from bench import texts
 from bench.bare import Bare
@@ -13,6 +14,8 @@ from bench.texts import Corpora
 from export import checkpoint as checkpoints
 from export.checkpoint import Checkpoint
 from export.errors import ExportError
+
+B = TypeVar("B")
 
 # Vectors of texts that were seen before would be no measure of the encoder.
 NO_CACHE = {"LONGTAIL_WORKER_CACHE_MB": "0"}
@@ -78,15 +81,18 @@ class Bench:
 
 
 @dataclass(frozen=True)
-class Section:
-    """A section by its number; `measure` gives the figures that `bars` names."""
+class Section(Generic[B]):
+    """A section by its number; `measure` gives the figures that `bars` names.
+
+    It is given what a run has for all of its sections.
+    """
 
     number: int
     title: str
     bars: Mapping[str, Bar]
-    measure: Callable[[Bench], Mapping[str, Measured]]
+    measure: Callable[[B], Mapping[str, Measured]]
 
-    def figures(self, bench: Bench) -> list[Figure]:
+    def figures(self, bench: B) -> list[Figure]:
         """Measure; what fails is a figure that was not run, and the reason."""
         try:
             return figures_of(self.number, self.bars, self.measure(bench))

@@ -4,17 +4,16 @@ Exit codes: 0 every bar is met, 1 one is missed or could not be measured, 2 wron
 """
 
 import argparse
-import os
-import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
 from rich.console import Console
 
-from bench import environments, machine, report
-from bench.figures import Figure, NotRun
+from bench import environments, machine, report, run
+from bench.figures import NotRun
 from bench.generator import generator
 from bench.section import Bench, Section
 from bench.sections import (
@@ -30,7 +29,7 @@ from bench.sections import (
 )
 
 _MODULES = (artefact, equality, throughput, latency, padding, lanes, overload, hot, memory)
-SECTIONS: Sequence[Section] = sorted(
+SECTIONS: Sequence[Section[Bench]] = sorted(
     chain.from_iterable(module.SECTIONS for module in _MODULES), key=lambda section: section.number
 )
 # The bars were set for this many.
@@ -45,12 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     out: Path = options.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    # An exit like any other, so that what was started is stopped.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    # All processes started from here inherit the cores: load and loaded share them.
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.cores])
-    # As in the worker: its own threads would compete with the inference for the cores.
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    run.take_cores(options.cores)
     facts = machine.facts()
     console = Console(stderr=True, highlight=False)
     with generator() as load:
@@ -68,19 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             say=console.log,
         )
         facts = {**facts, **_what(bench)}
-        figures: list[Figure] = []
-        for section in SECTIONS:
-            if options.only and section.number not in options.only:
-                continue
-            console.rule(f"{section.number} {section.title}")
-            measured = section.figures(bench)
-            for figure in measured:
-                console.log(report.line(figure), markup=False)
-            figures += measured
-            # After each section, so that what is there is not lost with what comes after.
-            report.write(out, "worker", facts, figures)
-    sys.stdout.write(report.as_markdown(facts, figures))
-    return 0 if all(figure.is_met for figure in figures) else 1
+        write = partial(report.write, out, "worker", facts)
+        return run.measure(SECTIONS, options.only, bench, facts, console, write)
 
 
 def _what(bench: Bench) -> dict[str, str]:
@@ -100,18 +83,8 @@ def _what(bench: Bench) -> dict[str, str]:
     return facts
 
 
-def _only(text: str) -> list[int]:
-    numbers = [int(part) for part in text.split(",")]
-    known = {section.number for section in SECTIONS}
-    unknown = sorted(set(numbers) - known)
-    if unknown:
-        raise argparse.ArgumentTypeError(f"there is no section {unknown[0]}")
-    return numbers
-
-
 def _parser() -> argparse.ArgumentParser:
-    home = Path(os.environ.get("LONGTAIL_HOME") or "var")
-    data = Path(os.environ.get("LONGTAIL_DATA") or "../shared/data")
+    home = run.home()
     sections = "\n".join(f"  {section.number:2}  {section.title}" for section in SECTIONS)
     parser = argparse.ArgumentParser(
         prog="python -m bench worker",
@@ -132,7 +105,10 @@ def _parser() -> argparse.ArgumentParser:
         help="what the others serve (default: %(default)s)",
     )
     parser.add_argument(
-        "--data", type=Path, default=data, help="the texts (default: $LONGTAIL_DATA or %(default)s)"
+        "--data",
+        type=Path,
+        default=run.data(),
+        help="the texts (default: $LONGTAIL_DATA or %(default)s)",
     )
     parser.add_argument(
         "--out",
@@ -140,7 +116,9 @@ def _parser() -> argparse.ArgumentParser:
         default=home / "bench",
         help="worker.md, worker.json, logs and the others' environments (default: %(default)s)",
     )
-    parser.add_argument("--only", type=_only, metavar="5,6", help="sections to measure")
+    parser.add_argument(
+        "--only", type=run.numbers_of(SECTIONS), metavar="5,6", help="sections to measure"
+    )
     parser.add_argument("--quick", action="store_true", help="fewer rounds: does it work at all?")
     parser.add_argument("--rounds", type=int, help=f"(default: {_ROUNDS})")
     parser.add_argument("--cores", type=int, default=_CORES, help="(default: %(default)s)")

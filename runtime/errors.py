@@ -88,6 +88,13 @@ class FailedPrecondition(ServiceError):
     reason = "FAILED_PRECONDITION"
 
 
+class Aborted(ServiceError):
+    """Others changed the same thing meanwhile, again and again; a retry may succeed."""
+
+    code = StatusCode.ABORTED
+    reason = "ABORTED"
+
+
 class Overloaded(ServiceError):
     """There is more work than can be done in time; the caller may try again after a while."""
 

@@ -7,33 +7,31 @@ caller's deadline or, when the caller gave none, at ours.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any, NoReturn, TypeAlias, cast
 
 import grpc
-from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
 from grpc_status import rpc_status
 
 from runtime.deadline import within
-from runtime.errors import DeadlineExceeded, InvalidArgument, Overloaded, ServiceError, Violation
+from runtime.errors import DeadlineExceeded, Overloaded, ServiceError
+from runtime.malformed import Behaviour, Context, Deserializer, forgiving, refusing, refusing_stream
 from runtime.telemetry import RPC_IN_FLIGHT, RPC_SECONDS, RPC_TOTAL
 
 logger = logging.getLogger(__name__)
 
 # grpc's handlers are generic for the type checker only.
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
-Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
-Behaviour = Callable[[Any, Context], Awaitable[object]]
-Deserializer = Callable[[bytes], object]
+StreamBehaviour = Callable[[Any, Context], AsyncGenerator[object, None]]
 
 OURS = "/longtail.v1."
 RETRY_SECONDS = 0.1
 
 
 class ServiceInterceptor(grpc.aio.ServerInterceptor):
-    """Bounds, counts and translates every unary-unary and stream-unary RPC of ours."""
+    """Bounds, counts and translates every RPC of ours that has one request or one answer."""
 
     def __init__(self, *, max_in_flight: int, unary_seconds: float, stream_seconds: float) -> None:
         self._max_in_flight = max_in_flight
@@ -60,25 +58,40 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):
 
     def _wrap(self, method: str, handler: "grpc.RpcMethodHandler[Any, Any]") -> Handler:
         serializers: dict[str, Any] = {
-            "request_deserializer": _forgiving(cast(Deserializer, handler.request_deserializer)),
+            "request_deserializer": forgiving(cast(Deserializer, handler.request_deserializer)),
             "response_serializer": handler.response_serializer,
         }
         # What grpc's types say of a handler holds for its blocking servers.
         if handler.unary_unary is not None:
-            unary = _refusing(cast(Behaviour, handler.unary_unary))
+            unary = refusing(cast(Behaviour, handler.unary_unary))
             guarded = self._guard(method, unary, self._unary_seconds)
             return grpc.unary_unary_rpc_method_handler(guarded, **serializers)
+        if handler.unary_stream is not None:
+            answers = refusing(_writing(cast(StreamBehaviour, handler.unary_stream)))
+            guarded = self._guard(method, answers, self._stream_seconds)
+            return grpc.unary_stream_rpc_method_handler(guarded, **serializers)
         if handler.stream_unary is None:
-            raise TypeError(f"{method} streams its answer, which nothing here bounds")
-        stream = _refusing_stream(cast(Behaviour, handler.stream_unary))
-        guarded = self._guard(method, stream, self._stream_seconds)
+            raise TypeError(f"{method} streams both ways, which nothing here bounds")
+        requests = refusing_stream(cast(Behaviour, handler.stream_unary))
+        guarded = self._guard(method, requests, self._stream_seconds)
         return grpc.stream_unary_rpc_method_handler(guarded, **serializers)
 
     def _guard(self, method: str, behaviour: Behaviour, limit_seconds: float) -> Behaviour:
-        name = method.removeprefix(OURS)
-        seconds = RPC_SECONDS.labels(name)
+        counted = self._counted(method.removeprefix(OURS), behaviour, limit_seconds)
 
         async def guarded(request: object, context: Context) -> object:
+            try:
+                return await counted(request, context)
+            except ServiceError as error:
+                # A caller that has stopped reading keeps this waiting; it no longer counts as work.
+                await abort(context, error.status())
+
+        return guarded
+
+    def _counted(self, name: str, behaviour: Behaviour, limit_seconds: float) -> Behaviour:
+        seconds = RPC_SECONDS.labels(name)
+
+        async def counted(request: object, context: Context) -> object:
             started = time.perf_counter()
             code = grpc.StatusCode.OK
             self._in_flight += 1
@@ -87,22 +100,22 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):
                 return await self._bounded(behaviour, request, context, limit_seconds)
             except ServiceError as error:
                 code = error.code
-                await abort(context, error.status())
+                raise
             except asyncio.CancelledError:
                 code = grpc.StatusCode.CANCELLED
                 raise
-            except Exception:
+            except Exception as error:
                 code = grpc.StatusCode.INTERNAL
                 logger.exception("unexpected failure method=%s", name)
                 # What went wrong inside is for the log, not for the caller.
-                await abort(context, InternalError("internal error").status())
+                raise InternalError("internal error") from error
             finally:
                 self._in_flight -= 1
                 RPC_IN_FLIGHT.dec()
                 RPC_TOTAL.labels(name, code.name).inc()
                 seconds.observe(time.perf_counter() - started)
 
-        return guarded
+        return counted
 
     async def _bounded(
         self,
@@ -123,48 +136,29 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):
             raise DeadlineExceeded("the deadline passed before the answer was ready") from None
 
 
-@dataclass(frozen=True)
-class Malformed:
-    """Stands for a request that cannot be parsed, until the place where failures are translated.
+def _writing(behaviour: StreamBehaviour) -> Behaviour:
+    """Send the answers of `behaviour` from within, so that it is closed whatever ends the RPC.
 
-    gRPC answers INTERNAL by itself to what its deserializer raises.
+    gRPC, given the generator, leaves one that a caller gave up to the garbage collector.
     """
 
-    description: str
+    async def writing(request: object, context: Context) -> None:
+        async with aclosing(behaviour(request, context)) as answers:
+            # Were they left to a first write that the deadline ends halfway, gRPC would try to send
+            # them again with the status, and fail.
+            await _sent(context.send_initial_metadata(()))
+            async for answer in answers:
+                await _sent(context.write(answer))
+
+    return writing
 
 
-def _forgiving(deserialize: Deserializer) -> Deserializer:
-    def parsed(content: bytes) -> object:
-        try:
-            return deserialize(content)
-        except DecodeError as error:
-            return Malformed(f"cannot be parsed ({error})")
-
-    return parsed
-
-
-def _refusing(behaviour: Behaviour) -> Behaviour:
-    async def refusing(request: object, context: Context) -> object:
-        return await behaviour(_well_formed(request), context)
-
-    return refusing
-
-
-def _refusing_stream(behaviour: Behaviour) -> Behaviour:
-    async def well_formed(requests: AsyncIterable[object]) -> AsyncIterator[object]:
-        async for request in requests:
-            yield _well_formed(request)
-
-    async def refusing(requests: AsyncIterable[object], context: Context) -> object:
-        return await behaviour(well_formed(requests), context)
-
-    return refusing
-
-
-def _well_formed(request: object) -> object:
-    if isinstance(request, Malformed):
-        raise InvalidArgument(Violation("request", request.description))
-    return request
+async def _sent(sending: Awaitable[None]) -> None:
+    try:
+        await sending
+    except grpc.aio.BaseError as error:
+        # The caller is gone, which gRPC may say here before it cancels this task.
+        raise asyncio.CancelledError from error
 
 
 class InternalError(ServiceError):

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -14,6 +15,9 @@ from runtime.telemetry import SERVING
 logger = logging.getLogger(__name__)
 
 MAX_MESSAGE_BYTES = 16 * 2**20
+# Connections stay with the process that took them. Where several share a port, each connection is
+# ended so often, without harm to its calls, so that one that starts later gets its part of them.
+SHARED_CONNECTION_MS = 300_000
 
 
 class HealthBoard:
@@ -44,17 +48,25 @@ class HealthBoard:
 
 
 def new_server(
-    interceptors: Sequence[grpc.aio.ServerInterceptor], board: HealthBoard
+    interceptors: Sequence[grpc.aio.ServerInterceptor],
+    board: HealthBoard,
+    *,
+    reuse_port: bool = False,
 ) -> grpc.aio.Server:
-    """Create a server with health; the caller registers its services on it."""
+    """Create a server with health; the caller registers its services on it.
+
+    `reuse_port` is for processes that share a port under one parent. Elsewhere two servers on one
+    port would each get half of the calls, so that the second must fail.
+    """
+    shared = [("grpc.max_connection_age_ms", SHARED_CONNECTION_MS)] if reuse_port else []
     server = grpc.aio.server(
         interceptors=interceptors,
         options=[
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-            # Two servers on one port would each get half of the calls; the second must fail.
-            ("grpc.so_reuseport", 0),
+            ("grpc.so_reuseport", int(reuse_port)),
             # Clients may ping every 10 s; gRPC's own default cuts them off below five minutes.
             ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+            *shared,
         ],
     )
     health_pb2_grpc.add_HealthServicer_to_server(board.servicer, server)
@@ -69,18 +81,20 @@ async def serve(
     services: Sequence[str],
     background: Mapping[str, Coroutine[None, None, None]],
     drain_seconds: float,
+    stop_when: Coroutine[None, None, None] | None = None,
 ) -> None:
-    """Listen on `address` until SIGINT or SIGTERM, then drain.
+    """Listen on `address` until SIGINT, SIGTERM or the end of `stop_when`, then drain.
 
     `background` are the tasks that the process lives by: when one of them ends or dies, the process
-    stops too, and the failure is raised. Raises OSError when `address` cannot be listened on.
+    stops too, and the failure is raised. The end of `stop_when` is no failure, only its death is.
+    All of them begin once the server listens. Raises OSError when `address` cannot be listened on.
     """
     enable_reflection(server, [*services, health.SERVICE_NAME])
     await board.publish()
     try:
         server.add_insecure_port(address)
     except RuntimeError as error:
-        for coroutine in background.values():
+        for coroutine in (*background.values(), *([stop_when] if stop_when else [])):
             coroutine.close()
         raise OSError(f"cannot listen on {address}: {error}") from error
     await server.start()
@@ -90,17 +104,21 @@ async def serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    stopping: list[asyncio.Task[Any]] = [asyncio.create_task(stop.wait(), name="signal")]
+    if stop_when is not None:
+        stopping.append(asyncio.create_task(stop_when, name="stop condition"))
     tasks = [asyncio.create_task(task, name=name) for name, task in background.items()]
-    stopping = asyncio.create_task(stop.wait(), name="signal")
-    done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    every = [*stopping, *tasks]
+    done, _ = await asyncio.wait(every, return_when=asyncio.FIRST_COMPLETED)
 
     logger.info("draining seconds=%s because=%s", drain_seconds, sorted(t.get_name() for t in done))
     await board.servicer.enter_graceful_shutdown()
     await server.stop(drain_seconds)
-    for task in (stopping, *tasks):
+    for task in every:
         task.cancel()
-    await asyncio.gather(stopping, *tasks, return_exceptions=True)
-    for task in done - {stopping}:
+    await asyncio.gather(*every, return_exceptions=True)
+    for task in done:
         task.result()
-        raise RuntimeError(f"background task {task.get_name()!r} ended")
+        if task in tasks:
+            raise RuntimeError(f"background task {task.get_name()!r} ended")
     logger.info("stopped")

@@ -1,199 +1,98 @@
-"""`python -m server`: open the store, load the view, serve until told to stop."""
+"""`python -m server`: hold the store's folder, then serve, or keep several processes that serve."""
 
+import argparse
 import asyncio
-import fcntl
 import logging
 import os
 import sys
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 
-import grpc
-from longtail.v1 import (
-    admin_service_pb2_grpc,
-    insight_service_pb2_grpc,
-    interaction_service_pb2_grpc,
-    item_service_pb2_grpc,
-    recommendation_service_pb2_grpc,
-)
-
-from runtime.errors import Unavailable
-from runtime.interceptor import ServiceInterceptor
-from runtime.lifecycle import HealthBoard, new_server, serve
 from runtime.settings import SettingsError, describe, load
-from runtime.telemetry import configure_logging, start_metrics
-from server.catalogue import Catalogue
-from server.encoder import Encoder
-from server.index import IndexParameters
-from server.recommender import Recommender
-from server.services.interactions import InteractionService
-from server.services.items import ItemService
-from server.services.operations import AdminService, InsightService
-from server.services.recommendations import RecommendationService
+from runtime.telemetry import configure_logging
+from server.folder_lock import held
+from server.processes import supervise
 from server.settings import Settings
-from server.store.record_store import RecordStore
-from server.store.records import EncoderBinding
-from server.view import CatalogueView
 
 logger = logging.getLogger(__name__)
 
-STORE_FILE, LOCK_FILE, INDEX_FOLDER = "longtail.db", "lock", "index"
-RECOMMENDATION = "longtail.v1.RecommendationService"
-ITEM = "longtail.v1.ItemService"
-SERVICES = (
-    RECOMMENDATION,
-    ITEM,
-    "longtail.v1.InteractionService",
-    "longtail.v1.InsightService",
-    "longtail.v1.AdminService",
-)
-# Those that cannot do all their work without the worker.
-NEED_ENCODER = (RECOMMENDATION, ITEM)
+MAX_PROCESSES = 64
+# Searches share the interpreter with validation, merges and what is written; each gives it up
+# after so long, where Python's own interval is five milliseconds.
+SWITCH_SECONDS = 0.0005
+# Beyond the time for calls in flight: what a process needs to leave.
+LEAVE_SECONDS = 10.0
 
 
-class StartError(Exception):
-    """The server cannot start; the message says what to do."""
-
-
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the server; return the exit code."""
-    if len(sys.argv) > 1:
-        sys.stdout.write("Usage: python -m server. It is set by environment variables:\n\n")
-        for variable, default, text in describe(Settings):
-            sys.stdout.write(f"{variable} (default {default})\n    {text}\n")
-        return 0 if sys.argv[1] in ("-h", "--help") else 2
+    options = _parser().parse_args(arguments)
     try:
         settings = load(Settings, os.environ)
         configure_logging(settings.log_level)
-        with _only_server(settings.data):
-            asyncio.run(_run(settings))
+        if options.process is not None:
+            # The parent holds the folder, and this process its lock with it.
+            return _serve(settings, options.process)
+        settings.data.mkdir(parents=True, exist_ok=True)
+        with held(settings.data) as lock:
+            if options.processes == 1:
+                return _serve(settings, None)
+            return supervise(
+                lambda index: [sys.executable, "-m", "server", "--process", str(index)],
+                options.processes,
+                settings.address,
+                stop_seconds=settings.drain_seconds + LEAVE_SECONDS,
+                inherited=[lock],
+            )
     except SettingsError as error:
         sys.stderr.write(f"server: {error}\n")
         return 2
-    except (StartError, OSError) as error:
+    except OSError as error:
+        sys.stderr.write(f"server: {error}\n")
+        return 1
+
+
+def _serve(settings: Settings, process: int | None) -> int:
+    # Requests run side by side; one that takes the cores of others makes all of them late.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # Imported only now, because numpy reads that once, and because the parent of several
+    # processes has no use for gRPC and all that comes with it.
+    from server.application import StartError, run
+
+    sys.setswitchinterval(SWITCH_SECONDS)
+    try:
+        asyncio.run(run(settings, process=process))
+    except StartError as error:
         sys.stderr.write(f"server: {error}\n")
         return 1
     return 0
 
 
-async def _run(settings: Settings) -> None:
-    try:
-        encoder = Encoder(settings.worker_address)
-    except ValueError as error:
-        raise SettingsError(f"LONGTAIL_WORKER_ADDRESS: {error}") from error
-    store = RecordStore.open(settings.data / STORE_FILE)
-    try:
-        async with encoder:
-            binding = await _bind(store, encoder, settings.start_seconds)
-            parameters = IndexParameters(
-                binding.dimension,
-                settings.index_links,
-                settings.index_ef_construction,
-                settings.index_ef_search,
-            )
-            view = CatalogueView(store, binding, parameters, settings.data / INDEX_FOLDER)
-            await asyncio.to_thread(view.load)
-            with ThreadPoolExecutor(1, thread_name_prefix="writer") as writer:
-                catalogue = Catalogue(store, view, encoder, writer)
-                await _serve(settings, store, view, encoder, binding, catalogue)
-            await asyncio.to_thread(view.save)
-    finally:
-        store.close()
-
-
-async def _bind(store: RecordStore, encoder: Encoder, wait_seconds: float) -> EncoderBinding:
-    """Agree with the worker on the encoder; a catalogue that has one needs no worker to start."""
-    bound = store.encoder()
-    try:
-        seconds = wait_seconds if bound is None else min(5.0, wait_seconds)
-        found = await encoder.describe(seconds, bound)
-    except Unavailable as error:
-        if bound is None:
-            raise StartError(f"{error}: start a worker, or set LONGTAIL_WORKER_ADDRESS") from None
-        logger.warning("starting without the worker address=%s", encoder.address)
-        found = bound
-    if bound is None:
-        await asyncio.to_thread(store.bind_encoder, found)
-    elif found != bound:
-        raise StartError(
-            f"the catalogue was built with the encoder {bound.model_id}, but the worker at "
-            f"{encoder.address} has {found.model_id}: start the worker with the former "
-            "(LONGTAIL_MODEL), or give this catalogue's items to a server with an empty "
-            "LONGTAIL_HOME"
-        )
-    encoder.bind(found)
-    return found
-
-
-async def _serve(
-    settings: Settings,
-    store: RecordStore,
-    view: CatalogueView,
-    encoder: Encoder,
-    binding: EncoderBinding,
-    catalogue: Catalogue,
-) -> None:
-    board = HealthBoard(SERVICES)
-    interceptor = ServiceInterceptor(
-        max_in_flight=settings.max_in_flight,
-        unary_seconds=settings.unary_seconds,
-        stream_seconds=settings.stream_seconds,
+def _parser() -> argparse.ArgumentParser:
+    variables = "\n".join(
+        f"{variable} (default {default})\n    {text}"
+        for variable, default, text in describe(Settings)
     )
-    server: grpc.aio.Server = new_server([interceptor], board)
-    recommendation_service_pb2_grpc.add_RecommendationServiceServicer_to_server(
-        RecommendationService(
-            store.items,
-            Recommender(store, view, settings.candidates),
-            encoder,
-            binding,
-            settings.strength,
-        ),
-        server,
+    parser = argparse.ArgumentParser(
+        prog="python -m server",
+        description="Serve recommendations.",
+        epilog=f"The rest is set by environment variables:\n\n{variables}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    item_service_pb2_grpc.add_ItemServiceServicer_to_server(
-        ItemService(store.items, catalogue, binding.dimension), server
+    parser.add_argument(
+        "--processes",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="serving processes on this machine, which share the port and the store (default 1)",
     )
-    interaction_service_pb2_grpc.add_InteractionServiceServicer_to_server(
-        InteractionService(catalogue), server
-    )
-    insight_service_pb2_grpc.add_InsightServiceServicer_to_server(
-        InsightService(store, view), server
-    )
-    admin_service_pb2_grpc.add_AdminServiceServicer_to_server(AdminService(view, binding), server)
-    start_metrics(settings.metrics_address)
-    for service in SERVICES:
-        await board.set(service, service not in NEED_ENCODER)
-    await serve(
-        server,
-        address=settings.address,
-        board=board,
-        services=SERVICES,
-        background={"encoder watch": _watch(encoder, board)},
-        drain_seconds=settings.drain_seconds,
-    )
+    parser.add_argument("--process", type=int, help=argparse.SUPPRESS)
+    return parser
 
 
-async def _watch(encoder: Encoder, board: HealthBoard) -> None:
-    """Keep the health of what needs the encoder true: it takes one worker that serves."""
-    serving = False
-    while True:
-        serving = await encoder.wait_for_change(serving)
-        for service in NEED_ENCODER:
-            await board.set(service, serving)
-
-
-@contextmanager
-def _only_server(folder: Path) -> Iterator[None]:
-    """Hold the store folder alone; a second server on it would answer from an older view."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK_FILE).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StartError(f"another server runs on {folder}: set LONGTAIL_HOME") from None
-        yield
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_PROCESSES:
+        raise argparse.ArgumentTypeError(f"{text!r} is not 1 to {MAX_PROCESSES}")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""Texts to vectors, through whichever workers have the catalogue's encoder and serve."""
+"""Texts to vectors, through whichever workers have the encoder that is asked for and serve."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+import contextlib
+import logging
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from longtail.v1 import embedding_service_pb2 as pb
@@ -14,6 +16,8 @@ from server.worker_addresses import Resolve, resolve
 from server.worker_group import WorkerGroup
 from server.workers import Worker
 
+logger = logging.getLogger(__name__)
+
 TEXTS_PER_CALL = 256
 # A character has up to four bytes, and a message up to 16 MiB.
 CHARACTERS_PER_CALL = 3_000_000
@@ -22,19 +26,22 @@ CALLS_PER_WORKER = 2
 # An import has an hour; a worker that does not answer one of its calls for so long is stuck.
 BULK_SECONDS = 60.0
 RETRY_SECONDS = 1.0
+# The catalogue may come to need another encoder while nothing happens to the workers.
+RECHECK_SECONDS = 1.0
 
 
 class Encoder:
-    """Embeds through several workers, and never through one that has another encoder.
+    """Embeds through several workers, of one encoder or of several.
 
     `addresses` are separated by commas; raises ValueError when they are none. The workers are known
-    while it is entered as a context. A call goes to the worker with the fewest texts outstanding,
-    in turn among equals.
+    while it is entered as a context. A call says which encoder it is for, and goes to the worker of
+    that encoder with the fewest texts outstanding, in turn among equals.
     """
 
     def __init__(self, addresses: str, resolve: Resolve = resolve) -> None:
         self._group = WorkerGroup(addresses, resolve)
         self._turn = 0
+        self._strangers: frozenset[tuple[str, EncoderBinding]] = frozenset()
 
     async def __aenter__(self) -> "Encoder":
         await self._group.__aenter__()
@@ -48,9 +55,17 @@ class Encoder:
         """Return where the workers are looked for, for a message."""
         return ", ".join(self._group.addresses)
 
-    def bind(self, binding: EncoderBinding) -> None:
-        """From now on use no worker that has another encoder."""
-        self._group.bind(binding)
+    def models(self) -> frozenset[EncoderBinding]:
+        """Return the encoders of the workers that are connected."""
+        return frozenset(model for model in self._group.models() if model is not None)
+
+    def usable(self, binding: EncoderBinding) -> bool:
+        """Return whether a worker with that encoder serves."""
+        return bool(self._group.usable(binding))
+
+    def calls_at_once(self, binding: EncoderBinding) -> int:
+        """Return how many calls of TEXTS_PER_CALL keep the workers of that encoder busy, from 1."""
+        return CALLS_PER_WORKER * max(1, len(self._group.usable(binding)))
 
     async def describe(
         self, wait_seconds: float, wanted: EncoderBinding | None = None
@@ -66,30 +81,37 @@ class Encoder:
                     await self._group.changed()
                 return found
         except TimeoutError:
-            raise self._unavailable() from None
+            raise Unavailable(f"the encoder at {self.address} cannot be reached") from None
 
-    async def wait_for_change(self, serving: bool) -> bool:
-        """Return whether a worker can be used, once that is something else than `serving`."""
-        while bool(self._group.usable()) == serving:
-            await self._group.changed()
+    async def wait_for_change(self, serving: bool, needed: Callable[[], EncoderBinding]) -> bool:
+        """Return whether a worker can be used, once that is something else than `serving`.
+
+        `needed` says which encoder the catalogue needs; its answer may change. Workers that have
+        another one are named in the log when they come.
+        """
+        while self.usable(needed()) == serving:
+            self._name_strangers(needed())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(RECHECK_SECONDS):
+                    await self._group.changed()
         return not serving
 
     async def embed(
-        self, texts: Sequence[str], role: pb.Role, lane: pb.Lane
+        self, texts: Sequence[str], role: pb.Role, lane: pb.Lane, binding: EncoderBinding
     ) -> NDArray[np.float32]:
         """Return one unit row per text (n, d), within the deadline of the RPC being worked on.
 
-        Raises Unavailable, Overloaded or DeadlineExceeded as the workers do, and InferenceFailed
-        when the encoder cannot embed one of the texts.
+        Raises Unavailable, Overloaded or DeadlineExceeded as the workers of that encoder do, and
+        InferenceFailed when the encoder cannot embed one of the texts.
         """
         parts = list(_parts(texts))
         if len(parts) == 1:
-            return await self._embed_part(parts[0], role, lane)
-        room = asyncio.Semaphore(CALLS_PER_WORKER * max(1, len(self._group.usable())))
+            return await self._embed_part(parts[0], role, lane, binding)
+        room = asyncio.Semaphore(self.calls_at_once(binding))
 
         async def embed_part(part: Sequence[str]) -> NDArray[np.float32]:
             async with room:
-                return await self._embed_part(part, role, lane)
+                return await self._embed_part(part, role, lane, binding)
 
         tasks = [asyncio.create_task(embed_part(part)) for part in parts]
         try:
@@ -100,14 +122,14 @@ class Encoder:
                 task.cancel()
 
     async def _embed_part(
-        self, texts: Sequence[str], role: pb.Role, lane: pb.Lane
+        self, texts: Sequence[str], role: pb.Role, lane: pb.Lane, binding: EncoderBinding
     ) -> NDArray[np.float32]:
         """Embed through one worker, or another: once when it is away, or when it has less to do."""
         request = pb.EmbedRequest(texts=texts, role=role, lane=lane)
         refusals: list[Overloaded] = []
         tried: list[Worker] = []
         away = 0
-        while away < 2 and (worker := self._choose(lane, tried, willing=bool(refusals))):
+        while away < 2 and (worker := self._choose(binding, lane, tried, willing=bool(refusals))):
             tried.append(worker)
             try:
                 return _vectors(texts, await worker.embed(request, _seconds(lane)))
@@ -119,14 +141,18 @@ class Encoder:
                 raise _late(error) from error
         if refusals:
             raise min(refusals, key=lambda refusal: refusal.retry_seconds)
-        raise self._unavailable()
+        raise Unavailable(
+            f"no worker with the encoder {binding.model_id} can be reached at {self.address}"
+        )
 
-    def _choose(self, lane: pb.Lane, tried: Sequence[Worker], *, willing: bool) -> Worker | None:
+    def _choose(
+        self, binding: EncoderBinding, lane: pb.Lane, tried: Sequence[Worker], *, willing: bool
+    ) -> Worker | None:
         """Return the usable worker with the least to do that is not `tried`.
 
         Those that refused lately come last, and not at all when it must be `willing`.
         """
-        free = [worker for worker in self._group.usable() if worker not in tried]
+        free = [worker for worker in self._group.usable(binding) if worker not in tried]
         if willing:
             free = [worker for worker in free if not worker.avoided(lane)]
         if not free:
@@ -143,8 +169,18 @@ class Encoder:
             return wanted
         return found[0] if found and (wanted is None or len(found) == len(models)) else None
 
-    def _unavailable(self) -> Unavailable:
-        return Unavailable(f"the encoder at {self.address} cannot be reached")
+    def _name_strangers(self, needed: EncoderBinding) -> None:
+        strangers = self._group.strangers(needed)
+        for address, model in sorted(strangers - self._strangers, key=str):
+            logger.warning(
+                "worker not used address=%s encoder=%s catalogue=%s: "
+                "RebuildIndex with model_id=%s takes its encoder in",
+                address,
+                model.model_id,
+                needed.model_id,
+                model.model_id,
+            )
+        self._strangers = strangers
 
 
 def _parts(texts: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -5,13 +5,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runtime.errors import FailedPrecondition, InvalidArgument, Violation
-from server.candidates import Candidates, Floats, ItemExample, Pool
+from server.candidates import HISTORY_LENGTH, Candidates, ItemExample, Placed, Pool
+from server.columns.filter import Filter, FilterTypeError
 from server.ranking.diversity import intra_list_diversity
 from server.ranking.interest import CancelledInterestError, Interest, Weighted, fuse
 from server.ranking.quota import Policy, Selection, select
+from server.state import CatalogueState, Sight
 from server.store.record_store import RecordStore
 from server.store.records import Vector
 from server.view import CatalogueView
+
+# Interactions read to find those that shape an interest: an item may come again and again.
+LOOKBACK = 4 * HISTORY_LENGTH
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,7 @@ class Wish:
     allow_seen: bool
     page_size: int
     policy: Policy
+    filter: Filter | None
     min_revision: int
 
 
@@ -34,11 +40,12 @@ class Wish:
 class Answer:
     """A list, the pool it was chosen from, what was left out. `selection` is None when empty."""
 
+    state: CatalogueState
+    sight: Sight
     pool: Pool
     selection: Selection | None
     seen: frozenset[str]
     missing: tuple[str, ...]
-    revision: int
     intra_list_diversity: float
     search_seconds: float
     ranking_seconds: float
@@ -50,54 +57,66 @@ class Recommender:
     def __init__(self, store: RecordStore, view: CatalogueView, candidates: int) -> None:
         self._store = store
         self._view = view
-        self._candidates = Candidates(view, candidates)
+        self._size = candidates
 
-    def answer(self, wish: Wish) -> Answer:
-        """Return the list for `wish`.
+    def state(self, min_revision: int) -> CatalogueState:
+        """Return the state to answer from, at `min_revision` or later.
 
-        Raises FailedPrecondition when `min_revision` is not reached, InvalidArgument when the wish
-        cancels itself.
+        Raises FailedPrecondition when the catalogue is not there yet.
         """
-        started = time.perf_counter()
-        if wish.min_revision > self._view.revision:
+        if not self._view.reaches(min_revision):
             raise FailedPrecondition(
-                f"min_revision {wish.min_revision} is ahead of the catalogue, "
+                f"min_revision {min_revision} is ahead of the catalogue, "
                 f"which is at revision {self._view.revision}"
             )
-        history = self._store.interactions.history(wish.user_id) if wish.user_id else []
-        seen = frozenset(
-            past.item_id for past in history if not wish.seen_types or past.type in wish.seen_types
+        return self._view.state
+
+    def answer(self, state: CatalogueState, wish: Wish) -> Answer:
+        """Return the list for `wish`, whose vectors are of the state's encoder.
+
+        Raises InvalidArgument when the wish cancels itself, or its filter does not fit.
+        """
+        started = time.perf_counter()
+        interactions = self._store.interactions
+        history = interactions.history(wish.user_id, LOOKBACK) if wish.user_id else []
+        seen = (
+            interactions.seen_items(wish.user_id, wish.seen_types)
+            if wish.user_id
+            else frozenset[str]()
         )
-        with self._view.reading():
-            revision = self._view.revision
-            item_examples, missing = self._candidates.resolve(wish.item_examples)
-            interest = _interest(wish, item_examples, self._candidates.recall(history))
-            left_out = wish.excluded | {example.item_id for example in wish.item_examples}
-            if not wish.allow_seen:
-                left_out |= seen
-            pool = self._candidates.pool(interest, left_out, wish.page_size)
+        sight = state.sight(time.time_ns() // 1000, wish.filter)
+        candidates = Candidates(state, sight, self._size)
+        item_examples, missing = candidates.resolve(wish.item_examples)
+        interest = _interest(wish, item_examples, candidates.recall(history))
+        left_out = wish.excluded | {example.item_id for example in wish.item_examples}
+        if not wish.allow_seen:
+            left_out |= seen
+        try:
+            pool = candidates.pool(interest, left_out, wish.page_size)
+        except FilterTypeError as error:
+            raise InvalidArgument(Violation(error.path, error.message).inside("filter")) from None
         searched = time.perf_counter()
         k = min(wish.page_size, len(pool.ids))
         selection = select(pool.relevance, pool.tail, k, wish.policy) if k else None
         diversity = intra_list_diversity(pool.vectors[selection.chosen]) if selection else 0.0
         return Answer(
+            state=state,
+            sight=sight,
             pool=pool,
             selection=selection,
             seen=seen,
             missing=missing,
-            revision=revision,
             intra_list_diversity=diversity,
             search_seconds=searched - started,
             ranking_seconds=time.perf_counter() - searched,
         )
 
-    def place(self, pool: Pool, item_id: str) -> tuple[Floats, float] | None:
-        """Return an item's similarity parts (3,) and relevance on the scale of `pool`.
+    def place(self, answer: Answer, item_id: str) -> Placed | None:
+        """Return where an item stands on the scale of an answer's pool.
 
         None when the catalogue does not hold it.
         """
-        with self._view.reading():
-            return self._candidates.place(pool, item_id)
+        return Candidates(answer.state, answer.sight, self._size).place(answer.pool, item_id)
 
 
 def _interest(

@@ -55,6 +55,19 @@ class Settings:
         "HNSW width while searching. More: better recall, slower searches.",
         Bounds(10, 4000),
     )
+    index_merge_rows: int = setting(
+        "LONGTAIL_INDEX_MERGE_ROWS",
+        2048,
+        "Writes that are searched by scanning before they are merged into the graph. More: fewer "
+        "merges, slower searches while writes arrive.",
+        Bounds(1, 1_000_000),
+    )
+    max_waiting_writes: int = setting(
+        "LONGTAIL_SERVER_MAX_WAITING_WRITES",
+        1000,
+        "Writes that may wait for the disk; more are refused with RESOURCE_EXHAUSTED.",
+        Bounds(1, 100_000),
+    )
     max_in_flight: int = setting(
         "LONGTAIL_SERVER_MAX_IN_FLIGHT",
         256,

@@ -1,28 +1,23 @@
 """From messages to validated values. What is wrong is named by field, and nothing was changed."""
 
-import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
-from google.protobuf import json_format, timestamp_pb2
-from longtail.v1 import interaction_service_pb2, item_pb2
+from google.protobuf import timestamp_pb2
+from longtail.v1 import interaction_service_pb2
 
 from runtime.errors import InvalidArgument, Violation
-from server.catalogue import ItemDraft
-from server.store.records import FLOAT32, Interaction, ItemContent, Vector
+from server.store.records import FLOAT32, Interaction, Vector
 
 M = TypeVar("M")
 V = TypeVar("V")
 
 MAX_ID = 256
-MAX_TITLE = 1000
-MAX_TEXT = 20_000
 MAX_QUERY = 4000
 MAX_TYPE = 64
 MAX_VALUE = 1000.0
-MAX_ATTRIBUTES_BYTES = 16 * 1024
 MAX_BATCH = 1000
 
 
@@ -65,6 +60,15 @@ def check_batch(field: str, elements: Sequence[object]) -> None:
         )
 
 
+def check_unique(ids: Mapping[str, str]) -> None:
+    """Refuse ids, by their fields, one of which comes twice; an empty one is wrong by itself."""
+    first: dict[str, str] = {}
+    for field, value in ids.items():
+        if value and first.setdefault(value, field) != field:
+            parent = first[value].removesuffix(".id")
+            raise InvalidArgument(Violation(field, f"is that of {parent} too"))
+
+
 def unit_vector(field: str, data: bytes, dimension: int) -> Vector:
     """Return the vector (d,) in `data`, brought to unit length."""
     if len(data) != dimension * FLOAT32.itemsize:
@@ -84,25 +88,12 @@ def unit_vector(field: str, data: bytes, dimension: int) -> Vector:
     return (vector / norm).astype(np.float32)
 
 
-def item_draft(item: item_pb2.Item, dimension: int) -> ItemDraft:
-    """Return the item to be written."""
-    check_id("id", item.id)
-    check_text("title", item.title, MAX_TITLE)
-    check_text("text", item.text, MAX_TEXT)
-    prior = check_number("popularity_prior", item.popularity_prior, 0, float(np.finfo("f4").max))
-    vector = unit_vector("vector", item.vector, dimension) if item.vector else None
-    if vector is None and not (item.title or item.text):
-        raise InvalidArgument(Violation("text", "is empty, and so are title and vector"))
+def microseconds(field: str, value: timestamp_pb2.Timestamp) -> int:
+    """Return a moment as microseconds since the epoch."""
     try:
-        attributes = json_format.MessageToDict(item.attributes)
-    # Numbers that JSON does not know are a plain ValueError.
-    except (json_format.Error, ValueError) as error:
-        raise InvalidArgument(Violation("attributes", f"is not JSON: {error}")) from None
-    if len(json.dumps(attributes).encode()) > MAX_ATTRIBUTES_BYTES:
-        raise InvalidArgument(
-            Violation("attributes", f"is over {MAX_ATTRIBUTES_BYTES} bytes as JSON")
-        )
-    return ItemDraft(ItemContent(item.id, item.title, item.text, attributes, prior), vector)
+        return value.ToMicroseconds()
+    except ValueError as error:
+        raise InvalidArgument(Violation(field, f"is no time: {error}")) from None
 
 
 def interaction(message: interaction_service_pb2.Interaction) -> Interaction:
@@ -114,7 +105,7 @@ def interaction(message: interaction_service_pb2.Interaction) -> Interaction:
         item_id=check_id("item_id", message.item_id),
         type=check_id("type", message.type, MAX_TYPE),
         value=check_number("value", value, -MAX_VALUE, MAX_VALUE),
-        time=_microseconds("time", message.time) if message.HasField("time") else _now(),
+        time=microseconds("time", message.time) if message.HasField("time") else _now(),
         query=check_text("query", message.query, MAX_QUERY),
     )
 
@@ -141,13 +132,6 @@ def _check_length(field: str, value: str, low: int, high: int) -> None:
     if not low <= len(value) <= high:
         problem = "is empty" if not value else f"is {len(value)} characters, over {high}"
         raise InvalidArgument(Violation(field, problem))
-
-
-def _microseconds(field: str, value: timestamp_pb2.Timestamp) -> int:
-    try:
-        return value.ToMicroseconds()
-    except ValueError as error:
-        raise InvalidArgument(Violation(field, f"is no time: {error}")) from None
 
 
 def _now() -> int:

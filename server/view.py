@@ -1,130 +1,126 @@
 """The catalogue in memory: a view that follows the store.
 
-It holds the index, which item each label stands for, and how popular each item is. It is brought
-up to date by replaying what the store changed since the revision that it holds, after every write
-and at start, and nothing else changes it. So a crash loses nothing, and the index file is only a
-cache.
+It is brought up to date by replaying what the store changed since the revision that it holds, after
+every write and whenever another process wrote. So a crash loses nothing. A new generation of the
+index, or another encoder, is a second state that takes the place of the first when it is complete.
 """
 
-import itertools
 import logging
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
 from pathlib import Path
 
-import numpy as np
-
-from server.index import HnswIndex, IndexParameters
-from server.popularity_table import PopularityTable
-from server.rwlock import ReadWriteLock
+from server.index.build import Target
+from server.index.generation import Generation, latest_generation
+from server.index.graph import IndexParameters
+from server.index.vector_index import VectorIndex
+from server.settings import Settings
+from server.state import CatalogueState
 from server.store.record_store import RecordStore
-from server.store.records import EncoderBinding, ItemChange
+from server.store.records import BoundEncoder
 
 logger = logging.getLogger(__name__)
 
-# Added to the index at once while searches wait: about ten milliseconds of work.
-ADD_CHUNK = 32
-PROGRESS_EVERY = 10_000
-# The graph is built anew at start when more than this share of it is tombstones.
-TOMBSTONE_SHARE = 0.25
-
 
 class CatalogueView:
-    """Index, ids and popularity of the catalogue, as of one revision.
+    """The state of the catalogue, kept up to date. Take `state` once per request.
 
-    Read it under `reading()`; `follow` may be called from any thread.
+    `recall` is what the recall canary found last, 0 before.
     """
 
     def __init__(
-        self, store: RecordStore, binding: EncoderBinding, parameters: IndexParameters, folder: Path
+        self, store: RecordStore, encoder: BoundEncoder, settings: Settings, folder: Path
     ) -> None:
         self._store = store
+        self._settings = settings
         self._folder = folder
-        # The same store with another encoder, or another store with the same one, is another index.
-        self._built_for = f"{binding.model_id} {store.changes.identity()}"
-        self._parameters = parameters
-        self._lock = ReadWriteLock()
+        self._identity = store.changes.identity()
         self._following = threading.Lock()
-        self.revision = 0
-        self.index = HnswIndex(parameters)
-        self.popularity = PopularityTable()
-        self.label_of: dict[str, int] = {}
-        self.id_of: dict[int, str] = {}
+        self.recall = 0.0
+        self._state = self._load(encoder)
 
-    @contextmanager
-    def reading(self) -> Iterator[None]:
-        """Keep the view as it is while the block runs."""
-        with self._lock.reading():
-            yield
+    @property
+    def state(self) -> CatalogueState:
+        """The state to answer from."""
+        return self._state
 
-    def load(self) -> None:
-        """Bring the view to the store's revision: from the index file if it fits, else anew."""
-        until = self._store.changes.revision()
-        versions = self._store.changes.versions()
-        loaded = HnswIndex.load(
-            self._folder, self._parameters, self._built_for, revision=until, current=versions
-        )
-        if loaded is not None and loaded.tombstone_count <= TOMBSTONE_SHARE * loaded.live_count:
-            self.index = loaded
-        held = self.index.live_count
-        self.follow()
-        logger.info("index ready from_file=%d added=%d", held, self.index.live_count - held)
-        if self.index.live_count > held:
-            self.save()
+    @property
+    def revision(self) -> int:
+        """The revision that can be read."""
+        return self._state.revision
 
-    def save(self) -> None:
-        """Write the index file. Without it the next start takes longer, and that is all."""
-        try:
-            with self._lock.reading():
-                self.index.save(self._folder, self._built_for, self.revision)
-        except OSError as error:
-            logger.warning("index file not written error=%r", error)
-        else:
-            logger.info("index file written vectors=%d", self.index.live_count)
+    @property
+    def live_count(self) -> int:
+        """Items that are in the catalogue."""
+        return self._state.columns.live_count
+
+    @property
+    def tombstone_count(self) -> int:
+        """Versions of items that are no longer current and still take memory."""
+        return self._state.columns.count - self._state.columns.live_count
+
+    @property
+    def delta_count(self) -> int:
+        """Versions that stand beside the graph."""
+        return self._state.index.delta_rows
 
     def follow(self) -> None:
-        """Replay the changes of the store since the revision that the view holds."""
+        """Take in what the store changed; return when it can be read."""
         with self._following:
-            until = self._store.changes.revision()
-            if until == self.revision:
-                return
-            changes = self._store.changes.item_changes(after=self.revision, until=until)
-            done = 0
-            while chunk := list(itertools.islice(changes, ADD_CHUNK)):
-                with self._lock.writing():
-                    self._apply(chunk)
-                done += len(chunk)
-                if done // PROGRESS_EVERY > (done - len(chunk)) // PROGRESS_EVERY:
-                    logger.info("following items=%d revision=%d", done, chunk[-1].revision)
-            counted = list(self._store.changes.popularity_changes(after=self.revision, until=until))
-            with self._lock.writing():
-                for change in counted:
-                    self.popularity.count(change.item_id, change.interactions)
-                self.revision = until
+            position = self._store.changes.position()
+            if position.encoder_id != self._state.encoder.id:
+                current = self._store.encoders.current()
+                if current is None:
+                    raise RuntimeError("the store has lost its encoder")
+                logger.info("switching encoder model=%s", current.binding.model_id)
+                self._state = self._load(current)
+            self._state.follow(self._store.changes, position.revision)
 
-    def _apply(self, changes: list[ItemChange]) -> None:
-        # A loaded index, or a follow that broke off, may be ahead of the view's revision.
-        held = self.index.labels_among(change.revision for change in changes)
-        vectors = {
-            change.revision: change.vector
-            for change in changes
-            if change.vector is not None and change.revision not in held
-        }
-        if vectors:
-            self.index.add(list(vectors), np.stack(list(vectors.values())))
-        for change in changes:
-            if self.label_of.get(change.id) == change.revision:
-                continue
-            self._forget(change.id)
-            if change.vector is not None:
-                self.label_of[change.id] = change.revision
-                self.id_of[change.revision] = change.id
-                self.popularity.add(change.id, change.prior)
+    def reaches(self, revision: int) -> bool:
+        """Return whether the store has come to a revision, which then can be read."""
+        if self.revision < revision:
+            self.follow()
+        return self.revision >= revision
 
-    def _forget(self, item_id: str) -> None:
-        label = self.label_of.pop(item_id, None)
-        if label is not None:
-            del self.id_of[label]
-            self.popularity.remove(item_id)
-            self.index.remove(label)
+    def target(self, encoder: BoundEncoder) -> Target:
+        """Return where the generations of an encoder's index are, and what they are built for."""
+        binding = encoder.binding
+        parameters = IndexParameters(
+            binding.dimension,
+            self._settings.index_links,
+            self._settings.index_ef_construction,
+            self._settings.index_ef_search,
+        )
+        # The same store with another encoder, or another store with the same one, is another index.
+        built_for = f"{binding.model_id} {self._identity}"
+        return Target(self._folder / f"encoder-{encoder.id}", built_for, parameters)
+
+    def adopt(self, generation: Generation) -> bool:
+        """Go over to a generation of the index; return whether it was of use."""
+        index = VectorIndex.of(generation)
+        self.follow()
+        with self._following:
+            state = self._state
+            current = generation.built_for == self.target(state.encoder).built_for
+            if not current or generation.newest > state.revision:
+                return False
+            self._state = state.rebased(generation, index)
+        return True
+
+    def _load(self, encoder: BoundEncoder) -> CatalogueState:
+        started = time.monotonic()
+        target = self.target(encoder)
+        revision = self._store.changes.position().revision
+        generation = latest_generation(
+            target.folder, target.parameters, target.built_for, revision=revision
+        )
+        state = CatalogueState.load(self._store.changes, encoder, target.parameters, generation)
+        # What was replaced while it was read is put right by what changed since.
+        state.follow(self._store.changes, self._store.changes.position().revision)
+        logger.info(
+            "catalogue loaded items=%d in_graph=%d seconds=%.1f",
+            state.columns.live_count,
+            state.index.graph_rows,
+            time.monotonic() - started,
+        )
+        return state

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from runtime.errors import InvalidArgument, Violation
 from server.candidates import ItemExample
+from server.columns.filter import Filter
+from server.filter_request import filter_of
 from server.ranking.interest import Weighted
 from server.ranking.quota import Policy
 from server.recommender import Wish
@@ -40,6 +42,7 @@ class WishDraft:
     text_weights: tuple[float, ...]
     vector_examples: tuple[Weighted, ...]
     item_examples: tuple[ItemExample, ...]
+    filter: Filter | None
 
     def wish(self, vectors: NDArray[np.float32] | None) -> Wish:
         """Return the wish with the unit `vectors` (n, d) of the texts; None leaves them out."""
@@ -60,6 +63,7 @@ class WishDraft:
             allow_seen=request.exclude.allow_seen,
             page_size=self.page_size,
             policy=self.policy,
+            filter=self.filter,
             min_revision=request.min_revision,
         )
 
@@ -109,6 +113,7 @@ def wish_draft(
         text_weights=tuple(text_weights),
         vector_examples=tuple(vectors),
         item_examples=tuple(items),
+        filter=filter_of(request.filter, "filter"),
     )
 
 

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,11 +46,13 @@ def environment(home: Path, **extra: str) -> dict[str, str]:
     return {**ours, "PYTHONPATH": paths, "LONGTAIL_HOME": str(home), **extra}
 
 
-def start(module: str, log: Path, variables: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def start(
+    module: str, log: Path, variables: Mapping[str, str], arguments: Sequence[str] = ()
+) -> subprocess.Popen[bytes]:
     """Start `python -m module`, with its output appended to `log`."""
     with log.open("ab") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", module],
+            [sys.executable, "-m", module, *arguments],
             cwd=ROOT,
             env=dict(variables),
             stdout=output,
@@ -101,9 +103,19 @@ def worker(home: Path, artefact: Path, **extra: str) -> Iterator[Running]:
 
 
 @contextmanager
-def server(home: Path, worker_address: str, **extra: str) -> Iterator[Running]:
-    """Run a server on the store under `home` until the block ends."""
-    address = free_address()
+def server(
+    home: Path,
+    worker_address: str,
+    *arguments: str,
+    address: str = "",
+    service: str = "",
+    **extra: str,
+) -> Iterator[Running]:
+    """Run a server on the store under `home`, on a free address or on `address`, for the block.
+
+    The block begins when `service` is SERVING, or all of them.
+    """
+    address = address or free_address()
     variables = environment(
         home,
         LONGTAIL_SERVER_ADDRESS=address,
@@ -112,8 +124,8 @@ def server(home: Path, worker_address: str, **extra: str) -> Iterator[Running]:
         **extra,
     )
     log = home / "server.log"
-    with _ended(Running(start("server", log, variables), address, log)) as running:
-        yield wait_until_serving(running)
+    with _ended(Running(start("server", log, variables, arguments), address, log)) as running:
+        yield wait_until_serving(running, service)
 
 
 @contextmanager

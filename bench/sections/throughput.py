@@ -8,7 +8,7 @@ from bench import infinity, sentence_transformers
 from bench.closed_loop import grpc_calls, http_posts
 from bench.figures import Measured, NotRun, at_least, ratio
 from bench.generator import checked, requests_of
-from bench.processes import Worker, worker
+from bench.processes import Service, worker
 from bench.section import NO_CACHE, Bench, Section
 from export import parity
 from worker.tokenizer import Role
@@ -20,7 +20,7 @@ _CALLERS, _BATCH_CALLERS, _BATCH = 32, 8, 32
 _SAME_ENCODER = 0.9
 
 
-def _rate(bench: Bench, running: Worker, texts: Sequence[str], per_call: int) -> float:
+def _rate(bench: Bench, running: Service, texts: Sequence[str], per_call: int) -> float:
     """Return the worker's texts per second, each text sent once."""
     requests = requests_of(texts, per_call)
     callers = _CALLERS if per_call == 1 else _BATCH_CALLERS

@@ -1,4 +1,4 @@
-"""Where each item stands in the popularity of its catalogue: bucket and percentile.
+"""Where an item stands in the popularity of its catalogue: bucket and percentile.
 
 The split is that of Abdollahpouri, Burke and Mobasher, "Managing Popularity Bias in Recommender
 Systems with Personalized Re-ranking" (FLAIRS 2019): the head holds the first 20 % of all
@@ -26,39 +26,72 @@ class Bucket(IntEnum):
 
 
 @dataclass(frozen=True)
-class Popularity:
-    """The popularity of n items.
+class BucketShare:
+    """Items of a bucket, and their share of all popularity."""
 
-    `mass` (n,): interactions counted, plus the prior. `bucket` (n,): a Bucket each. `percentile`
-    (n,): the share of the items that are less popular, 0 to 1.
+    items: int
+    share: float
+
+
+class PopularityScale:
+    """The popularity of n items, against which any popularity can be placed.
+
+    Popularity is a mass: interactions counted, plus the prior, zero or more. An item belongs to the
+    bucket in which its first interaction falls when items are lined up from the most to the least
+    popular. Equally popular items share a bucket, the less popular one of those they span. Without
+    any interaction every item is tail.
     """
 
-    mass: Floats
-    bucket: NDArray[np.int8]
-    percentile: Floats
+    def __init__(self, mass: Floats) -> None:
+        self._ascending = np.sort(mass)
+        descending = self._ascending[::-1]
+        self._cumulated = np.concatenate(([0.0], np.cumsum(descending)))
+        # Of all interactions, the share that lies before each item.
+        before = self._cumulated[:-1] / (self._cumulated[-1] or 1.0)
+        self._least_of_head = self._least_within(before, HEAD_SHARE)
+        self._least_of_mid = self._least_within(before, 1 - TAIL_SHARE)
 
+    def bucket(self, mass: Floats) -> NDArray[np.int8]:
+        """Return the Bucket of each `mass` (n,), as (n,)."""
+        bucket = np.full(mass.shape, Bucket.TAIL, np.int8)
+        bucket[mass >= self._least_of_mid] = Bucket.MID
+        bucket[mass >= self._least_of_head] = Bucket.HEAD
+        return bucket
 
-def rank_popularity(mass: Floats) -> Popularity:
-    """Split items by their popularity `mass` (n,), each zero or more.
+    def percentile(self, mass: Floats) -> Floats:
+        """Return the share of the items that are less popular than each `mass` (n,), 0 to 1."""
+        below: Floats = self._ascending.searchsorted(mass, side="left") / max(
+            1, len(self._ascending)
+        )
+        return below
 
-    An item belongs to the bucket in which its first interaction falls when items are lined up
-    from the most to the least popular. Equally popular items share a bucket, the less popular one
-    of those they span. Without any interaction every item is tail.
-    """
-    n = len(mass)
-    bucket = np.full(n, Bucket.TAIL, np.int8)
-    if n == 0:
-        return Popularity(mass, bucket, np.empty(0))
-    ascending = np.sort(mass)
-    percentile = np.searchsorted(ascending, mass, side="left") / n
-    total = mass.sum()
-    if total > 0:
-        descending = ascending[::-1]
-        before = np.concatenate(([0.0], np.cumsum(descending)[:-1])) / total
-        # The last of a run of equals decides for all of them.
-        last = n - 1 - np.searchsorted(ascending, mass, side="left")
-        share = before[last]
-        bucket[share < 1 - TAIL_SHARE] = Bucket.MID
-        bucket[share < HEAD_SHARE] = Bucket.HEAD
-        bucket[mass == 0] = Bucket.TAIL
-    return Popularity(mass, bucket, percentile)
+    def masses(self, bucket: Bucket) -> tuple[float, float]:
+        """Return the least mass of a bucket and the mass that is too much for it."""
+        return {
+            Bucket.HEAD: (self._least_of_head, np.inf),
+            Bucket.MID: (self._least_of_mid, self._least_of_head),
+            Bucket.TAIL: (0.0, self._least_of_mid),
+        }[bucket]
+
+    def shares(self) -> dict[Bucket, BucketShare]:
+        """Count the items of each bucket and their popularity."""
+        total = self._cumulated[-1] or 1.0
+        n = len(self._ascending)
+        shares = {}
+        for bucket in Bucket:
+            last, first = n - self._ascending.searchsorted(self.masses(bucket), side="left")
+            mass = self._cumulated[last] - self._cumulated[first]
+            shares[bucket] = BucketShare(int(last - first), float(mass / total))
+        return shares
+
+    def _least_within(self, before: Floats, share: float) -> float:
+        # The last of a run of equals decides for all of them, so a run that goes beyond the share
+        # is left out. What has no interaction is within no share.
+        n, within = len(before), int(before.searchsorted(share, side="left"))
+        if within == 0:
+            return np.inf
+        least = self._ascending[n - within]
+        if (within < n and self._ascending[n - within - 1] == least) or least == 0:
+            above = int(self._ascending.searchsorted(least, side="right"))
+            return float(self._ascending[above]) if above < n else np.inf
+        return float(least)

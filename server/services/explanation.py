@@ -1,10 +1,12 @@
 """Why an item is in a list, or why it is not."""
 
+import numpy as np
 from longtail.v1 import recommendation_service_pb2 as pb
 
 from runtime.errors import NotFound
 from server.recommender import Answer, Recommender
 from server.services.replies import breakdown_of, candidate, described, listed
+from server.store.records import State
 
 
 def explain(
@@ -45,18 +47,17 @@ def _absent(
     recommender: Recommender, request: pb.ExplainItemRequest, answer: Answer
 ) -> pb.ExplainItemResponse:
     item_id, pool = request.item_id, answer.pool
-    placed = recommender.place(pool, item_id)
-    if placed is None or item_id not in pool.ranked.row_of:
+    placed = recommender.place(answer, item_id)
+    if placed is None:
         raise NotFound("item", item_id)
-    parts, relevance = placed
-    breakdown = breakdown_of([float(part) for part in parts], relevance)
+    breakdown = breakdown_of([float(part) for part in placed.parts], placed.relevance)
     verdict, summary = _left_out(request, answer)
     gap = 0.0
     if verdict == pb.VERDICT_NOT_RETRIEVED and answer.selection is not None:
-        gap = float(pool.relevance[answer.selection.chosen[-1]]) - relevance
+        gap = float(pool.relevance[answer.selection.chosen[-1]]) - placed.relevance
     return pb.ExplainItemResponse(
         verdict=verdict,
-        recommendation=described(pool, item_id, breakdown),
+        recommendation=described(pool, item_id, placed.mass, breakdown),
         relevance_gap=gap,
         summary=summary,
     )
@@ -70,7 +71,23 @@ def _left_out(request: pb.ExplainItemRequest, answer: Answer) -> tuple[pb.Verdic
         return pb.VERDICT_EXAMPLE, "It is one of the request's examples."
     if item_id in answer.seen and not wish.exclude.allow_seen:
         return pb.VERDICT_SEEN, "The person has seen it."
-    return (
+    return _unoffered(answer, item_id) or (
         pb.VERDICT_NOT_RETRIEVED,
         f"It is not among the {len(answer.pool.ids)} candidates of this request.",
     )
+
+
+def _unoffered(answer: Answer, item_id: str) -> tuple[pb.Verdict, str] | None:
+    """Return why an item is not offered to this request at all; None when it is."""
+    columns, sight = answer.state.columns, answer.sight
+    [row] = columns.rows_at([item_id], sight.revision)
+    match columns.state_of(row):
+        case State.HIDDEN:
+            return pb.VERDICT_HIDDEN, "It is hidden."
+        case State.IN_REVIEW:
+            return pb.VERDICT_IN_REVIEW, "It is in review."
+    if not columns.is_available(row, sight.now):
+        return pb.VERDICT_UNAVAILABLE, "It is not available now."
+    if not sight.passes(np.array([row]))[0]:
+        return pb.VERDICT_FILTERED, "It does not pass the filter."
+    return None

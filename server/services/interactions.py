@@ -1,23 +1,34 @@
 """InteractionService: what people did, over gRPC."""
 
 import asyncio
+import struct
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 
 from google.rpc import status_pb2
 from grpc.aio import ServicerContext
 from longtail.v1 import interaction_service_pb2 as pb
 from longtail.v1 import interaction_service_pb2_grpc
 
-from runtime.errors import InvalidArgument
+from runtime.errors import InvalidArgument, Violation
 from server.catalogue import Catalogue
+from server.services.import_pipeline import patiently
+from server.services.page_tokens import decode_token, encode_token
 from server.services.refusals import Refusals
-from server.validation import check_batch, check_id, each, interaction
+from server.store.interactions import InteractionRecords
+from server.store.records import Interaction
+from server.validation import check_batch, check_id, check_page_size, each, interaction
+
+DEFAULT_PAGE, MAX_PAGE = 100, 1000
+# How a page token holds a time, in microseconds since the epoch.
+TIME = struct.Struct(">q")
 
 
 class InteractionService(interaction_service_pb2_grpc.InteractionServiceServicer):
-    """Writes interactions through the catalogue."""
+    """Reads interactions from the store and writes them through the catalogue."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, records: InteractionRecords, catalogue: Catalogue) -> None:
+        self._records = records
         self._catalogue = catalogue
 
     async def WriteInteractions(
@@ -44,7 +55,8 @@ class InteractionService(interaction_service_pb2_grpc.InteractionServiceServicer
         refusals = Refusals()
         imported = duplicates = revision = 0
         async for request in request_iterator:
-            wrong, recorded, revision = await self._write(request.interactions)
+            write = partial(self._write, request.interactions)
+            wrong, recorded, revision = await patiently(write)
             imported += recorded
             duplicates += len(request.interactions) - len(wrong) - recorded
             refusals.add(wrong, [event.event_id for event in request.interactions])
@@ -55,6 +67,20 @@ class InteractionService(interaction_service_pb2_grpc.InteractionServiceServicer
             refusals=refusals.first,
             revision=revision,
         )
+
+    async def ListInteractions(
+        self,
+        request: pb.ListInteractionsRequest,
+        context: ServicerContext[pb.ListInteractionsRequest, pb.ListInteractionsResponse],
+    ) -> pb.ListInteractionsResponse:
+        """Return a page of interactions."""
+        if not (request.user_id or request.item_id):
+            raise InvalidArgument(Violation("user_id", "is empty, and so is item_id"))
+        for field, value in (("user_id", request.user_id), ("item_id", request.item_id)):
+            if value:
+                check_id(field, value)
+        size = check_page_size(request.page_size, default=DEFAULT_PAGE, limit=MAX_PAGE)
+        return await asyncio.to_thread(self._page, request, size)
 
     async def DeleteUserData(
         self,
@@ -74,3 +100,40 @@ class InteractionService(interaction_service_pb2_grpc.InteractionServiceServicer
         events, wrong = await asyncio.to_thread(each, "interactions", messages, interaction)
         recorded, revision = await self._catalogue.write_interactions(events)
         return wrong, recorded, revision
+
+    def _page(self, request: pb.ListInteractionsRequest, size: int) -> pb.ListInteractionsResponse:
+        arguments = ("ListInteractions", request.user_id, request.item_id)
+        after = None
+        if request.page_token:
+            after = _unpack(decode_token(arguments, request.page_token))
+        # One more than the page tells whether there is another.
+        found = self._records.list_page(
+            user_id=request.user_id, item_id=request.item_id, after=after, limit=size + 1
+        )
+        page, more = found[:size], len(found) > size
+        return pb.ListInteractionsResponse(
+            interactions=map(_message, page),
+            next_page_token=encode_token(arguments, _pack(page[-1])) if more else "",
+        )
+
+
+def _pack(last: Interaction) -> bytes:
+    return TIME.pack(last.time) + last.event_id.encode()
+
+
+def _unpack(position: bytes) -> tuple[int, str]:
+    [time] = TIME.unpack_from(position)
+    return time, position[TIME.size :].decode()
+
+
+def _message(event: Interaction) -> pb.Interaction:
+    message = pb.Interaction(
+        event_id=event.event_id,
+        user_id=event.user_id,
+        item_id=event.item_id,
+        type=event.type,
+        value=event.value,
+        query=event.query,
+    )
+    message.time.FromMicroseconds(event.time)
+    return message

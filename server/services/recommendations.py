@@ -14,7 +14,6 @@ from server.recommender import Answer, Recommender
 from server.services.explanation import explain
 from server.services.replies import duration, list_metrics, recommendations
 from server.store.items import ItemRecords
-from server.store.records import EncoderBinding
 from server.validation import check_id
 from server.wishes import WishDraft, wish_draft
 
@@ -35,13 +34,11 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
         records: ItemRecords,
         recommender: Recommender,
         encoder: Encoder,
-        binding: EncoderBinding,
         default_strength: float,
     ) -> None:
         self._records = records
         self._recommender = recommender
         self._encoder = encoder
-        self._binding = binding
         self._default_strength = default_strength
 
     async def Recommend(
@@ -67,14 +64,12 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
                 min_tail_fraction_met=selection is None or selection.min_tail_fraction_met,
                 page_size=answered.draft.page_size,
             ),
-            provenance=pb.Provenance(model_id=self._binding.model_id, revision=answer.revision),
+            provenance=pb.Provenance(
+                model_id=answer.state.encoder.binding.model_id, revision=answer.sight.revision
+            ),
             degraded=[pb.DEGRADATION_ENCODER_UNAVAILABLE] if answered.degraded else [],
             missing_ids=answer.missing,
-            short_page_reason=(
-                pb.SHORT_PAGE_REASON_CATALOGUE_EXHAUSTED
-                if short
-                else pb.SHORT_PAGE_REASON_UNSPECIFIED
-            ),
+            short_page_reason=_short_page_reason(answered) if short else None,
             timings=pb.RecommendTimings(
                 embedding=duration(answered.embedding_seconds),
                 search=duration(answer.search_seconds),
@@ -100,9 +95,11 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
 
     async def _answer(self, request: pb.RecommendRequest, parent: str) -> _Answered:
         try:
+            state = await asyncio.to_thread(self._recommender.state, request.min_revision)
+            binding = state.encoder.binding
             draft = wish_draft(
                 request,
-                dimension=self._binding.dimension,
+                dimension=binding.dimension,
                 default_strength=self._default_strength,
             )
             started = time.perf_counter()
@@ -113,16 +110,23 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
                         draft.texts,
                         embedding_service_pb2.ROLE_QUERY,
                         embedding_service_pb2.LANE_INTERACTIVE,
+                        binding,
                     )
                 except Unavailable:
                     if not request.allow_degraded:
                         raise
                     degraded = True
             embedded = time.perf_counter() - started
-            answer = await asyncio.to_thread(self._recommender.answer, draft.wish(vectors))
+            answer = await asyncio.to_thread(self._recommender.answer, state, draft.wish(vectors))
         except InvalidArgument as error:
             raise InvalidArgument(*(_seen_from(parent, v) for v in error.violations)) from None
         return _Answered(answer, draft, degraded, embedded)
+
+
+def _short_page_reason(answered: _Answered) -> pb.ShortPageReason:
+    if answered.answer.sight.filter is None:
+        return pb.SHORT_PAGE_REASON_CATALOGUE_EXHAUSTED
+    return pb.SHORT_PAGE_REASON_FILTER
 
 
 def _seen_from(parent: str, violation: Violation) -> Violation:

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from google.protobuf import duration_pb2, timestamp_pb2
-from longtail.v1 import item_pb2
+import numpy as np
+from google.protobuf import duration_pb2
 from longtail.v1 import recommendation_service_pb2 as pb
 
 from server.candidates import Pool
@@ -11,6 +11,7 @@ from server.ranking.interest import Part
 from server.ranking.popularity import Bucket
 from server.ranking.quota import Selection
 from server.recommender import Answer
+from server.services.item_messages import item_message
 from server.store.records import StoredItem
 
 BUCKETS = {Bucket.HEAD: pb.BUCKET_HEAD, Bucket.MID: pb.BUCKET_MID, Bucket.TAIL: pb.BUCKET_TAIL}
@@ -21,21 +22,6 @@ PART_REASONS = {
 }
 EXPLAINS_REASONS = (pb.EXPLAIN_UNSPECIFIED, pb.EXPLAIN_REASONS, pb.EXPLAIN_FULL)
 EXPLAINS_SCORES = (pb.EXPLAIN_UNSPECIFIED, pb.EXPLAIN_FULL)
-
-
-def item_message(stored: StoredItem) -> item_pb2.Item:
-    """Return an item, without its vector."""
-    content = stored.content
-    message = item_pb2.Item(
-        id=content.id,
-        title=content.title,
-        text=content.text,
-        popularity_prior=content.prior,
-        create_time=_timestamp(stored.create_time),
-        update_time=_timestamp(stored.update_time),
-    )
-    message.attributes.update(content.attributes)
-    return message
 
 
 def recommendations(
@@ -79,7 +65,7 @@ def candidate(pool: Pool, selection: Selection, position: int) -> pb.Recommendat
     parts = [float(part) for part in pool.similarity[position]]
     breakdown = breakdown_of(parts, float(pool.relevance[position]))
     breakdown.baseline_rank = int(selection.baseline[position])
-    result = described(pool, pool.ids[position], breakdown)
+    result = described(pool, pool.ids[position], float(pool.mass[position]), breakdown)
     if pool.interest is None:
         result.reasons.append(pb.REASON_POPULAR)
     else:
@@ -88,13 +74,12 @@ def candidate(pool: Pool, selection: Selection, position: int) -> pb.Recommendat
     return result
 
 
-def described(pool: Pool, item_id: str, breakdown: pb.Breakdown) -> pb.Recommendation:
+def described(pool: Pool, item_id: str, mass: float, breakdown: pb.Breakdown) -> pb.Recommendation:
     """Return any item of the catalogue with its popularity added to `breakdown`."""
-    [row] = pool.ranked.rows([item_id])
-    popularity = pool.ranked.popularity
-    breakdown.popularity = float(popularity.mass[row])
-    breakdown.popularity_percentile = float(popularity.percentile[row])
-    bucket = BUCKETS[Bucket(popularity.bucket[row])]
+    of_one = np.array([mass])
+    breakdown.popularity = mass
+    breakdown.popularity_percentile = float(pool.scale.percentile(of_one)[0])
+    bucket = BUCKETS[Bucket(pool.scale.bucket(of_one)[0])]
     return pb.Recommendation(item_id=item_id, bucket=bucket, breakdown=breakdown)
 
 
@@ -114,10 +99,11 @@ def list_metrics(answer: Answer) -> pb.ListMetrics:
     """Return what the list is like as a whole."""
     if answer.selection is None:
         return pb.ListMetrics()
-    rows = answer.pool.rows[answer.selection.chosen]
+    pool = answer.pool
+    percentiles = pool.scale.percentile(pool.mass[answer.selection.chosen])
     return pb.ListMetrics(
         tail_fraction=answer.selection.tail_fraction,
-        mean_popularity_percentile=float(answer.pool.ranked.popularity.percentile[rows].mean()),
+        mean_popularity_percentile=float(percentiles.mean()),
         relevance_loss=answer.selection.loss,
         intra_list_diversity=answer.intra_list_diversity,
     )
@@ -127,10 +113,4 @@ def duration(seconds: float) -> duration_pb2.Duration:
     """Return a span of time."""
     message = duration_pb2.Duration()
     message.FromNanoseconds(round(seconds * 1e9))
-    return message
-
-
-def _timestamp(microseconds: int) -> timestamp_pb2.Timestamp:
-    message = timestamp_pb2.Timestamp()
-    message.FromMicroseconds(microseconds)
     return message

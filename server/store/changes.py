@@ -1,16 +1,37 @@
 """What a view reads to follow the store: the rows that changed above the revision it holds."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, Row, Select, select
+from sqlalchemy import Engine, and_, select
 
-from server.store.records import ItemChange, PopularityChange, decode_vector
-from server.store.revisions import current_revision
-from server.store.schema import items, popularity, sequence, vectors
+from server.store.json_object import decode_object
+from server.store.records import (
+    ItemChange,
+    PopularityChange,
+    Position,
+    State,
+    Vector,
+    decode_vector,
+)
+from server.store.schema import Role, encoders, items, popularity, sequence, vectors
 
 # Rows that are read at a time.
 CHUNK = 1000
+
+_STATES = {state.value: state for state in State}
+
+_ITEM = (
+    items.c.id,
+    items.c.revision,
+    items.c.removed,
+    items.c.prior,
+    items.c.state,
+    items.c.available_from,
+    items.c.available_until,
+    items.c.attributes,
+)
 
 
 class ChangeLog:
@@ -24,30 +45,59 @@ class ChangeLog:
         with self._engine.connect() as connection:
             return str(connection.execute(select(sequence.c.identity)).scalar_one())
 
-    def revision(self) -> int:
-        """Return the last revision given out."""
+    def position(self) -> Position:
+        """Return how far the store has come."""
+        current = select(encoders.c.id).where(encoders.c.role == Role.CURRENT).scalar_subquery()
         with self._engine.connect() as connection:
-            return current_revision(connection)
+            row = connection.execute(select(sequence.c.revision, current)).one()
+        return Position(*row)
 
-    def versions(self) -> dict[int, str]:
-        """Return the current version of every item: its id by its revision."""
-        query = select(items.c.revision, items.c.id).where(~items.c.removed)
+    def current(self) -> Iterator[ItemChange]:
+        """Yield all items that exist, in the order of their revisions, without vectors.
+
+        It is one consistent read, and while it lasts SQLite's log is not trimmed: read on.
+        """
+        query = select(*_ITEM).where(~items.c.removed).order_by(items.c.revision)
         with self._engine.connect() as connection:
-            return {row.revision: row.id for row in connection.execute(query)}
+            for row in connection.execution_options(yield_per=CHUNK).execute(query):
+                yield _change(row, None)
 
-    def item_changes(self, *, after: int, until: int) -> Iterator[ItemChange]:
-        """Yield the items whose current version lies in the revisions after .. until, in order."""
+    def vectors(self, encoder_id: int, ids: Collection[str]) -> dict[str, Vector]:
+        """Return an encoder's vectors (d,) of those of `ids` that it has one of."""
+        query = select(vectors.c.item_id, vectors.c.data).where(vectors.c.encoder_id == encoder_id)
+        found: dict[str, Vector] = {}
+        waiting = iter(ids)
+        while chunk := list(islice(waiting, CHUNK)):
+            with self._engine.connect() as connection:
+                rows = connection.execute(query.where(vectors.c.item_id.in_(chunk)))
+                found.update((row.item_id, decode_vector(row.data)) for row in rows)
+        return found
+
+    def item_changes(self, after: int, until: int, encoder_id: int) -> Iterator[ItemChange]:
+        """Yield the items whose current version lies in the revisions after .. until, in order.
+
+        They come with the encoder's vectors. What is replaced while this is read goes beyond
+        `until`, and is left out.
+        """
+        theirs = and_(vectors.c.encoder_id == encoder_id, vectors.c.item_id == items.c.id)
         query = (
-            select(items.c.id, items.c.revision, items.c.prior, vectors.c.data)
-            .outerjoin(vectors, vectors.c.item_id == items.c.id)
+            select(*_ITEM, vectors.c.data)
+            .outerjoin(vectors, theirs)
             .where(items.c.revision <= until)
             .order_by(items.c.revision)
+            .limit(CHUNK)
         )
-        for row in self._chunks(query, items.c.revision, after):
-            vector = None if row.data is None else decode_vector(row.data)
-            yield ItemChange(row.id, row.revision, vector, row.prior)
+        # A reader that stays open keeps SQLite from trimming its log: each chunk has its own.
+        while True:
+            with self._engine.connect() as connection:
+                rows = connection.execute(query.where(items.c.revision > after)).all()
+            for row in rows:
+                yield _change(row, None if row.data is None else decode_vector(row.data))
+            if len(rows) < CHUNK:
+                return
+            after = rows[-1].revision
 
-    def popularity_changes(self, *, after: int, until: int) -> Iterator[PopularityChange]:
+    def popularity_changes(self, after: int, until: int) -> Iterator[PopularityChange]:
         """Yield the items whose interactions were last counted in the revisions after .. until."""
         query = (
             select(popularity)
@@ -58,17 +108,17 @@ class ChangeLog:
             for row in connection.execute(query):
                 yield PopularityChange(row.item_id, row.revision, row.interactions)
 
-    def _chunks(
-        self,
-        query: Select[Any],
-        key: ColumnElement[int],
-        after: int,
-    ) -> Iterator[Row[Any]]:
-        # A reader that stays open keeps SQLite from trimming its log: each chunk has its own.
-        while True:
-            with self._engine.connect() as connection:
-                rows = connection.execute(query.where(key > after).limit(CHUNK)).all()
-            yield from rows
-            if len(rows) < CHUNK:
-                return
-            after = rows[-1].revision
+
+def _change(row: Sequence[Any], vector: Vector | None) -> ItemChange:
+    item_id, revision, removed, prior, state, opening, end, attributes = row[:8]
+    return ItemChange(
+        item_id,
+        revision,
+        removed,
+        prior,
+        _STATES[state],
+        opening,
+        end,
+        decode_object(attributes),
+        vector,
+    )

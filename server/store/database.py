@@ -1,62 +1,89 @@
-"""Open the database: durable settings, migrations, and storage failures told as what they are."""
+"""Open the database: durable settings, explicit transactions, migrations."""
 
-import errno
-import logging
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import OperationalError
 
-from runtime.errors import StorageFull
+from server.store.failures import told_plainly
 
-logger = logging.getLogger(__name__)
-
+# How long a writer waits for one in another process.
 BUSY_SECONDS = 10
+# More than any number of threads that read at once; each such connection costs a small cache.
+POOL_SIZE, POOL_OVERFLOW = 8, 56
+# The log is cut back to this once a checkpoint has emptied it.
+LOG_LIMIT = 64 * 2**20
+
+MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def open_database(path: Path) -> Engine:
-    """Open the SQLite database at `path`, made or migrated to the newest schema."""
+    """Open the SQLite database at `path`, made or migrated to the newest schema.
+
+    Raises StorageFull when there is no room for it, Unavailable when another process keeps it
+    locked.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_SECONDS})
+    engine = create_engine(
+        f"sqlite:///{path}",
+        connect_args={"timeout": BUSY_SECONDS, "isolation_level": None},
+        pool_size=POOL_SIZE,
+        max_overflow=POOL_OVERFLOW,
+    )
     event.listen(engine, "connect", _make_durable)
-    with engine.begin() as connection:
-        config = Config()
-        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    event.listen(engine, "begin", _begin)
+    try:
+        with told_plainly(), for_writing(engine).begin() as connection:
+            config = alembic_config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except BaseException:
+        engine.dispose()
+        raise
     return engine
 
 
-@contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
-    """Open a transaction that is on disk when the block is left, or that leaves no trace.
+def for_writing(engine: Engine) -> Engine:
+    """Return the same engine with transactions that have the lock for writing from their start.
 
-    Raises StorageFull when the disk takes no more.
+    A reader that turns writer finds that another has written meanwhile, and has to begin again.
     """
-    try:
-        with engine.begin() as connection:
-            yield connection
-    except OperationalError as error:
-        if not _is_full(error):
-            raise
-        logger.error("disk full path=%s", engine.url.database)
-        raise StorageFull("the disk is full: nothing of this write was kept") from error
+    return engine.execution_options(begin="BEGIN IMMEDIATE")
+
+
+def alembic_config() -> Config:
+    """Return where the migrations are."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    return config
 
 
 def _make_durable(connection: sqlite3.Connection, _record: object) -> None:
+    _keep_log(connection)
     # In WAL mode only FULL keeps a committed transaction through a loss of power.
-    for pragma in ("journal_mode=WAL", "synchronous=FULL"):
-        connection.execute(f"PRAGMA {pragma}")
+    for pragma in ("synchronous=FULL", f"journal_size_limit={LOG_LIMIT}"):
+        connection.execute(f"PRAGMA {pragma}").close()
 
 
-def _is_full(error: OperationalError) -> bool:
-    cause = error.orig
-    if isinstance(cause, sqlite3.Error) and cause.sqlite_errorcode is not None:
-        # A file-size limit shows as a failed write.
-        return cause.sqlite_errorcode in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)
-    return isinstance(cause, OSError) and cause.errno == errno.ENOSPC
+def _keep_log(connection: sqlite3.Connection) -> None:
+    # SQLite does not wait for the lock here: two processes that make a new store would collide.
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").close()
+        except sqlite3.OperationalError as error:
+            locked = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not locked or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+def _begin(connection: Connection) -> None:
+    # Python's sqlite3 would begin by itself, late and not before a SAVEPOINT: isolation_level None
+    # keeps it from that.
+    connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))

@@ -1,96 +1,118 @@
 """Items and their vectors."""
 
-import json
-import time
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Engine, Row, case, delete, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import ColumnElement, Engine, Row, and_, bindparam, case, delete, select, update
+from sqlalchemy.dialects.sqlite import Insert, insert
 
-from server.store.database import writing
+from server.store.clock import now
+from server.store.encoders import UPSERT_VECTOR, require_current
+from server.store.json_object import EMPTY, decode_object, encode_object
 from server.store.records import (
     EncodedText,
     ItemContent,
     NewItem,
+    State,
     StoredItem,
     decode_vector,
     encode_vector,
 )
-from server.store.revisions import take_revisions
-from server.store.schema import items, vectors
+from server.store.revisions import current_revision, take_revisions
+from server.store.schema import encoders, items, vectors
+from server.store.transaction import Transaction
 
 
 class ItemRecords:
-    """Items and their vectors. One thread writes at a time; any number read meanwhile."""
+    """Items and their vectors. Writes run in the caller's transaction."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def upsert(self, new_items: Sequence[NewItem]) -> int:
-        """Write items, no id twice; return the revision that holds them all."""
-        now = _now()
-        with writing(self._engine) as connection:
-            last = take_revisions(connection, len(new_items))
-            statement = insert(items)
-            replaced: dict[str, Any] = {
-                column.name: statement.excluded[column.name]
-                for column in items.columns
-                if column.name not in ("id", "create_time")
-            }
-            # An item that was removed and comes back is a new one.
-            replaced["create_time"] = case(
-                (items.c.removed, statement.excluded.create_time), else_=items.c.create_time
-            )
-            connection.execute(
-                statement.on_conflict_do_update(index_elements=["id"], set_=replaced),
-                [
-                    {
-                        "id": item.content.id,
-                        "revision": last - len(new_items) + position,
-                        "removed": False,
-                        "title": item.content.title,
-                        "text": item.content.text,
-                        "attributes": json.dumps(item.content.attributes),
-                        "prior": item.content.prior,
-                        "vector_given": item.vector_given,
-                        "create_time": now,
-                        "update_time": now,
-                    }
-                    for position, item in enumerate(new_items, start=1)
-                ],
-            )
-            vector = insert(vectors)
-            connection.execute(
-                vector.on_conflict_do_update(
-                    index_elements=["item_id"], set_={"data": vector.excluded.data}
-                ),
-                [
-                    {"item_id": item.content.id, "data": encode_vector(item.vector)}
-                    for item in new_items
-                ],
-            )
+    def upsert(self, tx: Transaction, new_items: Sequence[NewItem], encoder_id: int) -> int:
+        """Write items, no id twice, with their vectors of one encoder; return the last revision.
+
+        The vectors that other encoders made of a text that is replaced are dropped. Raises
+        EncoderChanged when the encoder is not the catalogue's, or is so no more.
+        """
+        if not new_items:
+            return current_revision(tx)
+        others = require_current(tx, encoder_id)
+        if others:
+            _drop_outdated(tx, new_items, others)
+        moment = now()
+        last = take_revisions(tx, len(new_items))
+        tx.execute(
+            _UPSERT_ITEM,
+            [
+                {
+                    "id": content.id,
+                    "revision": revision,
+                    "removed": False,
+                    "title": content.title,
+                    "text": content.text,
+                    "attributes": encode_object(content.attributes),
+                    "prior": content.prior,
+                    "vector_given": item.vector_given,
+                    "create_time": moment,
+                    "update_time": moment,
+                    "state": content.state,
+                    "available_from": content.available_from,
+                    "available_until": content.available_until,
+                }
+                for revision, item in enumerate(new_items, start=last - len(new_items) + 1)
+                for content in (item.content,)
+            ],
+        )
+        tx.execute(
+            UPSERT_VECTOR,
+            [
+                {
+                    "encoder_id": encoder_id,
+                    "item_id": item.content.id,
+                    "data": encode_vector(item.vector),
+                }
+                for item in new_items
+            ],
+        )
         return last
 
-    def remove(self, item_id: str) -> int | None:
-        """Remove an item; return the revision that holds the removal, None if there is none."""
-        with writing(self._engine) as connection:
-            there = items.c.id == item_id, ~items.c.removed
-            if connection.execute(select(items.c.id).where(*there)).first() is None:
-                return None
-            last = take_revisions(connection, 1)
-            blank = {"title": "", "text": "", "attributes": "{}", "prior": 0.0}
-            connection.execute(
-                update(items).where(*there).values(removed=True, revision=last, **blank)
+    def remove(self, tx: Transaction, ids: Collection[str]) -> tuple[frozenset[str], int]:
+        """Remove items; return those of `ids` that were there, and the revision."""
+        there = self.revisions(tx, ids)
+        if not there:
+            return frozenset(), current_revision(tx)
+        last = take_revisions(tx, len(there))
+        first = last - len(there) + 1
+        tx.execute(
+            _REMOVE_ITEM,
+            [
+                {"removed_id": item_id, "removal": revision}
+                for revision, item_id in enumerate(there, start=first)
+            ],
+        )
+        tx.execute(
+            delete(vectors).where(
+                vectors.c.encoder_id.in_(select(encoders.c.id)),
+                vectors.c.item_id.in_(list(there)),
             )
-            connection.execute(delete(vectors).where(vectors.c.item_id == item_id))
-        return last
+        )
+        return frozenset(there), last
+
+    def revisions(self, tx: Transaction, ids: Collection[str]) -> dict[str, int]:
+        """Return the revisions of the current versions of those of `ids` that exist."""
+        query = select(items.c.id, items.c.revision).where(items.c.id.in_(ids), ~items.c.removed)
+        return {row.id: row.revision for row in tx.execute(query)}
+
+    def current(self, tx: Transaction, ids: Collection[str]) -> dict[str, StoredItem]:
+        """Return those of `ids` that exist, as the transaction sees them."""
+        query = select(items).where(items.c.id.in_(ids), ~items.c.removed)
+        return {row.id: _stored_item(row) for row in tx.execute(query)}
 
     def get(self, ids: Collection[str]) -> dict[str, StoredItem]:
         """Return those of `ids` that exist."""
-        query = select(items).where(items.c.id.in_(ids), ~items.c.removed)
         with self._engine.connect() as connection:
-            return {row.id: _stored_item(row) for row in connection.execute(query)}
+            return self.current(connection, ids)
 
     def list_page(self, *, after: str, limit: int) -> list[StoredItem]:
         """Return the first `limit` items whose ids come after `after`, in the order of ids."""
@@ -99,15 +121,20 @@ class ItemRecords:
             rows = connection.execute(query.order_by(items.c.id).limit(limit))
             return [_stored_item(row) for row in rows]
 
-    def encoded_texts(self, ids: Collection[str]) -> dict[str, EncodedText]:
-        """Return what the vectors of those `ids` that exist were made from.
+    def encoded_texts(self, ids: Collection[str], encoder_id: int) -> dict[str, EncodedText]:
+        """Return what an encoder's vectors of those `ids` that exist were made from.
 
         Items that came with vectors of their own are left out.
         """
         query = (
             select(items.c.id, items.c.title, items.c.text, vectors.c.data)
             .join(vectors, vectors.c.item_id == items.c.id)
-            .where(items.c.id.in_(ids), ~items.c.removed, ~items.c.vector_given)
+            .where(
+                vectors.c.encoder_id == encoder_id,
+                items.c.id.in_(ids),
+                ~items.c.removed,
+                ~items.c.vector_given,
+            )
         )
         with self._engine.connect() as connection:
             return {
@@ -116,10 +143,69 @@ class ItemRecords:
             }
 
 
+def _drop_outdated(tx: Transaction, new_items: Sequence[NewItem], others: Collection[int]) -> None:
+    # The next encoder keeps what it made of texts that stay, so that a change of encoder is not
+    # thrown back by writes that only touch attributes.
+    new = {item.content.id: item for item in new_items}
+    query = select(items.c.id, items.c.title, items.c.text, items.c.vector_given)
+    outdated = [
+        row.id
+        for row in tx.execute(query.where(items.c.id.in_(new), ~items.c.removed))
+        if row.vector_given
+        or new[row.id].vector_given
+        or (row.title, row.text) != (new[row.id].content.title, new[row.id].content.text)
+    ]
+    if outdated:
+        of_others = vectors.c.encoder_id.in_(others), vectors.c.item_id.in_(outdated)
+        tx.execute(delete(vectors).where(*of_others))
+
+
+def _upsert_item() -> Insert:
+    statement = insert(items)
+    replaced: dict[str, ColumnElement[Any]] = {
+        column.name: statement.excluded[column.name]
+        for column in items.columns
+        if column.name not in ("id", "create_time", "update_time")
+    }
+    # An item that was removed and comes back is a new one.
+    new = statement.excluded.create_time
+    replaced["create_time"] = case((items.c.removed, new), else_=items.c.create_time)
+    # No item changes before it was made, though the clock be set back.
+    set_back = and_(~items.c.removed, items.c.create_time > new)
+    replaced["update_time"] = case((set_back, items.c.create_time), else_=new)
+    return statement.on_conflict_do_update(index_elements=["id"], set_=replaced)
+
+
+_UPSERT_ITEM = _upsert_item()
+
+# Nothing of what was written stays but the id.
+_REMOVE_ITEM = (
+    update(items)
+    .where(items.c.id == bindparam("removed_id"))
+    .values(
+        revision=bindparam("removal"),
+        removed=True,
+        title="",
+        text="",
+        attributes=EMPTY,
+        prior=0.0,
+        vector_given=False,
+        state=State.ACTIVE,
+        available_from=None,
+        available_until=None,
+    )
+)
+
+
 def _stored_item(row: Row[Any]) -> StoredItem:
-    content = ItemContent(row.id, row.title, row.text, json.loads(row.attributes), row.prior)
-    return StoredItem(content, row.create_time, row.update_time)
-
-
-def _now() -> int:
-    return time.time_ns() // 1000
+    content = ItemContent(
+        row.id,
+        row.title,
+        row.text,
+        decode_object(row.attributes),
+        row.prior,
+        State(row.state),
+        row.available_from,
+        row.available_until,
+    )
+    return StoredItem(content, row.create_time, row.update_time, row.revision, row.vector_given)

@@ -1,53 +1,75 @@
-"""The store as a whole: its parts, its encoder, its size."""
+"""The store as a whole: its parts, its size, its writer."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, Select, func, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Connection, Engine, Select, func, select
 
+from server.store.backup import back_up
 from server.store.changes import ChangeLog
-from server.store.database import open_database, writing
+from server.store.check import check_database
+from server.store.database import open_database
+from server.store.encoders import EncoderRecords
+from server.store.group_commit import GroupCommit
 from server.store.interactions import InteractionRecords
 from server.store.items import ItemRecords
-from server.store.records import Counts, EncoderBinding
-from server.store.schema import encoder, interactions, items
+from server.store.operations import OperationRecords
+from server.store.records import Counts
+from server.store.requests import RequestRecords
+from server.store.revisions import current_revision
+from server.store.schema import interactions, items
+
+__all__ = ["RecordStore", "check_database"]
 
 
 class RecordStore:
     """Items, vectors, interactions and popularity, under one sequence of revisions.
 
-    One thread writes at a time (the caller sees to that); any number read meanwhile. A write is
-    durable when its method returns.
+    Any number of threads read, and what they read is consistent; writes are given to a GroupCommit.
+    Several processes may have the same store open.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, path: Path, anchor: Connection) -> None:
         self._engine = engine
+        self._anchor = anchor
+        self.path = path
         self.items = ItemRecords(engine)
         self.interactions = InteractionRecords(engine)
         self.changes = ChangeLog(engine)
+        self.requests = RequestRecords()
+        self.encoders = EncoderRecords(engine)
+        self.operations = OperationRecords(engine)
 
     @classmethod
     def open(cls, path: Path) -> "RecordStore":
-        """Open the store in the file `path`, made or brought to the newest schema."""
-        return cls(open_database(path))
+        """Open the store in the file `path`, made or brought to the newest schema.
+
+        Raises StorageFull, and Unavailable when another process keeps it locked.
+        """
+        engine = open_database(path)
+        # The first connection makes files that the last one deletes. With one that stays, a reader
+        # that comes while the disk is full finds them.
+        anchor = engine.connect()
+        current_revision(anchor)
+        anchor.rollback()
+        return cls(engine, path, anchor)
 
     def close(self) -> None:
         """Give the connections back."""
+        self._anchor.close()
         self._engine.dispose()
 
-    def encoder(self) -> EncoderBinding | None:
-        """Return the encoder of the catalogue's vectors; None before the first."""
-        with self._engine.connect() as connection:
-            row = connection.execute(select(encoder.c.model_id, encoder.c.dimension)).first()
-        return None if row is None else EncoderBinding(row.model_id, row.dimension)
+    def group_commit(self, committed: Callable[[], None], max_waiting: int) -> GroupCommit:
+        """Return the thread that writes, to be entered as a context.
 
-    def bind_encoder(self, binding: EncoderBinding) -> None:
-        """Say which encoder makes the vectors of a catalogue that has none yet."""
-        with writing(self._engine) as connection:
-            connection.execute(
-                insert(encoder).values(id=1, model_id=binding.model_id, dimension=binding.dimension)
-            )
+        `committed` runs in it after each commit, before the writers know of it.
+        """
+        return GroupCommit(self._engine, committed, max_waiting)
+
+    def backup(self, target: Path, progress: Callable[[int, int], None]) -> None:
+        """Copy the store, as of one revision, into the one file `target`: see `back_up`."""
+        back_up(self.path, target, progress)
 
     def counts(self) -> Counts:
         """Count items, interactions and persons."""

@@ -1,7 +1,8 @@
-"""What goes into the store and comes out of it."""
+"""What goes into the store and comes out of it. Times are microseconds since the epoch, UTC."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
@@ -12,23 +13,62 @@ Vector = NDArray[np.float32]
 FLOAT32 = np.dtype("<f4")
 
 
+class State(IntEnum):
+    """Whether an item may be recommended; numbered as `longtail.v1.State`."""
+
+    ACTIVE = 1
+    HIDDEN = 2
+    IN_REVIEW = 3
+
+
+class OperationKind(IntEnum):
+    """What an operation does; numbered as `longtail.v1.OperationKind`."""
+
+    REBUILD_INDEX = 1
+    CREATE_SNAPSHOT = 2
+    VERIFY_SNAPSHOT = 3
+
+
+class OperationState(IntEnum):
+    """How far an operation has come; numbered as `longtail.v1.OperationState`."""
+
+    PENDING = 1
+    RUNNING = 2
+    SUCCEEDED = 3
+    FAILED = 4
+
+
 @dataclass(frozen=True)
 class EncoderBinding:
-    """The encoder whose vectors the catalogue holds."""
+    """An encoder, as the workers name it."""
 
     model_id: str
     dimension: int
 
 
 @dataclass(frozen=True)
+class BoundEncoder:
+    """An encoder that the store has, or is getting, vectors of; no other ever has its id."""
+
+    id: int
+    binding: EncoderBinding
+
+
+@dataclass(frozen=True)
 class ItemContent:
-    """An item as its writer gave it; `attributes` is a JSON object."""
+    """An item as its writer gave it; `attributes` is a JSON object.
+
+    It is available from `available_from` until just before `available_until`; None is no bound.
+    """
 
     id: str
     title: str
     text: str
     attributes: Mapping[str, Any]
     prior: float
+    state: State = State.ACTIVE
+    available_from: int | None = None
+    available_until: int | None = None
 
 
 @dataclass(frozen=True)
@@ -42,11 +82,13 @@ class NewItem:
 
 @dataclass(frozen=True)
 class StoredItem:
-    """An item as it stands; times are microseconds since the epoch."""
+    """An item as it stands; `revision` is that of this version of it."""
 
     content: ItemContent
     create_time: int
     update_time: int
+    revision: int
+    vector_given: bool
 
 
 @dataclass(frozen=True)
@@ -59,8 +101,18 @@ class EncodedText:
 
 
 @dataclass(frozen=True)
+class PendingText:
+    """The text of an item's version that an encoder has no vector of yet."""
+
+    id: str
+    revision: int
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Interaction:
-    """Something that a person did; `time` is microseconds since the epoch."""
+    """Something that a person did."""
 
     event_id: str
     user_id: str
@@ -80,14 +132,24 @@ class PastInteraction:
     value: float
 
 
-@dataclass(frozen=True)
+# Not frozen: a start reads one for every item of the catalogue, and freezing doubles their cost.
+@dataclass(slots=True)
 class ItemChange:
-    """The current version of an item, as a view needs it; `vector` is None when it was removed."""
+    """The current version of an item, as a view needs it.
+
+    `vector` (d,) is None when the item was removed, when the encoder asked for has none of it, and
+    when vectors were not asked for.
+    """
 
     id: str
     revision: int
-    vector: Vector | None
+    removed: bool
     prior: float
+    state: State
+    available_from: int | None
+    available_until: int | None
+    attributes: Mapping[str, Any]
+    vector: Vector | None
 
 
 @dataclass(frozen=True)
@@ -97,6 +159,40 @@ class PopularityChange:
     item_id: str
     revision: int
     interactions: int
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far the store has come: its last revision, and the encoder at that revision."""
+
+    revision: int
+    encoder_id: int | None
+
+
+@dataclass(frozen=True)
+class RecordedRequest:
+    """A request that was answered: its method, the digest of what it asked, and the reply."""
+
+    method: str
+    digest: bytes
+    reply: bytes
+
+
+@dataclass(frozen=True)
+class Operation:
+    """Something that goes on in the background; `error_code` is a gRPC status, 0 without error."""
+
+    id: str
+    kind: OperationKind
+    state: OperationState
+    done: int
+    total: int
+    error_code: int
+    error_message: str
+    arguments: Mapping[str, Any]
+    snapshot_id: str
+    create_time: int
+    update_time: int
 
 
 @dataclass(frozen=True)
@@ -110,7 +206,7 @@ class Counts:
 
 def encode_vector(vector: Vector) -> bytes:
     """Return a vector (d,) as it is stored: little-endian float32."""
-    return vector.astype(FLOAT32).tobytes()
+    return vector.astype(FLOAT32, copy=False).tobytes()
 
 
 def decode_vector(data: bytes) -> Vector:

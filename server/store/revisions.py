@@ -1,16 +1,17 @@
 """The one sequence that every committed write moves on."""
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import select, update
 
 from server.store.schema import sequence
+from server.store.transaction import Transaction
 
 
-def take_revisions(connection: Connection, count: int) -> int:
+def take_revisions(tx: Transaction, count: int) -> int:
     """Give out `count` revisions; return the last of them."""
     statement = update(sequence).values(revision=sequence.c.revision + count)
-    return int(connection.execute(statement.returning(sequence.c.revision)).scalar_one())
+    return int(tx.execute(statement.returning(sequence.c.revision)).scalar_one())
 
 
-def current_revision(connection: Connection) -> int:
+def current_revision(tx: Transaction) -> int:
     """Return the last revision given out."""
-    return int(connection.execute(select(sequence.c.revision)).scalar_one())
+    return int(tx.execute(select(sequence.c.revision)).scalar_one())

@@ -54,21 +54,21 @@ def test_a_second_server_on_the_same_store_is_refused(worker_address: str, tmp_p
         assert "another server runs on" in log.read_text()
 
 
-def test_a_catalogue_of_another_encoder_is_refused(worker_address: str, tmp_path: Path) -> None:
+def test_a_catalogue_of_another_encoder_waits_for_its_own(
+    worker_address: str, tmp_path: Path
+) -> None:
     with processes.server(tmp_path, worker_address) as running:
         running.stop()
     with sqlite3.connect(tmp_path / "data" / "longtail.db") as database:
-        database.execute("UPDATE encoder SET model_id = 'another@0'")
-    variables = processes.environment(
-        tmp_path,
-        LONGTAIL_SERVER_ADDRESS=processes.free_address(),
-        LONGTAIL_WORKER_ADDRESS=worker_address,
-    )
-    log = tmp_path / "second.log"
-    assert processes.start("server", log, variables).wait(30) == 1
-    last = log.read_text().splitlines()[-1]
-    assert "was built with the encoder another@0" in last
-    assert "LONGTAIL_MODEL" in last
+        database.execute("UPDATE encoders SET model_id = 'another@0'")
+    with processes.server(tmp_path, worker_address, service=INTERACTION) as running:
+        wait_for(lambda: "RebuildIndex" in running.log.read_text())
+        serving = health_pb2.HealthCheckResponse.SERVING
+        assert processes.health(running.address, RECOMMENDATION) != serving
+        with LongtailClient(running.address) as client, pytest.raises(LongtailError) as caught:
+            client.recommend(query="space", timeout=3)
+        assert caught.value.code.name == "UNAVAILABLE"
+        assert "another@0" in caught.value.message
 
 
 def test_without_the_worker_answers_are_degraded_or_refused(artefact: Path, tmp_path: Path) -> None:

@@ -171,7 +171,8 @@ def test_a_worker_with_another_encoder_is_never_used(
     ):
         client.upsert_items(films())
         assert {query(client, number) for number in range(6)} == {"wall-e"}
-        refusal = next(line for line in running.log.read_text().splitlines() if "refused" in line)
+        lines = running.log.read_text().splitlines()
+        refusal = next(line for line in lines if "worker not used" in line)
         assert wrong.address in refusal
         for folder in (artefact, other_encoder):
             assert load(folder).manifest.model_id in refusal

@@ -28,11 +28,11 @@ MAY_IMPORT = {
     "export": {"runtime", "worker", STUBS},
     "demo": {"runtime", CLIENT, STUBS},
     "loadtest": {"runtime", CLIENT, STUBS},
-    "bench": {"worker", "export", STUBS},
+    "bench": {"runtime", "worker", "server", "export", STUBS},
 }
 # The only files or folders that may import a library.
 HOMES = {
-    "hnswlib": ["server/index.py"],
+    "hnswlib": ["server/index/graph.py", "bench/index/bare.py"],
     "onnxruntime": ["worker/model.py"],
     "onnxruntime.quantization": ["export", "bench/foreign/int8_graph.py"],
     "onnxruntime.transformers": ["export"],
@@ -40,7 +40,13 @@ HOMES = {
     "alembic": ["server/store"],
 }
 # Where gRPC does not enter: these compute.
-WITHOUT_GRPC = ["server/ranking", "server/index.py", "server/store", "worker/batcher.py"]
+WITHOUT_GRPC = [
+    "server/ranking",
+    "server/columns",
+    "server/index",
+    "server/store",
+    "worker/batcher.py",
+]
 
 
 def imports(source: str) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from longtail.client.aio import AsyncLongtailClient
 from longtail.client.errors import LongtailError, Violation, error_from_status
+from longtail.client.filters import filter_of, where
 from longtail.client.messages import example, pack_vector
 from longtail.client.sync import LongtailClient
 
@@ -12,5 +13,7 @@ __all__ = [
     "Violation",
     "error_from_status",
     "example",
+    "filter_of",
     "pack_vector",
+    "where",
 ]

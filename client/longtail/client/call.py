@@ -9,6 +9,9 @@ from google.protobuf.message import Message
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
 
+# Of a call that moves a whole file or catalogue.
+STREAM_SECONDS = 600.0
+
 
 @dataclass(frozen=True)
 class Call(Generic[Request, Response]):
@@ -21,11 +24,21 @@ class Call(Generic[Request, Response]):
 
 
 @dataclass(frozen=True)
-class StreamCall(Generic[Request, Response]):
+class ClientStreamCall(Generic[Request, Response]):
     """A stream of requests with one answer; `timeout` in seconds for all of it."""
 
     method: str
     requests: Iterator[Request]
+    response: type[Response]
+    timeout: float
+
+
+@dataclass(frozen=True)
+class ServerStreamCall(Generic[Request, Response]):
+    """One request with a stream of answers; `timeout` in seconds for all of it."""
+
+    method: str
+    request: Request
     response: type[Response]
     timeout: float
 

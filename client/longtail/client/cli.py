@@ -1,14 +1,23 @@
 """The `longtail` command line: its commands, and what becomes of their failures.
 
-Exit codes: 0 done; 1 the server refused, failed or is away; 2 wrong usage or a file of no use;
-3 rows were dropped and --strict was given. Messages go to standard error.
+Exit codes: 0 done; 1 the server refused, failed or is away, or something named does not exist;
+2 wrong usage or a file of no use; 3 rows were dropped and --strict was given; 130 interrupted.
+Messages go to standard error.
 """
 
 import sys
 
 import grpc
 import typer
-from longtail.client import cli_catalogue, cli_import, cli_recommend
+from longtail.client import (
+    cli_admin,
+    cli_catalogue,
+    cli_import,
+    cli_interactions,
+    cli_items,
+    cli_recommend,
+)
+from longtail.client import cli_output as output
 from longtail.client.channel import ADDRESS_VARIABLE
 from longtail.client.errors import LongtailError
 from longtail.client.import_rows import FileError
@@ -21,14 +30,17 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Recommendations that give the long tail its place.",
-    epilog="Exit codes: 0 done; 1 the server refused, failed or is away; 2 wrong usage or a file "
-    "of no use; 3 rows were dropped and --strict was given.",
+    epilog="Exit codes: 0 done; 1 the server refused, failed or is away, or something named does "
+    "not exist; 2 wrong usage or a file of no use; 3 rows were dropped and --strict was given; "
+    "130 interrupted.",
 )
 app.command()(cli_recommend.recommend)
 app.command()(cli_recommend.explain)
 app.add_typer(cli_import.app, name="import")
-app.add_typer(cli_catalogue.item, name="item")
-app.add_typer(cli_catalogue.user, name="user")
+app.add_typer(cli_items.app, name="items")
+app.add_typer(cli_interactions.interactions, name="interactions")
+app.add_typer(cli_interactions.user, name="user")
+app.add_typer(cli_admin.app, name="admin")
 app.command()(cli_catalogue.stats)
 app.command()(cli_catalogue.info)
 
@@ -56,8 +68,7 @@ def _sentence(error: LongtailError) -> str:
 
 
 def _fail(message: str, code: int) -> None:
-    one_line = " ".join(message.split())
-    sys.stderr.write(f"longtail: {one_line}\n")
+    output.complain(message)
     sys.exit(code)
 
 

@@ -14,7 +14,6 @@ from longtail.client.import_mapping import (
     ARTICLE_COLUMNS,
     InteractionColumns,
     ItemColumns,
-    RowError,
     choose,
     interaction_from_row,
     item_from_row,
@@ -22,6 +21,7 @@ from longtail.client.import_mapping import (
 )
 from longtail.client.import_rows import BadRow, FileError, Row, Source, open_rows
 from longtail.client.import_sender import Acknowledgement, ImportReport, Numbered
+from longtail.client.row_values import RowError
 from longtail.client.sync import LongtailClient
 from longtail.v1.interaction_service_pb2 import Interaction
 from longtail.v1.item_pb2 import Item
@@ -30,6 +30,10 @@ M = TypeVar("M", bound=Message)
 
 # A batch of long texts takes an encoder without a GPU many seconds.
 BATCH_SECONDS = 60.0
+
+# The last two are what registries of packages call it.
+PRIOR_COLUMNS = ("popularity_prior", "popularity", "monthly_downloads", "downloads")
+OUTPUT_ONLY = frozenset({"create_time", "update_time"})
 
 app = typer.Typer(no_args_is_help=True, help="Load a catalogue or its history from a file.")
 
@@ -63,10 +67,17 @@ def import_items(
     text: Annotated[str | None, typer.Option(help="Column of descriptions. [text]")] = None,
     prior: Annotated[
         str | None,
-        typer.Option(help="Column of popularity known from elsewhere. [popularity_prior]"),
+        typer.Option(
+            help="Column of popularity known from elsewhere. [popularity_prior, popularity, "
+            "monthly_downloads, downloads]"
+        ),
     ] = None,
     list_column: Annotated[
         list[str] | None, typer.Option(help="Attribute that is a list split at |. Repeatable.")
+    ] = None,
+    attribute: Annotated[
+        list[str] | None,
+        typer.Option(help="Column that is an attribute whatever its name says. Repeatable."),
     ] = None,
     form: FormOption = Form.AUTO,
     strict: Strict = False,
@@ -76,26 +87,32 @@ def import_items(
 ) -> None:
     """Write the items of a file; an item that exists is replaced.
 
-    Every other column becomes an attribute. The first row of an id counts, later ones are
-    duplicates. Rows that cannot be used are dropped and reported; running it again is harmless.
+    The columns state (active, hidden, in_review), available_from and available_until are the item's
+    own. Every other column becomes an attribute. The first row of an id counts, later ones are
+    duplicates. Rows that cannot be used are dropped and reported.
+
+    Running it again is harmless, also after a break: what is written already is not encoded again.
     """
     with LongtailClient(address, timeout=timeout) as client, _source(file) as source:
         article = _is_article(source, form)
+        kept = {require(source.columns, name, (), "attribute") for name in attribute or ()}
+        known = [name for name in source.columns if name not in kept]
         columns = ItemColumns(
-            item_id=require(source.columns, item_id, ("item_id", "id"), "id"),
-            title=choose(source.columns, title, ("title",), "title"),
-            text=choose(
-                source.columns, text, ("item_description",) if article else ("text",), "text"
-            ),
-            prior=choose(source.columns, prior, ("popularity_prior",), "prior"),
+            item_id=require(known, item_id, ("item_id", "id"), "id"),
+            title=choose(known, title, ("title",), "title"),
+            text=choose(known, text, ("item_description",) if article else ("text",), "text"),
+            prior=choose(known, prior, PRIOR_COLUMNS, "prior"),
+            state=choose(known, None, ("state",), "state"),
+            available_from=choose(known, None, ("available_from",), "start"),
+            available_until=choose(known, None, ("available_until",), "end"),
             list_columns=frozenset(
                 require(source.columns, name, (), "list") for name in list_column or ()
             ),
-            ignored=frozenset({"user_id", "query"}) if article else frozenset(),
+            ignored=_ignored(source, article),
         )
 
-        def write(items: Sequence[Item]) -> Acknowledgement:
-            answer = client.upsert_items(items)
+        def write(items: Sequence[Item], request_id: str) -> Acknowledgement:
+            answer = client.upsert_items(items, request_id=request_id)
             written = sum(status.code == 0 for status in answer.statuses)
             return Acknowledgement(answer.statuses, written, answer.revision)
 
@@ -162,7 +179,8 @@ def import_interactions(
             needs_query=article,
         )
 
-        def write(interactions: Sequence[Interaction]) -> Acknowledgement:
+        def write(interactions: Sequence[Interaction], _request_id: str) -> Acknowledgement:
+            # Their event_ids make a repetition harmless.
             answer = client.write_interactions(interactions)
             return Acknowledgement(answer.statuses, answer.recorded_count, answer.revision)
 
@@ -186,6 +204,13 @@ def _is_article(source: Source, form: Form) -> bool:
             require(source.columns, column, (), "article's form")
         return True
     return set(source.columns) == ARTICLE_COLUMNS
+
+
+def _ignored(source: Source, article: bool) -> frozenset[str]:
+    if article:
+        return frozenset({"user_id", "query"})
+    # An export of ours says what only the server writes.
+    return OUTPUT_ONLY if set(source.columns) >= OUTPUT_ONLY | {"id", "state"} else frozenset()
 
 
 def _mapped(

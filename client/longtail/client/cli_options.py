@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 from longtail.client.channel import ADDRESS_VARIABLE, DEFAULT_ADDRESS
+from longtail.client.where_grammar import Requirement, read_requirement
 
 Address = Annotated[
     str,
@@ -13,6 +14,14 @@ Timeout = Annotated[float, typer.Option(min=0.001, help="Deadline of each call i
 Json = Annotated[
     bool, typer.Option("--json", help="Print JSON on standard output, and nothing else.")
 ]
+
+
+def _requirement(text: str) -> Requirement:
+    try:
+        return read_requirement(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
 
 ADDRESS = DEFAULT_ADDRESS
 TIMEOUT = 10.0
@@ -41,4 +50,15 @@ Exclude = Annotated[
 ]
 AllowSeen = Annotated[
     bool, typer.Option("--allow-seen", help="Do not leave out what the person has seen.")
+]
+Where = Annotated[
+    list[Requirement] | None,
+    typer.Option(
+        "--where",
+        parser=_requirement,
+        metavar="TEST",
+        help="Only items whose attribute passes: NAME=VALUE, != >= <= > <, 'NAME in A,B', "
+        "'NAME exists', or its opposite with ! in front. Numbers, true, false and times as RFC "
+        "3339 are known as such; double quotes make a VALUE text. Repeatable: all must pass.",
+    ),
 ]

@@ -32,6 +32,12 @@ def print_json(value: object) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
 
 
+def complain(message: str) -> None:
+    """Write a message to standard error, as one line."""
+    one_line = " ".join(message.split())
+    sys.stderr.write(f"longtail: {one_line}\n")
+
+
 def print_message(message: Message) -> None:
     """Write a message as JSON to standard output."""
     print_json(message_as_dict(message))

@@ -7,6 +7,7 @@ from longtail.client import cli_options as options
 from longtail.client import cli_output as output
 from longtail.client.messages import example
 from longtail.client.sync import LongtailClient
+from longtail.client.where_grammar import filter_from
 from longtail.v1.recommendation_service_pb2 import (
     Breakdown,
     Bucket,
@@ -29,6 +30,7 @@ def recommend(
     count: options.Count = 10,
     like: options.Like = None,
     dislike: options.Dislike = None,
+    where: options.Where = None,
     exclude: options.Exclude = None,
     allow_seen: options.AllowSeen = False,
     explain: bool = typer.Option(False, "--explain", help="Show what each score is made of."),
@@ -46,6 +48,7 @@ def recommend(
             strength=long_tail,
             min_tail_fraction=min_tail_fraction,
             relevance_budget=relevance_budget,
+            filter=filter_from(where or ()),
             exclude=exclude or (),
             allow_seen=allow_seen,
             explain="full",
@@ -66,6 +69,7 @@ def explain(
     count: options.Count = 10,
     like: options.Like = None,
     dislike: options.Dislike = None,
+    where: options.Where = None,
     exclude: options.Exclude = None,
     allow_seen: options.AllowSeen = False,
     address: options.Address = options.ADDRESS,
@@ -83,6 +87,7 @@ def explain(
             strength=long_tail,
             min_tail_fraction=min_tail_fraction,
             relevance_budget=relevance_budget,
+            filter=filter_from(where or ()),
             exclude=exclude or (),
             allow_seen=allow_seen,
         )

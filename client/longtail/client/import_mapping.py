@@ -2,32 +2,22 @@
 
 import hashlib
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 from google.protobuf.struct_pb2 import Struct
-from google.protobuf.timestamp_pb2 import Timestamp
+from longtail.client import literals
 from longtail.client.import_rows import FileError
+from longtail.client.row_values import RowError, state_named, time_read
 from longtail.v1.interaction_service_pb2 import Interaction
 from longtail.v1.item_pb2 import Item
 
 ARTICLE_COLUMNS = frozenset({"user_id", "item_id", "item_description", "query"})
-# Codes such as 007 and numbers that a double cannot hold stay strings.
-_NUMBER = re.compile(r"-?(0|[1-9]\d{0,14})(\.\d+)?([eE][+-]?\d{1,2})?")
 _LIST_SEPARATOR = "|"
-
-
-class RowError(Exception):
-    """A row that cannot be used; `reason` is one of a few, `detail` says more."""
-
-    def __init__(self, reason: str, detail: str = "") -> None:
-        super().__init__(reason, detail)
-        self.reason = reason
-        self.detail = detail
 
 
 @dataclass(frozen=True)
@@ -42,8 +32,24 @@ class ItemColumns:
     title: str | None
     text: str | None
     prior: str | None
+    state: str | None = None
+    available_from: str | None = None
+    available_until: str | None = None
     list_columns: frozenset[str] = frozenset()
     ignored: frozenset[str] = frozenset()
+
+    @cached_property
+    def fields(self) -> frozenset[str | None]:
+        """The columns that are no attribute of their own."""
+        return self.ignored | {
+            self.item_id,
+            self.title,
+            self.text,
+            self.prior,
+            self.state,
+            self.available_from,
+            self.available_until,
+        }
 
 
 @dataclass(frozen=True)
@@ -96,9 +102,20 @@ def item_from_row(row: Mapping[str, Any], columns: ItemColumns) -> Item:
         raise RowError("missing text")
     if columns.prior and _text(row, columns.prior):
         item.popularity_prior = _number(row, columns.prior)
-    used = {columns.item_id, columns.title, columns.text, columns.prior} | columns.ignored
+    if columns.state and _text(row, columns.state):
+        item.state = state_named(_text(row, columns.state))
+    if columns.available_from and _text(row, columns.available_from):
+        item.available_from.CopyFrom(time_read(row[columns.available_from]))
+    if columns.available_until and _text(row, columns.available_until):
+        item.available_until.CopyFrom(time_read(row[columns.available_until]))
     for name, value in row.items():
-        if name not in used:
+        if name in columns.fields:
+            continue
+        if name == "attributes" and isinstance(value, Mapping):
+            # As an export writes them: of their kinds already, so that text stays text.
+            for member, plain in value.items():
+                _put(item.attributes, member, _plain(plain))
+        else:
             _set_attribute(item.attributes, name, value, name in columns.list_columns)
     return item
 
@@ -122,7 +139,7 @@ def interaction_from_row(row: Mapping[str, Any], columns: InteractionColumns) ->
         interaction.value = _number(row, columns.value) - columns.neutral
     if columns.time:
         _required(row, columns.time, "timestamp")
-        interaction.time.CopyFrom(_timestamp(row[columns.time]))
+        interaction.time.CopyFrom(time_read(row[columns.time]))
     if columns.event_id:
         interaction.event_id = _required(row, columns.event_id, "event id")
     else:
@@ -172,33 +189,6 @@ def _number(row: Mapping[str, Any], column: str) -> float:
     return number
 
 
-def _timestamp(value: object) -> Timestamp:
-    """Read seconds since 1970 or ISO 8601, which without a zone is UTC."""
-    timestamp = Timestamp()
-    try:
-        if isinstance(value, str):
-            value = _seconds_or_iso(value.strip())
-        if isinstance(value, datetime):
-            value = value if value.tzinfo else value.replace(tzinfo=UTC)
-            timestamp.FromDatetime(value)
-        elif isinstance(value, int | float):
-            timestamp.FromNanoseconds(round(value * 1_000_000) * 1_000)
-        else:
-            raise ValueError("neither seconds nor ISO 8601")
-        # What does not lie in the years 1 to 9999 cannot be sent; milliseconds are found here.
-        timestamp.ToJsonString()
-    except (ValueError, OverflowError) as error:
-        raise RowError("bad timestamp", f"{value!r}: {error}") from error
-    return timestamp
-
-
-def _seconds_or_iso(value: str) -> float | datetime:
-    try:
-        return float(value)
-    except ValueError:
-        return datetime.fromisoformat(value)
-
-
 def _set_attribute(attributes: Struct, name: str, value: object, as_list: bool) -> None:
     plain = _plain(value)
     if plain is None or plain == "":
@@ -206,10 +196,15 @@ def _set_attribute(attributes: Struct, name: str, value: object, as_list: bool) 
     if isinstance(plain, str):
         if as_list:
             plain = [part.strip() for part in plain.split(_LIST_SEPARATOR) if part.strip()]
-        elif _NUMBER.fullmatch(plain):
-            plain = float(plain)
+        else:
+            number = literals.number(plain)
+            plain = plain if number is None else number
+    _put(attributes, name, plain)
+
+
+def _put(attributes: Struct, name: str, plain: object) -> None:
     try:
-        attributes.update({name: plain})
+        attributes[name] = plain  # type: ignore[assignment]  # what is of no use raises
     except (TypeError, ValueError) as error:
         raise RowError("bad attribute", f"{name}: {error}") from error
 

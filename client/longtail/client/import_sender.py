@@ -1,14 +1,17 @@
-"""Sends messages in batches, two calls in flight, and keeps count of what became of them.
+"""Sends messages in batches, several calls in flight, and keeps count of what became of them.
 
 Unary batches, not one stream: each acknowledged batch is durable, so that an import that breaks can
 be started again, and a batch that meets an overloaded server is simply sent again.
 """
 
 import time
+import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
+from threading import Event
 from typing import Generic, TypeVar
 
 import grpc
@@ -20,7 +23,10 @@ from longtail.client.import_rows import BadRow
 BATCH_ROWS = 256
 # So many items at their limits would pass the 16 MiB that a message may have.
 BATCH_BYTES = 4 * 2**20
-CALLS_IN_FLIGHT = 2
+# Enough that the server always has texts to encode while another batch is written or on its way.
+CALLS_IN_FLIGHT = 4
+# Those in flight and those that are ready when one of them is acknowledged.
+BATCHES_HELD = 2 * CALLS_IN_FLIGHT
 FIRST_BACKOFF_SECONDS = 0.5
 LAST_BACKOFF_SECONDS = 8.0
 # How long one batch may wait for a server that is overloaded or away.
@@ -79,7 +85,8 @@ class ImportReport:
         return sum(dropped.count for dropped in self.dropped.values())
 
 
-Write = Callable[[Sequence[M]], Acknowledgement]
+# Takes a batch and its request_id, which stays the same when the batch is sent again.
+Write = Callable[[Sequence[M], str], Acknowledgement]
 InFlight = tuple[Sequence[Numbered[M]], Future[list[Acknowledgement]]]
 
 
@@ -87,29 +94,56 @@ def send(messages: Iterable[Numbered[M]], write: Write[M], report: ImportReport)
     """Write every message, in batches, and count the outcome in `report`.
 
     Raises LongtailError when a batch is refused as a whole, or fails for longer than the patience;
-    `report` then holds what was acknowledged before.
+    `report` then holds what was acknowledged before, and so it does after KeyboardInterrupt.
     """
-    in_flight: deque[InFlight[M]] = deque()
-    with ThreadPoolExecutor(CALLS_IN_FLIGHT) as pool:
-        try:
-            for batch in _batches(messages):
-                if len(in_flight) == CALLS_IN_FLIGHT:
-                    _count(*in_flight.popleft(), report)
-                in_flight.append((batch, pool.submit(_write_patiently, batch, write)))
-        finally:
-            # What is in flight may well be acknowledged, even if reading or another batch failed.
-            _drain(in_flight, report)
+    held: deque[InFlight[M]] = deque()
+    stopped = Event()
+    pool = ThreadPoolExecutor(CALLS_IN_FLIGHT)
+    try:
+        for batch in _batches(messages):
+            if len(held) == BATCHES_HELD:
+                _count_first(held, report)
+            future: Future[list[Acknowledgement]] = Future()
+            # Held before it is begun: an interruption in between forgets no batch.
+            held.append((batch, future))
+            pool.submit(_resolve, future, batch, write, stopped)
+        while held:
+            _count_first(held, report)
+    except BaseException:
+        stopped.set()
+        # What is in flight may well be acknowledged, even if reading or another batch failed.
+        _drain([each for each in held if not each[1].cancel()], report)
+        raise
+    finally:
+        # Not waited for: whoever interrupts a second time also hangs up, which ends the calls.
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _drain(in_flight: deque[InFlight[M]], report: ImportReport) -> None:
-    failure = None
-    while in_flight:
+def _count_first(held: deque[InFlight[M]], report: ImportReport) -> None:
+    # Still held while it is waited for, which is when an interruption comes.
+    wait([held[0][1]])
+    _count(*held.popleft(), report)
+
+
+def _resolve(
+    future: Future[list[Acknowledgement]],
+    batch: Sequence[Numbered[M]],
+    write: Write[M],
+    stopped: Event,
+) -> None:
+    if future.set_running_or_notify_cancel():
         try:
-            _count(*in_flight.popleft(), report)
-        except LongtailError as error:
-            failure = failure or error
-    if failure is not None:
-        raise failure
+            future.set_result(_write_patiently(batch, write, stopped))
+        # Whatever it is, it belongs to who waits for the batch.
+        except BaseException as error:
+            future.set_exception(error)
+
+
+def _drain(held: Iterable[InFlight[M]], report: ImportReport) -> None:
+    for batch, future in held:
+        # What ended the import is told already, and one reason is enough.
+        with suppress(LongtailError):
+            _count(batch, future, report)
 
 
 def _batches(messages: Iterable[Numbered[M]]) -> Iterator[list[Numbered[M]]]:
@@ -126,24 +160,27 @@ def _batches(messages: Iterable[Numbered[M]]) -> Iterator[list[Numbered[M]]]:
         yield batch
 
 
-def _write_patiently(batch: Sequence[Numbered[M]], write: Write[M]) -> list[Acknowledgement]:
+def _write_patiently(
+    batch: Sequence[Numbered[M]], write: Write[M], stopped: Event
+) -> list[Acknowledgement]:
+    messages = [numbered.message for numbered in batch]
+    request_id = str(uuid.uuid4())
     give_up = time.monotonic() + PATIENCE_SECONDS
     backoff = FIRST_BACKOFF_SECONDS
     while True:
         try:
-            return [write([numbered.message for numbered in batch])]
+            return [write(messages, request_id)]
         except LongtailError as error:
             if error.code is grpc.StatusCode.DEADLINE_EXCEEDED and len(batch) > 1:
                 # Too much for one deadline; half of it may not be.
                 middle = len(batch) // 2
                 return [
-                    *_write_patiently(batch[:middle], write),
-                    *_write_patiently(batch[middle:], write),
+                    *_write_patiently(batch[:middle], write, stopped),
+                    *_write_patiently(batch[middle:], write, stopped),
                 ]
-            wait = _retry_seconds(error, backoff)
-            if wait is None or time.monotonic() + wait > give_up:
+            pause = _retry_seconds(error, backoff)
+            if pause is None or time.monotonic() + pause > give_up or stopped.wait(pause):
                 raise
-        time.sleep(wait)
         backoff = min(2 * backoff, LAST_BACKOFF_SECONDS)
 
 

@@ -2,12 +2,16 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
+from longtail.v1.item_pb2 import STATE_HIDDEN, Item
 
 from runtime.errors import InvalidArgument, Violation
 from tests.processes import free_address
@@ -89,6 +93,44 @@ def test_items_are_imported_and_what_is_dropped_is_reported(fake: Fake, tmp_path
     assert longtail("import", "items", file, "--strict", address=fake.address).returncode == 3
 
 
+def test_a_popularity_is_known_by_its_name_unless_it_is_said_to_be_an_attribute(
+    fake: Fake, tmp_path: Path
+) -> None:
+    file = tmp_path / "items.csv"
+    file.write_text("item_id,text,monthly_downloads\n1,first,5\n")
+
+    as_json(longtail("import", "items", file, "--json", address=fake.address))
+    assert fake.items["1"].popularity_prior == 5
+    assert not fake.items["1"].attributes.fields
+    options = ["--attribute", "monthly_downloads", "--json"]
+    as_json(longtail("import", "items", file, *options, address=fake.address))
+    assert fake.items["1"].popularity_prior == 0
+    assert fake.items["1"].attributes["monthly_downloads"] == 5
+
+
+def test_an_interrupted_import_reports_what_was_written(fake: Fake, tmp_path: Path) -> None:
+    file = tmp_path / "items.csv"
+    file.write_text("item_id,text\n" + "".join(f"{n},text\n" for n in range(40 * 256)))
+    begun = Event()
+    slow = 0.2
+
+    def wait() -> None:
+        begun.set()
+        time.sleep(slow)
+
+    fake.before_answer = wait
+    command = [sys.executable, "-m", "longtail.client.cli", "import", "items", str(file), "--json"]
+    with subprocess.Popen(
+        [*command, "--address", fake.address], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert begun.wait(30)
+        process.send_signal(signal.SIGINT)
+        report = json.loads(process.communicate(timeout=30)[0])
+
+    assert process.returncode == 130
+    assert 0 < report["imported"] == len(fake.items) < 40 * 256
+
+
 def test_the_form_of_the_article_is_known_by_its_header(fake: Fake, tmp_path: Path) -> None:
     file = tmp_path / "recommendation_data.csv"
     file.write_text(ARTICLE)
@@ -149,3 +191,69 @@ def test_nobody_there_says_where_and_what_to_do() -> None:
     assert address in done.stderr
     assert "make serve" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_tests_of_attributes_become_a_filter(fake: Fake) -> None:
+    done = longtail(
+        "recommend", "--where", "year>=1990", "--where", "!premium=true", address=fake.address
+    )
+
+    assert done.returncode == 0, done.stderr
+    (request,) = fake.requests
+    assert request.filter.all_of[0].range.at_least.number == 1990  # type: ignore[attr-defined]
+    assert request.filter.none_of[0].equals.flag  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["all.jsonl", "all.jsonl.gz"])
+def test_an_export_can_be_imported_as_it_is(fake: Fake, tmp_path: Path, name: str) -> None:
+    item = Item(id="7", title="Seven", state=STATE_HIDDEN, popularity_prior=2)
+    item.attributes.update({"code": "1999", "year": 1999})
+    item.available_from.FromSeconds(1_000)
+    written = Item(id="7")
+    written.CopyFrom(item)
+    written.create_time.FromSeconds(5)
+    written.update_time.FromSeconds(6)
+    fake.items = {"7": written}
+
+    report = as_json(longtail("items", "export", tmp_path / name, "--json", address=fake.address))
+    longtail("import", "items", tmp_path / name, address=fake.address)
+
+    assert report == {"exported": 1}
+    assert fake.items == {"7": item}
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_items_are_read_changed_and_removed(fake: Fake) -> None:
+    fake.items = {"1": Item(id="1", title="One", state=STATE_HIDDEN)}
+    got = longtail("items", "get", "1", "2", "--json", address=fake.address)
+    changed = longtail(
+        "items", "update", "1", "--set", "title=Uno", "--clear", "text", address=fake.address
+    )
+    deleted = longtail("items", "delete", "1", "2", address=fake.address)
+
+    assert (got.returncode, got.stderr) == (1, "longtail: no item '2'\n")
+    assert json.loads(got.stdout)["missing_ids"] == ["2"]
+    assert "Uno" in changed.stdout
+    assert list(fake.requests[1].update_mask.paths) == ["title", "text"]  # type: ignore[attr-defined]
+    assert (deleted.returncode, deleted.stdout) == (1, "removed 1 items at revision 9\n")
+
+
+def test_interactions_are_listed_over_pages(fake: Fake) -> None:
+    listed = as_json(
+        longtail("interactions", "list", "--user", "u", "--json", address=fake.address)
+    )
+    assert [each["event_id"] for each in listed] == ["0", "1", "2"]
+    assert longtail("interactions", "list", address=fake.address).returncode == 2
+
+
+def test_operations_are_begun_followed_and_seen_to_fail(fake: Fake) -> None:
+    begun = as_json(longtail("admin", "rebuild-index", "--no-wait", "--json", address=fake.address))
+    made = as_json(longtail("admin", "snapshot", "create", "--json", address=fake.address))
+    broken = longtail("admin", "snapshot", "verify", "broken", address=fake.address)
+    listed = longtail("admin", "snapshot", "list", address=fake.address)
+
+    assert begun["state"] == "OPERATION_STATE_UNSPECIFIED"
+    assert (made["state"], made["snapshot_id"]) == ("OPERATION_STATE_SUCCEEDED", "s1")
+    assert (broken.returncode, broken.stdout) == (1, "")
+    assert "a byte is flipped" in broken.stderr
+    assert "2.0" in listed.stdout

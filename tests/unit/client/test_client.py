@@ -12,8 +12,19 @@ from pathlib import Path
 
 import grpc
 import pytest
-from longtail.client import AsyncLongtailClient, LongtailClient, LongtailError, calls, example
-from longtail.client.call import Call, StreamCall
+from longtail.client import (
+    AsyncLongtailClient,
+    LongtailClient,
+    LongtailError,
+    admin_calls,
+    example,
+    filter_of,
+    interaction_calls,
+    item_calls,
+    recommendation_calls,
+    where,
+)
+from longtail.client.call import Call, ClientStreamCall, ServerStreamCall
 from longtail.client.messages import pack_vector
 from longtail.v1 import (
     admin_service_pb2,
@@ -47,6 +58,7 @@ def test_recommend_says_all_that_was_asked(fake: Fake) -> None:
             examples=[example(item_id="7", weight=-1), example(vector=[1.0, 0.5])],
             page_size=5,
             strength=0.0,
+            filter=filter_of(all_of=[where("year").equals(1999)]),
             exclude=["8"],
             explain="reasons",
         )
@@ -60,6 +72,7 @@ def test_recommend_says_all_that_was_asked(fake: Fake) -> None:
     assert request.long_tail.HasField("strength")
     assert not request.long_tail.HasField("relevance_budget")
     assert list(request.exclude.item_ids) == ["8"]
+    assert request.filter.all_of[0].equals.number == 1999
     assert request.explain == recommendation_service_pb2.EXPLAIN_REASONS
 
 
@@ -86,23 +99,35 @@ def test_both_clients_have_the_same_surface() -> None:
 @pytest.mark.parametrize(
     "call",
     [
-        calls.recommend(),
-        calls.explain_item("1"),
-        calls.get_item("1"),
-        calls.list_page(),
-        calls.upsert_items([]),
-        calls.import_items([]),
-        calls.delete_item("1"),
-        calls.write_interactions([]),
-        calls.import_interactions([]),
-        calls.delete_user_data("1"),
-        calls.catalog_stats(),
-        calls.server_info(),
+        recommendation_calls.recommend(),
+        recommendation_calls.explain_item("1"),
+        item_calls.get_item("1"),
+        item_calls.list_items_page(),
+        item_calls.get_items([]),
+        item_calls.update_item(Item(), []),
+        item_calls.delete_items([]),
+        item_calls.export_items(),
+        interaction_calls.list_interactions_page(),
+        admin_calls.rebuild_index(),
+        admin_calls.get_operation("1"),
+        admin_calls.create_snapshot(),
+        admin_calls.list_snapshots(),
+        admin_calls.verify_snapshot("1"),
+        item_calls.upsert_items([]),
+        item_calls.import_items([]),
+        item_calls.delete_item("1"),
+        interaction_calls.write_interactions([]),
+        interaction_calls.import_interactions([]),
+        interaction_calls.delete_user_data("1"),
+        admin_calls.catalog_stats(),
+        admin_calls.server_info(),
     ],
     ids=lambda call: call.method.rpartition("/")[2],
 )
 def test_every_call_is_one_of_the_contract(
-    call: Call[RecommendRequest, Item] | StreamCall[RecommendRequest, Item],
+    call: Call[RecommendRequest, Item]
+    | ClientStreamCall[RecommendRequest, Item]
+    | ServerStreamCall[RecommendRequest, Item],
 ) -> None:
     method = {
         f"/{service.full_name}/{method.name}": method
@@ -112,10 +137,10 @@ def test_every_call_is_one_of_the_contract(
     }[call.method]
 
     assert method.output_type == call.response.DESCRIPTOR
-    if isinstance(call, Call):
+    assert method.client_streaming == isinstance(call, ClientStreamCall)
+    assert method.server_streaming == isinstance(call, ServerStreamCall)
+    if not isinstance(call, ClientStreamCall):
         assert method.input_type == call.request.DESCRIPTOR
-    else:
-        assert method.client_streaming
 
 
 def test_the_deadline_is_the_clients_unless_the_call_has_its_own(fake: Fake) -> None:
@@ -202,6 +227,51 @@ async def test_items_are_listed_over_pages(fake: Fake) -> None:
 
     assert listed == awaited == sorted(fake.items)
     assert len(fake.requests) == 6
+
+
+async def test_the_catalogue_is_exported_as_one_stream(fake: Fake) -> None:
+    fake.items = {f"{number:02}": Item(id=f"{number:02}") for number in range(7)}
+    with LongtailClient(fake.address) as client:
+        exported = [item.id for item in client.export_items()]
+    async with AsyncLongtailClient(fake.address) as asynchronous:
+        awaited = [item.id async for item in asynchronous.export_items()]
+
+    assert exported == awaited == sorted(fake.items)
+
+
+def test_a_write_repeated_by_grpc_has_one_request_id(fake: Fake) -> None:
+    fake.failures = [Unavailable("away")]
+    with LongtailClient(fake.address) as client:
+        client.upsert_items([Item(id="1")])
+        client.upsert_items([Item(id="1")])
+        client.upsert_items([Item(id="1")], request_id="mine")
+
+    first, repeated, other, own = [each.request_id for each in fake.requests]  # type: ignore[attr-defined]
+    assert first == repeated
+    assert len({"", first, other}) == 3
+    assert own == "mine"
+
+
+async def test_an_operation_is_waited_for(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("longtail.client.sync.POLL_SECONDS", 0.0)
+    monkeypatch.setattr("longtail.client.aio.POLL_SECONDS", 0.0)
+    seen: list[int] = []
+    with LongtailClient(fake.address) as client:
+        started = client.create_snapshot().operation
+        done = client.wait_for_operation(
+            started.id, progress=lambda operation: seen.append(operation.done_count)
+        )
+        assert done.snapshot_id == "s1"
+        fake.polls = 0
+        with pytest.raises(TimeoutError, match=started.id):
+            client.wait_for_operation(started.id, timeout=-1.0)
+        with pytest.raises(LongtailError, match="flipped"):
+            client.wait_for_operation(client.verify_snapshot("broken").operation.id)
+    async with AsyncLongtailClient(fake.address) as asynchronous:
+        fake.polls = 0
+        assert await asynchronous.wait_for_operation(started.id) == done
+
+    assert seen == [1, 2, 3]
 
 
 async def test_imports_are_streams_of_batches(fake: Fake) -> None:

@@ -9,15 +9,16 @@ from google.protobuf.json_format import MessageToDict
 from longtail.client.import_mapping import (
     InteractionColumns,
     ItemColumns,
-    RowError,
     choose,
     interaction_from_row,
     item_from_row,
     require,
 )
 from longtail.client.import_rows import FileError
+from longtail.client.row_values import RowError
+from longtail.v1.item_pb2 import STATE_HIDDEN, STATE_IN_REVIEW
 
-ITEM = ItemColumns("item_id", "title", "text", "downloads", frozenset({"genres"}))
+ITEM = ItemColumns("item_id", "title", "text", "downloads", list_columns=frozenset({"genres"}))
 RATING = InteractionColumns(
     user_id="user_id",
     item_id="item_id",
@@ -185,3 +186,26 @@ def test_columns_are_chosen_by_flag_then_by_name() -> None:
         choose(["id", "name"], "nome", ("title",), "title")
     with pytest.raises(FileError, match="no column for the id"):
         require(["name"], None, ("item_id", "id"), "id")
+
+
+WINDOW = ItemColumns(
+    "id", "title", None, None, "state", "available_from", "available_until", frozenset()
+)
+
+
+def test_states_and_windows_are_the_items_own() -> None:
+    row = {"id": "1", "title": "t", "state": "In review", "available_from": "2026-01-01"}
+    item = item_from_row(row, WINDOW)
+
+    assert item.state == STATE_IN_REVIEW
+    assert item.available_from.ToJsonString() == "2026-01-01T00:00:00Z"
+    assert not item.HasField("available_until")
+    assert not item.attributes.fields
+    assert item_from_row({**row, "state": "STATE_HIDDEN"}, WINDOW).state == STATE_HIDDEN
+    with pytest.raises(RowError, match="bad state"):
+        item_from_row({**row, "state": "CA"}, WINDOW)
+
+
+def test_an_object_of_attributes_is_taken_as_it_is() -> None:
+    row = {"id": "1", "title": "t", "attributes": {"code": "1999", "tags": ["a"], "year": 7}}
+    assert MessageToDict(item_from_row(row, WINDOW).attributes) == row["attributes"]

@@ -1,6 +1,6 @@
 """Batches, retries and counts; what is retried, and for how long."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import grpc
 import pytest
@@ -24,8 +24,10 @@ class Writer:
     def __init__(self, *failures: LongtailError) -> None:
         self.failures = list(failures)
         self.sizes: list[int] = []
+        self.request_ids: list[str] = []
 
-    def __call__(self, items: Sequence[Item]) -> Acknowledgement:
+    def __call__(self, items: Sequence[Item], request_id: str) -> Acknowledgement:
+        self.request_ids.append(request_id)
         self.sizes.append(len(items))
         if self.failures:
             raise self.failures.pop(0)
@@ -74,6 +76,7 @@ def test_a_server_that_comes_back_gets_the_same_batch(failure: LongtailError) ->
     send(items(10), writer, report)
 
     assert writer.sizes == [10, 10, 10]
+    assert len(set(writer.request_ids)) == 1
     assert report.imported == 10
 
 
@@ -82,6 +85,7 @@ def test_a_batch_that_is_too_much_for_a_deadline_is_halved() -> None:
     send(items(11), writer, report)
 
     assert writer.sizes == [11, 5, 6]
+    assert len(set(writer.request_ids)) == 3
     assert report.imported == 11
 
 
@@ -98,13 +102,27 @@ def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
         send(items(10), Writer(AWAY), ImportReport())
 
 
+def test_what_was_acknowledged_before_an_interruption_is_counted() -> None:
+    def interrupted() -> Iterator[Numbered[Item]]:
+        yield from items(256 + 1)
+        raise KeyboardInterrupt
+
+    writer, report = Writer(), ImportReport()
+    with pytest.raises(KeyboardInterrupt):
+        send(interrupted(), writer, report)
+    assert report.imported == sum(writer.sizes)
+
+
 def test_what_was_acknowledged_before_a_failure_is_counted() -> None:
-    def write(batch: Sequence[Item]) -> Acknowledgement:
+    answered: list[int] = []
+
+    def write(batch: Sequence[Item], _request_id: str) -> Acknowledgement:
         if batch[0].id == "256":
             raise FULL_DISK
+        answered.append(len(batch))
         return Acknowledgement([status_pb2.Status() for _ in batch], len(batch), 4)
 
     report = ImportReport()
     with pytest.raises(LongtailError):
         send(items(256 * 3), write, report)
-    assert report.imported in {256, 512}
+    assert report.imported == sum(answered)

@@ -1,7 +1,8 @@
 """A worker on a real socket that answers what the test says."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import grpc
 import numpy as np
@@ -13,8 +14,11 @@ from longtail.v1 import embedding_service_pb2_grpc as pb_grpc
 from runtime.errors import ServiceError
 from runtime.interceptor import abort
 from runtime.lifecycle import MAX_MESSAGE_BYTES
+from server.encoder import Encoder
+from server.store.records import EncoderBinding
 
 SERVICE = "longtail.v1.EmbeddingService"
+TINY = EncoderBinding("tiny@1", 2)
 
 
 class FakeWorker(pb_grpc.EmbeddingServiceServicer):
@@ -84,3 +88,32 @@ class FakeWorker(pb_grpc.EmbeddingServiceServicer):
             results=[pb.EmbedResult(status=self.failures.get(text)) for text in request.texts],
             model_id=self._model.model_id,
         )
+
+
+@asynccontextmanager
+async def connected(*workers: FakeWorker) -> AsyncIterator[Encoder]:
+    """Start `workers`, and an encoder that knows them all."""
+    async with AsyncExitStack() as stack:
+        for worker in workers:
+            await worker.start()
+            stack.push_async_callback(worker.stop)
+        encoder = Encoder(",".join(worker.address for worker in workers))
+        await stack.enter_async_context(encoder)
+        await known(encoder, len(workers))
+        yield encoder
+
+
+async def known(encoder: Encoder, count: int) -> None:
+    """Return when so many workers have said which encoder they have."""
+    async with asyncio.timeout(10):
+        while sum(model is not None for model in encoder._group.models()) < count:
+            await encoder._group.changed()
+
+
+async def answered_by(
+    encoder: Encoder, texts: int = 1, lane: pb.Lane = pb.LANE_INTERACTIVE
+) -> set[int]:
+    """Return the numbers of the workers that embedded so many texts with the tiny encoder."""
+    batch = [f"text {n}" for n in range(texts)]
+    vectors = await encoder.embed(batch, pb.ROLE_ITEM, lane, TINY)
+    return set(vectors[:, 0].astype(int).tolist())

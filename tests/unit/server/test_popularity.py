@@ -3,12 +3,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.popularity_table import PopularityTable
-from server.ranking.popularity import Bucket, rank_popularity
+from server.ranking.popularity import Bucket, PopularityScale
 
 
 def buckets(mass: list[float]) -> list[Bucket]:
-    return [Bucket(bucket) for bucket in rank_popularity(np.array(mass, float)).bucket]
+    masses = np.array(mass, float)
+    return [Bucket(bucket) for bucket in PopularityScale(masses).bucket(masses)]
 
 
 def test_head_holds_the_first_fifth_and_the_middle_the_next_three() -> None:
@@ -39,55 +39,73 @@ def test_an_item_without_interactions_is_tail() -> None:
     assert buckets([5, 0]) == [Bucket.HEAD, Bucket.TAIL]
 
 
-def test_an_empty_catalogue() -> None:
-    ranked = rank_popularity(np.empty(0))
-    assert len(ranked.bucket) == len(ranked.percentile) == 0
+def test_an_empty_catalogue_has_no_buckets_but_places_anything() -> None:
+    scale = PopularityScale(np.empty(0))
+    assert len(scale.bucket(np.empty(0))) == len(scale.percentile(np.empty(0))) == 0
+    assert scale.bucket(np.array([0.0, 5.0])).tolist() == [Bucket.TAIL, Bucket.TAIL]
+    assert scale.percentile(np.array([0.0, 5.0])).tolist() == [0, 0]
+    assert all((s.items, s.share) == (0, 0) for s in scale.shares().values())
 
 
-@given(st.lists(st.integers(0, 12), min_size=1, max_size=30))
-def test_matches_the_definition_item_by_item(mass: list[int]) -> None:
+def test_masses_between_those_of_items_are_placed_too() -> None:
+    scale = PopularityScale(np.array([50.0, 30.0, 20.0]))
+    placed = scale.bucket(np.array([60.0, 49.0, 30.0, 29.0, 0.0]))
+    assert placed.tolist() == [Bucket.HEAD, Bucket.MID, Bucket.MID, Bucket.TAIL, Bucket.TAIL]
+    assert scale.percentile(np.array([60.0, 49.0, 20.0])).tolist() == [1, 2 / 3, 0]
+
+
+def bucket_of(item: float, mass: list[float]) -> Bucket:
+    """Return the bucket by the definition, in whole interactions."""
     total = sum(mass)
-    ranked = rank_popularity(np.array(mass, float))
-    for item, bucket, percentile in zip(mass, ranked.bucket, ranked.percentile, strict=True):
-        # What lies before the last of its equals, in whole interactions.
-        before = sum(other for other in mass if other > item) + item * (mass.count(item) - 1)
-        if item == 0 or 5 * before >= 4 * total:
-            expected = Bucket.TAIL
-        else:
-            expected = Bucket.HEAD if 5 * before < total else Bucket.MID
-        assert bucket == expected
-        assert percentile == pytest.approx(sum(other < item for other in mass) / len(mass))
+    # What lies before the last of its equals.
+    before = sum(other for other in mass if other > item) + item * (mass.count(item) - 1)
+    if item == 0 or 5 * before >= 4 * total:
+        return Bucket.TAIL
+    return Bucket.HEAD if 5 * before < total else Bucket.MID
 
 
-def test_the_table_follows_each_change() -> None:
-    table = PopularityTable()
-    table.count("early", 3)
-    table.add("early", 0.5)
-    table.add("quiet", 0.0)
-    assert table.ranked().popularity.mass.tolist() == [3.5, 0]
-
-    table.count("quiet", 7)
-    ranked = table.ranked()
-    assert ranked.popularity.mass[ranked.rows(["quiet", "early"])].tolist() == [7, 3.5]
-
-    table.remove("early")
-    assert table.ranked().ids == ("quiet",)
-    table.add("early", 0.0)
-    ranked = table.ranked()
-    assert ranked.popularity.mass[ranked.rows(["early"])].tolist() == [3]
+MASSES = st.one_of(
+    st.lists(st.integers(0, 12), min_size=1, max_size=30),
+    st.lists(st.integers(0, 10**6), min_size=1, max_size=30),
+)
 
 
-def test_shares_add_up() -> None:
-    table = PopularityTable()
-    for name, prior in {"a": 50.0, "b": 30.0, "c": 20.0}.items():
-        table.add(name, prior)
-    shares = table.ranked().shares()
-    assert {b: (s.items, s.share) for b, s in shares.items()} == {
-        Bucket.HEAD: (1, 0.5),
-        Bucket.MID: (1, 0.3),
-        Bucket.TAIL: (1, 0.2),
-    }
+@given(MASSES)
+def test_matches_the_definition_item_by_item(mass: list[int]) -> None:
+    masses = np.array(mass, float)
+    scale = PopularityScale(masses)
+    placed = [Bucket(bucket) for bucket in scale.bucket(masses)]
+    assert placed == [bucket_of(item, list(map(float, mass))) for item in mass]
+    below = [sum(other < item for other in mass) / len(mass) for item in mass]
+    assert scale.percentile(masses).tolist() == pytest.approx(below)
 
 
-def test_shares_of_an_empty_table_are_zero() -> None:
-    assert all((s.items, s.share) == (0, 0) for s in PopularityTable().ranked().shares().values())
+@given(MASSES)
+def test_shares_and_bounds_are_those_of_the_buckets(mass: list[int]) -> None:
+    masses = np.array(mass, float)
+    scale = PopularityScale(masses)
+    placed, total = scale.bucket(masses), masses.sum() or 1.0
+    for bucket, share in scale.shares().items():
+        members = masses[placed == bucket]
+        assert share.items == len(members)
+        assert share.share == pytest.approx(members.sum() / total)
+        least, too_much = scale.masses(bucket)
+        assert ((masses >= least) & (masses < too_much) == (placed == bucket)).all()
+
+
+def rank_by_whole_catalogue(mass: np.ndarray) -> np.ndarray:
+    """Return the buckets as an argument over all items at once gives them."""
+    ascending = np.sort(mass)
+    before = np.concatenate(([0.0], np.cumsum(ascending[::-1])[:-1])) / mass.sum()
+    share = before[len(mass) - 1 - np.searchsorted(ascending, mass, side="left")]
+    bucket = np.full(len(mass), Bucket.TAIL, np.int8)
+    bucket[share < 0.8] = Bucket.MID
+    bucket[share < 0.2] = Bucket.HEAD
+    bucket[mass == 0] = Bucket.TAIL
+    return bucket
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_thresholds_agree_with_ranking_every_item_of_a_power_law(seed: int) -> None:
+    mass = np.floor(np.random.default_rng(seed).pareto(1.1, 50_000) * 3)
+    assert (PopularityScale(mass).bucket(mass) == rank_by_whole_catalogue(mass)).all()

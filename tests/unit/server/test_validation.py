@@ -1,16 +1,23 @@
+import json
 import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from google.protobuf import json_format
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
+from hypothesis import given, strategies
 from longtail.v1.interaction_service_pb2 import Interaction
 from longtail.v1.item_pb2 import Item
+from longtail.v1.recommendation_service_pb2 import Recommendation, RecommendResponse
 
 from runtime.errors import InvalidArgument
-from server.validation import check_batch, check_page_size, each, interaction, item_draft
+from server.item_attributes import MAX_ATTRIBUTES_DEPTH, attributes_object
+from server.item_validation import item_draft
+from server.store.records import State
+from server.validation import check_batch, check_page_size, each, interaction
 
 DIMENSION = 4
 NAN, INFINITY = float("nan"), float("inf")
@@ -54,8 +61,17 @@ BAD_ITEMS = {
     "infinity in vector": ("vector", {"vector": packed(1, 2, 3, -INFINITY)}),
     "zero vector": ("vector", {"vector": packed(0, 0, 0, -0.0)}),
     "attributes too large": ("attributes", {"attributes": attributes(long="x" * 16_384)}),
-    "NaN in attributes": ("attributes", {"attributes": attributes(number=NAN)}),
-    "infinity in attributes": ("attributes", {"attributes": attributes(number=INFINITY)}),
+    "NaN in attributes": ("attributes.number", {"attributes": attributes(number=NAN)}),
+    "infinity within attributes": (
+        "attributes.sizes[1].x",
+        {"attributes": attributes(sizes=[1, {"x": -INFINITY}])},
+    ),
+    "no state": ("state", {"state": 77}),
+    "time beyond the calendar": ("available_from", {"available_from": Timestamp(seconds=2**60)}),
+    "empty window": (
+        "available_until",
+        {"available_from": Timestamp(seconds=5), "available_until": Timestamp(seconds=5)},
+    ),
 }
 
 
@@ -66,15 +82,63 @@ def test_what_is_wrong_with_an_item_is_named(field: str, values: dict[str, Any])
 
 
 def test_an_item_is_taken_as_it_is() -> None:
-    given = attributes(year=1999, tags=["a", None, {"b": True}])
+    sent = attributes(year=1999, tags=["a", None, {"b": True}])
     draft = item_draft(
-        Item(id="é 1", title="x" * 1000, text="y" * 20_000, attributes=given, popularity_prior=2),
+        Item(id="é 1", title="x" * 1000, text="y" * 20_000, attributes=sent, popularity_prior=2),
         DIMENSION,
     )
     assert draft.vector is None
     assert (draft.content.id, draft.content.prior) == ("é 1", 2)
     assert (len(draft.content.title), len(draft.content.text)) == (1000, 20_000)
     assert draft.content.attributes == {"year": 1999, "tags": ["a", None, {"b": True}]}
+
+
+def test_what_an_item_does_not_say() -> None:
+    content = item_draft(Item(id="film", title="A title"), DIMENSION).content
+    assert (content.state, content.attributes) == (State.ACTIVE, {})
+    assert (content.available_from, content.available_until) == (None, None)
+
+
+def test_an_item_without_text_may_keep_its_vector() -> None:
+    assert item_draft(Item(id="film"), DIMENSION, keeps_vector=True).vector is None
+
+
+@given(
+    strategies.recursive(
+        strategies.none()
+        | strategies.booleans()
+        | strategies.floats(allow_nan=False, allow_infinity=False)
+        | strategies.text(max_size=5),
+        lambda inner: (
+            strategies.lists(inner, max_size=4)
+            | strategies.dictionaries(strategies.text(max_size=5), inner, max_size=4)
+        ),
+        max_leaves=20,
+    )
+)
+def test_attributes_are_what_protobuf_makes_of_them(value: Any) -> None:  # noqa: ANN401
+    struct = attributes(value=value)
+    expected = json_format.MessageToDict(struct)
+    assert json.dumps(attributes_object(struct)) == json.dumps(expected)
+
+
+def nested(levels: int) -> Struct:
+    struct = Struct()
+    inner = struct
+    for _ in range(levels - 1):
+        inner = inner.fields["a"].struct_value
+    inner.fields["a"].number_value = 1
+    return struct
+
+
+def test_attributes_may_be_deep_but_not_bottomless() -> None:
+    attributes_object(nested(MAX_ATTRIBUTES_DEPTH))
+    deep = nested(MAX_ATTRIBUTES_DEPTH + 1)
+    assert violated(lambda: attributes_object(deep)) == "attributes" + ".a" * MAX_ATTRIBUTES_DEPTH
+    # What is taken can be parsed by whoever gets it in an answer.
+    item = Item(attributes=nested(MAX_ATTRIBUTES_DEPTH))
+    answer = RecommendResponse(results=[Recommendation(item=item)])
+    assert RecommendResponse.FromString(answer.SerializeToString()) == answer
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e30, 1e-40])

@@ -1,260 +1,242 @@
-from collections.abc import Callable, Iterator
+"""The view follows the store, whatever it was loaded from."""
+
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from server.index import INDEX_FILE, IndexParameters
-from server.store.record_store import RecordStore
-from server.store.records import EncoderBinding, Interaction, ItemContent, NewItem
-from server.view import ADD_CHUNK, CatalogueView
-
-DIMENSION = 16
-BINDING = EncoderBinding("tiny@1", DIMENSION)
-PARAMETERS = IndexParameters(DIMENSION, links=8, ef_construction=100, ef_search=200)
+from server.canary import measure
+from server.columns.filter import Condition, Equals, Filter, Kind
+from server.store.records import EncoderBinding, State
+from server.view import CatalogueView
+from tests.unit.server.catalogues import (
+    NOW,
+    Written,
+    contents,
+    indexer_of,
+    interaction,
+    item,
+    nearest,
+    opened,
+    unit,
+    view_of,
+)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[RecordStore]:
-    opened = RecordStore.open(tmp_path / "longtail.db")
-    yield opened
-    opened.close()
+def written(tmp_path: Path) -> Iterator[Written]:
+    with opened(tmp_path) as found:
+        yield found
 
 
-def unit(seed: int) -> NDArray[np.float32]:
-    vector = np.random.default_rng(seed).normal(size=DIMENSION)
-    return (vector / np.linalg.norm(vector)).astype(np.float32)
+def fill(written: Written, n: int = 200) -> None:
+    written.upsert(*(item(f"i{number:03}", number, prior=number) for number in range(n)))
 
 
-def item(item_id: str, seed: int, prior: float = 0.0) -> NewItem:
-    return NewItem(ItemContent(item_id, item_id, "", {}, prior), unit(seed), vector_given=True)
+def merge(written: Written, view: CatalogueView, folder: Path) -> None:
+    indexer_of(written, view, folder).rebuild(view.state.encoder, lambda _done, _total: None)
 
 
-def interaction(event_id: str, item_id: str, user_id: str = "ann") -> Interaction:
-    return Interaction(event_id, user_id, item_id, "view", 1.0, 0, "")
+def test_an_empty_catalogue_finds_nothing(written: Written, tmp_path: Path) -> None:
+    assert nearest(view_of(written, tmp_path), 1) == []
 
 
-def new_view(store: RecordStore, folder: Path) -> CatalogueView:
-    return CatalogueView(store, BINDING, PARAMETERS, folder)
-
-
-def loaded_view(store: RecordStore, folder: Path) -> CatalogueView:
-    view = new_view(store, folder)
-    view.load()
-    return view
-
-
-def nearest(view: CatalogueView, seed: int, k: int = 10) -> list[str]:
-    with view.reading():
-        labels, _ = view.index.search(unit(seed), k)
-        return [view.id_of[label] for label in labels]
-
-
-def masses(view: CatalogueView) -> dict[str, float]:
-    ranked = view.popularity.ranked()
-    return dict(zip(ranked.ids, ranked.popularity.mass.tolist(), strict=True))
-
-
-def assert_same(view: CatalogueView, other: CatalogueView) -> None:
-    assert view.revision == other.revision
-    assert view.label_of == other.label_of
-    assert view.id_of == other.id_of == {label: name for name, label in view.label_of.items()}
-    assert view.index.labels_among(view.id_of) == other.index.labels_among(view.id_of)
-    assert view.index.live_count == other.index.live_count == len(view.label_of)
-    assert masses(view) == masses(other)
-    for seed in range(1000, 1020):
-        assert nearest(view, seed) == nearest(other, seed)
-
-
-def fill(store: RecordStore) -> None:
-    store.items.upsert([item(f"item-{n}", n, prior=n % 3) for n in range(4 * ADD_CHUNK)])
-    store.interactions.write([interaction(f"event-{n}", f"item-{n % 7}") for n in range(40)])
-
-
-def change_something(store: RecordStore) -> None:
-    store.items.upsert([item("item-1", 501), item("item-2", 2, prior=9), item("new", 502)])
-    store.items.remove("item-3")
-    store.items.remove("new")
-    store.items.upsert([item("item-3", 503)])
-    store.interactions.write([interaction("later", "item-9", "bob")])
-    store.interactions.delete_user("ann")
-
-
-def test_an_empty_catalogue_loads(store: RecordStore, tmp_path: Path) -> None:
-    view = loaded_view(store, tmp_path / "index")
-    assert (view.revision, view.index.live_count, view.label_of) == (
-        store.changes.revision(),
-        0,
-        {},
-    )
-
-
-def test_what_is_written_can_be_found(store: RecordStore, tmp_path: Path) -> None:
-    view = new_view(store, tmp_path / "index")
-    revision = store.items.upsert([item("a", 1), item("b", 2)])
-    assert view.label_of == {}
+def test_what_is_written_can_be_found_after_a_follow(written: Written, tmp_path: Path) -> None:
+    view = view_of(written, tmp_path)
+    revision = written.upsert(item("a", 1), item("b", 2))
+    assert nearest(view, 1) == []
     view.follow()
     assert view.revision == revision
-    assert (nearest(view, 1, 1), nearest(view, 2, 1)) == (["a"], ["b"])
-
-
-def test_a_follow_that_broke_off_is_made_good_by_the_next(
-    store: RecordStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    view = loaded_view(store, tmp_path / "one")
-    fill(store)
-
-    def fail(*, after: int, until: int) -> list[object]:
-        raise OSError("the disk does not answer")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(store.changes, "popularity_changes", fail)
-        with pytest.raises(OSError, match="does not answer"):
-            view.follow()
-    view.follow()
-    assert_same(view, loaded_view(store, tmp_path / "two"))
+    assert nearest(view, 1, 1) == ["a"]
 
 
 def test_a_replaced_item_is_where_it_is_now_and_nowhere_else(
-    store: RecordStore, tmp_path: Path
+    written: Written, tmp_path: Path
 ) -> None:
-    view = new_view(store, tmp_path / "index")
-    store.items.upsert([item("a", 1), item("b", 2)])
-    view.follow()
-    store.items.upsert([item("a", 3, prior=5)])
-    view.follow()
-    assert sorted(nearest(view, 1)) == ["a", "b"]
-    assert view.index.vectors([view.label_of["a"]])[0] == pytest.approx(unit(3))
-    assert masses(view) == {"a": 5, "b": 0}
+    view = view_of(written, tmp_path)
+    for seed in (1, 2, 3):
+        written.upsert(item("a", seed))
+        view.follow()
+    assert nearest(view, 3) == ["a"]
+    assert (view.live_count, view.tombstone_count) == (1, 2)
 
 
-def test_a_removed_item_is_gone(store: RecordStore, tmp_path: Path) -> None:
-    view = new_view(store, tmp_path / "index")
-    store.items.upsert([item("a", 1), item("b", 2)])
-    view.follow()
-    store.items.remove("a")
+def test_a_removed_item_is_gone_and_may_come_back(written: Written, tmp_path: Path) -> None:
+    view = view_of(written, tmp_path)
+    written.upsert(item("a", 1), item("b", 2))
+    written.remove("a")
     view.follow()
     assert nearest(view, 1) == ["b"]
-    assert set(masses(view)) == set(view.label_of) == {"b"}
+    written.upsert(item("a", 3))
+    view.follow()
+    assert sorted(nearest(view, 1)) == ["a", "b"]
 
 
-def test_an_item_that_came_and_went_between_two_looks_is_no_matter(
-    store: RecordStore, tmp_path: Path
+def test_a_reader_keeps_what_it_saw_while_others_write(written: Written, tmp_path: Path) -> None:
+    view = view_of(written, tmp_path)
+    written.upsert(item("a", 1), item("b", 2))
+    view.follow()
+    state = view.state
+    before = state.sight(NOW, None)
+    written.upsert(item("a", 3), item("c", 4))
+    written.remove("b")
+    view.follow()
+    rows, cosines = state.index.search(unit(1), 10, before)
+    assert [state.columns.ids[row] for row in rows] == ["a", "b"]
+    assert cosines[0] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_only_what_is_active_available_and_let_through_is_found(
+    written: Written, tmp_path: Path, merged: bool
 ) -> None:
-    view = new_view(store, tmp_path / "index")
-    store.items.upsert([item("a", 1)])
-    revision = store.items.remove("a")
-    view.follow()
-    assert (view.revision, view.label_of, view.index.live_count) == (revision, {}, 0)
-
-
-def test_interactions_count_also_before_their_item_comes(
-    store: RecordStore, tmp_path: Path
-) -> None:
-    view = new_view(store, tmp_path / "index")
-    store.interactions.write([interaction("1", "late"), interaction("2", "late", "bob")])
-    view.follow()
-    store.items.upsert([item("late", 1, prior=0.5)])
-    view.follow()
-    assert masses(view) == {"late": 2.5}
-    store.interactions.delete_user("ann")
-    view.follow()
-    assert masses(view) == {"late": 1.5}
+    written.upsert(
+        item("active", 1, kind="x"),
+        item("hidden", 2, state=State.HIDDEN, kind="x"),
+        item("in review", 3, state=State.IN_REVIEW, kind="x"),
+        item("not yet", 4, window=(NOW + 1, None), kind="x"),
+        item("no more", 5, window=(None, NOW), kind="x"),
+        item("in time", 6, window=(NOW, NOW + 1), kind="x"),
+        item("other", 7, kind="y"),
+    )
+    view = view_of(written, tmp_path)
+    if merged:
+        merge(written, view, tmp_path)
+    assert sorted(nearest(view, 1)) == ["active", "in time", "other"]
+    wanted = Filter(all_of=(Condition("kind", Equals(Kind.TEXT, "x")),))
+    state = view.state
+    rows, _ = state.index.search(unit(1), 10, state.sight(NOW, wanted))
+    assert sorted(state.columns.ids[row] for row in rows) == ["active", "in time"]
 
 
 def test_a_view_that_followed_equals_one_that_is_loaded_anew(
-    store: RecordStore, tmp_path: Path
+    written: Written, tmp_path: Path
 ) -> None:
-    view = new_view(store, tmp_path / "index")
-    fill(store)
+    view = view_of(written, tmp_path)
+    generator = np.random.default_rng(5)
+    for step in range(120):
+        number = int(generator.integers(40))
+        match step % 4:
+            case 0 | 1:
+                written.upsert(item(f"i{number}", step, prior=step))
+            case 2:
+                written.remove(f"i{number}")
+            case 3:
+                written.interact(interaction(f"e{step}", f"i{number}"))
+        if step % 7 == 0:
+            view.follow()
+        if step % 30 == 29:
+            view.follow()
+            merge(written, view, tmp_path)
     view.follow()
-    change_something(store)
-    view.follow()
-    assert_same(view, loaded_view(store, tmp_path / "nothing there"))
+    assert contents(view) == contents(view_of(written, tmp_path))
+    fresh = view_of(written, tmp_path / "elsewhere")
+    assert fresh.state.index.graph_rows == 0
+    assert contents(view) == contents(fresh)
+    for seed in range(50):
+        assert nearest(view, seed) == nearest(fresh, seed)
 
 
-def test_an_index_file_and_later_changes_make_the_same_view(
-    store: RecordStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_a_generation_and_later_changes_make_the_same_view(
+    written: Written, tmp_path: Path
 ) -> None:
-    fill(store)
-    loaded_view(store, tmp_path / "index")
-    change_something(store)
-    with caplog.at_level("INFO", "server.view"):
-        view = loaded_view(store, tmp_path / "index")
-    # Three of the vectors in the file are out of date; the rest is taken from it.
-    assert f"from_file={4 * ADD_CHUNK - 3} added=3" in caplog.text
-    assert_same(view, loaded_view(store, tmp_path / "nothing there"))
+    fill(written)
+    merge(written, view_of(written, tmp_path), tmp_path)
+    written.upsert(item("i007", 1007), item("late", 1008))
+    written.remove("i008")
+    loaded = view_of(written, tmp_path)
+    assert (loaded.state.index.graph_rows, loaded.delta_count) == (200, 2)
+    assert contents(loaded) == contents(view_of(written, tmp_path / "elsewhere"))
+    assert nearest(loaded, 1007, 1) == ["i007"]
+    assert "i008" not in nearest(loaded, 8, 200)
 
 
-def test_an_index_file_ahead_of_the_last_follow_is_no_matter(
-    store: RecordStore, tmp_path: Path
+def test_adopting_a_generation_changes_no_answer_and_holds_up_no_reader(
+    written: Written, tmp_path: Path
 ) -> None:
-    fill(store)
-    view = loaded_view(store, tmp_path / "index")
-    change_something(store)
-    view.follow()
-    view.save()
-    assert_same(loaded_view(store, tmp_path / "index"), view)
+    fill(written, 3000)
+    view = view_of(written, tmp_path)
+    wrong: list[object] = []
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            for seed in (5, 1500, 2999):
+                if (found := nearest(view, seed, 1)) != [f"i{seed:03}"]:
+                    wrong.append(found)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for number in range(3):
+        written.upsert(item(f"late{number}", 5000 + number))
+        merge(written, view, tmp_path)
+        assert nearest(view, 5000 + number, 1) == [f"late{number}"]
+    done.set()
+    reader.join()
+    assert wrong == []
+    assert view.delta_count == 0
 
 
-def flip_a_byte(file: Path) -> None:
-    data = bytearray(file.read_bytes())
-    data[len(data) // 2] ^= 1
-    file.write_bytes(data)
+def test_the_index_of_another_store_is_not_taken(written: Written, tmp_path: Path) -> None:
+    fill(written)
+    merge(written, view_of(written, tmp_path), tmp_path)
+    with opened(tmp_path / "other") as other:
+        fill(other, 20)
+        view = CatalogueView(
+            other.store, other.encoder, view_of(written, tmp_path)._settings, tmp_path / "index"
+        )
+        assert (view.state.index.graph_rows, view.live_count) == (0, 20)
 
 
-@pytest.mark.parametrize("damage", [flip_a_byte, Path.unlink], ids=["flipped byte", "missing"])
-def test_a_damaged_file_is_built_anew(
-    store: RecordStore,
-    tmp_path: Path,
-    damage: Callable[[Path], object],
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    fill(store)
-    view = loaded_view(store, tmp_path / "index")
-    damage(tmp_path / "index" / INDEX_FILE)
-    with caplog.at_level("INFO", "server.view"):
-        assert_same(loaded_view(store, tmp_path / "index"), view)
-        assert "from_file=0" in caplog.text
-        caplog.clear()
-        # The new file has replaced the damaged one.
-        loaded_view(store, tmp_path / "index")
-    assert f"from_file={4 * ADD_CHUNK} added=0" in caplog.text
-
-
-def test_a_file_that_is_mostly_tombstones_is_built_anew(store: RecordStore, tmp_path: Path) -> None:
-    fill(store)
-    view = loaded_view(store, tmp_path / "index")
-    for n in range(2 * ADD_CHUNK):
-        store.items.remove(f"item-{n}")
-    view.follow()
-    view.save()
-    assert view.index.tombstone_count == 2 * ADD_CHUNK
-    again = loaded_view(store, tmp_path / "index")
-    assert again.index.tombstone_count == 0
-    assert_same(again, view)
-
-
-def test_the_file_of_another_store_is_not_taken(store: RecordStore, tmp_path: Path) -> None:
-    fill(store)
-    loaded_view(store, tmp_path / "index")
-    other = RecordStore.open(tmp_path / "other.db")
-    other.items.upsert([item(f"other-{n}", 600 + n) for n in range(4 * ADD_CHUNK)])
-    other.interactions.write([interaction("e", "other-0")])
-    view = loaded_view(other, tmp_path / "index")
-    assert nearest(view, 600, 1) == ["other-0"]
-    assert view.index.vectors([view.label_of["other-5"]])[0] == pytest.approx(unit(605))
-    other.close()
-
-
-def test_an_index_file_that_cannot_be_written_is_only_a_warning(
-    store: RecordStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    (tmp_path / "index").write_text("a file where the folder should be")
-    store.items.upsert([item("a", 1)])
-    view = new_view(store, tmp_path / "index")
-    view.follow()
-    view.save()
-    assert "index file not written" in caplog.text
+def test_asking_for_a_revision_follows_the_store(written: Written, tmp_path: Path) -> None:
+    view = view_of(written, tmp_path)
+    revision = written.upsert(item("a", 1))
+    assert view.reaches(revision)
     assert nearest(view, 1) == ["a"]
+    assert not view.reaches(revision + 1)
+
+
+def test_another_encoder_is_switched_to_with_its_own_index(
+    written: Written, tmp_path: Path
+) -> None:
+    fill(written, 60)
+    view = view_of(written, tmp_path)
+    old = view.state
+    following = written.write(
+        lambda tx: written.store.encoders.prepare(tx, EncoderBinding("tiny@2", 8))
+    )
+    pending = written.store.encoders.pending(following.id, 100)
+    rows = [(text.id, text.revision, unit(int(text.id[1:]), 8)) for text in pending]
+    written.write(lambda tx: written.store.encoders.put_vectors(tx, following.id, rows))
+    indexer_of(written, view, tmp_path).rebuild(following, lambda _done, _total: None)
+    assert view.state is old
+    written.write(lambda tx: written.store.encoders.switch(tx, following.id))
+    view.follow()
+    state = view.state
+    assert (state.encoder, state.index.graph_rows) == (following, 60)
+    found, _ = state.index.search(unit(7, 8), 1, state.sight(NOW, None))
+    assert state.columns.ids[found[0]] == "i007"
+    # Who began with the old one can end with it.
+    found, _ = old.index.search(unit(7), 1, old.sight(NOW, None))
+    assert old.columns.ids[found[0]] == "i007"
+
+
+def test_the_canary_sees_what_searches_miss(
+    written: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = np.random.default_rng(3)
+    fill(written, 400)
+    view = view_of(written, tmp_path)
+    assert measure(view.state, generator) is None
+    merge(written, view, tmp_path)
+    assert measure(view.state, generator) == 1.0
+    whole = view.state.index.search
+
+    def blind(vector: object, k: int, sight: object) -> object:
+        rows, cosines = whole(vector, 2 * k, sight)  # type: ignore[arg-type]
+        return rows[k // 2 :][:k], cosines[k // 2 :][:k]
+
+    monkeypatch.setattr(view.state.index, "search", blind)
+    assert measure(view.state, generator) == pytest.approx(0.5)

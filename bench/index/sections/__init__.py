@@ -1,0 +1,1 @@
+"""The sections of the index bench, one to a module."""

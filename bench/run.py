@@ -1,0 +1,77 @@
+"""A run over sections: the cores it takes, what it logs, and the table at its end."""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from rich.console import Console
+
+from bench import report
+from bench.figures import Figure
+from bench.section import Section
+
+B = TypeVar("B")
+
+
+def take_cores(count: int) -> None:
+    """Keep this process, and all that it starts, to `count` cores: load and loaded share them."""
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
+    # As in the worker: its own threads would compete with the inference for the cores.
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    # An exit like any other, so that what was started is stopped.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+
+
+def measure(
+    sections: Sequence[Section[B]],
+    only: Sequence[int] | None,
+    bench: B,
+    facts: Mapping[str, str],
+    console: Console,
+    write: Callable[[Sequence[Figure]], None],
+) -> int:
+    """Measure the sections, print the table; return the exit code, 0 when every bar is met.
+
+    `write` is given all figures so far after each section, so that what is there is not lost with
+    what comes after.
+    """
+    figures: list[Figure] = []
+    for section in sections:
+        if only and section.number not in only:
+            continue
+        console.rule(f"{section.number} {section.title}")
+        measured = section.figures(bench)
+        for figure in measured:
+            console.log(report.line(figure), markup=False)
+        figures += measured
+        write(figures)
+    sys.stdout.write(report.as_markdown(facts, figures))
+    return 0 if all(figure.is_met for figure in figures) else 1
+
+
+def numbers_of(sections: Sequence[Section[B]]) -> Callable[[str], list[int]]:
+    """Return the type of an option that names sections by their numbers, such as 5,6."""
+    known = {section.number for section in sections}
+
+    def parse(text: str) -> list[int]:
+        numbers = [int(part) for part in text.split(",")]
+        unknown = sorted(set(numbers) - known)
+        if unknown:
+            raise argparse.ArgumentTypeError(f"there is no section {unknown[0]}")
+        return numbers
+
+    return parse
+
+
+def home() -> Path:
+    """Return the folder of all state."""
+    return Path(os.environ.get("LONGTAIL_HOME") or "var")
+
+
+def data() -> Path:
+    """Return the folder of the development data."""
+    return Path(os.environ.get("LONGTAIL_DATA") or "../shared/data")

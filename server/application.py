@@ -1,0 +1,185 @@
+"""One serving process: open the store, load the view, serve until told to stop."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from longtail.v1 import (
+    admin_service_pb2_grpc,
+    insight_service_pb2_grpc,
+    interaction_service_pb2_grpc,
+    item_service_pb2_grpc,
+    recommendation_service_pb2_grpc,
+)
+
+from runtime.errors import Unavailable
+from runtime.interceptor import ServiceInterceptor
+from runtime.lifecycle import HealthBoard, new_server, serve
+from runtime.settings import SettingsError
+from runtime.telemetry import start_metrics
+from server.canary import watch_recall
+from server.catalogue import Catalogue
+from server.encoder import Encoder
+from server.indexer import Indexer
+from server.operations import OperationRunner
+from server.processes import lifeline, metrics_address
+from server.recommender import Recommender
+from server.services.admin import AdminService
+from server.services.insight import InsightService
+from server.services.interactions import InteractionService
+from server.services.items import ItemService
+from server.services.recommendations import RecommendationService
+from server.settings import Settings
+from server.store.group_commit import GroupCommit
+from server.store.record_store import RecordStore
+from server.store.records import BoundEncoder
+from server.view import CatalogueView
+
+logger = logging.getLogger(__name__)
+
+STORE_FILE, INDEX_FOLDER, SNAPSHOT_FOLDER = "longtail.db", "index", "snapshots"
+RECOMMENDATION = "longtail.v1.RecommendationService"
+ITEM = "longtail.v1.ItemService"
+SERVICES = (
+    RECOMMENDATION,
+    ITEM,
+    "longtail.v1.InteractionService",
+    "longtail.v1.InsightService",
+    "longtail.v1.AdminService",
+)
+# Those that cannot do all their work without a worker that has the catalogue's encoder.
+NEED_ENCODER = (RECOMMENDATION, ITEM)
+# A write through another process is seen after so long at the latest.
+FOLLOW_SECONDS = 0.1
+
+
+class StartError(Exception):
+    """The server cannot start; the message says what to do."""
+
+
+async def run(settings: Settings, *, process: int | None) -> None:
+    """Serve; as number `process` of several that share the port, or alone.
+
+    Raises StartError, SettingsError, and OSError when an address cannot be listened on.
+    """
+    try:
+        encoder = Encoder(settings.worker_address)
+    except ValueError as error:
+        raise SettingsError(f"LONGTAIL_WORKER_ADDRESS: {error}") from error
+    store = RecordStore.open(settings.data / STORE_FILE)
+    try:
+        async with encoder:
+            bound = await _bind(store, encoder, settings)
+            view = await asyncio.to_thread(
+                CatalogueView, store, bound, settings, settings.data / INDEX_FOLDER
+            )
+            with store.group_commit(view.follow, settings.max_waiting_writes) as commit:
+                await _serve(settings, store, view, encoder, commit, process)
+    finally:
+        store.close()
+
+
+async def _bind(store: RecordStore, encoder: Encoder, settings: Settings) -> BoundEncoder:
+    """Return the catalogue's encoder; a new catalogue gets that of the worker."""
+    bound = await asyncio.to_thread(store.encoders.current)
+    if bound is not None:
+        return bound
+    try:
+        found = await encoder.describe(settings.start_seconds)
+    except Unavailable as error:
+        raise StartError(f"{error}: start a worker, or set LONGTAIL_WORKER_ADDRESS") from None
+    with store.group_commit(lambda: None, settings.max_waiting_writes) as commit:
+        return await asyncio.wrap_future(commit.submit(lambda tx: store.encoders.bind(tx, found)))
+
+
+async def _serve(
+    settings: Settings,
+    store: RecordStore,
+    view: CatalogueView,
+    encoder: Encoder,
+    commit: GroupCommit,
+    process: int | None,
+) -> None:
+    board = HealthBoard(SERVICES)
+    interceptor = ServiceInterceptor(
+        max_in_flight=settings.max_in_flight,
+        unary_seconds=settings.unary_seconds,
+        stream_seconds=settings.stream_seconds,
+    )
+    server = new_server([interceptor], board, reuse_port=process is not None)
+    catalogue = Catalogue(store, lambda: view.state.encoder, encoder.embed, commit)
+    recommender = Recommender(store, view, settings.candidates)
+    indexer = Indexer(
+        view, store, settings.data / INDEX_FOLDER, merge_rows=settings.index_merge_rows
+    )
+    operations = OperationRunner(
+        store, commit, view, indexer, encoder, settings.data / SNAPSHOT_FOLDER
+    )
+    recommendation_service_pb2_grpc.add_RecommendationServiceServicer_to_server(
+        RecommendationService(store.items, recommender, encoder, settings.strength), server
+    )
+    item_service_pb2_grpc.add_ItemServiceServicer_to_server(
+        ItemService(store.items, catalogue), server
+    )
+    interaction_service_pb2_grpc.add_InteractionServiceServicer_to_server(
+        InteractionService(store.interactions, catalogue), server
+    )
+    insight_service_pb2_grpc.add_InsightServiceServicer_to_server(
+        InsightService(store, view), server
+    )
+    admin_service_pb2_grpc.add_AdminServiceServicer_to_server(
+        AdminService(view, operations), server
+    )
+    start_metrics(metrics_address(settings.metrics_address, process or 0))
+    for service in SERVICES:
+        await board.set(service, service not in NEED_ENCODER)
+    background = {
+        "encoder watch": _watch_encoder(encoder, view, board),
+        "indexer": _keep_index(indexer, operations.own),
+        "operations": operations.run(),
+        "recall canary": watch_recall(view),
+    }
+    if process is not None:
+        background["store watch"] = _follow_others(view)
+    await serve(
+        server,
+        address=settings.address,
+        board=board,
+        services=SERVICES,
+        background=background,
+        drain_seconds=settings.drain_seconds,
+        stop_when=None if process is None else lifeline(),
+    )
+
+
+async def _watch_encoder(encoder: Encoder, view: CatalogueView, board: HealthBoard) -> None:
+    """Keep the health of what needs the encoder true: it takes one worker that serves."""
+    serving = False
+    while True:
+        serving = await encoder.wait_for_change(serving, lambda: view.state.encoder.binding)
+        for service in NEED_ENCODER:
+            await board.set(service, serving)
+
+
+async def _keep_index(indexer: Indexer, became_owner: Callable[[], None]) -> None:
+    """Run the indexer in a thread of its own, and see its end when this task is cancelled."""
+    loop = asyncio.get_running_loop()
+    with ThreadPoolExecutor(1, thread_name_prefix="indexer") as thread:
+
+        def tell() -> None:
+            loop.call_soon_threadsafe(became_owner)
+
+        work = loop.run_in_executor(thread, indexer.run, tell)
+        try:
+            await asyncio.shield(work)
+        finally:
+            indexer.stop()
+            await work
+
+
+async def _follow_others(view: CatalogueView) -> None:
+    """Take in what other processes of this server write."""
+    while True:
+        await asyncio.sleep(FOLLOW_SECONDS)
+        await asyncio.to_thread(view.follow)

@@ -1,0 +1,242 @@
+"""The items of a catalogue by row, each row one version of an item.
+
+Readers take no lock. A reader captures the revision of a finished state, and after that the count
+of rows; it sees the rows that were born by that revision and had not died by it, so of each item
+one version or none, whatever is appended meanwhile. Everything of a row is written before the count
+shows it.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from server.columns.attributes import AttributeColumns
+from server.columns.growing import GrowingArray, S
+from server.store.records import ItemChange, State
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+DIED_NEVER = np.iinfo(np.int64).max
+# Before every revision there is.
+DEAD = -1
+NO_ROW = -1
+# Bounds of a window of availability that are not set.
+ALWAYS_WAS, FOR_EVER = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+
+
+class Columns:
+    """What is known of each row, but its vector. One thread changes it.
+
+    `ids[row]` is the id of an item, empty for rows that were dead when they were taken over.
+    `row_of` leads from an id to the row of its newest version, which may be dead.
+    `version` grows with every change.
+    """
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+        self.row_of: dict[str, int] = {}
+        self.attributes = AttributeColumns()
+        self.count = 0
+        self.live_count = 0
+        self.version = 0
+        self._born = GrowingArray.empty(np.int64)
+        self._died = GrowingArray.empty(np.int64)
+        # The row of the item's version before this one.
+        self._previous = GrowingArray.empty(np.int32)
+        self._prior = GrowingArray.empty(np.float64)
+        self._interactions = GrowingArray.empty(np.int64)
+        self._state = GrowingArray.empty(np.int8)
+        self._from = GrowingArray.empty(np.int64)
+        self._until = GrowingArray.empty(np.int64)
+        # Interactions of items that were never held.
+        self._unheld: dict[str, int] = {}
+
+    @property
+    def born(self) -> Ints:
+        """The revision of each row, (count,) or more."""
+        return self._born.values
+
+    @property
+    def died(self) -> Ints:
+        """The revision at which each row was replaced or removed, DIED_NEVER while current."""
+        return self._died.values
+
+    def append(self, changes: Sequence[ItemChange]) -> Ints:
+        """Take over changes in the order of their revisions; return the row of each, (n,).
+
+        It is NO_ROW for removals and for what was replaced already. A change that is held already
+        changes nothing and gets the row that it has, below the former `count`.
+        """
+        rows = np.full(len(changes), NO_ROW)
+        appended: list[ItemChange] = []
+        previous: list[int] = []
+        newest: dict[str, int] = {}
+        deaths: list[tuple[int, int]] = []
+        for position, change in enumerate(changes):
+            old = newest.get(change.id, self.row_of.get(change.id, NO_ROW))
+            if change.removed:
+                deaths.append((old, change.revision))
+                continue
+            held = old - self.count
+            born = NO_ROW if old < 0 else appended[held].revision if held >= 0 else self.born[old]
+            if change.revision <= born:
+                rows[position] = old if change.revision == born else NO_ROW
+                continue
+            deaths.append((old, change.revision))
+            rows[position] = newest[change.id] = self.count + len(appended)
+            appended.append(change)
+            previous.append(old)
+        self._write(appended, previous)
+        # Readers of `row_of` look up the row at once, so it comes after the row; those of an
+        # older revision go from there to the version before.
+        self.count += len(appended)
+        self.row_of.update(newest)
+        self.live_count += len(appended)
+        for row, revision in deaths:
+            self._die(row, revision)
+        self.version += 1
+        return rows
+
+    def kill(self, item_id: str, revision: int) -> None:
+        """Let the current version of an item die at a revision; nothing when there is none."""
+        self._die(self.row_of.get(item_id, NO_ROW), revision)
+        self.version += 1
+
+    def count_interactions(self, item_id: str, interactions: int) -> None:
+        """Set how many interactions an item has, whether it is held or not."""
+        row = self.row_of.get(item_id)
+        if row is None:
+            self._unheld[item_id] = interactions
+            return
+        self._interactions.values[row] = interactions
+        self.version += 1
+
+    def rows_at(self, item_ids: Iterable[str], revision: int) -> Ints:
+        """Return the row of each item as of a revision, NO_ROW where it was not there, (n,)."""
+        born, died, previous = self._born, self._died, self._previous
+        rows: list[int] = []
+        for item_id in item_ids:
+            row = self.row_of.get(item_id, NO_ROW)
+            while row >= 0 and born.values[row] > revision:
+                row = int(previous.values[row])
+            rows.append(row if row >= 0 and died.values[row] > revision else NO_ROW)
+        return np.array(rows, np.int64)
+
+    def mass(self, rows: Ints) -> Floats:
+        """Return the popularity mass of `rows` (n,): the prior and the interactions."""
+        mass: Floats = self._prior.values[rows] + self._interactions.values[rows]
+        return mass
+
+    def visible(self, revision: int, count: int) -> Mask:
+        """Return which of the first `count` rows are current at a revision, (count,)."""
+        mask: Mask = (self.born[:count] <= revision) & (self.died[:count] > revision)
+        return mask
+
+    def offered(self, revision: int, count: int, now_us: int) -> Mask:
+        """Return which of the first `count` rows may be recommended, (count,).
+
+        They are visible at the revision, active, and available at `now_us`, microseconds since
+        the epoch.
+        """
+        mask = self.visible(revision, count)
+        mask &= self._state.values[:count] == State.ACTIVE
+        mask &= self._from.values[:count] <= now_us
+        mask &= self._until.values[:count] > now_us
+        return mask
+
+    def are_visible(self, rows: Ints, revision: int) -> Mask:
+        """Return which of `rows` (n,) are current at a revision, (n,)."""
+        mask: Mask = (self.born[rows] <= revision) & (self.died[rows] > revision)
+        return mask
+
+    def are_offered(self, rows: Ints, revision: int, now_us: int) -> Mask:
+        """Return which of `rows` (n,) may be recommended, (n,); see `offered`."""
+        mask = self.are_visible(rows, revision)
+        mask &= self._state.values[rows] == State.ACTIVE
+        mask &= self._from.values[rows] <= now_us
+        mask &= self._until.values[rows] > now_us
+        return mask
+
+    def state_of(self, row: int) -> State:
+        """Return the state of the item in a row."""
+        return State(int(self._state.values[row]))
+
+    def is_available(self, row: int, now_us: int) -> bool:
+        """Return whether the item in a row is available at a moment, microseconds."""
+        return bool(self._from.values[row] <= now_us < self._until.values[row])
+
+    def take(self, rows: Ints) -> "Columns":
+        """Return new columns (n,) with the content of `rows` (n,), each at most once.
+
+        NO_ROW stands for a dead row. No older versions are kept for readers of older revisions.
+        Interactions of items whose newest version is not taken are remembered. Must not run beside
+        a change.
+        """
+        taken = Columns()
+        kept = np.flatnonzero(rows >= 0)
+        sources = rows[kept]
+
+        taken._born = _taken(self._born, rows, DEAD)
+        taken._died = _taken(self._died, rows, DEAD)
+        taken._previous = GrowingArray(np.full(len(rows), NO_ROW, np.int32))
+        taken._prior = _taken(self._prior, rows, 0)
+        taken._interactions = _taken(self._interactions, rows, 0)
+        taken._state = _taken(self._state, rows, State.HIDDEN)
+        taken._from = _taken(self._from, rows, ALWAYS_WAS)
+        taken._until = _taken(self._until, rows, FOR_EVER)
+        taken.attributes = self.attributes.take(rows)
+        # NO_ROW is the last one.
+        ids = np.array([*self.ids, ""], object)[rows]
+        taken.ids = ids.tolist()
+
+        newest = np.zeros(self.count, np.bool_)
+        newest[np.fromiter(self.row_of.values(), np.int64, len(self.row_of))] = True
+        current = kept[newest[sources]]
+        taken.row_of = dict(zip(ids[current].tolist(), current.tolist(), strict=True))
+        newest[sources] = False
+        left = np.flatnonzero(newest & (self._interactions.values > 0)).tolist()
+        taken._unheld = self._unheld | {
+            self.ids[row]: int(self._interactions.values[row]) for row in left
+        }
+        taken.count = len(rows)
+        taken.live_count = int((taken.died == DIED_NEVER).sum())
+        return taken
+
+    def _write(self, changes: Sequence[ItemChange], previous: Sequence[int]) -> None:
+        interactions: list[int] = []
+        for change, old in zip(changes, previous, strict=True):
+            if old < 0:
+                interactions.append(self._unheld.pop(change.id, 0))
+            elif old < self.count:
+                interactions.append(int(self._interactions.values[old]))
+            else:
+                interactions.append(interactions[old - self.count])
+        self.ids.extend(change.id for change in changes)
+        self._born.append([change.revision for change in changes])
+        self._died.append([DIED_NEVER] * len(changes))
+        self._previous.append(previous)
+        self._prior.append([change.prior for change in changes])
+        self._interactions.append(interactions)
+        self._state.append([change.state for change in changes])
+        self._from.append([_or(change.available_from, ALWAYS_WAS) for change in changes])
+        self._until.append([_or(change.available_until, FOR_EVER) for change in changes])
+        self.attributes.append([change.attributes for change in changes])
+
+    def _die(self, row: int, revision: int) -> None:
+        died = self._died.values
+        if row >= 0 and died[row] == DIED_NEVER:
+            died[row] = revision
+            self.live_count -= 1
+
+
+def _taken(source: GrowingArray[S], rows: Ints, fill: int) -> GrowingArray[S]:
+    # NO_ROW is the last one.
+    values = np.append(source.values, source.values.dtype.type(fill))
+    return GrowingArray(values[rows])
+
+
+def _or(value: int | None, default: int) -> int:
+    return default if value is None else value

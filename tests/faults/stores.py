@@ -1,0 +1,68 @@
+"""The files of a store, looked at from outside."""
+
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from server.application import INDEX_FOLDER, STORE_FILE
+from server.index.generation import PREFIX, UNFINISHED
+from server.store.check import check_database
+
+WAIT_SECONDS = 30.0
+
+
+def copy_without_index(home: Path, target: Path) -> Path:
+    """Copy the store under `home`, of which nobody has it open, as a server finds it; return it."""
+    target.mkdir()
+    for path in (home / "data").glob(f"{STORE_FILE}*"):
+        (target / "data").mkdir(exist_ok=True)
+        shutil.copy(path, target / "data")
+    return target
+
+
+def check_store(home: Path) -> None:
+    """Fail unless SQLite finds the store sound, and its tables agree with each other."""
+    store = home / "data" / STORE_FILE
+    with closing(sqlite3.connect(store)) as database:
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert check_database(store) == []
+
+
+def generations(home: Path) -> set[int]:
+    """Return the numbers of the generations of the index that are there."""
+    folders = (home / "data" / INDEX_FOLDER).glob(f"*/{PREFIX}*")
+    return {int(folder.name.removeprefix(PREFIX)) for folder in folders}
+
+
+def newest_generation(home: Path) -> Path:
+    """Return the folder of the newest generation."""
+    folders = (home / "data" / INDEX_FOLDER).glob(f"*/{PREFIX}*")
+    return max(folders, key=lambda folder: folder.name)
+
+
+def is_writing_generation(home: Path) -> bool:
+    """Return whether a generation is being written."""
+    index = home / "data" / INDEX_FOLDER
+    try:
+        return any(
+            name.startswith(UNFINISHED)
+            for encoder in os.listdir(index)
+            if encoder.startswith("encoder-")
+            for name in os.listdir(index / encoder)
+        )
+    except FileNotFoundError:
+        return False
+
+
+def wait_for(
+    condition: Callable[[], bool], seconds: float = WAIT_SECONDS, pause: float = 0.02
+) -> None:
+    """Return when `condition` holds; fail when it does not come to hold."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{condition} never held"
+        time.sleep(pause)

@@ -1,0 +1,117 @@
+"""A real store in a folder, what is written to it, and views that follow it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.settings import load
+from server.indexer import Indexer
+from server.settings import Settings
+from server.store.group_commit import GroupCommit
+from server.store.record_store import RecordStore
+from server.store.records import (
+    BoundEncoder,
+    EncoderBinding,
+    Interaction,
+    ItemContent,
+    NewItem,
+    State,
+)
+from server.store.transaction import Transaction
+from server.view import CatalogueView
+
+T = TypeVar("T")
+
+DIMENSION = 16
+BINDING = EncoderBinding("tiny@1", DIMENSION)
+SETTINGS = load(Settings, {"LONGTAIL_INDEX_LINKS": "8", "LONGTAIL_INDEX_EF_CONSTRUCTION": "100"})
+NOW = 1_800_000_000_000_000
+
+
+def unit(seed: int, dimension: int = DIMENSION) -> NDArray[np.float32]:
+    vector = np.random.default_rng(seed).normal(size=dimension)
+    return (vector / np.linalg.norm(vector)).astype(np.float32)
+
+
+def item(
+    item_id: str,
+    seed: int,
+    prior: float = 0.0,
+    state: State = State.ACTIVE,
+    window: tuple[int | None, int | None] = (None, None),
+    **attributes: object,
+) -> NewItem:
+    content = ItemContent(item_id, item_id, "", attributes, prior, state, *window)
+    return NewItem(content, unit(seed), vector_given=False)
+
+
+def interaction(event_id: str, item_id: str, user_id: str = "ann") -> Interaction:
+    return Interaction(event_id, user_id, item_id, "view", 1.0, 0, "")
+
+
+class Written:
+    """A store with its writer, as one process of a server has them."""
+
+    def __init__(self, store: RecordStore, encoder: BoundEncoder, commit: GroupCommit) -> None:
+        self.store = store
+        self.encoder = encoder
+        self._commit = commit
+
+    def write(self, work: Callable[[Transaction], T]) -> T:
+        return self._commit.submit(work).result(20)
+
+    def upsert(self, *items: NewItem) -> int:
+        return self.write(lambda tx: self.store.items.upsert(tx, items, self.encoder.id))
+
+    def remove(self, *ids: str) -> None:
+        self.write(lambda tx: self.store.items.remove(tx, ids))
+
+    def interact(self, *events: Interaction) -> None:
+        self.write(lambda tx: self.store.interactions.write(tx, events))
+
+
+@contextmanager
+def opened(folder: Path, committed: Callable[[], None] = lambda: None) -> Iterator[Written]:
+    """Open the store in `folder`, bound to the tiny encoder."""
+    store = RecordStore.open(folder / "longtail.db")
+    try:
+        with store.group_commit(committed, 100) as commit:
+            bound = commit.submit(lambda tx: store.encoders.bind(tx, BINDING)).result(20)
+            yield Written(store, bound, commit)
+    finally:
+        store.close()
+
+
+def view_of(written: Written, folder: Path) -> CatalogueView:
+    return CatalogueView(written.store, written.encoder, SETTINGS, folder / "index")
+
+
+def indexer_of(
+    written: Written, view: CatalogueView, folder: Path, merge_rows: int = 50
+) -> Indexer:
+    return Indexer(view, written.store, folder / "index", merge_rows)
+
+
+def nearest(view: CatalogueView, seed: int, k: int = 10) -> list[str]:
+    state = view.state
+    rows, _ = state.index.search(unit(seed), k, state.sight(NOW, None))
+    return [state.columns.ids[row] for row in rows]
+
+
+def contents(view: CatalogueView) -> dict[str, tuple[int, float, float]]:
+    """Return what a view holds: revision, mass and cosine with some vector, by item."""
+    state = view.state
+    rows = np.flatnonzero(state.columns.visible(state.revision, state.columns.count))
+    cosines = state.index.vectors(rows) @ unit(99)
+    return {
+        state.columns.ids[row]: (
+            int(state.columns.born[row]),
+            float(state.columns.mass(np.array([row]))[0]),
+            float(cosine),
+        )
+        for row, cosine in zip(rows.tolist(), cosines, strict=True)
+    }

@@ -1,0 +1,82 @@
+"""A small server under the real supervisor: it answers health checks and with its process id.
+
+`python -m tests.unit.server.serving_process ADDRESS COUNT LOCK` is the parent; with
+`--child INDEX` and, for one that cannot start, `--fail CODE` it is a child.
+"""
+
+import argparse
+import asyncio
+import fcntl
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from runtime.telemetry import configure_logging
+from server.processes import lifeline, supervise
+
+DRAIN_SECONDS, STOP_SECONDS = 2.0, 5.0
+PID = "/test.Process/Pid"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("address")
+    parser.add_argument("count", type=int)
+    parser.add_argument("lock", type=Path)
+    parser.add_argument("--child", type=int)
+    parser.add_argument("--fail", type=int)
+    arguments = parser.parse_args()
+    configure_logging("info")
+    if arguments.child is not None:
+        if arguments.fail is not None:
+            return int(arguments.fail)
+        asyncio.run(_serve(arguments.address))
+        return 0
+    return _supervise(arguments.address, arguments.count, arguments.lock)
+
+
+def _supervise(address: str, count: int, path: Path) -> int:
+    def command(index: int) -> Sequence[str]:
+        return [sys.executable, "-m", __spec__.name, *sys.argv[1:], "--child", str(index)]
+
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            return supervise(
+                command, count, address, stop_seconds=STOP_SECONDS, inherited=[lock.fileno()]
+            )
+        except OSError as error:
+            sys.stderr.write(f"{error}\n")
+            return 3
+
+
+async def _serve(address: str) -> None:
+    # The parent is to stay without gRPC.
+    import grpc
+
+    from runtime.lifecycle import HealthBoard, new_server, serve
+
+    async def pid(request: bytes, context: object) -> bytes:
+        return str(os.getpid()).encode()
+
+    board = HealthBoard([])
+    server = new_server([], board, reuse_port=True)
+    handlers: dict[str, Any] = {"Pid": grpc.unary_unary_rpc_method_handler(pid)}
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler("test.Process", handlers),)
+    )
+    await serve(
+        server,
+        address=address,
+        board=board,
+        services=[],
+        background={},
+        drain_seconds=DRAIN_SECONDS,
+        stop_when=lifeline(),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

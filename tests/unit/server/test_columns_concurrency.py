@@ -1,0 +1,106 @@
+"""Readers without a lock beside a real writer."""
+
+import sys
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from server.columns.columns import Columns
+from server.columns.filter import Condition, Equals, Filter, Kind, Range
+from server.columns.matching import matching
+from server.store.records import ItemChange, State
+
+ITEMS = 50
+BATCHES = 1500
+IDS = [f"item {number}" for number in range(ITEMS)]
+
+
+@pytest.fixture(autouse=True)
+def _threads_take_turns_often() -> Iterator[None]:
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(interval)
+
+
+def version(item: int, revision: int) -> ItemChange:
+    # Everything of a row can be told from its revision, so a half-written row shows.
+    return ItemChange(
+        id=IDS[item],
+        revision=revision,
+        removed=False,
+        prior=float(revision),
+        state=State.ACTIVE,
+        available_from=revision,
+        available_until=None,
+        attributes={"revision": revision, "parity": "odd" if revision % 2 else "even"},
+        vector=None,
+    )
+
+
+class Writer:
+    """Replaces random items batch by batch, and says which revision readers may go by."""
+
+    def __init__(self) -> None:
+        self.columns = Columns()
+        self.columns.append([version(item, item + 1) for item in range(ITEMS)])
+        self.revision = ITEMS
+        self.done = False
+
+    def run(self) -> None:
+        random = np.random.default_rng(1)
+        for _ in range(BATCHES):
+            first = self.revision + 1
+            items = random.choice(ITEMS, random.integers(1, 12)).tolist()
+            self.columns.append([version(item, at) for at, item in enumerate(items, first)])
+            self.revision += len(items)
+        self.done = True
+
+
+def read(writer: Writer) -> None:
+    """Check one moment: every item is there once, and whole."""
+    columns = writer.columns
+    revision = writer.revision
+    count = columns.count
+    rows = np.flatnonzero(columns.visible(revision, count))
+    assert sorted(columns.ids[row] for row in rows) == sorted(IDS)
+    born = columns.born[rows]
+    assert columns.mass(rows).tolist() == born.tolist()
+    assert columns.offered(revision, count, revision)[rows].all()
+    assert sorted(columns.rows_at(IDS, revision).tolist()) == rows.tolist()
+    odd = matching(columns.attributes, ODD, count)
+    assert (odd[rows] == (born % 2 == 1)).all()
+    later = matching(columns.attributes, LATER, count)
+    assert (later[rows] == (born >= 1000)).all()
+
+
+ODD = Filter((Condition("parity", Equals(Kind.TEXT, "odd")),))
+LATER = Filter((Condition("revision", Range(Kind.NUMBER, at_least=1000.0)),))
+
+
+def test_a_reader_sees_each_item_once_and_whole_while_versions_are_appended() -> None:
+    writer = Writer()
+    failures: list[BaseException] = []
+    moments: set[int] = set()
+
+    def keep_reading() -> None:
+        try:
+            while not writer.done and not failures:
+                moments.add(writer.revision)
+                read(writer)
+        except BaseException as failure:
+            failures.append(failure)
+
+    readers = [threading.Thread(target=keep_reading) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    writer.run()
+    for reader in readers:
+        reader.join()
+    assert failures == []
+    # They did read in between, and not only at the end.
+    assert len(moments) > 20
+    read(writer)
+    assert writer.columns.live_count == ITEMS

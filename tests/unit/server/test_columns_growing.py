@@ -1,0 +1,35 @@
+import numpy as np
+
+from server.columns.growing import GrowingArray
+
+
+def test_values_come_back_in_the_order_of_appending() -> None:
+    array = GrowingArray.empty(np.int64)
+    expected: list[int] = []
+    for size in (0, 1, 3, 4, 100, 1):
+        block = list(range(len(expected), len(expected) + size))
+        array.append(block)
+        expected += block
+        assert array.values.tolist() == expected
+        assert array.count == len(expected)
+
+
+def test_an_array_that_a_reader_holds_stays_as_it_is_when_the_values_move() -> None:
+    array = GrowingArray.empty(np.int32)
+    array.append([1, 2, 3])
+    held = array.values
+    for value in range(1000):
+        array.append([value])
+        array.values[0] = value
+    assert held[1:].tolist() == [2, 3]
+    assert len(held) == 3
+
+
+def test_room_grows_by_half_so_that_appending_copies_each_value_a_few_times_only() -> None:
+    array = GrowingArray.empty(np.int64)
+    moves, holder = 0, array.values.base
+    for value in range(10_000):
+        array.append([value])
+        if array.values.base is not holder:
+            moves, holder = moves + 1, array.values.base
+    assert moves < 25

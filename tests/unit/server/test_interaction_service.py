@@ -1,0 +1,124 @@
+"""Interactions over gRPC."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from grpc import StatusCode
+from longtail.v1 import interaction_service_pb2 as pb
+
+from tests.unit.server.written_catalogue import (
+    WrittenCatalogue,
+    fields,
+    refused,
+    written_catalogue,
+)
+
+
+@pytest.fixture
+async def written(tmp_path: Path) -> AsyncIterator[WrittenCatalogue]:
+    async with written_catalogue(tmp_path) as opened:
+        yield opened
+
+
+def event(event_id: str, user: str = "ann", at: int = 0, name: str = "film") -> pb.Interaction:
+    return pb.Interaction(
+        event_id=event_id, user_id=user, item_id=name, type="view", time=Timestamp(seconds=at)
+    )
+
+
+async def write(written: WrittenCatalogue, *events: pb.Interaction) -> pb.WriteInteractionsResponse:
+    request = pb.WriteInteractionsRequest(interactions=events)
+    reply: pb.WriteInteractionsResponse = await written.interactions.WriteInteractions(request)
+    return reply
+
+
+async def listed(
+    written: WrittenCatalogue, size: int, user_id: str = "", item_id: str = ""
+) -> list[str]:
+    ids: list[str] = []
+    token = ""
+    while True:
+        page = await written.interactions.ListInteractions(
+            pb.ListInteractionsRequest(
+                user_id=user_id, item_id=item_id, page_size=size, page_token=token
+            )
+        )
+        assert len(page.interactions) <= size
+        ids += [shown.event_id for shown in page.interactions]
+        token = page.next_page_token
+        if not token:
+            return ids
+
+
+async def test_an_event_counts_once(written: WrittenCatalogue) -> None:
+    first = await write(written, event("a"), event("b", user=""), event("a"))
+    assert (first.recorded_count, first.revision) == (1, written.revision())
+    assert fields(first.statuses[1]) == ["interactions[1].user_id"]
+    again = await write(written, event("a"))
+    assert (again.recorded_count, again.revision) == (0, first.revision)
+
+
+async def test_an_import_counts_new_known_and_refused(written: WrittenCatalogue) -> None:
+    await write(written, event("a"))
+    batches = [[event("a"), event("b")], [event("c", user=""), event("d")]]
+    requests = iter([pb.ImportInteractionsRequest(interactions=batch) for batch in batches])
+    reply = await written.interactions.ImportInteractions(requests)
+    counts = reply.imported_count, reply.duplicate_count, reply.refused_count
+    assert counts == (2, 1, 1)
+    assert [(refusal.position, refusal.id) for refusal in reply.refusals] == [(2, "c")]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+async def test_the_latest_come_first_and_each_once(written: WrittenCatalogue, size: int) -> None:
+    await write(
+        written,
+        event("d", at=5),
+        event("b", at=9),
+        event("c", at=5, name="book"),
+        event("a", at=-3),
+        event("x", "bob", at=7),
+    )
+    assert await listed(written, size, user_id="ann") == ["b", "c", "d", "a"]
+    assert await listed(written, size, item_id="film") == ["b", "x", "d", "a"]
+    assert await listed(written, size, user_id="ann", item_id="film") == ["b", "d", "a"]
+    assert await listed(written, size, user_id="nobody") == []
+
+
+async def test_an_interaction_is_listed_as_it_was_written(written: WrittenCatalogue) -> None:
+    given = event("a", at=3)
+    given.value, given.query = -0.5, "a query"
+    await write(written, given)
+    page = await written.interactions.ListInteractions(pb.ListInteractionsRequest(user_id="ann"))
+    assert list(page.interactions) == [given]
+
+
+async def test_a_list_of_everything_is_refused(written: WrittenCatalogue) -> None:
+    call = written.interactions.ListInteractions(pb.ListInteractionsRequest())
+    assert await refused(call) == (StatusCode.INVALID_ARGUMENT, ["user_id"])
+
+
+@pytest.mark.parametrize(("user_id", "item_id"), [("bob", ""), ("ann", "film"), ("", "ann")])
+async def test_a_token_is_good_for_its_own_request_only(
+    written: WrittenCatalogue, user_id: str, item_id: str
+) -> None:
+    await write(written, event("a"), event("b"))
+    page = await written.interactions.ListInteractions(
+        pb.ListInteractionsRequest(user_id="ann", page_size=1)
+    )
+    request = pb.ListInteractionsRequest(
+        user_id=user_id, item_id=item_id, page_token=page.next_page_token
+    )
+    call = written.interactions.ListInteractions(request)
+    assert await refused(call) == (StatusCode.INVALID_ARGUMENT, ["page_token"])
+
+
+async def test_a_person_is_forgotten(written: WrittenCatalogue) -> None:
+    await write(written, event("a"), event("b"), event("c", "bob"))
+    request = pb.DeleteUserDataRequest(user_id="ann")
+    reply = await written.interactions.DeleteUserData(request)
+    assert (reply.deleted_interaction_count, reply.revision) == (2, written.revision())
+    assert await listed(written, 10, user_id="ann") == []
+    again = await written.interactions.DeleteUserData(request)
+    assert (again.deleted_interaction_count, again.revision) == (0, reply.revision)

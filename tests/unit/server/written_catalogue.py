@@ -1,0 +1,180 @@
+"""A catalogue on a real store, behind real gRPC, with an encoder that needs no model."""
+
+import asyncio
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+from longtail.client.errors import error_from_rpc
+from longtail.v1 import (
+    embedding_service_pb2,
+    interaction_service_pb2_grpc,
+    item_pb2,
+    item_service_pb2,
+    item_service_pb2_grpc,
+)
+from numpy.typing import NDArray
+
+from runtime.errors import ServiceError
+from runtime.interceptor import ServiceInterceptor
+from server.catalogue import Catalogue
+from server.services.interactions import InteractionService
+from server.services.items import ItemService
+from server.store.group_commit import GroupCommit
+from server.store.record_store import RecordStore
+from server.store.records import BoundEncoder, EncoderBinding
+
+DIMENSION = 4
+FIRST, SECOND = EncoderBinding("first@1", DIMENSION), EncoderBinding("second@1", DIMENSION)
+OWN = np.array([0, 0, 0, 2], "<f4").tobytes()
+
+
+def vector_of(text: str, binding: EncoderBinding) -> NDArray[np.float32]:
+    seed = zlib.crc32(f"{binding.model_id} {text}".encode())
+    vector = np.random.default_rng(seed).normal(size=binding.dimension)
+    return (vector / np.linalg.norm(vector)).astype(np.float32)
+
+
+class FakeEncoder:
+    """Gives a text the same vector each time, and keeps what it was asked for.
+
+    `failures` fail the calls that hold their text; while `go` is not set every call waits, and
+    `meanwhile` is what happens during each.
+    """
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[tuple[str, ...], embedding_service_pb2.Lane, str]] = []
+        self.failures: dict[str, ServiceError] = {}
+        self.go = asyncio.Event()
+        self.go.set()
+        self.meanwhile: Callable[[], Awaitable[object]] | None = None
+        self._called = asyncio.Condition()
+
+    async def called(self, times: int) -> None:
+        """Wait until it was called so often."""
+        async with self._called:
+            await self._called.wait_for(lambda: len(self.calls) >= times)
+
+    @property
+    def texts(self) -> list[str]:
+        return [text for texts, _, _ in self.calls for text in texts]
+
+    async def embed(
+        self,
+        texts: Sequence[str],
+        role: embedding_service_pb2.Role,
+        lane: embedding_service_pb2.Lane,
+        binding: EncoderBinding,
+    ) -> NDArray[np.float32]:
+        self.calls.append((tuple(texts), lane, binding.model_id))
+        async with self._called:
+            self._called.notify_all()
+        await self.go.wait()
+        if self.meanwhile is not None:
+            await self.meanwhile()
+        for text in texts:
+            if text in self.failures:
+                raise self.failures[text]
+        return np.stack([vector_of(text, binding) for text in texts])
+
+
+class WrittenCatalogue:
+    """What a test looks at: the store, the encoder, and both services by their stubs."""
+
+    def __init__(self, store: RecordStore, commit: GroupCommit, first: BoundEncoder) -> None:
+        self.store, self.commit = store, commit
+        self.encoder = FakeEncoder()
+        # What a view would say; it may lag behind the store.
+        self.bound = first
+        self.catalogue = Catalogue(store, lambda: self.bound, self.encoder.embed, commit)
+        self.items: item_service_pb2_grpc.ItemServiceStub
+        self.interactions: interaction_service_pb2_grpc.InteractionServiceStub
+
+    async def switch_encoder(self, binding: EncoderBinding) -> BoundEncoder:
+        """Switch the store to another encoder, once that has all vectors; `bound` stays."""
+
+        def switch() -> BoundEncoder:
+            bound = self.commit.submit(lambda tx: self.store.encoders.prepare(tx, binding)).result()
+            rows = [
+                (pending.id, pending.revision, vector_of(pending.id, binding))
+                for pending in self.store.encoders.pending(bound.id, 1000)
+            ]
+            self.commit.submit(
+                lambda tx: self.store.encoders.put_vectors(tx, bound.id, rows)
+            ).result()
+            self.commit.submit(lambda tx: self.store.encoders.switch(tx, bound.id)).result()
+            return bound
+
+        return await asyncio.to_thread(switch)
+
+    def vector(self, item_id: str) -> NDArray[np.float32]:
+        current = self.store.encoders.current()
+        assert current is not None
+        return self.store.changes.vectors(current.id, [item_id])[item_id]
+
+    def revision(self) -> int:
+        return self.store.changes.position().revision
+
+
+@asynccontextmanager
+async def written_catalogue(folder: Path) -> AsyncIterator[WrittenCatalogue]:
+    store = RecordStore.open(folder / "longtail.db")
+    server = grpc.aio.server(
+        interceptors=[ServiceInterceptor(max_in_flight=50, unary_seconds=20, stream_seconds=20)]
+    )
+    with closing(store), store.group_commit(lambda: None, 100) as commit:
+        first = commit.submit(lambda tx: store.encoders.bind(tx, FIRST)).result()
+        written = WrittenCatalogue(store, commit, first)
+        item_service_pb2_grpc.add_ItemServiceServicer_to_server(
+            ItemService(store.items, written.catalogue), server
+        )
+        interaction_service_pb2_grpc.add_InteractionServiceServicer_to_server(
+            InteractionService(store.interactions, written.catalogue), server
+        )
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        try:
+            async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+                written.items = item_service_pb2_grpc.ItemServiceStub(channel)
+                written.interactions = interaction_service_pb2_grpc.InteractionServiceStub(channel)
+                yield written
+        finally:
+            await server.stop(0)
+
+
+def item(item_id: str, **values: Any) -> item_pb2.Item:  # noqa: ANN401 (fields of any type)
+    return item_pb2.Item(**{"id": item_id, "title": f"title of {item_id}", **values})
+
+
+def batch(*items: item_pb2.Item, request_id: str = "") -> item_service_pb2.BatchUpsertItemsRequest:
+    return item_service_pb2.BatchUpsertItemsRequest(items=items, request_id=request_id)
+
+
+async def get(written: WrittenCatalogue, item_id: str) -> item_pb2.Item:
+    reply: item_service_pb2.GetItemResponse = await written.items.GetItem(
+        item_service_pb2.GetItemRequest(id=item_id)
+    )
+    return reply.item
+
+
+async def refused(call: Awaitable[object]) -> tuple[grpc.StatusCode, list[str]]:
+    """Return the code of a call that fails, and the fields that it names."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    error = error_from_rpc(caught.value)
+    return error.code, [violation.field for violation in error.violations]
+
+
+def fields(status: status_pb2.Status) -> list[str]:
+    named: list[str] = []
+    for detail in status.details:
+        bad = error_details_pb2.BadRequest()
+        if detail.Unpack(bad):
+            named += [violation.field for violation in bad.field_violations]
+    return named
