@@ -31,14 +31,15 @@ from server.services.interactions import InteractionService
 from server.services.items import ItemService
 from server.services.recommendations import RecommendationService
 from server.settings import Settings
+from server.snapshots import SNAPSHOT_FOLDER
 from server.store.group_commit import GroupCommit
-from server.store.record_store import RecordStore
+from server.store.record_store import DATABASE, RecordStore
 from server.store.records import BoundEncoder
 from server.view import CatalogueView
 
 logger = logging.getLogger(__name__)
 
-STORE_FILE, INDEX_FOLDER, SNAPSHOT_FOLDER = "longtail.db", "index", "snapshots"
+INDEX_FOLDER = "index"
 RECOMMENDATION = "longtail.v1.RecommendationService"
 ITEM = "longtail.v1.ItemService"
 SERVICES = (
@@ -67,7 +68,7 @@ async def run(settings: Settings, *, process: int | None) -> None:
         encoder = Encoder(settings.worker_address)
     except ValueError as error:
         raise SettingsError(f"LONGTAIL_WORKER_ADDRESS: {error}") from error
-    store = RecordStore.open(settings.data / STORE_FILE)
+    store = RecordStore.open(settings.data / DATABASE)
     try:
         async with encoder:
             bound = await _bind(store, encoder, settings)

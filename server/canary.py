@@ -6,12 +6,12 @@ exported, so that somebody is told.
 
 import asyncio
 import logging
-import time
 
 import numpy as np
 from prometheus_client import Gauge
 
 from server.state import CatalogueState
+from server.store.clock import now
 from server.view import CatalogueView
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ async def watch_recall(view: CatalogueView) -> None:
 
 def measure(state: CatalogueState, generator: np.random.Generator) -> float | None:
     """Return the share of the exact nearest that searches find; None without a graph."""
-    sight = state.sight(time.time_ns() // 1000, None)
+    sight = state.sight(now(), None)
     rows = np.flatnonzero(sight.mask())
     if not state.index.graph_rows or not len(rows):
         return None

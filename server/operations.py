@@ -23,6 +23,7 @@ from server.indexer import Indexer
 from server.progress import Progress
 from server.reembedding import Reembedding
 from server.snapshots import Snapshot, Snapshots
+from server.store.clock import now
 from server.store.group_commit import GroupCommit
 from server.store.record_store import RecordStore
 from server.store.records import EncoderBinding, Operation, OperationKind, OperationState
@@ -219,7 +220,7 @@ class OperationRunner:
         return True
 
     def _prune(self, tx: Transaction) -> int:
-        before = time.time_ns() // 1000 - KEPT_MICROSECONDS
+        before = now() - KEPT_MICROSECONDS
         return self._store.operations.prune(tx, before)
 
     async def _write(self, write: Callable[[Transaction], T]) -> T:

@@ -11,6 +11,7 @@ from server.ranking.diversity import intra_list_diversity
 from server.ranking.interest import CancelledInterestError, Interest, Weighted, fuse
 from server.ranking.quota import Policy, Selection, select
 from server.state import CatalogueState, Sight
+from server.store.clock import now
 from server.store.record_store import RecordStore
 from server.store.records import Vector
 from server.view import CatalogueView
@@ -84,7 +85,7 @@ class Recommender:
             if wish.user_id
             else frozenset[str]()
         )
-        sight = state.sight(time.time_ns() // 1000, wish.filter)
+        sight = state.sight(now(), wish.filter)
         candidates = Candidates(state, sight, self._size)
         item_examples, missing = candidates.resolve(wish.item_examples)
         interest = _interest(wish, item_examples, candidates.recall(history))

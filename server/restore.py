@@ -13,14 +13,14 @@ from grpc import StatusCode
 
 from runtime.errors import ServiceError
 from runtime.settings import SettingsError, load
+from server.durable import flush
 from server.folder_lock import held
 from server.settings import Settings
-from server.snapshots import DATABASE, Snapshot, Snapshots
+from server.snapshots import SNAPSHOT_FOLDER, Snapshot, Snapshots
 from server.store.backup import back_up
-from server.store.record_store import RecordStore
+from server.store.record_store import DATABASE, RecordStore
 from server.store.records import OperationState
 
-SNAPSHOT_FOLDER = "snapshots"
 # What SQLite keeps beside a database that was not closed. A log that is left beside another
 # database would be taken for its own.
 COMPANIONS = ("-wal", "-shm")
@@ -65,13 +65,13 @@ def restore(data: Path, snapshot_id: str) -> tuple[Snapshot, Path | None]:
         # The copy gets an identity of its own, each time that a snapshot is restored.
         back_up(snapshots.path(snapshot_id) / DATABASE, coming, lambda _done, _total: None)
         _end_operations(coming)
-        _flush(coming)
+        flush(coming)
         aside = _keep_aside(present)
         for suffix in COMPANIONS:
             present.with_name(present.name + suffix).unlink(missing_ok=True)
-        _flush(data)
+        flush(data)
         coming.replace(present)
-        _flush(data)
+        flush(data)
     except BaseException:
         coming.unlink(missing_ok=True)
         raise
@@ -108,14 +108,6 @@ def _keep_aside(present: Path) -> Path | None:
         os.link(log, aside.with_name(f"{aside.name}-wal"))
     os.link(present, aside)
     return aside
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ import errno
 import hashlib
 import json
 import logging
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -19,13 +18,15 @@ from pathlib import Path
 from grpc import StatusCode
 
 from runtime.errors import NotFound, ServiceError, StorageFull
+from server.durable import flush
 from server.store.check import check_database
-from server.store.record_store import RecordStore
+from server.store.clock import now
+from server.store.record_store import DATABASE, RecordStore
 
 logger = logging.getLogger(__name__)
 
 FORMAT = 1
-DATABASE, MANIFEST, UNFINISHED = "longtail.db", "manifest.json", ".part"
+SNAPSHOT_FOLDER, MANIFEST, UNFINISHED = "snapshots", "manifest.json", ".part"
 BLOCK_BYTES = 4 * 2**20
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -75,10 +76,11 @@ class Snapshots:
                 copy = unfinished / DATABASE
                 store.backup(copy, lambda done, total: count(done, 2 * total))
                 snapshot = _describe(copy, number, count)
-                _write_flushed(unfinished / MANIFEST, _manifest(snapshot))
-                _flush(unfinished)
+                (unfinished / MANIFEST).write_bytes(_manifest(snapshot))
+                flush(unfinished / MANIFEST)
+                flush(unfinished)
                 unfinished.rename(self._folder / snapshot.id)
-                _flush(self._folder)
+                flush(self._folder)
         except BaseException:
             shutil.rmtree(unfinished, ignore_errors=True)
             raise
@@ -136,7 +138,7 @@ def _describe(copy: Path, number: int, count: Count) -> Snapshot:
     finally:
         store.close()
     size, digest = _digest(copy, lambda done, total: count(total + done, 2 * total))
-    moment = time.time_ns() // 1000
+    moment = now()
     # The number comes first: the clock may be set back.
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(moment // 1_000_000))
     return Snapshot(
@@ -184,21 +186,6 @@ def _digest(path: Path, count: Count) -> tuple[int, str]:
 
 def _number(path: Path) -> int:
     return int(path.name.split("-")[0])
-
-
-def _write_flushed(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _flush(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

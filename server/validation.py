@@ -1,6 +1,5 @@
 """From messages to validated values. What is wrong is named by field, and nothing was changed."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
@@ -9,6 +8,7 @@ from google.protobuf import timestamp_pb2
 from longtail.v1 import interaction_service_pb2
 
 from runtime.errors import InvalidArgument, Violation
+from server.store.clock import now
 from server.store.records import FLOAT32, Interaction, Vector
 
 M = TypeVar("M")
@@ -105,7 +105,7 @@ def interaction(message: interaction_service_pb2.Interaction) -> Interaction:
         item_id=check_id("item_id", message.item_id),
         type=check_id("type", message.type, MAX_TYPE),
         value=check_number("value", value, -MAX_VALUE, MAX_VALUE),
-        time=microseconds("time", message.time) if message.HasField("time") else _now(),
+        time=microseconds("time", message.time) if message.HasField("time") else now(),
         query=check_text("query", message.query, MAX_QUERY),
     )
 
@@ -132,7 +132,3 @@ def _check_length(field: str, value: str, low: int, high: int) -> None:
     if not low <= len(value) <= high:
         problem = "is empty" if not value else f"is {len(value)} characters, over {high}"
         raise InvalidArgument(Violation(field, problem))
-
-
-def _now() -> int:
-    return time.time_ns() // 1000

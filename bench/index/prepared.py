@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.index.catalogue import digest
-from server.application import INDEX_FOLDER, STORE_FILE
+from server.application import INDEX_FOLDER
 from server.index.build import BLOCK_ROWS
 from server.index.generation import Generation, latest_generation
 from server.indexer import Indexer
 from server.settings import Settings
 from server.store.group_commit import GroupCommit
-from server.store.record_store import RecordStore
+from server.store.record_store import DATABASE, RecordStore
 from server.store.records import EncoderBinding, ItemContent, NewItem
 from server.store.transaction import Transaction
 from server.view import CatalogueView
@@ -80,7 +80,7 @@ class Opened:
 def opened(home: Path) -> Iterator[Opened]:
     """Open the state under `home` with default settings."""
     settings = Settings(home=str(home))
-    store = RecordStore.open(settings.data / STORE_FILE)
+    store = RecordStore.open(settings.data / DATABASE)
     try:
         bound = store.encoders.current()
         if bound is None:
@@ -142,7 +142,7 @@ def copied(home: Path, name: str) -> Iterator[Path]:
 def _bind(home: Path, binding: EncoderBinding) -> None:
     data = Settings(home=str(home)).data
     data.mkdir(parents=True)
-    store = RecordStore.open(data / STORE_FILE)
+    store = RecordStore.open(data / DATABASE)
     try:
         with store.group_commit(lambda: None, max_waiting=1) as commit:
             commit.submit(lambda tx: store.encoders.bind(tx, binding)).result()

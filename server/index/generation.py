@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from server.durable import flush
 from server.index.graph import SPACE, Graph, IndexParameters
 from server.index.vector_file import SUFFIX, DamagedFileError, VectorFile
 
@@ -104,10 +105,10 @@ def write_generation(
             json.dumps({**manifest, "checksum": _checksum(manifest)}, indent=1)
         )
         for path in (unfinished / ROWS_FILE, unfinished / MANIFEST_FILE, unfinished):
-            sync(path)
+            flush(path)
         target = folder / f"{PREFIX}{number:012d}"
         os.rename(unfinished, target)
-        sync(folder)
+        flush(folder)
     except OSError:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
@@ -185,15 +186,6 @@ def prune(folder: Path) -> None:
     for path in folder.glob(f"*{SUFFIX}"):
         if path.name not in used:
             path.unlink(missing_ok=True)
-
-
-def sync(path: Path) -> None:
-    """Bring a file or folder to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _generations(folder: Path) -> list[Path]:

@@ -7,13 +7,14 @@ never asked for. The width of the search, which hnswlib does not keep, is set af
 file that came out short, which hnswlib does not report, is an error.
 """
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import hnswlib
 import numpy as np
 from numpy.typing import NDArray
+
+from server.durable import flush
 
 Rows = NDArray[np.int64]
 Matrix = NDArray[np.float32]
@@ -101,11 +102,7 @@ class Graph:
     def save(self, file: Path) -> None:
         """Write the graph and bring it to the disk; raise OSError when it does not fit."""
         self._graph.save_index(str(file))
-        descriptor = os.open(file, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-            written, expected = os.fstat(descriptor).st_size, int(self._graph.index_file_size())
-        finally:
-            os.close(descriptor)
+        flush(file)
+        written, expected = file.stat().st_size, int(self._graph.index_file_size())
         if written != expected:
             raise OSError(f"{file}: {written} of {expected} bytes were written")

@@ -1,12 +1,12 @@
 """Copy the database while it is written, and check a copy."""
 
-import os
 import sqlite3
 import uuid
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from server.durable import flush
 from server.store.failures import told_plainly
 
 # Copied between two calls of the progress: 4 MiB in pages of 4 KiB.
@@ -24,8 +24,8 @@ def back_up(source: Path, target: Path, progress: Callable[[int, int], None]) ->
     try:
         with told_plainly():
             _copy(source, target, progress)
-        _flush(target)
-        _flush(target.parent)
+        flush(target)
+        flush(target.parent)
     except BaseException:
         target.unlink(missing_ok=True)
         raise
@@ -51,11 +51,3 @@ def _copy(source: Path, target: Path, progress: Callable[[int, int], None]) -> N
         origin.execute("ROLLBACK")
         copy.execute("PRAGMA journal_mode=DELETE").fetchone()
         copy.execute("UPDATE sequence SET identity = ?", (uuid.uuid4().hex,))
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

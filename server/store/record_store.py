@@ -20,7 +20,9 @@ from server.store.requests import RequestRecords
 from server.store.revisions import current_revision
 from server.store.schema import interactions, items
 
-__all__ = ["RecordStore", "check_database"]
+__all__ = ["DATABASE", "RecordStore", "check_database"]
+
+DATABASE = "longtail.db"
 
 
 class RecordStore:

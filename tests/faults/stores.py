@@ -8,9 +8,10 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from server.application import INDEX_FOLDER, STORE_FILE
+from server.application import INDEX_FOLDER
 from server.index.generation import PREFIX, UNFINISHED
 from server.store.check import check_database
+from server.store.record_store import DATABASE
 
 WAIT_SECONDS = 30.0
 
@@ -18,7 +19,7 @@ WAIT_SECONDS = 30.0
 def copy_without_index(home: Path, target: Path) -> Path:
     """Copy the store under `home`, of which nobody has it open, as a server finds it; return it."""
     target.mkdir()
-    for path in (home / "data").glob(f"{STORE_FILE}*"):
+    for path in (home / "data").glob(f"{DATABASE}*"):
         (target / "data").mkdir(exist_ok=True)
         shutil.copy(path, target / "data")
     return target
@@ -26,7 +27,7 @@ def copy_without_index(home: Path, target: Path) -> Path:
 
 def check_store(home: Path) -> None:
     """Fail unless SQLite finds the store sound, and its tables agree with each other."""
-    store = home / "data" / STORE_FILE
+    store = home / "data" / DATABASE
     with closing(sqlite3.connect(store)) as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     assert check_database(store) == []

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from longtail.client import LongtailClient
 
-from server.application import INDEX_FOLDER, STORE_FILE
+from server.application import INDEX_FOLDER
 from server.index.vector_file import SUFFIX
+from server.store.record_store import DATABASE
 from tests import processes
 from tests.faults.answers import check_exact, check_sound, questions
 from tests.faults.contents import read, union
@@ -58,7 +59,7 @@ def test_a_limit_of_file_size_is_met_like_a_full_disk(
     worker_address: str, material: Material, tmp_path: Path, tally: Tally
 ) -> None:
     writers, moments = callers(material), random.Random(8)
-    log = tmp_path / "data" / f"{STORE_FILE}-wal"
+    log = tmp_path / "data" / f"{DATABASE}-wal"
     with (
         processes.server(tmp_path, worker_address, **SETTINGS) as running,
         LongtailClient(running.address) as client,

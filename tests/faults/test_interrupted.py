@@ -10,8 +10,7 @@ import pytest
 from longtail.client import LongtailClient
 from longtail.v1.admin_service_pb2 import Operation, OperationState
 
-from server.application import SNAPSHOT_FOLDER
-from server.snapshots import UNFINISHED
+from server.snapshots import SNAPSHOT_FOLDER, UNFINISHED
 from tests import processes
 from tests.faults.answers import check_exact, questions
 from tests.faults.extent import extent

@@ -5,8 +5,8 @@ import pytest
 from runtime.errors import NotFound
 from server.folder_lock import held
 from server.restore import main, restore
-from server.snapshots import DATABASE, MANIFEST, DamagedSnapshot, Snapshots
-from server.store.record_store import RecordStore
+from server.snapshots import MANIFEST, DamagedSnapshot, Snapshots
+from server.store.record_store import DATABASE, RecordStore
 from server.store.records import Interaction, OperationKind, OperationState
 
 
