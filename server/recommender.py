@@ -1,5 +1,6 @@
 """From a person, a query and examples to a list: interest, candidates, re-ranking."""
 
+import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,12 +61,15 @@ class Recommender:
         self._view = view
         self._size = candidates
 
-    def state(self, min_revision: int) -> CatalogueState:
+    async def state(self, min_revision: int) -> CatalogueState:
         """Return the state to answer from, at `min_revision` or later.
 
         Raises FailedPrecondition when the catalogue is not there yet.
         """
-        if not self._view.reaches(min_revision):
+        if self._view.revision < min_revision:
+            # Another process may have written it.
+            await asyncio.to_thread(self._view.follow)
+        if self._view.revision < min_revision:
             raise FailedPrecondition(
                 f"min_revision {min_revision} is ahead of the catalogue, "
                 f"which is at revision {self._view.revision}"
@@ -82,16 +86,14 @@ class Recommender:
         history = interactions.history(wish.user_id, LOOKBACK) if wish.user_id else []
         seen = (
             interactions.seen_items(wish.user_id, wish.seen_types)
-            if wish.user_id
+            if wish.user_id and not wish.allow_seen
             else frozenset[str]()
         )
         sight = state.sight(now(), wish.filter)
         candidates = Candidates(state, sight, self._size)
         item_examples, missing = candidates.resolve(wish.item_examples)
         interest = _interest(wish, item_examples, candidates.recall(history))
-        left_out = wish.excluded | {example.item_id for example in wish.item_examples}
-        if not wish.allow_seen:
-            left_out |= seen
+        left_out = wish.excluded | {example.item_id for example in wish.item_examples} | seen
         try:
             pool = candidates.pool(interest, left_out, wish.page_size)
         except FilterTypeError as error:

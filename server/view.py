@@ -76,12 +76,6 @@ class CatalogueView:
                 self._state = self._load(current)
             self._state.follow(self._store.changes, position.revision)
 
-    def reaches(self, revision: int) -> bool:
-        """Return whether the store has come to a revision, which then can be read."""
-        if self.revision < revision:
-            self.follow()
-        return self.revision >= revision
-
     def target(self, encoder: BoundEncoder) -> Target:
         """Return where the generations of an encoder's index are, and what they are built for."""
         binding = encoder.binding

@@ -49,11 +49,6 @@ def matching(attributes: AttributeColumns, wanted: Filter, count: int, start: in
     return passed
 
 
-def passes(attributes: AttributeColumns, wanted: Filter, row: int) -> bool:
-    """Return whether one row passes a filter; raises FilterTypeError as `matching` does."""
-    return bool(matching(attributes, wanted, row + 1, start=row)[0])
-
-
 def _check_types(attributes: AttributeColumns, wanted: Filter) -> None:
     groups = {"all_of": wanted.all_of, "any_of": wanted.any_of, "none_of": wanted.none_of}
     for group, conditions in groups.items():

@@ -40,7 +40,8 @@ class Generation:
 
     `table` (n,) says for each row which revision of an item it is; which row stands for its vector
     in the graph, itself or an earlier one with the same vector; whether it was removed from the
-    graph; and a hash of its vector.
+    graph; and a hash of its vector. `built` is the graph where it has just been built: it is in
+    memory already.
     """
 
     number: int
@@ -49,6 +50,7 @@ class Generation:
     built_for: str
     table: RowTable
     vectors: VectorFile
+    built: Graph | None = None
 
     @property
     def newest(self) -> int:
@@ -112,7 +114,7 @@ def write_generation(
     except OSError:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
-    return Generation(number, target, graph.parameters, built_for, table, vectors)
+    return Generation(number, target, graph.parameters, built_for, table, vectors, graph)
 
 
 def latest_generation(

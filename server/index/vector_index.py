@@ -85,7 +85,7 @@ class VectorIndex:
         twinned = np.zeros(index._count, np.bool_)
         twinned[list(twins)] = True
         index._layers = _Layers(
-            generation.load_graph(),
+            generation.built or generation.load_graph(),
             generation.vectors.mapped(),
             twins,
             twinned,
@@ -141,8 +141,7 @@ class VectorIndex:
             rows = np.concatenate([rows, late])
             delta = _cosines(layers.delta, late - len(layers.merged), vector)
             cosines = np.concatenate([cosines, delta])
-        best = np.lexsort((rows, -cosines))[:k]
-        return rows[best], cosines[best]
+        return _nearest(rows, cosines, k)
 
     def scan(self, vector: Vector, k: int, sight: Sight) -> tuple[Rows, Floats]:
         """Return what `search` does, found by comparing with every row."""
@@ -155,8 +154,7 @@ class VectorIndex:
                 _cosines(layers.delta, rows[base:] - len(layers.merged), vector),
             ]
         )
-        best = np.lexsort((rows, -cosines))[:k]
-        return rows[best], cosines[best]
+        return _nearest(rows, cosines, k)
 
     def _search_graph(
         self, layers: _Layers, vector: Vector, k: int, sight: Sight, base: int
@@ -181,6 +179,11 @@ class VectorIndex:
             fetch = min(4 * fetch, graph.live_count)
         rows = np.flatnonzero(sight.mask()[:base])
         return rows, _cosines(layers.merged, rows, vector)
+
+
+def _nearest(rows: Rows, cosines: Floats, k: int) -> tuple[Rows, Floats]:
+    best = np.lexsort((rows, -cosines))[:k]
+    return rows[best], cosines[best]
 
 
 def _twins(table: RowTable) -> dict[int, Rows]:

@@ -69,7 +69,7 @@ def _left_out(request: pb.ExplainItemRequest, answer: Answer) -> tuple[pb.Verdic
         return pb.VERDICT_EXCLUDED, "The request excludes it."
     if any(example.item_id == item_id for example in wish.examples):
         return pb.VERDICT_EXAMPLE, "It is one of the request's examples."
-    if item_id in answer.seen and not wish.exclude.allow_seen:
+    if item_id in answer.seen:
         return pb.VERDICT_SEEN, "The person has seen it."
     return _unoffered(answer, item_id) or (
         pb.VERDICT_NOT_RETRIEVED,

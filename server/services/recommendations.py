@@ -95,7 +95,7 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
 
     async def _answer(self, request: pb.RecommendRequest, parent: str) -> _Answered:
         try:
-            state = await asyncio.to_thread(self._recommender.state, request.min_revision)
+            state = await self._recommender.state(request.min_revision)
             binding = state.encoder.binding
             draft = wish_draft(
                 request,

@@ -19,7 +19,7 @@ from server.columns.filter import (
     Test,
 )
 from server.columns.mask_cache import MaskCache
-from server.columns.matching import matching, passes
+from server.columns.matching import matching
 from server.columns.moments import microseconds_of
 
 CATALOGUE: list[dict[str, Any]] = [
@@ -46,7 +46,8 @@ def catalogue() -> AttributeColumns:
 def found(wanted: Filter) -> list[int]:
     columns = catalogue()
     mask = matching(columns, wanted, len(CATALOGUE))
-    assert [passes(columns, wanted, row) for row in range(len(CATALOGUE))] == mask.tolist()
+    rows = range(len(CATALOGUE))
+    assert [matching(columns, wanted, row + 1, row)[0] for row in rows] == mask.tolist()
     return np.flatnonzero(mask).tolist()
 
 
@@ -128,7 +129,7 @@ def test_a_type_that_the_attribute_holds_nowhere_is_named(
         matching(catalogue(), wanted, len(CATALOGUE))
     assert (caught.value.path, caught.value.message) == (path, message)
     with pytest.raises(FilterTypeError):
-        passes(catalogue(), wanted, 0)
+        matching(catalogue(), wanted, 1)
 
 
 def test_conditions_on_one_and_on_a_truth_value_are_not_mistaken_for_each_other() -> None:

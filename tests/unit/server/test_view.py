@@ -190,14 +190,6 @@ def test_the_index_of_another_store_is_not_taken(written: Written, tmp_path: Pat
         assert (view.state.index.graph_rows, view.live_count) == (0, 20)
 
 
-def test_asking_for_a_revision_follows_the_store(written: Written, tmp_path: Path) -> None:
-    view = view_of(written, tmp_path)
-    revision = written.upsert(item("a", 1))
-    assert view.reaches(revision)
-    assert nearest(view, 1) == ["a"]
-    assert not view.reaches(revision + 1)
-
-
 def test_another_encoder_is_switched_to_with_its_own_index(
     written: Written, tmp_path: Path
 ) -> None:
