@@ -67,6 +67,24 @@ def numbers_of(sections: Sequence[Section[B]]) -> Callable[[str], list[int]]:
     return parse
 
 
+def add_arguments(
+    parser: argparse.ArgumentParser, sections: Sequence[Section[B]], rounds: int, cores: int
+) -> None:
+    """Add what every bench can be told: data, sections, rounds and cores."""
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=data(),
+        help="the development data (default: $LONGTAIL_DATA or %(default)s)",
+    )
+    parser.add_argument(
+        "--only", type=numbers_of(sections), metavar="2,3", help="sections to measure"
+    )
+    parser.add_argument("--quick", action="store_true", help="fewer rounds: does it work at all?")
+    parser.add_argument("--rounds", type=int, help=f"(default: {rounds})")
+    parser.add_argument("--cores", type=int, default=cores, help="(default: %(default)s)")
+
+
 def home() -> Path:
     """Return the folder of all state."""
     return Path(os.environ.get("LONGTAIL_HOME") or "var")

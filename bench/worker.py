@@ -105,23 +105,12 @@ def _parser() -> argparse.ArgumentParser:
         help="what the others serve (default: %(default)s)",
     )
     parser.add_argument(
-        "--data",
-        type=Path,
-        default=run.data(),
-        help="the texts (default: $LONGTAIL_DATA or %(default)s)",
-    )
-    parser.add_argument(
         "--out",
         type=Path,
         default=home / "bench",
         help="worker.md, worker.json, logs and the others' environments (default: %(default)s)",
     )
-    parser.add_argument(
-        "--only", type=run.numbers_of(SECTIONS), metavar="5,6", help="sections to measure"
-    )
-    parser.add_argument("--quick", action="store_true", help="fewer rounds: does it work at all?")
-    parser.add_argument("--rounds", type=int, help=f"(default: {_ROUNDS})")
-    parser.add_argument("--cores", type=int, default=_CORES, help="(default: %(default)s)")
+    run.add_arguments(parser, SECTIONS, _ROUNDS, _CORES)
     parser.add_argument(
         "--memory-batches", type=int, help=f"of section 13 (default: {_MEMORY_BATCHES:,})"
     )

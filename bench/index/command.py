@@ -86,12 +86,6 @@ def _parser() -> argparse.ArgumentParser:
         help="the encoder (default: %(default)s)",
     )
     parser.add_argument(
-        "--data",
-        type=Path,
-        default=run.data(),
-        help="the items (default: $LONGTAIL_DATA or %(default)s)",
-    )
-    parser.add_argument(
         "--out",
         type=Path,
         default=home / "bench",
@@ -99,15 +93,10 @@ def _parser() -> argparse.ArgumentParser:
         "(default: %(default)s)",
     )
     parser.add_argument(
-        "--only", type=run.numbers_of(SECTIONS), metavar="1,2", help="sections to measure"
-    )
-    parser.add_argument("--quick", action="store_true", help="fewer rounds: does it work at all?")
-    parser.add_argument(
         "--full", action="store_true", help=f"import all items, not {_IMPORT_ROWS:,}"
     )
-    parser.add_argument("--rounds", type=int, help=f"(default: {_ROUNDS})")
     parser.add_argument(
         "--queries", type=int, default=_QUERIES, help="of each kind (default: %(default)s)"
     )
-    parser.add_argument("--cores", type=int, default=_CORES, help="(default: %(default)s)")
+    run.add_arguments(parser, SECTIONS, _ROUNDS, _CORES)
     return parser
