@@ -71,7 +71,7 @@ class Catalogue:
         """
         if call is None:
             return None
-        return await self._write(lambda tx: self._answered.find(tx, call))
+        return await asyncio.to_thread(self._answered.find, call)
 
     async def prepare_items(
         self, drafts: Sequence[ItemDraft], bound: BoundEncoder

@@ -9,6 +9,7 @@ from google.protobuf.message import Message
 
 from runtime.errors import InvalidArgument, Violation
 from server.store.clock import now
+from server.store.records import RecordedRequest
 from server.store.requests import RequestRecords
 from server.store.transaction import Transaction
 from server.validation import check_id
@@ -56,26 +57,29 @@ class AnsweredCalls:
     def __init__(self, requests: RequestRecords) -> None:
         self._requests = requests
 
-    def find(self, tx: Transaction, call: RepeatableCall[R]) -> R | None:
+    def find(self, call: RepeatableCall[R]) -> R | None:
         """Return the answer that `call` had; None when it had none.
 
         Raises InvalidArgument when its id came with another request before.
         """
-        found = self._requests.find(tx, call.request_id)
-        if found is None:
-            return None
-        if (found.method, found.digest) != (call.method, call.digest):
-            raise InvalidArgument(Violation("request_id", "came with another request before"))
-        return call.parse(found.reply)
+        return _reply(call, self._requests.get(call.request_id))
 
     def once(self, tx: Transaction, call: RepeatableCall[R] | None, write: Callable[[], R]) -> R:
         """Return the answer that `call` had, or do `write` and keep the answer that it returns."""
         if call is None:
             return write()
-        answered = self.find(tx, call)
+        answered = _reply(call, self._requests.find(tx, call.request_id))
         if answered is not None:
             return answered
         reply = write()
         self._requests.record(tx, call.request_id, call.method, call.digest, call.serialize(reply))
         self._requests.prune(tx, now() - KEPT_MICROSECONDS, PRUNED_AT_ONCE)
         return reply
+
+
+def _reply(call: RepeatableCall[R], found: RecordedRequest | None) -> R | None:
+    if found is None:
+        return None
+    if (found.method, found.digest) != (call.method, call.digest):
+        raise InvalidArgument(Violation("request_id", "came with another request before"))
+    return call.parse(found.reply)

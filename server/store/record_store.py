@@ -39,7 +39,7 @@ class RecordStore:
         self.items = ItemRecords(engine)
         self.interactions = InteractionRecords(engine)
         self.changes = ChangeLog(engine)
-        self.requests = RequestRecords()
+        self.requests = RequestRecords(engine)
         self.encoders = EncoderRecords(engine)
         self.operations = OperationRecords(engine)
 

@@ -1,6 +1,6 @@
 """Requests that were answered, so that a repetition gets the first answer."""
 
-from sqlalchemy import delete, select
+from sqlalchemy import Engine, delete, select
 from sqlalchemy.dialects.sqlite import insert
 
 from server.store.clock import bring_back, now
@@ -10,7 +10,15 @@ from server.store.transaction import Transaction
 
 
 class RequestRecords:
-    """The answered requests. All of it runs in the transaction of the write that is answered."""
+    """The answered requests. What takes a transaction runs in that of the write to be answered."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def get(self, request_id: str) -> RecordedRequest | None:
+        """Return what `find` does, as of the last commit, beside the writers."""
+        with self._engine.connect() as connection:
+            return self.find(connection, request_id)
 
     def find(self, tx: Transaction, request_id: str) -> RecordedRequest | None:
         """Return the request that was answered under an id; None if none was."""
