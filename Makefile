@@ -53,7 +53,8 @@ bench-worker: $(INSTALLED) $(STUBS) $(ARTEFACT) $(REFERENCE) ## Measure the work
 		--artefact $(dir $(ARTEFACT)) --reference $(dir $(REFERENCE)) $(ARGS)
 
 bench-index: $(INSTALLED) $(STUBS) $(ARTEFACT) ## Measure the index and the store beside their baselines.
-	PYTHONPATH=.:protos:client $(BIN)/python -m bench index --artefact $(dir $(ARTEFACT)) $(ARGS)
+	@# One thread for a product of matrices, as the server has it.
+	OPENBLAS_NUM_THREADS=1 PYTHONPATH=.:protos:client $(BIN)/python -m bench index --artefact $(dir $(ARTEFACT)) $(ARGS)
 
 test-faults: $(INSTALLED) $(STUBS) $(ARTEFACT) $(REFERENCE) ## Kill, fill and damage the server at full length, an hour.
 	LONGTAIL_FAULTS=full $(BIN)/pytest -v tests/faults
