@@ -1,0 +1,142 @@
+"""The text vectors of a catalogue, computed by the encoder as it serves, and each of them once.
+
+A vector depends on the encoder and the text alone, so it is kept under a hash of both: an edited
+text, or another encoder, is encoded anew, and everything else is read. The file only grows; it may
+be deleted at any time.
+"""
+
+import hashlib
+import logging
+import os
+import zipfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from server.item_encoding import text_to_encode
+from worker import artefact as artefacts
+from worker import loading
+from worker.artefact import Artefact
+from worker.settings import WorkerSettings
+from worker.tokenizer import Role, Tokenizer
+from worker.vectors import Vectors
+
+logger = logging.getLogger(__name__)
+
+Keys = NDArray[np.uint8]
+# (texts done, texts to do), of those that had to be encoded.
+Progress = Callable[[int, int], None]
+Encode = Callable[[Sequence[str]], Vectors]
+
+_KEY_BYTES = hashlib.sha256().digest_size
+
+
+def item_vectors(
+    titles: Sequence[str], texts: Sequence[str], settings: WorkerSettings, progress: Progress
+) -> Vectors:
+    """Return (I, d) float32 unit vectors of I items, as the server would have them encoded.
+
+    `settings` name the encoder, the device and the folder of state, in which the vectors are kept
+    under `cache/evaluation`. Raises ArtefactError and DeviceError.
+    """
+    artefact = artefacts.load(settings.artefact)
+    name = artefact.manifest.model_id
+    return cached(
+        [text_to_encode(title, text) for title, text in zip(titles, texts, strict=True)],
+        model_id=name,
+        dimension=artefact.manifest.dimension,
+        file=Path(settings.home, "cache", "evaluation", f"{name.replace('/', '_')}.npz"),
+        encode=lambda new: _encode(artefact, settings, new, progress),
+    )
+
+
+def cached(
+    texts: Sequence[str], *, model_id: str, dimension: int, file: Path, encode: Encode
+) -> Vectors:
+    """Return the (len(texts), dimension) vectors, taking from `file` those that it holds.
+
+    `encode` is called at most once, with the distinct texts that are new; then `file` is replaced
+    by one that holds them too.
+    """
+    keys = [_key(model_id, text) for text in texts]
+    known_keys, known = _read(file, dimension)
+    rows = {key.tobytes(): row for row, key in enumerate(known_keys)}
+    new = {key: text for key, text in zip(keys, texts, strict=True) if key not in rows}
+    if new:
+        known = np.concatenate([known, encode(list(new.values()))])
+        rows |= {key: row for row, key in enumerate(new, start=len(rows))}
+        _write(file, np.frombuffer(b"".join(rows), np.uint8).reshape(-1, _KEY_BYTES), known)
+    return known[[rows[key] for key in keys]]
+
+
+def batches(lengths: Sequence[int], padded_tokens: int) -> list[list[int]]:
+    """Put texts of like length together, the longest first; return their positions.
+
+    A batch computes at most `padded_tokens`, unless one text alone has more. The longest first, so
+    that no thread is left alone with the last and largest of them.
+    """
+    order = sorted(range(len(lengths)), key=lambda text: -lengths[text])
+    parts, start = [], 0
+    while start < len(order):
+        size = max(1, padded_tokens // lengths[order[start]])
+        parts.append(order[start : start + size])
+        start += size
+    return parts
+
+
+def _encode(
+    artefact: Artefact, settings: WorkerSettings, texts: Sequence[str], progress: Progress
+) -> Vectors:
+    tokens = [each.ids for each in Tokenizer(artefact).tokenise(texts, Role.ITEM)]
+    encoders = loading.load(artefact, settings)
+    parts = batches([len(ids) for ids in tokens], loading.batch_tokens(settings, encoders))
+    vectors = np.empty((len(texts), artefact.manifest.dimension), np.float32)
+    threads = ThreadPoolExecutor(encoders.slots, thread_name_prefix="inference")
+    try:
+        done = 0
+        computed = threads.map(lambda part: encoders.encode([tokens[row] for row in part]), parts)
+        for part, part_vectors in zip(parts, computed, strict=True):
+            vectors[part] = part_vectors
+            done += len(part)
+            progress(done, len(texts))
+    finally:
+        # Whoever interrupts this does not wait for the batches that are left.
+        threads.shutdown(cancel_futures=True)
+    return vectors
+
+
+def _key(model_id: str, text: str) -> bytes:
+    # A model id has no NUL, so the two cannot run together.
+    return hashlib.sha256(f"{model_id}\0{text}".encode()).digest()
+
+
+def _read(file: Path, dimension: int) -> tuple[Keys, Vectors]:
+    """Return the keys (n, 32) and the vectors (n, dimension), none when the file is of no use."""
+    nothing = np.empty((0, _KEY_BYTES), np.uint8), np.empty((0, dimension), np.float32)
+    if not file.exists():
+        return nothing
+    try:
+        with np.load(file, allow_pickle=False) as content:
+            keys, vectors = content["keys"], content["vectors"]
+    except (OSError, EOFError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
+        logger.warning("the vectors are computed anew: %s: %s", file, error)
+        return nothing
+    fits = keys.shape == (len(vectors), _KEY_BYTES) and vectors.shape == (len(keys), dimension)
+    if not fits or (keys.dtype, vectors.dtype) != (np.uint8, np.float32):
+        logger.warning("the vectors are computed anew: %s holds something else", file)
+        return nothing
+    return keys, vectors
+
+
+def _write(file: Path, keys: Keys, vectors: Vectors) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # Another run may do the same; either file is whole, and the later one stays.
+    unfinished = file.with_name(f".{file.stem}.{os.getpid()}.npz")
+    try:
+        np.savez(unfinished, keys=keys, vectors=vectors)
+        unfinished.replace(file)
+    finally:
+        unfinished.unlink(missing_ok=True)
