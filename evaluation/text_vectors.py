@@ -8,7 +8,6 @@ be deleted at any time.
 import hashlib
 import logging
 import os
-import zipfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -66,9 +65,10 @@ def cached(
     rows = {key.tobytes(): row for row, key in enumerate(known_keys)}
     new = {key: text for key, text in zip(keys, texts, strict=True) if key not in rows}
     if new:
+        rows |= {key: row for row, key in enumerate(new, start=len(known))}
+        new_keys = np.frombuffer(b"".join(new), np.uint8).reshape(-1, _KEY_BYTES)
         known = np.concatenate([known, encode(list(new.values()))])
-        rows |= {key: row for row, key in enumerate(new, start=len(rows))}
-        _write(file, np.frombuffer(b"".join(rows), np.uint8).reshape(-1, _KEY_BYTES), known)
+        _write(file, np.concatenate([known_keys, new_keys]), known)
     return known[[rows[key] for key in keys]]
 
 
@@ -119,9 +119,10 @@ def _read(file: Path, dimension: int) -> tuple[Keys, Vectors]:
     if not file.exists():
         return nothing
     try:
-        with np.load(file, allow_pickle=False) as content:
+        # Opened here, because the library leaves open what it cannot read.
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as content:
             keys, vectors = content["keys"], content["vectors"]
-    except (OSError, EOFError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
+    except Exception as error:  # damage shows itself as any of a dozen kinds
         logger.warning("the vectors are computed anew: %s: %s", file, error)
         return nothing
     fits = keys.shape == (len(vectors), _KEY_BYTES) and vectors.shape == (len(keys), dimension)

@@ -1,4 +1,4 @@
-"""The calls of AdminService and InsightService: see `recommendation_calls`."""
+"""The calls of AdminService: see `recommendation_calls`."""
 
 from longtail.client.call import Call
 from longtail.v1.admin_service_pb2 import (
@@ -15,19 +15,6 @@ from longtail.v1.admin_service_pb2 import (
     VerifySnapshotRequest,
     VerifySnapshotResponse,
 )
-from longtail.v1.insight_service_pb2 import GetCatalogStatsRequest, GetCatalogStatsResponse
-
-
-def catalog_stats(
-    *, timeout: float | None = None
-) -> Call[GetCatalogStatsRequest, GetCatalogStatsResponse]:
-    """Count items, interactions, persons and buckets of popularity."""
-    return Call(
-        "/longtail.v1.InsightService/GetCatalogStats",
-        GetCatalogStatsRequest(),
-        GetCatalogStatsResponse,
-        timeout,
-    )
 
 
 def server_info(

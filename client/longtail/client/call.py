@@ -5,9 +5,14 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from google.protobuf.message import Message
+from longtail.v1.interaction_service_pb2 import ListInteractionsResponse
+from longtail.v1.item_service_pb2 import ListItemsResponse
+from longtail.v1.recommendation_service_pb2 import RecommendResponse
 
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
+# What says by `next_page_token` how to go on.
+Page = TypeVar("Page", ListItemsResponse, ListInteractionsResponse, RecommendResponse)
 
 # Of a call that moves a whole file or catalogue.
 STREAM_SECONDS = 600.0

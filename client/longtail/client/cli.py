@@ -12,7 +12,10 @@ import typer
 from longtail.client import (
     cli_admin,
     cli_catalogue,
+    cli_compare,
+    cli_explain,
     cli_import,
+    cli_insight,
     cli_interactions,
     cli_items,
     cli_recommend,
@@ -35,13 +38,15 @@ app = typer.Typer(
     "130 interrupted.",
 )
 app.command()(cli_recommend.recommend)
-app.command()(cli_recommend.explain)
+app.command()(cli_explain.explain)
+app.command()(cli_compare.compare)
 app.add_typer(cli_import.app, name="import")
 app.add_typer(cli_items.app, name="items")
 app.add_typer(cli_interactions.interactions, name="interactions")
 app.add_typer(cli_interactions.user, name="user")
 app.add_typer(cli_admin.app, name="admin")
 app.command()(cli_catalogue.stats)
+app.command()(cli_insight.exposure)
 app.command()(cli_catalogue.info)
 
 

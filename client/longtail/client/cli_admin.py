@@ -22,7 +22,7 @@ NoWait = Annotated[
 @app.command("rebuild-index")
 def rebuild_index(
     model_id: Annotated[
-        str, typer.Option(help="The encoder to change to. [the catalogue's own]")
+        str, typer.Option(help="The encoder to change to (the catalogue's own).")
     ] = "",
     no_wait: NoWait = False,
     address: options.Address = options.ADDRESS,

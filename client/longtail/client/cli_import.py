@@ -56,20 +56,20 @@ FormOption = Annotated[
     ),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 3 when a row was dropped.")]
-Id = Annotated[str | None, typer.Option("--id", help="Column of item ids. [item_id, id]")]
+Id = Annotated[str | None, typer.Option("--id", help="Column of item ids (item_id, id).")]
 
 
 @app.command("items")
 def import_items(
     file: File,
     item_id: Id = None,
-    title: Annotated[str | None, typer.Option(help="Column of titles. [title]")] = None,
-    text: Annotated[str | None, typer.Option(help="Column of descriptions. [text]")] = None,
+    title: Annotated[str | None, typer.Option(help="Column of titles (title).")] = None,
+    text: Annotated[str | None, typer.Option(help="Column of descriptions (text).")] = None,
     prior: Annotated[
         str | None,
         typer.Option(
-            help="Column of popularity known from elsewhere. [popularity_prior, popularity, "
-            "monthly_downloads, downloads]"
+            help="Column of popularity known from elsewhere (popularity_prior, popularity, "
+            "monthly_downloads, downloads)."
         ),
     ] = None,
     list_column: Annotated[
@@ -87,9 +87,9 @@ def import_items(
 ) -> None:
     """Write the items of a file; an item that exists is replaced.
 
-    The columns state (active, hidden, in_review), available_from and available_until are the item's
-    own. Every other column becomes an attribute. The first row of an id counts, later ones are
-    duplicates. Rows that cannot be used are dropped and reported.
+    The columns state (active, hidden, in_review), available_from, available_until and penalty are
+    the item's own. Every other column becomes an attribute. The first row of an id counts, later
+    ones are duplicates. Rows that cannot be used are dropped and reported.
 
     Running it again is harmless, also after a break: what is written already is not encoded again.
     """
@@ -105,6 +105,7 @@ def import_items(
             state=choose(known, None, ("state",), "state"),
             available_from=choose(known, None, ("available_from",), "start"),
             available_until=choose(known, None, ("available_until",), "end"),
+            penalty=choose(known, None, ("penalty",), "penalty"),
             list_columns=frozenset(
                 require(source.columns, name, (), "list") for name in list_column or ()
             ),
@@ -125,10 +126,10 @@ def import_items(
 def import_interactions(
     file: File,
     user_id: Annotated[
-        str | None, typer.Option("--user", help="Column of persons. [user_id]")
+        str | None, typer.Option("--user", help="Column of persons (user_id).")
     ] = None,
     item_id: Id = None,
-    value: Annotated[str | None, typer.Option(help="Column of values. [rating, value]")] = None,
+    value: Annotated[str | None, typer.Option(help="Column of values (rating, value).")] = None,
     neutral: Annotated[
         float,
         typer.Option(
@@ -137,23 +138,23 @@ def import_interactions(
     ] = 0.0,
     timestamp: Annotated[
         str | None,
-        typer.Option("--time", help="Column of seconds or ISO 8601, else UTC. [timestamp, time]"),
+        typer.Option("--time", help="Column of seconds or ISO 8601, else UTC (timestamp, time)."),
     ] = None,
-    type_column: Annotated[str | None, typer.Option(help="Column of types. [type]")] = None,
+    type_column: Annotated[str | None, typer.Option(help="Column of types (type).")] = None,
     type_name: Annotated[
         str | None,
         typer.Option(
             "--type",
-            help="Type where no column says it. [query in the article's form, else rating where "
-            "there are values, else view]",
+            help="Type where no column says it (query in the article's form, else rating where "
+            "there are values, else view).",
         ),
     ] = None,
-    query: Annotated[str | None, typer.Option(help="Column of queries. [query]")] = None,
+    query: Annotated[str | None, typer.Option(help="Column of queries (query).")] = None,
     event_id: Annotated[
         str | None,
         typer.Option(
-            help="Column of event ids. [event_id; without it a hash of person, item, type, time "
-            "and query, so that importing again counts nothing twice]"
+            help="Column of event ids (event_id; without it a hash of person, item, type, time "
+            "and query, so that importing again counts nothing twice)."
         ),
     ] = None,
     form: FormOption = Form.AUTO,
@@ -162,7 +163,10 @@ def import_interactions(
     timeout: options.Timeout = BATCH_SECONDS,
     as_json: options.Json = False,
 ) -> None:
-    """Record the interactions of a file; those recorded before are duplicates and left alone."""
+    """Record the interactions of a file; those recorded before are duplicates and left alone.
+
+    The column recommendation_token says which list led to an interaction.
+    """
     with LongtailClient(address, timeout=timeout) as client, _source(file) as source:
         article = _is_article(source, form)
         values = choose(source.columns, value, ("rating", "value"), "value")
@@ -175,6 +179,7 @@ def import_interactions(
             type=choose(source.columns, type_column, ("type",), "type"),
             query=choose(source.columns, query, ("query",), "query"),
             event_id=choose(source.columns, event_id, ("event_id",), "event id"),
+            recommendation_token=choose(source.columns, None, ("recommendation_token",), "token"),
             neutral=neutral,
             needs_query=article,
         )

@@ -8,14 +8,8 @@ from longtail.client import cli_options as options
 from longtail.client import cli_output as output
 from longtail.client.sync import LongtailClient
 
-interactions = typer.Typer(no_args_is_help=True, help="Read what people did with items.")
+interactions = typer.Typer(no_args_is_help=True, help="Read and record what people met with.")
 user = typer.Typer(no_args_is_help=True, help="Forget persons.")
-
-
-# Without a callback, a group of one command would be that command.
-@interactions.callback()
-def _interactions() -> None:
-    pass
 
 
 @interactions.command("list")
@@ -71,6 +65,28 @@ def list_interactions(
     output.console().print(output.table(columns, rows))
 
 
+@interactions.command("shown")
+def record_impressions(
+    token: Annotated[str, typer.Argument(metavar="TOKEN", help="The list's recommendation_token.")],
+    item_ids: Annotated[
+        list[str], typer.Argument(metavar="ITEM...", help="The items of the list that were shown.")
+    ],
+    address: options.Address = options.ADDRESS,
+    timeout: options.Timeout = options.TIMEOUT,
+    as_json: options.Json = False,
+) -> None:
+    """Record which items of a recommended list a person was shown; harmless to repeat."""
+    with LongtailClient(address, timeout=timeout) as client:
+        response = client.record_impressions(token, item_ids)
+    if as_json:
+        output.print_message(response)
+    else:
+        output.console().print(
+            f"recorded {response.recorded_count:,} impressions at revision {response.revision}",
+            soft_wrap=True,
+        )
+
+
 @user.command("delete")
 def delete_user(
     user_id: str = typer.Argument(metavar="USER", help="The person's id."),
@@ -78,15 +94,16 @@ def delete_user(
     timeout: options.Timeout = options.TIMEOUT,
     as_json: options.Json = False,
 ) -> None:
-    """Forget a person: remove every interaction of theirs."""
+    """Forget a person: remove every interaction and impression of theirs."""
     with LongtailClient(address, timeout=timeout) as client:
         response = client.delete_user_data(user_id)
     if as_json:
         output.print_message(response)
     else:
-        count, revision = response.deleted_interaction_count, response.revision
         output.console().print(
-            f"removed {count:,} interactions of {user_id} at revision {revision}",
+            f"removed {response.deleted_interaction_count:,} interactions and "
+            f"{response.deleted_impression_count:,} impressions of {user_id} "
+            f"at revision {response.revision}",
             markup=False,
             soft_wrap=True,
         )

@@ -1,4 +1,4 @@
-"""`longtail items get`, `list`, `update` and `delete`."""
+"""`longtail items get`, `list`, `update` and `delete`; other commands of the group join here."""
 
 from itertools import islice
 from typing import Annotated
@@ -8,6 +8,7 @@ import typer
 from longtail.client import cli_options as options
 from longtail.client import cli_output as output
 from longtail.client.cli_export import export_items
+from longtail.client.cli_insight import item_popularity
 from longtail.client.errors import error_from_status
 from longtail.client.item_changes import change
 from longtail.client.sync import LongtailClient
@@ -17,6 +18,7 @@ SOME_MISSING = 1
 
 app = typer.Typer(no_args_is_help=True, help="Read, change, export and remove items.")
 app.command("export")(export_items)
+app.command("popularity")(item_popularity)
 
 ItemIds = Annotated[list[str], typer.Argument(metavar="ITEM...", help="The items' ids.")]
 
@@ -52,9 +54,22 @@ def list_items(
     if as_json:
         output.print_json([output.message_as_dict(each) for each in found])
         return
-    columns = [("item", False), ("title", False), ("state", False), ("prior", True)]
+    columns = [
+        ("item", False),
+        ("title", False),
+        ("state", False),
+        ("prior", True),
+        ("penalty", True),
+    ]
     rows = [
-        (each.id, each.title, _state(each.state), f"{each.popularity_prior:g}") for each in found
+        (
+            each.id,
+            each.title,
+            _state(each.state),
+            f"{each.popularity_prior:g}",
+            f"{each.penalty:g}",
+        )
+        for each in found
     ]
     output.console().print(output.table(columns, rows))
 
@@ -68,7 +83,8 @@ def update_item(
             "--set",
             metavar="FIELD=VALUE",
             help="title, text, popularity_prior, state (active, hidden, in_review), "
-            "available_from, available_until (RFC 3339) or attributes.NAME. Repeatable.",
+            "available_from, available_until (RFC 3339), penalty (0 to 1) or attributes.NAME. "
+            "Repeatable.",
         ),
     ] = None,
     cleared: Annotated[
@@ -134,6 +150,7 @@ def _show(item: Item) -> None:
         ("text", item.text),
         ("state", _state(item.state)),
         ("popularity prior", f"{item.popularity_prior:g}"),
+        ("penalty", f"{item.penalty:g}"),
     ]
     if item.HasField("available_from"):
         rows.append(("available from", output.moment(item.available_from)))

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.json_format import MessageToDict
@@ -43,14 +43,21 @@ def print_message(message: Message) -> None:
     print_json(message_as_dict(message))
 
 
-def table(columns: Sequence[tuple[str, bool]], rows: Sequence[Sequence[str]]) -> Table:
-    """Return a table; a column is (heading, whether it holds numbers)."""
+def table(columns: Sequence[tuple[str, bool]], *blocks: Sequence[Sequence[str]]) -> Table:
+    """Return a table of blocks of rows with lines between them.
+
+    A column is (heading, whether it holds numbers).
+    """
     result = Table()
     for heading, numeric in columns:
-        result.add_column(heading, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        # Titles come from catalogues and may look like rich's own markup.
-        result.add_row(*map(escape, row))
+        # Headings too may come from the caller, and look like rich's own markup.
+        justify: Literal["left", "right"] = "right" if numeric else "left"
+        result.add_column(escape(heading), justify=justify, overflow="fold")
+    for rows in blocks:
+        result.add_section()
+        for row in rows:
+            # Titles come from catalogues and may look like rich's own markup.
+            result.add_row(*map(escape, row))
     return result
 
 

@@ -1,119 +1,65 @@
-"""`longtail recommend` and `longtail explain`."""
+"""`longtail recommend`: one list, or several pages of it."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 from longtail.client import cli_options as options
 from longtail.client import cli_output as output
-from longtail.client.messages import example
+from longtail.client import cli_result as result
+from longtail.client.cli_request import takes_request
+from longtail.client.recommend_request import RecommendOptions
 from longtail.client.sync import LongtailClient
-from longtail.client.where_grammar import filter_from
 from longtail.v1.recommendation_service_pb2 import (
-    Breakdown,
-    Bucket,
     Degradation,
-    Example,
-    Reason,
     Recommendation,
     RecommendResponse,
     ShortPageReason,
-    Verdict,
 )
+from rich.table import Table
 
 
+@takes_request
 def recommend(
+    *,
     query: options.Query = "",
-    user: options.User = "",
-    long_tail: options.LongTail = None,
-    min_tail_fraction: options.MinTailFraction = None,
-    relevance_budget: options.RelevanceBudget = None,
-    count: options.Count = 10,
-    like: options.Like = None,
-    dislike: options.Dislike = None,
-    where: options.Where = None,
-    exclude: options.Exclude = None,
-    allow_seen: options.AllowSeen = False,
-    explain: bool = typer.Option(False, "--explain", help="Show what each score is made of."),
+    request: RecommendOptions,
+    pages: Annotated[
+        int | None, typer.Option(min=1, help="Show so many pages, each of --count.")
+    ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show what each score is made of.")
+    ] = False,
     address: options.Address = options.ADDRESS,
     timeout: options.Timeout = options.TIMEOUT,
     as_json: options.Json = False,
 ) -> None:
-    """Recommend items for a query, a person, liked items, or any mixture of them."""
+    """Recommend items for a query, a person, liked items, or any mixture of them.
+
+    With --json as one object, with --pages too as an array of them.
+    """
     with LongtailClient(address, timeout=timeout) as client:
-        response = client.recommend(
-            query,
-            user_id=user,
-            examples=_examples(like, dislike),
-            page_size=count,
-            strength=long_tail,
-            min_tail_fraction=min_tail_fraction,
-            relevance_budget=relevance_budget,
-            filter=filter_from(where or ()),
-            exclude=exclude or (),
-            allow_seen=allow_seen,
-            explain="full",
-        )
-    if as_json:
-        output.print_message(response)
+        responses = list(client.recommend_pages(query, limit=pages or 1, **request))
+    if as_json and pages is None:
+        output.print_message(responses[0])
+    elif as_json:
+        output.print_json([output.message_as_dict(each) for each in responses])
     else:
-        _show_list(response, explain)
-
-
-def explain(
-    item_id: str = typer.Argument(metavar="ITEM", help="The id of the item to be explained."),
-    query: options.Query = "",
-    user: options.User = "",
-    long_tail: options.LongTail = None,
-    min_tail_fraction: options.MinTailFraction = None,
-    relevance_budget: options.RelevanceBudget = None,
-    count: options.Count = 10,
-    like: options.Like = None,
-    dislike: options.Dislike = None,
-    where: options.Where = None,
-    exclude: options.Exclude = None,
-    allow_seen: options.AllowSeen = False,
-    address: options.Address = options.ADDRESS,
-    timeout: options.Timeout = options.TIMEOUT,
-    as_json: options.Json = False,
-) -> None:
-    """Say why an item is in the list that `recommend` gives for the same options, or why not."""
-    with LongtailClient(address, timeout=timeout) as client:
-        response = client.explain_item(
-            item_id,
-            query,
-            user_id=user,
-            examples=_examples(like, dislike),
-            page_size=count,
-            strength=long_tail,
-            min_tail_fraction=min_tail_fraction,
-            relevance_budget=relevance_budget,
-            filter=filter_from(where or ()),
-            exclude=exclude or (),
-            allow_seen=allow_seen,
-        )
-    if as_json:
-        output.print_message(response)
-        return
-    item = response.recommendation
-    rows = [
-        ("item", f"{item.item_id}  {item.title}"),
-        ("verdict", output.enum_word(Verdict.Name(response.verdict), "VERDICT_")),
-        ("rank", str(item.rank or "none")),
-        ("bucket", _bucket(item)),
-        ("reasons", _reasons(item)),
-        ("relevance gap", f"{response.relevance_gap:.4f}"),
-    ]
-    console = output.console()
-    console.print(response.summary, markup=False)
-    console.print(output.pairs(rows + _breakdown(item.breakdown)))
-
-
-def _examples(like: list[str] | None, dislike: list[str] | None) -> Iterable[Example]:
-    yield from (example(item_id=item_id) for item_id in like or ())
-    yield from (example(item_id=item_id, weight=-1) for item_id in dislike or ())
+        for response in responses:
+            _show_list(response, explain)
 
 
 def _show_list(response: RecommendResponse, explain: bool) -> None:
+    console = output.console()
+    console.print(_list(response.results))
+    if explain:
+        # Beside the titles there is no room for so many columns; relevance is shown there.
+        console.print(_breakdowns(response.results))
+        console.print(_grounds(response.results))
+    console.print(output.pairs(_summary(response)))
+
+
+def _list(items: Sequence[Recommendation]) -> Table:
     columns = [
         ("rank", True),
         ("item", False),
@@ -128,24 +74,50 @@ def _show_list(response: RecommendResponse, explain: bool) -> None:
             str(item.rank),
             item.item_id,
             item.title,
-            _bucket(item),
+            result.bucket(item),
             f"{item.breakdown.relevance:.4f}",
             f"{item.score:.4f}",
             _reasons(item),
         ]
-        for item in response.results
+        for item in items
     ]
-    console = output.console()
-    console.print(output.table(columns, rows))
-    if explain:
-        # Beside the titles there is no room for so many columns; relevance is shown there.
-        parts = [("rank", True), *((name, True) for name, _ in _breakdown(Breakdown())[1:])]
-        values = [
-            [str(item.rank), *(value for _, value in _breakdown(item.breakdown)[1:])]
-            for item in response.results
+    return output.table(columns, rows)
+
+
+def _reasons(item: Recommendation) -> str:
+    probability = result.propensity(item)
+    return result.reasons(item) + (f", propensity {probability}" if probability else "")
+
+
+def _breakdowns(items: Sequence[Recommendation]) -> Table:
+    parts = [
+        part for part in result.PARTS if not all(part.is_idle(item.breakdown) for item in items)
+    ]
+    return output.table(
+        [("rank", True), *((part.heading, True) for part in parts)],
+        [[str(item.rank), *(part.text(item.breakdown) for part in parts)] for item in items],
+    )
+
+
+def _grounds(items: Sequence[Recommendation]) -> Table:
+    columns = [
+        ("rank", True),
+        ("most like", False),
+        ("in common", False),
+        ("estimate", True),
+        ("log odds of relevance", False),
+    ]
+    rows = [
+        [
+            str(item.rank),
+            result.nearest(item),
+            ", ".join(item.matching_attributes),
+            f"{item.breakdown.estimate:.4f}",
+            result.terms(item.breakdown),
         ]
-        console.print(output.table(parts, values))
-    console.print(output.pairs(_summary(response)))
+        for item in items
+    ]
+    return output.table(columns, rows)
 
 
 def _summary(response: RecommendResponse) -> list[tuple[str, str]]:
@@ -163,8 +135,11 @@ def _summary(response: RecommendResponse) -> list[tuple[str, str]]:
             f"{output.milliseconds(timings.ranking)})",
         ),
     ]
+    if policy.exploration_slots:
+        rows.append(("explored places", str(policy.exploration_slots)))
     if not policy.min_tail_fraction_met:
         rows.append(("not met", f"at least {policy.min_tail_fraction:.0%} of the tail"))
+    rows += [("gave way", words) for words in result.gave_way(policy)]
     for degradation in response.degraded:
         rows.append(("degraded", output.enum_word(Degradation.Name(degradation), "DEGRADATION_")))
     if response.missing_ids:
@@ -173,26 +148,3 @@ def _summary(response: RecommendResponse) -> list[tuple[str, str]]:
         reason = ShortPageReason.Name(response.short_page_reason)
         rows.append(("short because", output.enum_word(reason, "SHORT_PAGE_REASON_")))
     return rows
-
-
-def _breakdown(breakdown: Breakdown) -> list[tuple[str, str]]:
-    return [
-        ("relevance", f"{breakdown.relevance:.4f}"),
-        ("similarity", f"{breakdown.similarity:.4f}"),
-        ("query", f"{breakdown.from_query:.4f}"),
-        ("examples", f"{breakdown.from_examples:.4f}"),
-        ("history", f"{breakdown.from_history:.4f}"),
-        ("gain", f"{breakdown.relevance_gain:.4f}"),
-        ("tail bonus", f"{breakdown.tail_bonus:.4f}"),
-        ("base rank", str(breakdown.baseline_rank or "none")),
-        ("popularity", f"{breakdown.popularity:g}"),
-        ("less popular", f"{breakdown.popularity_percentile:.1%}"),
-    ]
-
-
-def _bucket(item: Recommendation) -> str:
-    return output.enum_word(Bucket.Name(item.bucket), "BUCKET_")
-
-
-def _reasons(item: Recommendation) -> str:
-    return ", ".join(output.enum_word(Reason.Name(reason), "REASON_") for reason in item.reasons)

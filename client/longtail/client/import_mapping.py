@@ -35,6 +35,7 @@ class ItemColumns:
     state: str | None = None
     available_from: str | None = None
     available_until: str | None = None
+    penalty: str | None = None
     list_columns: frozenset[str] = frozenset()
     ignored: frozenset[str] = frozenset()
 
@@ -49,6 +50,7 @@ class ItemColumns:
             self.state,
             self.available_from,
             self.available_until,
+            self.penalty,
         }
 
 
@@ -68,6 +70,7 @@ class InteractionColumns:
     type: str | None
     query: str | None
     event_id: str | None
+    recommendation_token: str | None = None
     neutral: float = 0.0
     needs_query: bool = False
 
@@ -108,6 +111,8 @@ def item_from_row(row: Mapping[str, Any], columns: ItemColumns) -> Item:
         item.available_from.CopyFrom(time_read(row[columns.available_from]))
     if columns.available_until and _text(row, columns.available_until):
         item.available_until.CopyFrom(time_read(row[columns.available_until]))
+    if columns.penalty and _text(row, columns.penalty):
+        item.penalty = _number(row, columns.penalty)
     for name, value in row.items():
         if name in columns.fields:
             continue
@@ -131,6 +136,7 @@ def interaction_from_row(row: Mapping[str, Any], columns: InteractionColumns) ->
         item_id=_required(row, columns.item_id, "id"),
         type=_required(row, columns.type, "type") if columns.type else columns.default_type,
         query=_text(row, columns.query),
+        recommendation_token=_text(row, columns.recommendation_token),
     )
     if columns.needs_query and not interaction.query:
         raise RowError("missing query")

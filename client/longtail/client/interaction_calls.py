@@ -1,6 +1,7 @@
 """The calls of InteractionService: see `recommendation_calls`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 from longtail.client.batches import batches
 from longtail.client.call import STREAM_SECONDS, Call, ClientStreamCall
@@ -9,9 +10,12 @@ from longtail.v1.interaction_service_pb2 import (
     DeleteUserDataResponse,
     ImportInteractionsRequest,
     ImportInteractionsResponse,
+    Impression,
     Interaction,
     ListInteractionsRequest,
     ListInteractionsResponse,
+    RecordImpressionsRequest,
+    RecordImpressionsResponse,
     WriteInteractionsRequest,
     WriteInteractionsResponse,
 )
@@ -47,6 +51,33 @@ def import_interactions(
     )
 
 
+def record_impressions(
+    recommendation_token: str,
+    shown: Iterable[str] | Mapping[str, int],
+    *,
+    time: datetime | None = None,
+    timeout: float | None = None,
+) -> Call[RecordImpressionsRequest, RecordImpressionsResponse]:
+    """Record which items of a recommended list a person was shown; harmless to repeat.
+
+    `shown` are 1 to 100 ids of items, each at its place in the list, or the places from 1 at which
+    they were shown instead, by id. `time`, UTC when it has no zone, is now when None.
+    """
+    places = shown if isinstance(shown, Mapping) else dict.fromkeys(shown, 0)
+    return Call(
+        "/longtail.v1.InteractionService/RecordImpressions",
+        RecordImpressionsRequest(
+            recommendation_token=recommendation_token,
+            impressions=[
+                Impression(item_id=item_id, position=place) for item_id, place in places.items()
+            ],
+            time=time,
+        ),
+        RecordImpressionsResponse,
+        timeout,
+    )
+
+
 def list_interactions_page(
     *,
     user_id: str = "",
@@ -70,7 +101,7 @@ def list_interactions_page(
 def delete_user_data(
     user_id: str, *, timeout: float | None = None
 ) -> Call[DeleteUserDataRequest, DeleteUserDataResponse]:
-    """Forget a person: every interaction of theirs, and their part in popularity."""
+    """Forget a person: every interaction and impression of theirs, and their part in popularity."""
     return Call(
         "/longtail.v1.InteractionService/DeleteUserData",
         DeleteUserDataRequest(user_id=user_id),

@@ -93,6 +93,10 @@ def _set_available_until(item: Item, value: str) -> None:
     item.available_until.CopyFrom(time_read(value))
 
 
+def _set_penalty(item: Item, value: str) -> None:
+    item.penalty = float(value)
+
+
 _SETTERS: Mapping[str, Callable[[Item, str], None]] = {
     "title": _set_title,
     "text": _set_text,
@@ -100,4 +104,5 @@ _SETTERS: Mapping[str, Callable[[Item, str], None]] = {
     "state": _set_state,
     "available_from": _set_available_from,
     "available_until": _set_available_until,
+    "penalty": _set_penalty,
 }

@@ -4,108 +4,107 @@ The sync and the asyncio client are made from these functions and their neighbou
 services, so the surface, its types and its documentation are written once.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Concatenate, Literal, ParamSpec
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Unpack
 
 from longtail.client.call import Call
-from longtail.v1.filter_pb2 import Filter
+from longtail.client.recommend_request import RecommendOptions, recommend_request
 from longtail.v1.recommendation_service_pb2 import (
-    Example,
-    Exclusions,
+    BatchRecommendRequest,
+    BatchRecommendResponse,
+    ComparedPolicy,
+    CompareRecommendationsRequest,
+    CompareRecommendationsResponse,
     ExplainItemRequest,
     ExplainItemResponse,
-    LongTail,
     RecommendRequest,
     RecommendResponse,
 )
 
-P = ParamSpec("P")
-
-Explain = Literal["none", "reasons", "full"]
-
 
 def recommend(
-    query: str = "",
-    *,
-    user_id: str = "",
-    examples: Iterable[Example] = (),
-    page_size: int = 0,
-    strength: float | None = None,
-    min_tail_fraction: float | None = None,
-    relevance_budget: float | None = None,
-    filter: Filter | None = None,
-    exclude: Iterable[str] = (),
-    seen_types: Iterable[str] = (),
-    allow_seen: bool = False,
-    explain: Explain = "full",
-    min_revision: int = 0,
-    allow_degraded: bool = False,
-    include_items: bool = False,
-    timeout: float | None = None,
+    query: str = "", *, timeout: float | None = None, **options: Unpack[RecommendOptions]
 ) -> Call[RecommendRequest, RecommendResponse]:
     """Recommend items for a query, a person, examples, or any mixture of them.
 
-    `strength` (0 to 1) is how much place the long tail gets, `min_tail_fraction` (0 to 1) its least
-    share of the list, `relevance_budget` (0 to 1) the largest share of relevance the list may lose;
-    None leaves each to the server. `filter` comes from `filter_of`; `exclude` are item ids.
-    `min_revision` reads your own writes.
+    The arguments are those of `recommend_request`, where each is described.
     """
-    long_tail = LongTail(
-        strength=strength, min_tail_fraction=min_tail_fraction, relevance_budget=relevance_budget
-    )
-    exclusions = Exclusions(item_ids=exclude, seen_types=seen_types, allow_seen=allow_seen)
-    request = RecommendRequest(
-        query=query,
-        user_id=user_id,
-        examples=examples,
-        page_size=page_size,
-        exclude=exclusions,
-        filter=filter,
-        long_tail=long_tail,
-        explain=f"EXPLAIN_{explain.upper()}",
-        min_revision=min_revision,
-        allow_degraded=allow_degraded,
-        include_items=include_items,
-    )
     return Call(
         "/longtail.v1.RecommendationService/Recommend",
-        request,
+        recommend_request(query, **options),
         RecommendResponse,
         timeout,
     )
 
 
-def _about_item(
-    build: Callable[
-        P,
-        Call[
-            RecommendRequest,
-            RecommendResponse,
-        ],
-    ],
-) -> Callable[
-    Concatenate[str, P],
-    Call[
-        ExplainItemRequest,
+def page_of(
+    call: Call[RecommendRequest, RecommendResponse], page_token: str
+) -> Call[RecommendRequest, RecommendResponse]:
+    """Return the call for another page of the same list."""
+    request = RecommendRequest()
+    request.CopyFrom(call.request)
+    request.page_token = page_token
+    return replace(call, request=request)
+
+
+def batch_recommend(
+    requests: Iterable[RecommendRequest], *, timeout: float | None = None
+) -> Call[BatchRecommendRequest, BatchRecommendResponse]:
+    """Answer 1 to 100 requests, made by `recommend_request`.
+
+    Each has a status of its own, to be read with `error_from_status`, and where that is OK a
+    response.
+    """
+    return Call(
+        "/longtail.v1.RecommendationService/BatchRecommend",
+        BatchRecommendRequest(requests=requests),
+        BatchRecommendResponse,
+        timeout,
+    )
+
+
+def compare_recommendations(
+    query: str = "",
+    *,
+    policies: Mapping[str, ComparedPolicy],
+    timeout: float | None = None,
+    **options: Unpack[RecommendOptions],
+) -> Call[CompareRecommendationsRequest, CompareRecommendationsResponse]:
+    """Answer one request under up to four policies, from the same candidates, side by side.
+
+    `policies` has them by their names, each made by `policy`; the lists are compared with the
+    first one's. The other arguments are those of `recommend`.
+    """
+    return Call(
+        "/longtail.v1.RecommendationService/CompareRecommendations",
+        CompareRecommendationsRequest(
+            request=recommend_request(query, **options),
+            policies=[_named(name, policy) for name, policy in policies.items()],
+        ),
+        CompareRecommendationsResponse,
+        timeout,
+    )
+
+
+def explain_item(
+    item_id: str,
+    query: str = "",
+    *,
+    timeout: float | None = None,
+    **options: Unpack[RecommendOptions],
+) -> Call[ExplainItemRequest, ExplainItemResponse]:
+    """Say why an item is, or is not, in the list that `recommend` gives for the same rest."""
+    return Call(
+        "/longtail.v1.RecommendationService/ExplainItem",
+        ExplainItemRequest(request=recommend_request(query, **options), item_id=item_id),
         ExplainItemResponse,
-    ],
-]:
-    def explain_item(
-        item_id: str, /, *args: P.args, **kwargs: P.kwargs
-    ) -> Call[
-        ExplainItemRequest,
-        ExplainItemResponse,
-    ]:
-        """Say why an item is, or is not, in the list that `recommend` gives for the same rest."""
-        call = build(*args, **kwargs)
-        return Call(
-            "/longtail.v1.RecommendationService/ExplainItem",
-            ExplainItemRequest(request=call.request, item_id=item_id),
-            ExplainItemResponse,
-            call.timeout,
-        )
-
-    return explain_item
+        timeout,
+    )
 
 
-explain_item = _about_item(recommend)
+def _named(name: str, policy: ComparedPolicy) -> ComparedPolicy:
+    named = ComparedPolicy()
+    named.CopyFrom(policy)
+    named.name = name
+    return named

@@ -4,12 +4,12 @@ import functools
 import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Concatenate, ParamSpec, Self, TypeVar
+from typing import Concatenate, ParamSpec, Self, Unpack
 
-import grpc
 from longtail.client import (
     admin_calls,
     health,
+    insight_calls,
     interaction_calls,
     item_calls,
     recommendation_calls,
@@ -20,19 +20,18 @@ from longtail.client.call import (
     ClientStreamCall,
     Request,
     Response,
-    ServerStreamCall,
-    serialise,
 )
-from longtail.client.channel import channel_options, default_address
-from longtail.client.errors import LongtailError, error_from_rpc
+from longtail.client.channel import default_address
+from longtail.client.errors import LongtailError
 from longtail.client.operation_wait import POLL_SECONDS, WAIT_SECONDS, OperationWait
+from longtail.client.recommend_request import RecommendOptions
+from longtail.client.sync_transport import Transport
 from longtail.v1.admin_service_pb2 import Operation
-from longtail.v1.interaction_service_pb2 import Interaction, ListInteractionsResponse
+from longtail.v1.interaction_service_pb2 import Interaction
 from longtail.v1.item_pb2 import Item
-from longtail.v1.item_service_pb2 import ListItemsResponse
+from longtail.v1.recommendation_service_pb2 import RecommendResponse
 
 P = ParamSpec("P")
-Page = TypeVar("Page", ListItemsResponse, ListInteractionsResponse)
 
 
 def _unary(
@@ -40,7 +39,7 @@ def _unary(
 ) -> Callable[Concatenate["LongtailClient", P], Response]:
     @functools.wraps(build)
     def method(self: "LongtailClient", /, *args: P.args, **kwargs: P.kwargs) -> Response:
-        return self._call(build(*args, **kwargs))
+        return self._transport.call(build(*args, **kwargs))
 
     return method
 
@@ -50,7 +49,7 @@ def _stream(
 ) -> Callable[Concatenate["LongtailClient", P], Response]:
     @functools.wraps(build)
     def method(self: "LongtailClient", /, *args: P.args, **kwargs: P.kwargs) -> Response:
-        return self._send(build(*args, **kwargs))
+        return self._transport.send(build(*args, **kwargs))
 
     return method
 
@@ -64,8 +63,7 @@ class LongtailClient:
 
     def __init__(self, address: str | None = None, *, timeout: float = 10.0) -> None:
         self.address = address or default_address()
-        self._timeout = timeout
-        self._channel = grpc.insecure_channel(self.address, options=channel_options())
+        self._transport = Transport(self.address, timeout)
 
     def __enter__(self) -> Self:
         return self
@@ -80,9 +78,11 @@ class LongtailClient:
 
     def close(self) -> None:
         """Close the connection; calls in flight are cancelled."""
-        self._channel.close()
+        self._transport.close()
 
     recommend = _unary(recommendation_calls.recommend)
+    batch_recommend = _unary(recommendation_calls.batch_recommend)
+    compare_recommendations = _unary(recommendation_calls.compare_recommendations)
     explain_item = _unary(recommendation_calls.explain_item)
     get_item = _unary(item_calls.get_item)
     get_items = _unary(item_calls.get_items)
@@ -92,15 +92,37 @@ class LongtailClient:
     delete_item = _unary(item_calls.delete_item)
     delete_items = _unary(item_calls.delete_items)
     write_interactions = _unary(interaction_calls.write_interactions)
+    record_impressions = _unary(interaction_calls.record_impressions)
     import_interactions = _stream(interaction_calls.import_interactions)
     delete_user_data = _unary(interaction_calls.delete_user_data)
-    catalog_stats = _unary(admin_calls.catalog_stats)
+    catalog_stats = _unary(insight_calls.catalog_stats)
+    get_exposure_report = _unary(insight_calls.get_exposure_report)
+    get_item_popularity = _unary(insight_calls.get_item_popularity)
     server_info = _unary(admin_calls.server_info)
     rebuild_index = _unary(admin_calls.rebuild_index)
     get_operation = _unary(admin_calls.get_operation)
     create_snapshot = _unary(admin_calls.create_snapshot)
     list_snapshots = _unary(admin_calls.list_snapshots)
     verify_snapshot = _unary(admin_calls.verify_snapshot)
+
+    def recommend_pages(
+        self,
+        query: str = "",
+        *,
+        limit: int | None = None,
+        timeout: float | None = None,
+        **options: Unpack[RecommendOptions],
+    ) -> Iterator[RecommendResponse]:
+        """Yield page after page of one list, until its candidates are used up or `limit` pages.
+
+        The arguments are those of `recommend`; `timeout` seconds are for each page.
+        """
+        first = recommendation_calls.recommend(query, timeout=timeout, **options)
+        return self._transport.pages(
+            lambda token: recommendation_calls.page_of(first, token),
+            token=first.request.page_token,
+            limit=limit,
+        )
 
     def list_items(
         self,
@@ -109,7 +131,7 @@ class LongtailClient:
         timeout: float | None = None,
     ) -> Iterator[Item]:
         """Yield every item in the order of the ids; `timeout` seconds are for each page."""
-        for page in self._pages(
+        for page in self._transport.pages(
             lambda token: item_calls.list_items_page(
                 page_size=page_size, page_token=token, timeout=timeout
             )
@@ -128,7 +150,7 @@ class LongtailClient:
 
         One of `user_id` and `item_id` must be given; `timeout` seconds are for each page.
         """
-        for page in self._pages(
+        for page in self._transport.pages(
             lambda token: interaction_calls.list_interactions_page(
                 user_id=user_id,
                 item_id=item_id,
@@ -145,7 +167,7 @@ class LongtailClient:
         timeout: float = STREAM_SECONDS,
     ) -> Iterator[Item]:
         """Yield the whole catalogue in the order of ids; `timeout` seconds are for all of it."""
-        for part in self._receive(item_calls.export_items(timeout=timeout)):
+        for part in self._transport.receive(item_calls.export_items(timeout=timeout)):
             yield from part.items
 
     def wait_for_operation(
@@ -163,7 +185,7 @@ class LongtailClient:
         wait = OperationWait(operation_id, timeout, progress)
         while True:
             try:
-                answer = self._call(admin_calls.get_operation(operation_id))
+                answer = self._transport.call(admin_calls.get_operation(operation_id))
             except LongtailError as error:
                 wait.bear(error)
             else:
@@ -173,49 +195,9 @@ class LongtailClient:
 
     def wait_until_serving(self, *, timeout: float = 30.0) -> None:
         """Return when the server says that it serves; TimeoutError after `timeout` seconds."""
-        check: grpc.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(health.CHECK)
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
-            try:
-                if check(health.WHOLE_SERVER, timeout=health.CHECK_SECONDS) == health.SERVING:
-                    return
-            except grpc.RpcError:
-                # Not there yet; the deadline ends the wait.
-                pass
+            if self._transport.is_serving():
+                return
             time.sleep(health.POLL_SECONDS)
         raise TimeoutError(f"{self.address} did not serve within {timeout:g} s")
-
-    def _pages(self, build: Callable[[str], Call[Request, Page]]) -> Iterator[Page]:
-        token = ""
-        while True:
-            page = self._call(build(token))
-            yield page
-            token = page.next_page_token
-            if not token:
-                return
-
-    def _call(self, call: Call[Request, Response]) -> Response:
-        method = self._channel.unary_unary(call.method, serialise, call.response.FromString)
-        timeout = self._timeout if call.timeout is None else call.timeout
-        try:
-            return method(call.request, timeout=timeout)
-        except grpc.RpcError as failure:
-            raise error_from_rpc(failure) from failure
-
-    def _send(self, call: ClientStreamCall[Request, Response]) -> Response:
-        method = self._channel.stream_unary(call.method, serialise, call.response.FromString)
-        try:
-            return method(call.requests, timeout=call.timeout)
-        except grpc.RpcError as failure:
-            raise error_from_rpc(failure) from failure
-
-    def _receive(self, call: ServerStreamCall[Request, Response]) -> Iterator[Response]:
-        method = self._channel.unary_stream(call.method, serialise, call.response.FromString)
-        answers = method(call.request, timeout=call.timeout)
-        try:
-            yield from answers
-        except grpc.RpcError as failure:
-            raise error_from_rpc(failure) from failure
-        finally:
-            # Who stops listening early lets the server stop too.
-            answers.cancel()

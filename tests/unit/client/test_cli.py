@@ -206,7 +206,7 @@ def test_tests_of_attributes_become_a_filter(fake: Fake) -> None:
 
 @pytest.mark.parametrize("name", ["all.jsonl", "all.jsonl.gz"])
 def test_an_export_can_be_imported_as_it_is(fake: Fake, tmp_path: Path, name: str) -> None:
-    item = Item(id="7", title="Seven", state=STATE_HIDDEN, popularity_prior=2)
+    item = Item(id="7", title="Seven", state=STATE_HIDDEN, popularity_prior=2, penalty=0.5)
     item.attributes.update({"code": "1999", "year": 1999})
     item.available_from.FromSeconds(1_000)
     written = Item(id="7")

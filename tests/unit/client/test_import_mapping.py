@@ -1,5 +1,6 @@
 """From row to message: what becomes of each column, and why a row is dropped."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -189,7 +190,7 @@ def test_columns_are_chosen_by_flag_then_by_name() -> None:
 
 
 WINDOW = ItemColumns(
-    "id", "title", None, None, "state", "available_from", "available_until", frozenset()
+    "id", "title", None, None, "state", "available_from", "available_until", "penalty"
 )
 
 
@@ -204,6 +205,25 @@ def test_states_and_windows_are_the_items_own() -> None:
     assert item_from_row({**row, "state": "STATE_HIDDEN"}, WINDOW).state == STATE_HIDDEN
     with pytest.raises(RowError, match="bad state"):
         item_from_row({**row, "state": "CA"}, WINDOW)
+
+
+def test_a_penalty_is_the_items_own_and_a_number() -> None:
+    row = {"id": "1", "title": "t", "penalty": "0.5"}
+    item = item_from_row(row, WINDOW)
+
+    assert item.penalty == 0.5
+    assert not item.attributes.fields
+    assert item_from_row({**row, "penalty": ""}, WINDOW).penalty == 0
+    with pytest.raises(RowError, match="bad number"):
+        item_from_row({**row, "penalty": "some"}, WINDOW)
+
+
+def test_a_recommendation_token_is_taken_and_changes_no_event_id() -> None:
+    columns = replace(RATING, recommendation_token="list")
+    interaction = interaction_from_row({**RATED, "list": "token"}, columns)
+
+    assert interaction.recommendation_token == "token"
+    assert interaction.event_id == interaction_from_row(RATED, columns).event_id
 
 
 def test_an_object_of_attributes_is_taken_as_it_is() -> None:

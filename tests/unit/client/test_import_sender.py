@@ -10,7 +10,7 @@ from longtail.client.errors import LongtailError
 from longtail.client.import_sender import Acknowledgement, ImportReport, Numbered, send
 from longtail.v1.item_pb2 import Item
 
-from tests.unit.client.fake_server import BAD_TITLE
+from tests.unit.client.fake_items import BAD_TITLE
 
 FULL_DISK = LongtailError(grpc.StatusCode.RESOURCE_EXHAUSTED, "no space", reason="STORAGE_FULL")
 BUSY = LongtailError(grpc.StatusCode.RESOURCE_EXHAUSTED, "busy", retry_after=0.0)

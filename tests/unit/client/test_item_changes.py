@@ -8,7 +8,13 @@ from longtail.client.item_changes import change
 def test_assigned_and_cleared_fields_are_named() -> None:
     item, fields = change(
         "7",
-        ["state=hidden", "title=a=b", "attributes.year=1999", 'attributes.tags=["x"]'],
+        [
+            "state=hidden",
+            "title=a=b",
+            "penalty=0.5",
+            "attributes.year=1999",
+            'attributes.tags=["x"]',
+        ],
         ["available_until"],
     )
 
@@ -16,9 +22,17 @@ def test_assigned_and_cleared_fields_are_named() -> None:
         "id": "7",
         "title": "a=b",
         "state": "STATE_HIDDEN",
+        "penalty": 0.5,
         "attributes": {"year": 1999.0, "tags": ["x"]},
     }
-    assert fields == ["state", "title", "attributes.year", "attributes.tags", "available_until"]
+    assert fields == [
+        "state",
+        "title",
+        "penalty",
+        "attributes.year",
+        "attributes.tags",
+        "available_until",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -33,6 +47,7 @@ def test_assigned_and_cleared_fields_are_named() -> None:
         (["available_from=soon"], [], "available_from cannot be 'soon'"),
         (["attributes.a=[1"], [], "attributes.a cannot be"),
         (["popularity_prior=many"], [], "popularity_prior cannot be 'many'"),
+        (["penalty=some"], [], "penalty cannot be 'some'"),
     ],
 )
 def test_a_change_of_no_use_says_why(assigned: list[str], cleared: list[str], message: str) -> None:

@@ -1,0 +1,100 @@
+"""The report as JSON, for programs.
+
+Schema `longtail.evaluation/1`:
+
+- `schema`: the name of this schema; a change that would break a reader raises its number.
+- `data`, `protocol`, `cross_check`, `provenance`: the fields of the classes of that name in
+  `evaluation.report.results`, under the names there.
+- `comparisons`: one for each regime and list length:
+  - `regime`, `k`, `ours`; `base`: metric to value, without re-ranking.
+  - `methods`: by name:
+    - `family`: longtail, ablation, baseline or outside. `variant_of`: a name or null.
+    - `curve`: a list of points; each has `dial`, `promised_loss` and every metric.
+    - `hypervolume`: by pair, such as `ndcg x aplt`: `value` and `interval`, [low, high].
+    - `best_within_loss`: by metric: `value`, `interval` and `dial`.
+  - `differences`: by pair and other method, ours minus the other: `value`, `interval`, `p_value`
+    and `p_holm`.
+- `reliability`: a list of `decile`, `count`, `predicted`, `observed`.
+- `ceilings`: by list length, as text: `ndcg`, `recall`, `tail_recall`, `aplt`, `pool_tail_share`.
+- `latencies`: a list of `method`, `pool`, `k`, `p50_ms`, `p99_ms`.
+- `notes`: sentences. `stages`: name to seconds.
+
+A number that does not exist is null everywhere.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from evaluation.report.results import Comparison, MethodResult, Report
+from evaluation.significance import Estimate
+
+SCHEMA = "longtail.evaluation/1"
+
+
+def document(report: Report) -> dict[str, Any]:
+    """Return the report as a JSON object; none of its numbers is NaN or infinite."""
+    whole = {
+        "schema": SCHEMA,
+        "data": asdict(report.data),
+        "protocol": asdict(report.protocol),
+        "comparisons": [_comparison(comparison) for comparison in report.comparisons],
+        "reliability": [asdict(row) for row in report.reliability],
+        "ceilings": {str(k): asdict(ceilings) for k, ceilings in report.ceilings.items()},
+        "latencies": [asdict(latency) for latency in report.latencies],
+        "cross_check": asdict(report.cross_check),
+        "provenance": asdict(report.provenance),
+        "notes": report.notes,
+        "stages": report.stages,
+    }
+    return {name: _plain(value) for name, value in whole.items()}
+
+
+def _comparison(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "regime": comparison.regime,
+        "k": comparison.k,
+        "ours": comparison.ours,
+        "base": comparison.base,
+        "methods": {method.name: _method(method) for method in comparison.methods},
+        "differences": {
+            pair: {
+                name: _estimate(difference.estimate)
+                | {"p_value": difference.p_value, "p_holm": difference.adjusted}
+                for name, difference in others.items()
+            }
+            for pair, others in comparison.differences.items()
+        },
+    }
+
+
+def _method(method: MethodResult) -> dict[str, Any]:
+    return {
+        "family": method.family,
+        "variant_of": method.variant_of,
+        "curve": [
+            {"dial": point.dial, "promised_loss": point.promised_loss, **point.metrics}
+            for point in method.curve
+        ],
+        "hypervolume": {pair: _estimate(value) for pair, value in method.hypervolume.items()},
+        "best_within_loss": {
+            metric: _estimate(best.estimate) | {"dial": best.dial}
+            for metric, best in method.best.items()
+        },
+    }
+
+
+def _estimate(estimate: Estimate) -> dict[str, Any]:
+    return {"value": estimate.value, "interval": [estimate.low, estimate.high]}
+
+
+def _plain(value: object) -> object:
+    """Return the value in the types of JSON, which knows no NaN."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    return str(value) if isinstance(value, str) else value

@@ -1,0 +1,129 @@
+"""The requests of an evaluation: for each person a pool, its evidence, and what turned out relevant."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.dataset import Dataset, Mask
+from evaluation.metrics import Truth
+from evaluation.world import Floats, Ints, World
+from server.ranking.evidence import FEATURES, Evidence, PoolScale, features
+from server.ranking.interest import Weighted, interests
+from server.ranking.retrieval import BEHAVIOUR_SHARE, merged
+from server.ranking.taste import taste
+
+# As the server: likes and dislikes that shape an interest, likes that behaviour goes by and how fast
+# they fade.
+HISTORY, LIKES = 50, 100
+HALF_LIFE, RECENT_HALF_LIFE = 30.0, 3.0
+# Breaks the ties of items that behaviour does not lead to, by their text.
+TIE = 1e-6
+
+
+@dataclass(frozen=True)
+class Requests:
+    """U requests with n candidates each.
+
+    `users` (U,), `items` (U, n): catalogue positions. `features` (U, n, len(FEATURES)). `raw` (U, n):
+    the score of behaviour, ties broken by the text. `taste` (U, 3), `likes` (U,): of each person.
+    `truth`: the relevant items of the period that is asked about, in a pool or not.
+    """
+
+    users: Ints
+    items: Ints
+    features: NDArray[np.float32]
+    raw: Floats
+    taste: Floats
+    likes: Ints
+    truth: Truth
+
+    @property
+    def relevant(self) -> NDArray[np.bool_]:
+        """Whether each candidate turned out relevant, (U, n)."""
+        return self.truth.hits(self.items)
+
+
+def requests(
+    world: World,
+    data: Dataset,
+    wanted: Mask,
+    pool: int,
+    most: int,
+    seed: int,
+    progress: Callable[[int, int], None],
+) -> Requests:
+    """Return the requests of people who have liked something and like something new in `wanted`.
+
+    `wanted` (m,): the likes of the period that is asked about. At most `most` people, drawn from
+    `seed`, in the order in which they come. Pools are `pool` items, or as many as there are for all.
+    """
+    rows = np.flatnonzero(wanted)
+    rows = rows[np.argsort(data.users[rows], kind="stable")]
+    people = np.unique(data.users[rows])
+    drawn = np.random.default_rng(seed).permutation(people)
+    asked = [int(user) for user in drawn if len(world.past(int(user)).likes)][:most]
+    size = min([pool, *(world.items - len(np.unique(world.past(u).seen)) for u in asked)])
+    shape = (len(asked), size)
+    items, raw = np.empty(shape, np.int64), np.empty(shape)
+    values = np.empty((*shape, len(FEATURES)), np.float32)
+    tastes, likes, truths = np.empty((len(asked), 3)), np.empty(len(asked), np.int64), []
+    starts = np.searchsorted(data.users[rows], np.arange(len(data.user_ids) + 1))
+    for at, user in enumerate(asked):
+        past = world.past(user)
+        items[at], evidence = _pool(world, past.likes, past.dislikes, past.seen, size)
+        mind = taste(world.popularity[past.likes], world.scale)
+        values[at] = features(evidence, mind, PoolScale.of(evidence))
+        raw[at] = evidence.behaviour + TIE * evidence.text
+        tastes[at], likes[at] = mind.shares, mind.likes
+        new = np.setdiff1d(data.items[rows[starts[user] : starts[user + 1]]], past.seen)
+        truths.append(new)
+        progress(at + 1, len(asked))
+    offsets = np.concatenate(([0], np.cumsum([len(new) for new in truths])))
+    truth = Truth(offsets, np.concatenate(truths))
+    return Requests(np.array(asked), items, values, raw, tastes, likes, truth)
+
+
+def _pool(
+    world: World, likes: Ints, dislikes: Ints, seen: Ints, size: int
+) -> tuple[Ints, Evidence]:
+    """Return the candidates (size,) of a person and what is known of them."""
+    vectors = world.vectors
+    history = [Weighted(vectors[item], 1.0) for item in likes[:HISTORY]]
+    wanted = interests(None, (), history)
+    cosines = vectors @ np.stack([interest.vector for interest in wanted]).T
+    liked = likes[:LIKES]
+    age = np.arange(len(liked))
+    behaviour, recent = world.behaviour_scores(
+        liked, [0.5 ** (age / HALF_LIFE), 0.5 ** (age / RECENT_HALF_LIFE)]
+    )
+    fresh = np.ones(world.items, bool)
+    fresh[seen] = False
+    led_to = _best(behaviour, fresh & (behaviour > 0), int(size * BEHAVIOUR_SHARE))
+    near = [_best(column, fresh, size) for column in cosines.T]
+    items = merged(size, led_to, near, [interest.share for interest in wanted])
+    aversion = np.zeros(len(items))
+    if len(dislikes):
+        aversion = (vectors[items] @ vectors[dislikes[:HISTORY]].T).max(axis=1)
+    evidence = Evidence(
+        text=cosines[items].max(axis=1).astype(np.float64),
+        behaviour=behaviour[items],
+        recent=recent[items],
+        aversion=aversion,
+        support=world.support[items],
+        popularity=world.relative[items],
+        bucket=world.bucket[items],
+    )
+    return items, evidence
+
+
+def _best(scores: Floats, allowed: Mask, count: int) -> Ints:
+    """Return the allowed items with the highest scores, at most `count`, the best first."""
+    items = np.flatnonzero(allowed)
+    count = min(count, len(items))
+    if not count:
+        return items
+    top = items[np.argpartition(-scores[items], count - 1)[:count]]
+    ordered: Ints = top[np.argsort(-scores[top], kind="stable")]
+    return ordered

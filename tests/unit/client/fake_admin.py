@@ -1,0 +1,59 @@
+"""AdminService, as the fake server has it: every operation needs three polls."""
+
+import grpc
+from google.rpc import status_pb2
+from longtail.v1 import admin_service_pb2
+from longtail.v1.admin_service_pb2 import Operation
+from longtail.v1.admin_service_pb2_grpc import AdminServiceServicer
+
+from tests.unit.client.fake import Fake
+
+
+class FakeAdmin(AdminServiceServicer):
+    def __init__(self, fake: Fake) -> None:
+        self.fake = fake
+
+    def RebuildIndex(
+        self, request: admin_service_pb2.RebuildIndexRequest, context: grpc.ServicerContext
+    ) -> admin_service_pb2.RebuildIndexResponse:
+        self.fake.receive(request, context)
+        return admin_service_pb2.RebuildIndexResponse(operation=Operation(id="o1"))
+
+    def CreateSnapshot(
+        self, request: admin_service_pb2.CreateSnapshotRequest, context: grpc.ServicerContext
+    ) -> admin_service_pb2.CreateSnapshotResponse:
+        return admin_service_pb2.CreateSnapshotResponse(operation=Operation(id="o1"))
+
+    def VerifySnapshot(
+        self, request: admin_service_pb2.VerifySnapshotRequest, context: grpc.ServicerContext
+    ) -> admin_service_pb2.VerifySnapshotResponse:
+        return admin_service_pb2.VerifySnapshotResponse(operation=Operation(id=request.id))
+
+    def ListSnapshots(
+        self, request: admin_service_pb2.ListSnapshotsRequest, context: grpc.ServicerContext
+    ) -> admin_service_pb2.ListSnapshotsResponse:
+        return admin_service_pb2.ListSnapshotsResponse(
+            snapshots=[admin_service_pb2.Snapshot(id="s1", size_bytes=2_000_000)]
+        )
+
+    def GetOperation(
+        self, request: admin_service_pb2.GetOperationRequest, context: grpc.ServicerContext
+    ) -> admin_service_pb2.GetOperationResponse:
+        operation = Operation(
+            id=request.id, state=admin_service_pb2.OPERATION_STATE_RUNNING, total_count=3
+        )
+        if request.id == "broken":
+            operation.state = admin_service_pb2.OPERATION_STATE_FAILED
+            operation.error.CopyFrom(status_pb2.Status(code=15, message="a byte is flipped"))
+        else:
+            self.fake.polls += 1
+            operation.done_count = self.fake.polls
+            if self.fake.polls == 3:
+                operation.state = admin_service_pb2.OPERATION_STATE_SUCCEEDED
+                operation.snapshot_id = "s1"
+        return admin_service_pb2.GetOperationResponse(operation=operation)
+
+    def GetServerInfo(
+        self, request: admin_service_pb2.GetServerInfoRequest, context: grpc.ServicerContext
+    ) -> admin_service_pb2.GetServerInfoResponse:
+        return admin_service_pb2.GetServerInfoResponse(version="fake")
