@@ -9,6 +9,7 @@ MODEL       ?= all-MiniLM-L6-v2
 OUT         ?= $(HOME_DIR)/models/$(notdir $(MODEL))
 ARTEFACT    := $(HOME_DIR)/models/all-MiniLM-L6-v2/manifest.json
 REFERENCE   := $(HOME_DIR)/models/all-MiniLM-L6-v2-fp32/manifest.json
+REPORT      ?= $(HOME_DIR)/evaluation
 RATE        ?= 50
 SECONDS     ?= 30
 
@@ -16,9 +17,9 @@ INSTALLED   := $(VENV)/.installed
 PROTOS      := $(wildcard protos/longtail/v1/*.proto)
 STUBS       := $(PROTOS:.proto=_pb2.py)
 GOOGLEAPIS  := $(VENV)/googleapis
-PYTHON_CODE := runtime worker server export client demo loadtest bench tests
+PYTHON_CODE := runtime worker server export client demo evaluation loadtest bench tests
 
-.PHONY: help serve test lint proto export load-test bench-worker bench-index test-faults clean
+.PHONY: help serve test lint proto export evaluate load-test bench-worker bench-index test-faults clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +46,10 @@ else
 	$(BIN)/python -m export $(MODEL) $(OUT)
 endif
 
+evaluate: $(INSTALLED) $(STUBS) $(ARTEFACT) ## Compare re-rankers on DATA (items.csv, interactions.csv), into REPORT.
+	@# One thread for a product of matrices: the methods themselves run side by side.
+	OPENBLAS_NUM_THREADS=1 PYTHONPATH=.:protos:client $(BIN)/python -m evaluation $(DATA) --out $(REPORT) $(ARGS)
+
 load-test: $(INSTALLED) $(STUBS) ## Load the running server at RATE requests per second for SECONDS.
 	$(BIN)/python -m loadtest --rate $(RATE) --seconds $(SECONDS) $(ARGS)
 
@@ -66,6 +71,8 @@ clean: ## Remove the environment, the stubs and the caches; the state under var 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@# It declares a commercial solver and 600 MB of another, which the methods that we run do not use.
+	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps fairdiverse
 	@touch $@
 
 # google/rpc/status.proto comes with a dependency; buf wants it in a folder of its own.

@@ -1,9 +1,9 @@
-"""The fit of the dial: prices with which lists lose what a strength says, on validation requests.
+"""The fit of the dial: prices with which lists lose what a strength says.
 
-At a weak dial most of what may be spent brings lists to each person's own taste for head, middle and
-tail. A stronger one asks for more tail than anybody's taste, so the price of taste is taken back. The
-price of coverage goes with that of the tail: it decides which of the tail is shown, and costs hardly
-anything.
+At a weak dial most of what may be spent brings lists to each person's own taste for head, middle
+and tail. A stronger one asks for more tail than anybody's taste, so the price of taste is taken
+back. The price of coverage goes with that of the tail: it decides which of the tail is shown, and
+costs hardly anything.
 """
 
 from dataclasses import dataclass, replace
@@ -30,7 +30,7 @@ TASTE_PRICES = (0.0, *np.geomspace(LEAST_PRICE, 1.0, 20).tolist())
 
 @dataclass(frozen=True)
 class Dial:
-    """A fitted dial: its points, and the exposure (I,) of each item that its usual strength gives."""
+    """A fitted dial: its points, and the exposure (I,) of items at its usual strength."""
 
     points: tuple[DialPoint, ...]
     exposure: Floats

@@ -1,4 +1,4 @@
-"""The requests of an evaluation: for each person a pool, its evidence, and what turned out relevant."""
+"""The requests of an evaluation: of each person a pool, evidence, and what they liked later."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from server.ranking.interest import Weighted, interests
 from server.ranking.retrieval import BEHAVIOUR_SHARE, merged
 from server.ranking.taste import taste
 
-# As the server: likes and dislikes that shape an interest, likes that behaviour goes by and how fast
-# they fade.
+# As the server: likes and dislikes that shape an interest, likes that behaviour goes by and how
+# fast they fade.
 HISTORY, LIKES = 50, 100
 HALF_LIFE, RECENT_HALF_LIFE = 30.0, 3.0
 # Breaks the ties of items that behaviour does not lead to, by their text.
@@ -26,9 +26,9 @@ TIE = 1e-6
 class Requests:
     """U requests with n candidates each.
 
-    `users` (U,), `items` (U, n): catalogue positions. `features` (U, n, len(FEATURES)). `raw` (U, n):
-    the score of behaviour, ties broken by the text. `taste` (U, 3), `likes` (U,): of each person.
-    `truth`: the relevant items of the period that is asked about, in a pool or not.
+    `users` (U,), `items` (U, n): catalogue positions. `features` (U, n, len(FEATURES)). `raw`
+    (U, n): the score of behaviour, ties broken by the text. `taste` (U, 3), `likes` (U,): of each
+    person. `truth`: the relevant items of the period that is asked about, in a pool or not.
     """
 
     users: Ints
@@ -57,7 +57,7 @@ def requests(
     """Return the requests of people who have liked something and like something new in `wanted`.
 
     `wanted` (m,): the likes of the period that is asked about. At most `most` people, drawn from
-    `seed`, in the order in which they come. Pools are `pool` items, or as many as there are for all.
+    `seed`, in the order in which they come. Pools are `pool` items, or as many as all can have.
     """
     rows = np.flatnonzero(wanted)
     rows = rows[np.argsort(data.users[rows], kind="stable")]

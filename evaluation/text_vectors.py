@@ -52,6 +52,11 @@ def item_vectors(
     )
 
 
+def encoder_id(settings: WorkerSettings) -> str:
+    """Return the id of the encoder that `settings` name. Raises ArtefactError."""
+    return artefacts.load(settings.artefact).manifest.model_id
+
+
 def cached(
     texts: Sequence[str], *, model_id: str, dimension: int, file: Path, encode: Encode
 ) -> Vectors:

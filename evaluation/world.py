@@ -57,7 +57,7 @@ class World:
         return Past(items[self._likes[rows]], items[self._dislikes[rows]], items)
 
     def behaviour_scores(self, items: Ints, weights: list[Floats]) -> list[Floats]:
-        """Return how strongly `items` (m,) lead to each of the catalogue, (I,) per `weights` (m,)."""
+        """Return how strongly `items` (m,) lead to each item, (I,) for each `weights` (m,)."""
         numbers = self._number[items]
         learned = self.behaviour.scores(numbers.tolist(), weights)
         scores = np.zeros((len(weights), self.items))

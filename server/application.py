@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 from longtail.v1 import (
     admin_service_pb2_grpc,
@@ -18,12 +19,18 @@ from runtime.interceptor import ServiceInterceptor
 from runtime.lifecycle import HealthBoard, new_server, serve
 from runtime.settings import SettingsError
 from runtime.telemetry import start_metrics
+from server.behaviour_view import BehaviourView
 from server.canary import watch_recall
 from server.catalogue import Catalogue
 from server.encoder import Encoder
+from server.exposure_watch import watch_exposure
 from server.indexer import Indexer
 from server.operations import OperationRunner
+from server.popularity_decay import keep_half_life
 from server.processes import lifeline, metrics_address
+from server.profile_watch import ProfileWatch, watch_profile
+from server.ranking.profile import ProfileError
+from server.recommendation_token import TokenCodec
 from server.recommender import Recommender
 from server.services.admin import AdminService
 from server.services.insight import InsightService
@@ -59,6 +66,22 @@ class StartError(Exception):
     """The server cannot start; the message says what to do."""
 
 
+@dataclass(frozen=True)
+class _Sources:
+    """What answers are made from, and all that follows the store."""
+
+    store: RecordStore
+    view: CatalogueView
+    behaviour: BehaviourView
+    profiles: ProfileWatch
+
+    def follow(self) -> None:
+        """Take in what the store changed; return when it can be read."""
+        # In this order, so that what is seen in the catalogue is known of people too.
+        self.behaviour.follow()
+        self.view.follow()
+
+
 async def run(settings: Settings, *, process: int | None) -> None:
     """Serve; as number `process` of several that share the port, or alone.
 
@@ -68,15 +91,22 @@ async def run(settings: Settings, *, process: int | None) -> None:
         encoder = Encoder(settings.worker_address)
     except ValueError as error:
         raise SettingsError(f"LONGTAIL_WORKER_ADDRESS: {error}") from error
+    try:
+        profiles = ProfileWatch(settings.profile_path)
+    except ProfileError as error:
+        raise StartError(f"the ranking profile is of no use: {error}") from None
     store = RecordStore.open(settings.data / DATABASE)
     try:
         async with encoder:
             bound = await _bind(store, encoder, settings)
+            await keep_half_life(store, settings)
             view = await asyncio.to_thread(
                 CatalogueView, store, bound, settings, settings.data / INDEX_FOLDER
             )
-            with store.group_commit(view.follow, settings.max_waiting_writes) as commit:
-                await _serve(settings, store, view, encoder, commit, process)
+            with BehaviourView(store) as behaviour:
+                sources = _Sources(store, view, behaviour, profiles)
+                with store.group_commit(sources.follow, settings.max_waiting_writes) as commit:
+                    await _serve(settings, sources, encoder, commit, process)
     finally:
         store.close()
 
@@ -96,12 +126,12 @@ async def _bind(store: RecordStore, encoder: Encoder, settings: Settings) -> Bou
 
 async def _serve(
     settings: Settings,
-    store: RecordStore,
-    view: CatalogueView,
+    sources: _Sources,
     encoder: Encoder,
     commit: GroupCommit,
     process: int | None,
 ) -> None:
+    store, view = sources.store, sources.view
     board = HealthBoard(SERVICES)
     interceptor = ServiceInterceptor(
         max_in_flight=settings.max_in_flight,
@@ -110,7 +140,8 @@ async def _serve(
     )
     server = new_server([interceptor], board, reuse_port=process is not None)
     catalogue = Catalogue(store, lambda: view.state.encoder, encoder.embed, commit)
-    recommender = Recommender(store, view, settings.candidates)
+    recommender = Recommender(store, view, sources.behaviour, sources.profiles, settings.candidates)
+    tokens = TokenCodec(store.changes.identity().encode())
     indexer = Indexer(
         view, store, settings.data / INDEX_FOLDER, merge_rows=settings.index_merge_rows
     )
@@ -118,13 +149,14 @@ async def _serve(
         store, commit, view, indexer, encoder, settings.data / SNAPSHOT_FOLDER
     )
     recommendation_service_pb2_grpc.add_RecommendationServiceServicer_to_server(
-        RecommendationService(store.items, recommender, encoder, settings.strength), server
+        RecommendationService(store.items, recommender, encoder.embed, tokens, settings.strength),
+        server,
     )
     item_service_pb2_grpc.add_ItemServiceServicer_to_server(
         ItemService(store.items, catalogue), server
     )
     interaction_service_pb2_grpc.add_InteractionServiceServicer_to_server(
-        InteractionService(store.interactions, catalogue), server
+        InteractionService(store.interactions, catalogue, tokens), server
     )
     insight_service_pb2_grpc.add_InsightServiceServicer_to_server(
         InsightService(store, view), server
@@ -140,9 +172,11 @@ async def _serve(
         "indexer": _keep_index(indexer, operations.own),
         "operations": operations.run(),
         "recall canary": watch_recall(view),
+        "ranking profile": watch_profile(sources.profiles),
+        "exposure watch": watch_exposure(store, view, commit, settings),
     }
     if process is not None:
-        background["store watch"] = _follow_others(view)
+        background["store watch"] = _follow_others(sources)
     await serve(
         server,
         address=settings.address,
@@ -179,8 +213,8 @@ async def _keep_index(indexer: Indexer, became_owner: Callable[[], None]) -> Non
             await work
 
 
-async def _follow_others(view: CatalogueView) -> None:
+async def _follow_others(sources: _Sources) -> None:
     """Take in what other processes of this server write."""
     while True:
         await asyncio.sleep(FOLLOW_SECONDS)
-        await asyncio.to_thread(view.follow)
+        await asyncio.to_thread(sources.follow)

@@ -17,7 +17,7 @@ from server.item_validation import ItemDraft
 from server.store.encoders import EncoderChanged
 from server.store.group_commit import GroupCommit
 from server.store.record_store import RecordStore
-from server.store.records import BoundEncoder, Interaction, StoredItem
+from server.store.records import BoundEncoder, Impression, Interaction, StoredItem
 from server.store.transaction import Transaction
 
 R = TypeVar("R")
@@ -39,7 +39,7 @@ class _OvertakenError(Exception):
 
 
 class Catalogue:
-    """Writes items and interactions.
+    """Writes items, interactions and impressions.
 
     A method with a `call` does its write once, however often the call is repeated. Each `reply`
     makes the answer within the transaction, so that the store keeps both or neither. `bound` says
@@ -143,9 +143,13 @@ class Catalogue:
         """Record interactions; return how many were new, and the revision."""
         return await self._write(lambda tx: self._store.interactions.write(tx, events))
 
-    async def delete_user(self, user_id: str) -> tuple[int, int]:
-        """Forget a person; return how many interactions that were, and the revision."""
-        return await self._write(lambda tx: self._store.interactions.delete_user(tx, user_id))
+    async def write_impressions(self, shown: Sequence[Impression]) -> tuple[int, int]:
+        """Record impressions; return how many were new, and the revision."""
+        return await self._write(lambda tx: self._store.impressions.write(tx, shown))
+
+    async def delete_user(self, user_id: str) -> tuple[int, int, int]:
+        """Forget a person; return how many interactions and impressions, and the revision."""
+        return await self._write(partial(self._delete_user, user_id))
 
     async def _once(self, call: RepeatableCall[R] | None, write: Callable[[Transaction], R]) -> R:
         return await self._write(lambda tx: self._answered.once(tx, call, partial(write, tx)))
@@ -153,6 +157,11 @@ class Catalogue:
     async def _write(self, write: Callable[[Transaction], R]) -> R:
         # Once begun a write is finished, even if its caller has gone.
         return await asyncio.shield(asyncio.wrap_future(self._commit.submit(write)))
+
+    def _delete_user(self, user_id: str, tx: Transaction) -> tuple[int, int, int]:
+        interactions, _ = self._store.interactions.delete_user(tx, user_id)
+        impressions, revision = self._store.impressions.delete_user(tx, user_id)
+        return interactions, impressions, revision
 
     def _upsert_and_reply(
         self, prepared: PreparedItems, reply: Callable[[int], R], tx: Transaction

@@ -100,7 +100,9 @@ class Indexer:
             self._build(current, "rebuild", progress, afresh=True)
             return
         target = self._view.target(encoder)
-        state = CatalogueState.load(self._store.changes, encoder, target.parameters, None)
+        state = CatalogueState.load(
+            self._store.changes, encoder, target.parameters, None, current.weights
+        )
         self._build(state, "encoder", progress, afresh=False)
 
     def _own(self) -> None:

@@ -20,6 +20,7 @@ FIELDS = frozenset(
         "state",
         "available_from",
         "available_until",
+        "penalty",
     )
 )
 

@@ -36,6 +36,7 @@ def item_draft(item: item_pb2.Item, dimension: int, *, keeps_vector: bool = Fals
     check_text("title", item.title, MAX_TITLE)
     check_text("text", item.text, MAX_TEXT)
     prior = check_number("popularity_prior", item.popularity_prior, 0, MAX_PRIOR)
+    penalty = check_number("penalty", item.penalty, 0, 1)
     vector = unit_vector("vector", item.vector, dimension) if item.vector else None
     if vector is None and not (item.title or item.text or keeps_vector):
         raise InvalidArgument(Violation("text", "is empty, and so are title and vector"))
@@ -52,6 +53,7 @@ def item_draft(item: item_pb2.Item, dimension: int, *, keeps_vector: bool = Fals
         state=state,
         available_from=available_from,
         available_until=available_until,
+        penalty=penalty,
     )
     return ItemDraft(content, vector)
 

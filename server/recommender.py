@@ -1,54 +1,51 @@
-"""From a person, a query and examples to a list: interest, candidates, re-ranking."""
+"""From a person, a query and examples to a list: standpoint, candidates, relevance, re-ranking."""
 
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import compress
+
+import numpy as np
 
 from runtime.errors import FailedPrecondition, InvalidArgument, Violation
-from server.candidates import HISTORY_LENGTH, Candidates, ItemExample, Placed, Pool
-from server.columns.filter import Filter, FilterTypeError
+from server.answer import Answer, Placed
+from server.appraisal import appraised
+from server.behaviour_view import BehaviourView
+from server.candidates import Candidates
+from server.columns.columns import NO_ROW
+from server.columns.filter import FilterTypeError
+from server.columns.values import values_of
+from server.person import recall
+from server.pool import Pool
+from server.profile_watch import ProfileWatch
+from server.ranking.caps import CappedAttribute
 from server.ranking.diversity import intra_list_diversity
-from server.ranking.interest import CancelledInterestError, Interest, Weighted, fuse
-from server.ranking.quota import Policy, Selection, select
+from server.ranking.evidence import Evidence, PoolScale
+from server.ranking.listing import Exploration, Order, compose
+from server.ranking.profile import RankingProfile
+from server.ranking.quota import Candidates as Choice
+from server.standpoint import Standpoint
 from server.state import CatalogueState, Sight
 from server.store.clock import now
 from server.store.record_store import RecordStore
-from server.store.records import Vector
 from server.view import CatalogueView
+from server.wish import Policy, Wish
 
-# Interactions read to find those that shape an interest: an item may come again and again.
-LOOKBACK = 4 * HISTORY_LENGTH
-
-
-@dataclass(frozen=True)
-class Wish:
-    """A validated request. `query` (d,) and the vectors of `examples` are unit vectors."""
-
-    user_id: str
-    query: Vector | None
-    examples: tuple[Weighted, ...]
-    item_examples: tuple[ItemExample, ...]
-    excluded: frozenset[str]
-    seen_types: frozenset[str]
-    allow_seen: bool
-    page_size: int
-    policy: Policy
-    filter: Filter | None
-    min_revision: int
+NOTHING_TO_SCALE = PoolScale(np.zeros(4), np.zeros(4))
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A list, the pool it was chosen from, what was left out. `selection` is None when empty."""
+class Drawn:
+    """The pool of a wish, to choose any number of lists from, and what it took to find it."""
 
     state: CatalogueState
     sight: Sight
+    wish: Wish
     pool: Pool
-    selection: Selection | None
+    profile: RankingProfile
     seen: frozenset[str]
     missing: tuple[str, ...]
-    intra_list_diversity: float
     search_seconds: float
     ranking_seconds: float
 
@@ -56,9 +53,18 @@ class Answer:
 class Recommender:
     """Recommends from a catalogue view, with `candidates` items per request to choose from."""
 
-    def __init__(self, store: RecordStore, view: CatalogueView, candidates: int) -> None:
+    def __init__(
+        self,
+        store: RecordStore,
+        view: CatalogueView,
+        behaviour: BehaviourView,
+        profiles: ProfileWatch,
+        candidates: int,
+    ) -> None:
         self._store = store
         self._view = view
+        self._behaviour = behaviour
+        self._profiles = profiles
         self._size = candidates
 
     async def state(self, min_revision: int) -> CatalogueState:
@@ -68,7 +74,7 @@ class Recommender:
         """
         if self._view.revision < min_revision:
             # Another process may have written it.
-            await asyncio.to_thread(self._view.follow)
+            await asyncio.to_thread(self._follow)
         if self._view.revision < min_revision:
             raise FailedPrecondition(
                 f"min_revision {min_revision} is ahead of the catalogue, "
@@ -79,37 +85,46 @@ class Recommender:
     def answer(self, state: CatalogueState, wish: Wish) -> Answer:
         """Return the list for `wish`, whose vectors are of the state's encoder.
 
-        Raises InvalidArgument when the wish cancels itself, or its filter does not fit.
+        Raises InvalidArgument when the wish cancels itself, or a filter does not fit.
         """
+        return _listed(self.draw(state, wish), wish.policy)
+
+    def answers(
+        self, state: CatalogueState, wish: Wish, policies: Sequence[Policy]
+    ) -> list[Answer]:
+        """Return the list under each policy, in place of the wish's, from the same candidates.
+
+        Raises InvalidArgument as `answer` does.
+        """
+        drawn = self.draw(state, wish)
+        return [_listed(drawn, policy) for policy in policies]
+
+    def draw(self, state: CatalogueState, wish: Wish) -> Drawn:
+        """Return the candidates for `wish`. Raises InvalidArgument as `answer` does."""
         started = time.perf_counter()
-        interactions = self._store.interactions
-        history = interactions.history(wish.user_id, LOOKBACK) if wish.user_id else []
-        seen = (
-            interactions.seen_items(wish.user_id, wish.seen_types)
-            if wish.user_id and not wish.allow_seen
-            else frozenset[str]()
-        )
-        sight = state.sight(now(), wish.filter)
-        candidates = Candidates(state, sight, self._size)
-        item_examples, missing = candidates.resolve(wish.item_examples)
-        interest = _interest(wish, item_examples, candidates.recall(history))
-        left_out = wish.excluded | {example.item_id for example in wish.item_examples} | seen
+        moment = now()
+        person = recall(self._store, wish, moment)
+        sight = state.sight(moment, wish.filter)
+        standpoint = Standpoint(state, sight, self._behaviour.behaviour, wish, person)
+        candidates = Candidates(standpoint, self._size)
         try:
-            pool = candidates.pool(interest, left_out, wish.page_size)
+            rows = candidates.rows(wish)
         except FilterTypeError as error:
             raise InvalidArgument(Violation(error.path, error.message).inside("filter")) from None
+        gathered = standpoint.gather(rows)
+        missing = (*standpoint.missing, *candidates.unknown(wish.pins))
         searched = time.perf_counter()
-        k = min(wish.page_size, len(pool.ids))
-        selection = select(pool.relevance, pool.tail, k, wish.policy) if k else None
-        diversity = intra_list_diversity(pool.vectors[selection.chosen]) if selection else 0.0
-        return Answer(
+        profile = self._profiles.profile
+        model = profile.models[standpoint.context]
+        pool = appraised(standpoint, gathered, wish, person, model, _scale(wish, gathered.evidence))
+        return Drawn(
             state=state,
             sight=sight,
+            wish=wish,
             pool=pool,
-            selection=selection,
-            seen=seen,
-            missing=missing,
-            intra_list_diversity=diversity,
+            profile=profile,
+            seen=person.seen,
+            missing=tuple(dict.fromkeys(missing)),
             search_seconds=searched - started,
             ranking_seconds=time.perf_counter() - searched,
         )
@@ -119,15 +134,104 @@ class Recommender:
 
         None when the catalogue does not hold it.
         """
-        return Candidates(answer.state, answer.sight, self._size).place(answer.pool, item_id)
+        state, sight, wish = answer.state, answer.sight, answer.wish
+        rows = state.columns.rows_at([item_id], sight.revision)
+        if rows[0] == NO_ROW:
+            return None
+        person = recall(self._store, wish, sight.now)
+        standpoint = Standpoint(state, sight, self._behaviour.behaviour, wish, person)
+        gathered = standpoint.gather(rows)
+        pool = answer.pool
+        alone = appraised(standpoint, gathered, wish, person, pool.model, pool.scale)
+        return Placed(
+            parts=alone.parts[0],
+            features=alone.features[0],
+            behaviour=float(alone.evidence.behaviour[0]),
+            estimate=float(alone.estimate[0]),
+            rule_factor=float(alone.rule_factor[0]),
+            penalty=float(alone.penalty[0]),
+            rotation=float(alone.rotation[0]),
+            relevance=float(alone.relevance[0]),
+            mass=float(alone.mass[0]),
+        )
+
+    def _follow(self) -> None:
+        # In this order, so that what is seen in the catalogue is known of people too.
+        self._behaviour.follow()
+        self._view.follow()
 
 
-def _interest(
-    wish: Wish, item_examples: Sequence[Weighted], history: Sequence[Weighted]
-) -> Interest | None:
-    try:
-        return fuse(wish.query, (*wish.examples, *item_examples), history)
-    except CancelledInterestError:
-        raise InvalidArgument(
-            Violation("examples", "the weights cancel each other: nothing is left to be near to")
-        ) from None
+def _scale(wish: Wish, evidence: Evidence) -> PoolScale:
+    if wish.frozen is not None:
+        return wish.frozen.scale
+    return PoolScale.of(evidence) if len(evidence.text) else NOTHING_TO_SCALE
+
+
+def _listed(drawn: Drawn, policy: Policy) -> Answer:
+    started = time.perf_counter()
+    pool, wish = drawn.pool, drawn.wish
+    if policy is not wish.policy:
+        wish = replace(wish, policy=policy)
+    order = _order(drawn, wish)
+    choice = Choice(
+        relevance=pool.relevance,
+        bucket=pool.evidence.bucket,
+        rarity=pool.rarity,
+        taste=pool.taste.shares if pool.taste.likes else None,
+        expected=float(pool.relevance.sum()) / drawn.profile.reach,
+    )
+    listing = compose(choice, order) if order.k else None
+    chosen = np.empty(0, np.int64) if listing is None else listing.chosen
+    rest = np.ones(len(pool.ids), np.bool_)
+    rest[chosen] = False
+    return Answer(
+        state=drawn.state,
+        sight=drawn.sight,
+        wish=wish,
+        pool=pool,
+        prices=order.prices,
+        listing=listing,
+        offset=0 if wish.frozen is None else wish.frozen.shown,
+        remaining=tuple(compress(pool.ids, rest.tolist())),
+        seen=drawn.seen,
+        missing=drawn.missing,
+        profile=drawn.profile.version,
+        intra_list_diversity=intra_list_diversity(pool.vectors[chosen]),
+        search_seconds=drawn.search_seconds,
+        ranking_seconds=drawn.ranking_seconds + time.perf_counter() - started,
+    )
+
+
+def _order(drawn: Drawn, wish: Wish) -> Order:
+    pool, policy = drawn.pool, wish.policy
+    k = min(wish.page_size, len(pool.ids))
+    exploration = None
+    if policy.exploration_slots:
+        eligible = pool.mass <= policy.exploration_popularity
+        exploration = Exploration(policy.exploration_slots, eligible, wish.seed)
+    attributes = drawn.state.columns.attributes
+    return Order(
+        k=k,
+        prices=drawn.profile.prices(policy.strength),
+        limits=policy.limits,
+        pins=_pins(pool, wish, k),
+        caps=tuple(
+            CappedAttribute(*values_of(attributes, cap.field, pool.rows), cap.limit)
+            for cap in policy.caps
+        ),
+        exploration=exploration,
+        diversity=policy.diversity,
+        vectors=pool.vectors,
+    )
+
+
+def _pins(pool: Pool, wish: Wish, k: int) -> dict[int, int]:
+    """Return the pinned candidates by place; none on a page after the first."""
+    if wish.frozen is not None or not wish.pins:
+        return {}
+    position = {item_id: at for at, item_id in enumerate(pool.ids)}
+    return {
+        pin.place: position[pin.item_id]
+        for pin in wish.pins
+        if pin.item_id in position and pin.place < k
+    }

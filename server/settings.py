@@ -1,9 +1,14 @@
 """Settings of the server, read from the environment."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime.settings import Bounds, setting
+from runtime.settings import Bounds, SettingsError, setting
+from server.popularity_weights import PopularityWeights
+
+# In microseconds.
+DAY = 24 * 3600 * 10**6
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,13 @@ class Settings:
         "The long-tail dial where a request does not set it: 0 is pure relevance.",
         Bounds(0, 1),
     )
+    ranking_profile: str = setting(
+        "LONGTAIL_RANKING_PROFILE",
+        "",
+        "File of the ranking profile: weights of relevance, prices of the dial. Empty: "
+        "ranking-profile.json in LONGTAIL_HOME. Without the file the defaults hold; a change is "
+        "taken over within seconds.",
+    )
     index_links: int = setting(
         "LONGTAIL_INDEX_LINKS",
         16,
@@ -61,6 +73,32 @@ class Settings:
         "Writes that are searched by scanning before they are merged into the graph. More: fewer "
         "merges, slower searches while writes arrive.",
         Bounds(1, 1_000_000),
+    )
+    popularity_half_life_days: float = setting(
+        "LONGTAIL_POPULARITY_HALF_LIFE_DAYS",
+        0.0,
+        "Days after which an interaction counts half in popularity. Fewer follow fashions sooner. "
+        "0: it counts whole for ever. A change counts all interactions anew.",
+        Bounds(0, 36_500),
+    )
+    popularity_weights: str = setting(
+        "LONGTAIL_POPULARITY_WEIGHTS",
+        "*=1",
+        "How much each type of interaction counts in popularity, such as view=0.1,purchase=5,*=1; "
+        "* stands for all others.",
+    )
+    exposure_half_life_days: float = setting(
+        "LONGTAIL_EXPOSURE_HALF_LIFE_DAYS",
+        7.0,
+        "Days after which an impression counts half against an item. Fewer forget sooner what was "
+        "shown too often. A change counts all impressions anew.",
+        Bounds(0.01, 3650),
+    )
+    impression_days: float = setting(
+        "LONGTAIL_IMPRESSION_DAYS",
+        90.0,
+        "Days that impressions are kept. More reach further back in reports and take more disk.",
+        Bounds(1, 3650),
     )
     max_waiting_writes: int = setting(
         "LONGTAIL_SERVER_MAX_WAITING_WRITES",
@@ -99,6 +137,28 @@ class Settings:
         Bounds(0, 600),
     )
     log_level: str = setting("LONGTAIL_LOG_LEVEL", "info", "debug, info, warning or error.")
+
+    def __post_init__(self) -> None:
+        """Raise SettingsError where text is not what it should be."""
+        self.type_weights  # noqa: B018 (read for what it raises)
+
+    @property
+    def type_weights(self) -> PopularityWeights:
+        """The weights of types of interactions in popularity."""
+        try:
+            return PopularityWeights.parse(self.popularity_weights)
+        except ValueError as error:
+            raise SettingsError(f"LONGTAIL_POPULARITY_WEIGHTS: {error}") from None
+
+    @property
+    def popularity_half_life(self) -> float:
+        """The half-life of interactions in popularity, in microseconds; inf without decay."""
+        return self.popularity_half_life_days * DAY or math.inf
+
+    @property
+    def profile_path(self) -> Path:
+        """The file of the ranking profile, there or not."""
+        return Path(self.ranking_profile or Path(self.home) / "ranking-profile.json")
 
     @property
     def data(self) -> Path:

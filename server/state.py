@@ -16,6 +16,7 @@ from server.index.build import Source
 from server.index.generation import Generation
 from server.index.graph import IndexParameters, Rows
 from server.index.vector_index import Mask, VectorIndex
+from server.popularity_weights import PopularityWeights
 from server.store.changes import ChangeLog
 from server.store.records import BoundEncoder, ItemChange
 
@@ -64,15 +65,21 @@ class CatalogueState:
     """Columns and index of the same rows. One thread changes them, any number read.
 
     `revision` grows when all up to it is in place, so a reader that takes it first sees neither
-    half of a change.
+    half of a change. `weights` are those of the types of interactions in popularity.
     """
 
     def __init__(
-        self, encoder: BoundEncoder, columns: Columns, index: VectorIndex, revision: int
+        self,
+        encoder: BoundEncoder,
+        columns: Columns,
+        index: VectorIndex,
+        revision: int,
+        weights: PopularityWeights,
     ) -> None:
         self.encoder = encoder
         self.columns = columns
         self.index = index
+        self.weights = weights
         self.popularity = ScaleKeeper(columns)
         self._masks = MaskCache(columns.attributes)
         self.revision = revision
@@ -84,6 +91,7 @@ class CatalogueState:
         encoder: BoundEncoder,
         parameters: IndexParameters,
         generation: Generation | None,
+        weights: PopularityWeights,
     ) -> "CatalogueState":
         """Return the state of all items that have a vector of `encoder`.
 
@@ -107,8 +115,9 @@ class CatalogueState:
             born = columns.born[: columns.count]
             rest = np.flatnonzero(~np.isin(born, held))
             columns = columns.take(np.concatenate([_positions(born, held), rest]))
-        state = cls(encoder, columns, index, revision)
+        state = cls(encoder, columns, index, revision, weights)
         state.count_popularity(changes, after=0, until=revision)
+        state.count_exposure(changes, after=0, until=revision)
         return state
 
     def follow(self, changes: ChangeLog, until: int) -> None:
@@ -117,12 +126,22 @@ class CatalogueState:
             return
         self._apply(changes.item_changes(self.revision, until, self.encoder.id))
         self.count_popularity(changes, after=self.revision, until=until)
+        self.count_exposure(changes, after=self.revision, until=until)
         self.revision = until
 
     def count_popularity(self, changes: ChangeLog, *, after: int, until: int) -> None:
         """Take in the interactions counted in the revisions after .. until."""
+        decay = changes.popularity_decay()
+        self.columns.set_decay(decay)
         for change in changes.popularity_changes(after, until):
-            self.columns.count_interactions(change.item_id, change.interactions)
+            sums = ((each.type, each.total) for each in change.types)
+            total = self.weights.total(sums, decay.half_life)
+            self.columns.set_interactions(change.item_id, total)
+
+    def count_exposure(self, changes: ChangeLog, *, after: int, until: int) -> None:
+        """Take in the impressions counted in the revisions after .. until."""
+        for change in changes.exposure_changes(after, until):
+            self.columns.set_exposure(change.item_id, change.level)
 
     def sight(self, now: int, wanted: Filter | None) -> Sight:
         """Return what a request may find at `now`, microseconds since the epoch."""
@@ -154,7 +173,7 @@ class CatalogueState:
         for start in range(0, len(rest), LOAD_ROWS):
             index.append(self.index.vectors(rest[start : start + LOAD_ROWS]))
         columns = self.columns.take(np.concatenate([_positions(born, held), rest]))
-        return CatalogueState(self.encoder, columns, index, self.revision)
+        return CatalogueState(self.encoder, columns, index, self.revision, self.weights)
 
     def _apply(self, changes: Iterable[ItemChange]) -> None:
         for change in changes:

@@ -8,6 +8,7 @@ from google.protobuf import timestamp_pb2
 from longtail.v1 import interaction_service_pb2
 
 from runtime.errors import InvalidArgument, Violation
+from server.recommendation_token import TokenCodec
 from server.store.clock import now
 from server.store.records import FLOAT32, Interaction, Vector
 
@@ -52,12 +53,10 @@ def check_page_size(value: int, *, default: int, limit: int) -> int:
     return min(value or default, limit)
 
 
-def check_batch(field: str, elements: Sequence[object]) -> None:
-    """Refuse an empty or overlong batch as a whole."""
-    if not 1 <= len(elements) <= MAX_BATCH:
-        raise InvalidArgument(
-            Violation(field, f"holds {len(elements)} elements, not 1 to {MAX_BATCH}")
-        )
+def check_batch(field: str, elements: Sequence[object], limit: int = MAX_BATCH) -> None:
+    """Refuse an empty batch, and one of more than `limit`, as a whole."""
+    if not 1 <= len(elements) <= limit:
+        raise InvalidArgument(Violation(field, f"holds {len(elements)} elements, not 1 to {limit}"))
 
 
 def check_unique(ids: Mapping[str, str]) -> None:
@@ -96,8 +95,10 @@ def microseconds(field: str, value: timestamp_pb2.Timestamp) -> int:
         raise InvalidArgument(Violation(field, f"is no time: {error}")) from None
 
 
-def interaction(message: interaction_service_pb2.Interaction) -> Interaction:
-    """Return the interaction to be recorded."""
+def interaction(message: interaction_service_pb2.Interaction, tokens: TokenCodec) -> Interaction:
+    """Return the interaction to be recorded; its recommendation_token must be one of `tokens`."""
+    if message.recommendation_token:
+        tokens.decode("recommendation_token", message.recommendation_token)
     value = message.value if message.HasField("value") else 1.0
     return Interaction(
         event_id=check_id("event_id", message.event_id),
@@ -107,6 +108,7 @@ def interaction(message: interaction_service_pb2.Interaction) -> Interaction:
         value=check_number("value", value, -MAX_VALUE, MAX_VALUE),
         time=microseconds("time", message.time) if message.HasField("time") else now(),
         query=check_text("query", message.query, MAX_QUERY),
+        recommendation_token=message.recommendation_token,
     )
 
 

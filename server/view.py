@@ -108,7 +108,13 @@ class CatalogueView:
         generation = latest_generation(
             target.folder, target.parameters, target.built_for, revision=revision
         )
-        state = CatalogueState.load(self._store.changes, encoder, target.parameters, generation)
+        state = CatalogueState.load(
+            self._store.changes,
+            encoder,
+            target.parameters,
+            generation,
+            self._settings.type_weights,
+        )
         # What was replaced while it was read is put right by what changed since.
         state.follow(self._store.changes, self._store.changes.position().revision)
         logger.info(

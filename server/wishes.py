@@ -1,19 +1,14 @@
 """From a RecommendRequest to a wish: validated first, then with the vectors of its texts."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from longtail.v1 import recommendation_service_pb2 as pb
 from numpy.typing import NDArray
 
 from runtime.errors import InvalidArgument, Violation
-from server.candidates import ItemExample
-from server.columns.filter import Filter
 from server.filter_request import filter_of
-from server.ranking.interest import Weighted
-from server.ranking.quota import Policy
-from server.recommender import Wish
 from server.validation import (
     MAX_QUERY,
     MAX_TYPE,
@@ -23,110 +18,143 @@ from server.validation import (
     check_text,
     unit_vector,
 )
+from server.wish import FrozenCandidates, ItemExample, Rotation, VectorExample, Wish
+from server.wish_limits import check_count
+from server.wish_policy import policy_of
+from server.wish_rules import check_places, rules_of
 
 DEFAULT_PAGE, MAX_PAGE = 10, 100
 MAX_EXAMPLES = 100
 MAX_EXCLUDED = 1000
 MAX_SEEN_TYPES = 100
 MAX_WEIGHT = 100.0
+# Of rotation, in microseconds: a day, and the longest Duration there is.
+HALF_LIFE, MAX_HALF_LIFE = 24 * 3600 * 10**6, 315_576_000_000 * 10**6
+
+
+@dataclass(frozen=True)
+class TextExample:
+    """A text at a position of the request's examples, whose vector is not known yet."""
+
+    text: str
+    weight: float
+    position: int
+
+    def with_vector(self, vector: NDArray[np.float32]) -> VectorExample:
+        """Return the example with its unit vector (d,)."""
+        return VectorExample(vector, self.weight, self.position)
 
 
 @dataclass(frozen=True)
 class WishDraft:
-    """A valid request whose `texts`, the query first if there is one, still need vectors."""
+    """A valid request: its wish without what needs the encoder, and that: query and texts."""
 
-    request: pb.RecommendRequest
-    policy: Policy
-    page_size: int
-    texts: tuple[str, ...]
-    text_weights: tuple[float, ...]
-    vector_examples: tuple[Weighted, ...]
-    item_examples: tuple[ItemExample, ...]
-    filter: Filter | None
+    wordless: Wish
+    query: str
+    text_examples: tuple[TextExample, ...]
+
+    @property
+    def texts(self) -> list[str]:
+        """What needs vectors: the query, if there is one, and the texts of examples."""
+        query = [self.query] if self.query else []
+        return query + [example.text for example in self.text_examples]
 
     def wish(self, vectors: NDArray[np.float32] | None) -> Wish:
-        """Return the wish with the unit `vectors` (n, d) of the texts; None leaves them out."""
-        request = self.request
-        rows = [] if vectors is None else list(vectors)
-        query = rows.pop(0) if rows and request.query else None
-        weights = self.text_weights if rows else ()
-        return Wish(
-            user_id=request.user_id,
-            query=query,
-            examples=(
-                *(Weighted(row, weight) for row, weight in zip(rows, weights, strict=True)),
-                *self.vector_examples,
-            ),
-            item_examples=self.item_examples,
-            excluded=frozenset(request.exclude.item_ids),
-            seen_types=frozenset(request.exclude.seen_types),
-            allow_seen=request.exclude.allow_seen,
-            page_size=self.page_size,
-            policy=self.policy,
-            filter=self.filter,
-            min_revision=request.min_revision,
+        """Return the wish with the unit `vectors` (n, d) of `texts`; None leaves those out."""
+        if vectors is None:
+            return self.wordless
+        of_query = 1 if self.query else 0
+        pairs = zip(self.text_examples, vectors[of_query:], strict=True)
+        of_texts = [example.with_vector(vector) for example, vector in pairs]
+        return replace(
+            self.wordless,
+            query=vectors[0] if of_query else None,
+            examples=(*of_texts, *self.wordless.examples),
         )
 
 
 def wish_draft(
-    request: pb.RecommendRequest, *, dimension: int, default_strength: float
+    request: pb.RecommendRequest,
+    frozen: FrozenCandidates | None,
+    *,
+    dimension: int,
+    default_strength: float,
 ) -> WishDraft:
-    """Validate a request; raise InvalidArgument naming the first field that is wrong."""
+    """Validate a request, whose page_token holds the candidates `frozen`; None: the first page.
+
+    Raises InvalidArgument naming the first field that is wrong.
+    """
     check_text("query", request.query, MAX_QUERY)
     if request.user_id:
         check_id("user_id", request.user_id)
-    _check_count("examples", request.examples, MAX_EXAMPLES)
-    _check_count("exclude.item_ids", request.exclude.item_ids, MAX_EXCLUDED)
-    _check_count("exclude.seen_types", request.exclude.seen_types, MAX_SEEN_TYPES)
-    for position, item_id in enumerate(request.exclude.item_ids):
-        check_id(f"exclude.item_ids[{position}]", item_id)
-    for position, seen_type in enumerate(request.exclude.seen_types):
-        check_id(f"exclude.seen_types[{position}]", seen_type, MAX_TYPE)
     if request.explain not in pb.Explain.values():
         raise InvalidArgument(Violation("explain", f"is {request.explain}, which is no Explain"))
+    _check_exclusions(request.exclude)
+    page_size = check_page_size(request.page_size, default=DEFAULT_PAGE, limit=MAX_PAGE)
+    examples = list(_examples(request, dimension))
+    odds_rules, pins = rules_of(request.rules)
+    if frozen is None:
+        check_places(request.rules, page_size)
+    return WishDraft(
+        Wish(
+            user_id=request.user_id,
+            query=None,
+            examples=tuple(ex for ex in examples if isinstance(ex, VectorExample)),
+            item_examples=tuple(ex for ex in examples if isinstance(ex, ItemExample)),
+            excluded=frozenset(request.exclude.item_ids),
+            seen_types=frozenset(request.exclude.seen_types),
+            allow_seen=request.exclude.allow_seen,
+            page_size=page_size,
+            filter=filter_of(request.filter, "filter"),
+            policy=policy_of(
+                request.long_tail,
+                request.diversity,
+                request.exploration,
+                page_size=page_size,
+                default_strength=default_strength,
+            ),
+            odds_rules=odds_rules,
+            pins=pins if frozen is None else (),
+            rotation=_rotation(request),
+            seed=request.seed,
+            frozen=frozen,
+            min_revision=request.min_revision,
+        ),
+        request.query,
+        tuple(ex for ex in examples if isinstance(ex, TextExample)),
+    )
 
-    texts = [request.query] if request.query else []
-    text_weights: list[float] = []
-    vectors: list[Weighted] = []
-    items: list[ItemExample] = []
+
+def _check_exclusions(exclude: pb.Exclusions) -> None:
+    check_count("exclude.item_ids", exclude.item_ids, MAX_EXCLUDED)
+    check_count("exclude.seen_types", exclude.seen_types, MAX_SEEN_TYPES)
+    for position, item_id in enumerate(exclude.item_ids):
+        check_id(f"exclude.item_ids[{position}]", item_id)
+    for position, seen_type in enumerate(exclude.seen_types):
+        check_id(f"exclude.seen_types[{position}]", seen_type, MAX_TYPE)
+
+
+def _examples(
+    request: pb.RecommendRequest, dimension: int
+) -> Iterator[VectorExample | ItemExample | TextExample]:
+    check_count("examples", request.examples, MAX_EXAMPLES)
     for position, example in enumerate(request.examples):
         field = f"examples[{position}]"
         weight = _weight(f"{field}.weight", example)
         match example.WhichOneof("kind"):
             case "item_id":
-                items.append(ItemExample(check_id(f"{field}.item_id", example.item_id), weight))
+                item_id = check_id(f"{field}.item_id", example.item_id)
+                yield ItemExample(item_id, weight, position)
             case "text":
                 if not example.text:
                     raise InvalidArgument(Violation(f"{field}.text", "is empty"))
-                texts.append(check_text(f"{field}.text", example.text, MAX_QUERY))
-                text_weights.append(weight)
+                text = check_text(f"{field}.text", example.text, MAX_QUERY)
+                yield TextExample(text, weight, position)
             case "vector":
                 vector = unit_vector(f"{field}.vector", example.vector, dimension)
-                vectors.append(Weighted(vector, weight))
+                yield VectorExample(vector, weight, position)
             case _:
                 raise InvalidArgument(Violation(field, "is neither item_id nor text nor vector"))
-    return WishDraft(
-        request=request,
-        policy=_policy(request.long_tail, default_strength),
-        page_size=check_page_size(request.page_size, default=DEFAULT_PAGE, limit=MAX_PAGE),
-        texts=tuple(texts),
-        text_weights=tuple(text_weights),
-        vector_examples=tuple(vectors),
-        item_examples=tuple(items),
-        filter=filter_of(request.filter, "filter"),
-    )
-
-
-def _policy(long_tail: pb.LongTail, default_strength: float) -> Policy:
-    def value(name: str, default: float) -> float:
-        given = getattr(long_tail, name) if long_tail.HasField(name) else default
-        return check_number(f"long_tail.{name}", given, 0, 1)
-
-    return Policy(
-        strength=value("strength", default_strength),
-        min_tail_fraction=value("min_tail_fraction", 0.0),
-        relevance_budget=value("relevance_budget", 1.0),
-    )
 
 
 def _weight(field: str, example: pb.Example) -> float:
@@ -136,6 +164,18 @@ def _weight(field: str, example: pb.Example) -> float:
     return check_number(field, weight, -MAX_WEIGHT, MAX_WEIGHT)
 
 
-def _check_count(field: str, elements: Sequence[object], limit: int) -> None:
-    if len(elements) > limit:
-        raise InvalidArgument(Violation(field, f"holds {len(elements)} elements, over {limit}"))
+def _rotation(request: pb.RecommendRequest) -> Rotation | None:
+    if not request.HasField("rotation"):
+        return None
+    rotation = request.rotation
+    rate = check_number("rotation.rate", rotation.rate, 0, 1)
+    half_life = HALF_LIFE
+    if rotation.HasField("half_life"):
+        half_life = rotation.half_life.ToMicroseconds()
+        if not 0 < half_life <= MAX_HALF_LIFE:
+            raise InvalidArgument(
+                Violation("rotation.half_life", "is not above zero and up to 10,000 years")
+            )
+    if not request.user_id:
+        raise InvalidArgument(Violation("user_id", "is empty, but rotation needs it"))
+    return Rotation(rate, half_life) if rate else None

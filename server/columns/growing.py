@@ -49,3 +49,8 @@ class GrowingArray(Generic[S]):
             self._held = grown
         self._held[self.count : count] = values  # type: ignore[assignment]
         self.count = count
+
+    def take(self, rows: NDArray[np.int64], fill: float) -> "GrowingArray[S]":
+        """Return a new array of the values of `rows` (n,), `fill` where that is -1."""
+        values = np.append(self.values, self.values.dtype.type(fill))
+        return GrowingArray(values[rows])

@@ -65,6 +65,15 @@ class PopularityScale:
         )
         return below
 
+    def relative_log(self, mass: Floats) -> Floats:
+        """Return the log of each `mass` (n,) against the catalogue's mean, each plus one.
+
+        It stays about the same while a catalogue gathers interactions.
+        """
+        mean = self._cumulated[-1] / max(1, len(self._ascending))
+        relative: Floats = np.log((mass + 1) / (mean + 1))
+        return relative
+
     def masses(self, bucket: Bucket) -> tuple[float, float]:
         """Return the least mass of a bucket and the mass that is too much for it."""
         return {

@@ -1,105 +1,275 @@
 """Exact long-tail re-ranking: the best list over all ways to share its places.
 
-A list's value depends on which items it holds only through their relevance and how many are tail.
-For a fixed number of tail items the best list takes the most relevant ones of either side and
-shows them in the order of relevance, since exchanging any two can only lose. So trying every number
-of tail items finds the best list there is: k + 1 candidates instead of a greedy walk.
+A list's value depends on which items it holds only through their own worth and through how many
+come from head, middle and tail. For fixed numbers the best list takes the worthiest of each bucket
+and shows them in the order of relevance, since exchanging any two can only lose. So trying all
+(k + 1)(k + 2) / 2 ways to share k places among three buckets finds the best list there is: 66 for
+ten places, where a greedy walk finds some list.
+
+What is maximised joins one price for the tail, which is the same for every request (a Lagrange
+multiplier: so the tail gets its places where they cost least), a price for what is seldom shown,
+and calibration to the person's own taste for the tail (Steck, RecSys 2018; Abdollahpouri et al.,
+UMAP 2021, whose Jensen-Shannon divergence it is).
 """
 
 from dataclasses import dataclass
+from enum import Enum
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from server.ranking.popularity import Bucket
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+BUCKETS = len(Bucket)
 # min_tail_fraction * k is a float; 0.3 * 10 must ask for three items, not four.
 ROUNDING = 1e-9
+# Two sums of the same terms may differ by so much; a loss below it is none.
+LEAST_LOSS = 1e-12
 
 
 @dataclass(frozen=True)
-class Policy:
-    """How much place the long tail gets.
+class Candidates:
+    """n candidates to choose from.
 
-    The list maximises (1 - strength) * DCG / (best DCG) + strength**2 * tail fraction, of the lists
-    that lose at most `relevance_budget` of the best DCG and hold at least `min_tail_fraction`
-    of tail. When no list does both, the budget stands and the tail fraction gives way.
+    `relevance` (n,): P(relevant), each above zero. `bucket` (n,): the Bucket. `rarity` (n,): 0 to
+    1, what the coverage price is paid for. `order`: the candidates that may be taken, in the order
+    in which those of a bucket are; None: all, by relevance and rarity. `taste` (3,): shares of the
+    buckets in what the person likes; None when that is not known. `expected`: how many items are
+    likely relevant, in the pool or not; None: as many as the relevance adds up to.
     """
 
-    strength: float = 0.0
+    relevance: Floats
+    bucket: NDArray[np.int8]
+    rarity: Floats
+    order: Ints | None = None
+    taste: Floats | None = None
+    expected: float | None = None
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What a whole list of it is worth, a list of relevant items only being worth 1.
+
+    `tail`: of tail items. `coverage`: of items with rarity 1. `taste`: the cost of a divergence of
+    1 between the list and the person's taste.
+    """
+
+    tail: float = 0.0
+    coverage: float = 0.0
+    taste: float = 0.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What must hold whatever the prices; the budget goes before the fraction."""
+
     min_tail_fraction: float = 0.0
     relevance_budget: float = 1.0
 
 
 @dataclass(frozen=True)
-class Selection:
-    """The chosen list.
+class Places:
+    """The places to be filled: `discounts` (m,), falling, what relevance counts at each.
 
-    `chosen` (k,): positions in the pool, from the most relevant to the least. `gains` (k,) and
-    `bonuses` (k,): what each item adds to the objective through relevance and as part of the tail.
-    `loss`: share of the best list's expected DCG that was given up. `baseline` (n,): each
-    candidate's place by relevance alone, from 1.
+    `held` (3,): how many places are filled already, by bucket; the list is that much longer.
+    `taken`: their expected DCG. `reference`: the DCG of all places that losses are measured
+    against; None: that of the most relevant list.
+    """
+
+    discounts: Floats
+    held: tuple[int, ...] = (0,) * BUCKETS
+    taken: float = 0.0
+    reference: float | None = None
+
+    @classmethod
+    def first(cls, k: int) -> "Places":
+        """Return the first `k` places of a list."""
+        return cls(discounts(k))
+
+
+class Hindrance(Enum):
+    """Why a list holds less of the tail than it should."""
+
+    BUDGET = "budget"
+    CANDIDATES = "candidates"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What fills the places.
+
+    `chosen` (m,): positions in the pool, from the most relevant to the least. `gains`,
+    `tail_bonuses` and `coverage_bonuses` (m,): what each item adds to the objective. Of the whole
+    list, with what it held already: `taste_cost`, what it pays for its `divergence` from the
+    person's taste; `loss`, the share of the reference's expected DCG that was given up;
+    `tail_fraction`; `hindrance`, why min_tail_fraction is not met, None when it is.
     """
 
     chosen: Ints
     gains: Floats
-    bonuses: Floats
+    tail_bonuses: Floats
+    coverage_bonuses: Floats
+    taste_cost: float
+    divergence: float
     loss: float
     tail_fraction: float
-    min_tail_fraction_met: bool
-    baseline: Ints
+    hindrance: Hindrance | None
 
 
-def select(relevance: Floats, tail: NDArray[np.bool_], k: int, policy: Policy) -> Selection:
-    """Choose `k` of n candidates, 1 <= k <= n.
+def discounts(k: int) -> Floats:
+    """Return what relevance counts at each of `k` places, 1 / log2(place + 1)."""
+    return _discounts(k).copy()
 
-    `relevance` (n,): P(relevant), each above zero. `tail` (n,): whether the candidate is tail.
-    Candidates of equal relevance keep the order in which they came.
+
+def ideal_dcg(candidates: Candidates, k: int) -> float:
+    """Return the DCG of a list of `k` that holds whatever is expected to be relevant, one at least.
+
+    Divided by it, an expected DCG is about an expected NDCG, which makes lists of different people
+    comparable: the price of the tail means the same for all.
     """
-    order = np.argsort(-relevance, kind="stable")
-    baseline = np.empty(len(order), np.int64)
-    baseline[order] = np.arange(1, len(order) + 1)
+    expected = candidates.expected
+    if expected is None:
+        expected = float(candidates.relevance.sum())
+    return float(np.interp(max(1.0, expected), np.arange(1, k + 1), np.cumsum(_discounts(k))))
 
-    # Only the k best of either side can be in any of the lists.
-    is_tail = tail[order]
-    place_in_tail, place_in_rest = np.cumsum(is_tail), np.cumsum(~is_tail)
-    within = np.where(is_tail, place_in_tail, place_in_rest)
-    short = within <= k
-    order, is_tail, within = order[short], is_tail[short], within[short]
-    gain = relevance[order]
 
-    # One row per number of tail items; a row marks the members of its list, best first.
-    tail_counts = np.arange(max(0, k - int(place_in_rest[-1])), min(k, int(place_in_tail[-1])) + 1)
-    members = within <= np.where(is_tail, tail_counts[:, None], k - tail_counts[:, None])
-    discount = 1 / np.log2(np.arange(2, k + 2))
-    ranks = np.minimum(np.cumsum(members, axis=1), k)
-    dcg = np.where(members, gain * discount[np.maximum(ranks - 1, 0)], 0.0).sum(axis=1)
+def relative_loss(dcg: Floats, reference: float) -> Floats:
+    """Return the share of `reference` that lists of expected `dcg` (r,) give up, not below zero."""
+    losses = 1 - dcg / reference
+    losses[losses < LEAST_LOSS] = 0.0
+    return losses
 
-    best = float(dcg.max())
-    losses = 1 - dcg / best
-    row, met = _choose_row(tail_counts, dcg, losses, k, policy)
-    chosen = order[members[row]]
+
+def taste_divergence(taste: Floats | None, counts: Ints) -> Floats:
+    """Return the Jensen-Shannon divergence, 0 to 1, of lists from a taste (3,); 0 without one.
+
+    `counts` (r, 3): how many of each bucket a list holds, of the same length all of them.
+    """
+    if taste is None:
+        return np.zeros(len(counts))
+    # What each count of each bucket adds: far fewer logarithms than lists.
+    k = int(counts[0].sum())
+    listed = np.arange(k + 1) / k
+    liked = taste[:, None]
+    middle = (listed + liked) / 2
+    added = (_relative_entropy(listed, middle) + _relative_entropy(liked, middle)) / 2
+    divergence: Floats = added[np.arange(BUCKETS), counts].sum(axis=1)
+    return np.maximum(divergence, 0.0)
+
+
+def select(
+    candidates: Candidates, places: Places, prices: Prices, limits: Limits
+) -> Selection | None:
+    """Fill `places` (m of them, 0 <= m <= n, in a list of k >= 1) with candidates.
+
+    None when no list keeps to the budget, which happens only if candidates are not taken in the
+    order of relevance or places are filled already. Of equal candidates the earlier is taken.
+    """
+    relevance, m = candidates.relevance, len(places.discounts)
+    k = m + sum(places.held)
+    ideal = ideal_dcg(candidates, k)
+    bonus = prices.coverage * candidates.rarity / k
+    order = candidates.order
+    if order is None:
+        order = np.argsort(-(relevance / ideal + bonus), kind="stable")
+    table = _shares(m)
+    # The first m of each bucket, side by side; what a bucket has not is nowhere referred to.
+    first = np.zeros((BUCKETS, m), np.int64)
+    sizes = np.empty(BUCKETS, np.int64)
+    in_order = candidates.bucket[order]
+    for bucket in range(BUCKETS):
+        of_bucket = order[in_order == bucket][:m]
+        first[bucket, : len(of_bucket)] = of_bucket
+        sizes[bucket] = len(of_bucket)
+    counts, members = table.counts, table.members
+    if (sizes < m).any():
+        possible = (counts <= sizes).all(axis=1)
+        counts, members = counts[possible], members[possible]
+
+    # Ascending from the negative, which is what sort can.
+    falling = np.take(-relevance[first], members)
+    falling.sort(axis=1)
+    dcg = -(falling @ places.discounts)
+    shown = counts + places.held if k > m else counts
+    tail = shown[:, Bucket.TAIL]
+    value = dcg / ideal + prices.tail / k * tail
+    if prices.coverage:
+        rarest = np.zeros((BUCKETS, m + 1))
+        np.cumsum(bonus[first], axis=1, out=rarest[:, 1:])
+        value += rarest[np.arange(BUCKETS), counts].sum(axis=1)
+    divergence = taste_divergence(candidates.taste, shown)
+    value -= prices.taste * divergence
+    reference = places.reference
+    if reference is None:
+        reference = float(np.sort(relevance)[::-1][:m] @ places.discounts) + places.taken
+    losses = relative_loss(dcg + places.taken, reference)
+    row, hindrance = _choose(tail, losses, value, dcg, k, limits)
+    if row is None:
+        return None
+    chosen = first.ravel()[members[row]]
+    chosen = chosen[np.argsort(-relevance[chosen], kind="stable")]
     return Selection(
         chosen=chosen,
-        gains=(1 - policy.strength) * relevance[chosen] * discount / best,
-        bonuses=np.where(tail[chosen], policy.strength**2 / k, 0.0),
+        gains=relevance[chosen] * places.discounts / ideal,
+        tail_bonuses=np.where(candidates.bucket[chosen] == Bucket.TAIL, prices.tail / k, 0.0),
+        coverage_bonuses=bonus[chosen],
+        taste_cost=prices.taste * float(divergence[row]),
+        divergence=float(divergence[row]),
         loss=float(losses[row]),
-        tail_fraction=float(tail_counts[row] / k),
-        min_tail_fraction_met=met,
-        baseline=baseline,
+        tail_fraction=float(tail[row] / k),
+        hindrance=hindrance,
     )
 
 
-def _choose_row(
-    tail_counts: Ints, dcg: Floats, losses: Floats, k: int, policy: Policy
-) -> tuple[int, bool]:
-    allowed = losses <= policy.relevance_budget
-    needed = int(np.ceil(policy.min_tail_fraction * k - ROUNDING))
-    reachable = int(tail_counts[allowed].max())
-    allowed &= tail_counts >= min(needed, reachable)
-    value = (1 - policy.strength) * dcg / dcg.max() + policy.strength**2 * tail_counts / k
-    # At strength 1 relevance does not enter the value; it still decides between equals.
-    best_first = np.lexsort((-dcg, -value))
-    row = next(int(row) for row in best_first if allowed[row])
-    return row, reachable >= needed
+def _choose(
+    tail: Ints, losses: Floats, value: Floats, dcg: Floats, k: int, limits: Limits
+) -> tuple[int | None, Hindrance | None]:
+    allowed = losses <= limits.relevance_budget
+    if not allowed.any():
+        return None, None
+    needed = int(np.ceil(limits.min_tail_fraction * k - ROUNDING))
+    reachable = int(tail[allowed].max())
+    allowed &= tail >= min(needed, reachable)
+    # Of equal value, the more relevant.
+    rows = np.flatnonzero(allowed)
+    best = rows[np.lexsort((-dcg[rows], -value[rows]))[0]]
+    hindrance = None
+    if reachable < needed:
+        hindrance = Hindrance.CANDIDATES if int(tail.max()) < needed else Hindrance.BUDGET
+    return int(best), hindrance
+
+
+@dataclass(frozen=True)
+class _Shares:
+    """All ways to share k places: `counts` (r, 3), and `members` (r, k) of buckets of k each."""
+
+    counts: Ints
+    members: Ints
+
+
+@lru_cache(maxsize=128)
+def _shares(k: int) -> _Shares:
+    head, mid = np.meshgrid(np.arange(k + 1), np.arange(k + 1), indexing="ij")
+    held = head + mid <= k
+    head, mid = head[held], mid[held]
+    counts = np.stack((head, mid, k - head - mid), axis=1)
+    place = np.arange(k)
+    ends = np.cumsum(counts, axis=1)[..., None]
+    bucket = (place >= ends).sum(axis=1)
+    starts = np.take_along_axis((ends[..., 0] - counts), bucket, axis=1)
+    return _Shares(counts, bucket * k + place - starts)
+
+
+@lru_cache(maxsize=128)
+def _discounts(k: int) -> Floats:
+    return 1 / np.log2(np.arange(2, k + 2))
+
+
+def _relative_entropy(of: Floats, against: Floats) -> Floats:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms: Floats = np.where(of > 0, of * np.log2(of / against), 0.0)
+    return terms

@@ -12,6 +12,8 @@ from longtail.v1 import interaction_service_pb2_grpc
 
 from runtime.errors import InvalidArgument, Violation
 from server.catalogue import Catalogue
+from server.impression_request import impressions
+from server.recommendation_token import TokenCodec
 from server.services.import_pipeline import patiently
 from server.services.page_tokens import decode_token, encode_token
 from server.services.refusals import Refusals
@@ -27,9 +29,12 @@ TIME = struct.Struct(">q")
 class InteractionService(interaction_service_pb2_grpc.InteractionServiceServicer):
     """Reads interactions from the store and writes them through the catalogue."""
 
-    def __init__(self, records: InteractionRecords, catalogue: Catalogue) -> None:
+    def __init__(
+        self, records: InteractionRecords, catalogue: Catalogue, tokens: TokenCodec
+    ) -> None:
         self._records = records
         self._catalogue = catalogue
+        self._tokens = tokens
 
     async def WriteInteractions(
         self,
@@ -68,6 +73,17 @@ class InteractionService(interaction_service_pb2_grpc.InteractionServiceServicer
             revision=revision,
         )
 
+    async def RecordImpressions(
+        self,
+        request: pb.RecordImpressionsRequest,
+        context: ServicerContext[pb.RecordImpressionsRequest, pb.RecordImpressionsResponse],
+    ) -> pb.RecordImpressionsResponse:
+        """Record what of a list was shown."""
+        recorded, revision = await self._catalogue.write_impressions(
+            impressions(request, self._tokens)
+        )
+        return pb.RecordImpressionsResponse(recorded_count=recorded, revision=revision)
+
     async def ListInteractions(
         self,
         request: pb.ListInteractionsRequest,
@@ -89,15 +105,18 @@ class InteractionService(interaction_service_pb2_grpc.InteractionServiceServicer
     ) -> pb.DeleteUserDataResponse:
         """Forget a person."""
         check_id("user_id", request.user_id)
-        deleted, revision = await self._catalogue.delete_user(request.user_id)
-        return pb.DeleteUserDataResponse(deleted_interaction_count=deleted, revision=revision)
+        done, shown, revision = await self._catalogue.delete_user(request.user_id)
+        return pb.DeleteUserDataResponse(
+            deleted_interaction_count=done, deleted_impression_count=shown, revision=revision
+        )
 
     async def _write(
         self, messages: Sequence[pb.Interaction]
     ) -> tuple[dict[int, InvalidArgument], int, int]:
         check_batch("interactions", messages)
         # A thousand of them take long enough to be felt by others on the event loop.
-        events, wrong = await asyncio.to_thread(each, "interactions", messages, interaction)
+        validate = partial(interaction, tokens=self._tokens)
+        events, wrong = await asyncio.to_thread(each, "interactions", messages, validate)
         recorded, revision = await self._catalogue.write_interactions(events)
         return wrong, recorded, revision
 
@@ -134,6 +153,7 @@ def _message(event: Interaction) -> pb.Interaction:
         type=event.type,
         value=event.value,
         query=event.query,
+        recommendation_token=event.recommendation_token,
     )
     message.time.FromMicroseconds(event.time)
     return message

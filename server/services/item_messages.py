@@ -22,6 +22,7 @@ def item_message(stored: StoredItem) -> item_pb2.Item:
         create_time=_timestamp(stored.create_time),
         update_time=_timestamp(stored.update_time),
         state=item_pb2.State.Name(content.state),
+        penalty=content.penalty,
     )
     if content.attributes:
         message.attributes.update(content.attributes)

@@ -24,11 +24,18 @@ def decode_token(arguments: Sequence[str], token: str) -> bytes:
     try:
         content = base64.b64decode(token, altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
-        raise _foreign() from None
+        raise foreign_token() from None
     check, position = content[:CHECK_BYTES], content[CHECK_BYTES:]
     if check != _check(arguments, position):
-        raise _foreign()
+        raise foreign_token()
     return position
+
+
+def foreign_token() -> InvalidArgument:
+    """Return the refusal of a token that was not given out for the request it came with."""
+    return InvalidArgument(
+        Violation("page_token", "is none that this server gave out for this request")
+    )
 
 
 def _check(arguments: Sequence[str], position: bytes) -> bytes:
@@ -37,9 +44,3 @@ def _check(arguments: Sequence[str], position: bytes) -> bytes:
         # With their lengths, so that no two lists of parts are one.
         digest.update(len(part).to_bytes(8, "big") + part)
     return digest.digest()[:CHECK_BYTES]
-
-
-def _foreign() -> InvalidArgument:
-    return InvalidArgument(
-        Violation("page_token", "is none that this server gave out for this request")
-    )

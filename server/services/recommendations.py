@@ -2,44 +2,49 @@
 
 import asyncio
 import time
-from dataclasses import dataclass
 
+from google.rpc import status_pb2
 from grpc.aio import ServicerContext
-from longtail.v1 import embedding_service_pb2, recommendation_service_pb2_grpc
 from longtail.v1 import recommendation_service_pb2 as pb
+from longtail.v1 import recommendation_service_pb2_grpc
 
-from runtime.errors import InvalidArgument, NotFound, Unavailable, Violation
-from server.encoder import Encoder
-from server.recommender import Answer, Recommender
+from runtime.errors import InvalidArgument, ServiceError, Violation
+from server.answer import Answer
+from server.item_encoding import Embed
+from server.recommendation_token import RecommendedList, TokenCodec
+from server.recommender import Recommender
+from server.services.comparison import compared_lists, compared_policies
 from server.services.explanation import explain
-from server.services.replies import duration, list_metrics, recommendations
+from server.services.frozen_pages import encode_page
+from server.services.preparation import Preparation, Prepared, seen_from
+from server.services.replies import duration, recommend_response
+from server.store.clock import now
 from server.store.items import ItemRecords
-from server.validation import check_id
-from server.wishes import WishDraft, wish_draft
+from server.validation import check_batch, check_id
+from server.wish import FrozenCandidates
 
-
-@dataclass(frozen=True)
-class _Answered:
-    answer: Answer
-    draft: WishDraft
-    degraded: bool
-    embedding_seconds: float
+MAX_REQUESTS = 100
+# Requests of one batch that are answered at a time: enough to share batches in the worker, few
+# enough that callers with one request find room beside it.
+AT_ONCE = 8
 
 
 class RecommendationService(recommendation_service_pb2_grpc.RecommendationServiceServicer):
-    """Recommends and explains."""
+    """Recommends, compares and explains."""
 
     def __init__(
         self,
         records: ItemRecords,
         recommender: Recommender,
-        encoder: Encoder,
+        embed: Embed,
+        tokens: TokenCodec,
         default_strength: float,
     ) -> None:
         self._records = records
         self._recommender = recommender
-        self._encoder = encoder
+        self._tokens = tokens
         self._default_strength = default_strength
+        self._preparation = Preparation(recommender, embed, default_strength)
 
     async def Recommend(
         self,
@@ -47,36 +52,60 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
         context: ServicerContext[pb.RecommendRequest, pb.RecommendResponse],
     ) -> pb.RecommendResponse:
         """Return a list."""
+        return await self._recommend(request)
+
+    async def BatchRecommend(
+        self,
+        request: pb.BatchRecommendRequest,
+        context: ServicerContext[pb.BatchRecommendRequest, pb.BatchRecommendResponse],
+    ) -> pb.BatchRecommendResponse:
+        """Return a list, or what is wrong, for each request."""
+        check_batch("requests", request.requests, MAX_REQUESTS)
+        room = asyncio.Semaphore(AT_ONCE)
+
+        async def result(position: int, each: pb.RecommendRequest) -> pb.BatchRecommendResult:
+            try:
+                async with room:
+                    with seen_from(f"requests[{position}]"):
+                        response = await self._recommend(each)
+            except ServiceError as error:
+                return pb.BatchRecommendResult(status=error.status())
+            return pb.BatchRecommendResult(status=status_pb2.Status(), response=response)
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(result(*each)) for each in enumerate(request.requests)]
+        return pb.BatchRecommendResponse(results=[task.result() for task in tasks])
+
+    async def CompareRecommendations(
+        self,
+        request: pb.CompareRecommendationsRequest,
+        context: ServicerContext[
+            pb.CompareRecommendationsRequest, pb.CompareRecommendationsResponse
+        ],
+    ) -> pb.CompareRecommendationsResponse:
+        """Return the lists of several policies."""
         started = time.perf_counter()
-        answered = await self._answer(request, "")
-        answer, policy = answered.answer, answered.draft.policy
-        selection = answer.selection
-        ids = [] if selection is None else [answer.pool.ids[at] for at in selection.chosen]
-        items = await asyncio.to_thread(self._records.get, ids)
-        short = len(ids) < answered.draft.page_size
-        return pb.RecommendResponse(
-            results=recommendations(answer, items, request),
-            list_metrics=list_metrics(answer),
-            policy=pb.EffectivePolicy(
-                strength=policy.strength,
-                min_tail_fraction=policy.min_tail_fraction,
-                relevance_budget=policy.relevance_budget,
-                min_tail_fraction_met=selection is None or selection.min_tail_fraction_met,
-                page_size=answered.draft.page_size,
-            ),
-            provenance=pb.Provenance(
-                model_id=answer.state.encoder.binding.model_id, revision=answer.sight.revision
-            ),
-            degraded=[pb.DEGRADATION_ENCODER_UNAVAILABLE] if answered.degraded else [],
-            missing_ids=answer.missing,
-            short_page_reason=_short_page_reason(answered) if short else None,
-            timings=pb.RecommendTimings(
-                embedding=duration(answered.embedding_seconds),
-                search=duration(answer.search_seconds),
-                ranking=duration(answer.ranking_seconds),
-                total=duration(time.perf_counter() - started),
-            ),
-        )
+        asked = request.request
+        if asked.page_token:
+            raise InvalidArgument(
+                Violation("request.page_token", "is not empty; first pages are compared")
+            )
+        with seen_from("request"):
+            prepared = await self._preparation.prepare(asked)
+        policies = compared_policies(request, prepared.wish.page_size, self._default_strength)
+
+        def responses() -> list[pb.RecommendResponse]:
+            with seen_from("request"):
+                answers = self._recommender.answers(
+                    prepared.state, prepared.wish, list(policies.values())
+                )
+            replies = [recommend_response(answer, self._records, asked) for answer in answers]
+            for reply in replies:
+                _complete(reply, prepared, started)
+            return replies
+
+        lists = compared_lists(list(policies), await asyncio.to_thread(responses))
+        return pb.CompareRecommendationsResponse(lists=lists)
 
     async def ExplainItem(
         self,
@@ -85,49 +114,63 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
     ) -> pb.ExplainItemResponse:
         """Say why an item is in the list, or why not."""
         check_id("item_id", request.item_id)
-        found = await asyncio.to_thread(self._records.get, [request.item_id])
-        if not found:
-            raise NotFound("item", request.item_id)
-        answered = await self._answer(request.request, "request")
-        reply = await asyncio.to_thread(explain, self._recommender, request, answered.answer)
-        reply.recommendation.title = found[request.item_id].content.title
-        return reply
+        with seen_from("request"):
+            prepared = await self._preparation.prepare(request.request)
 
-    async def _answer(self, request: pb.RecommendRequest, parent: str) -> _Answered:
-        try:
-            state = await self._recommender.state(request.min_revision)
-            binding = state.encoder.binding
-            draft = wish_draft(
-                request,
-                dimension=binding.dimension,
-                default_strength=self._default_strength,
+        def response() -> pb.ExplainItemResponse:
+            with seen_from("request"):
+                answer = self._recommender.answer(prepared.state, prepared.wish)
+            return explain(
+                answer,
+                self._recommender,
+                self._records,
+                request.item_id,
+                include_item=request.request.include_items,
             )
-            started = time.perf_counter()
-            vectors, degraded = None, False
-            if draft.texts:
-                try:
-                    vectors = await self._encoder.embed(
-                        draft.texts,
-                        embedding_service_pb2.ROLE_QUERY,
-                        embedding_service_pb2.LANE_INTERACTIVE,
-                        binding,
-                    )
-                except Unavailable:
-                    if not request.allow_degraded:
-                        raise
-                    degraded = True
-            embedded = time.perf_counter() - started
-            answer = await asyncio.to_thread(self._recommender.answer, state, draft.wish(vectors))
-        except InvalidArgument as error:
-            raise InvalidArgument(*(_seen_from(parent, v) for v in error.violations)) from None
-        return _Answered(answer, draft, degraded, embedded)
+
+        return await asyncio.to_thread(response)
+
+    async def _recommend(self, request: pb.RecommendRequest) -> pb.RecommendResponse:
+        started = time.perf_counter()
+        prepared = await self._preparation.prepare(request)
+
+        def response() -> pb.RecommendResponse:
+            answer = self._recommender.answer(prepared.state, prepared.wish)
+            reply = recommend_response(answer, self._records, request)
+            reply.recommendation_token = self._recommendation_token(answer)
+            reply.next_page_token = encode_page(
+                request,
+                FrozenCandidates(
+                    item_ids=answer.remaining,
+                    scale=answer.pool.scale,
+                    shown=answer.offset + len(reply.results),
+                ),
+            )
+            _complete(reply, prepared, started)
+            return reply
+
+        return await asyncio.to_thread(response)
+
+    def _recommendation_token(self, answer: Answer) -> str:
+        listing = answer.listing
+        if listing is None:
+            return ""
+        return self._tokens.encode(
+            RecommendedList.new(
+                user_id=answer.wish.user_id,
+                time=now(),
+                revision=answer.sight.revision,
+                strength=answer.wish.policy.strength,
+                relevance_loss=listing.loss,
+                tail_fraction=listing.tail_fraction,
+                item_ids=[answer.pool.ids[at] for at in listing.chosen],
+                propensities=listing.propensities.tolist(),
+            )
+        )
 
 
-def _short_page_reason(answered: _Answered) -> pb.ShortPageReason:
-    if answered.answer.sight.filter is None:
-        return pb.SHORT_PAGE_REASON_CATALOGUE_EXHAUSTED
-    return pb.SHORT_PAGE_REASON_FILTER
-
-
-def _seen_from(parent: str, violation: Violation) -> Violation:
-    return violation.inside(parent) if parent else violation
+def _complete(reply: pb.RecommendResponse, prepared: Prepared, started: float) -> None:
+    if prepared.degraded:
+        reply.degraded.append(pb.DEGRADATION_ENCODER_UNAVAILABLE)
+    reply.timings.embedding.CopyFrom(duration(prepared.embedding_seconds))
+    reply.timings.total.CopyFrom(duration(time.perf_counter() - started))

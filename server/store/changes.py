@@ -1,21 +1,27 @@
 """What a view reads to follow the store: the rows that changed above the revision it holds."""
 
 from collections.abc import Collection, Iterator, Sequence
-from itertools import islice
+from itertools import groupby, islice
 from typing import Any
 
-from sqlalchemy import Engine, and_, select
+from sqlalchemy import Engine, and_, bindparam, select
 
+from server.store.decay import DecayedSum
+from server.store.exposure import half_life_of
 from server.store.json_object import decode_object
+from server.store.popularity import decay_of
 from server.store.records import (
+    ExposureChange,
     ItemChange,
     PopularityChange,
+    PopularityDecay,
     Position,
     State,
+    TypeCount,
     Vector,
     decode_vector,
 )
-from server.store.schema import Role, encoders, items, popularity, sequence, vectors
+from server.store.schema import Role, encoders, exposure, items, popularity, sequence, vectors
 
 # Rows that are read at a time.
 CHUNK = 1000
@@ -31,6 +37,28 @@ _ITEM = (
     items.c.available_from,
     items.c.available_until,
     items.c.attributes,
+    items.c.penalty,
+)
+
+_POPULARITY = (
+    popularity.c.item_id,
+    popularity.c.type,
+    popularity.c.interactions,
+    popularity.c.mass,
+    popularity.c.time,
+)
+# Made once: it is asked after every write.
+_POPULARITY_CHANGES = (
+    select(*_POPULARITY)
+    .where(
+        popularity.c.item_id.in_(
+            select(popularity.c.item_id).where(
+                popularity.c.revision > bindparam("after"),
+                popularity.c.revision <= bindparam("until"),
+            )
+        )
+    )
+    .order_by(popularity.c.item_id)
 )
 
 
@@ -97,20 +125,45 @@ class ChangeLog:
                 return
             after = rows[-1].revision
 
+    def popularity_decay(self) -> PopularityDecay:
+        """Return how the sums of interactions decay."""
+        with self._engine.connect() as connection:
+            return decay_of(connection)
+
     def popularity_changes(self, after: int, until: int) -> Iterator[PopularityChange]:
         """Yield the items whose interactions were last counted in the revisions after .. until."""
+        span = {"after": after, "until": until}
+        with self._engine.connect() as connection:
+            found = connection.execute(_POPULARITY_CHANGES, span)
+            for item_id, rows in groupby(found, lambda row: row[0]):
+                yield PopularityChange(item_id, [_type_count(row) for row in rows])
+
+    def popularity_of(self, item_id: str) -> tuple[PopularityDecay, list[TypeCount]]:
+        """Return how popularity decays, and the types of interactions that an item has."""
         query = (
-            select(popularity)
-            .where(popularity.c.revision > after, popularity.c.revision <= until)
-            .order_by(popularity.c.revision)
+            select(*_POPULARITY)
+            .where(popularity.c.item_id == item_id, popularity.c.interactions > 0)
+            .order_by(popularity.c.type)
         )
         with self._engine.connect() as connection:
+            return decay_of(connection), [_type_count(row) for row in connection.execute(query)]
+
+    def exposure_changes(self, after: int, until: int) -> Iterator[ExposureChange]:
+        """Yield the items whose impressions were last counted in the revisions after .. until."""
+        query = (
+            select(exposure)
+            .where(exposure.c.revision > after, exposure.c.revision <= until)
+            .order_by(exposure.c.revision)
+        )
+        with self._engine.connect() as connection:
+            half_life = half_life_of(connection)
             for row in connection.execute(query):
-                yield PopularityChange(row.item_id, row.revision, row.interactions)
+                level = DecayedSum(row.mass, row.time).level(half_life)
+                yield ExposureChange(row.item_id, level)
 
 
 def _change(row: Sequence[Any], vector: Vector | None) -> ItemChange:
-    item_id, revision, removed, prior, state, opening, end, attributes = row[:8]
+    item_id, revision, removed, prior, state, opening, end, attributes, penalty = row[:9]
     return ItemChange(
         item_id,
         revision,
@@ -121,4 +174,10 @@ def _change(row: Sequence[Any], vector: Vector | None) -> ItemChange:
         end,
         decode_object(attributes),
         vector,
+        penalty,
     )
+
+
+def _type_count(row: Sequence[Any]) -> TypeCount:
+    _, kind, interactions, mass, time = row
+    return TypeCount(kind, interactions, DecayedSum(mass, time))

@@ -23,14 +23,26 @@ RULES = {
         WHERE items.id IS NULL OR items.removed""",
     "items have revisions that were never given out": """
         SELECT count(*) FROM items WHERE revision > (SELECT revision FROM sequence)""",
+    "interactions have revisions that were never given out": """
+        SELECT count(*) FROM interactions WHERE revision > (SELECT revision FROM sequence)""",
     "counts have revisions that were never given out": """
         SELECT count(*) FROM popularity WHERE revision > (SELECT revision FROM sequence)""",
+    "counts of impressions have revisions that were never given out": """
+        SELECT count(*) FROM exposure WHERE revision > (SELECT revision FROM sequence)""",
+    "items have fewer impressions counted than there are": """
+        SELECT count(*) FROM (SELECT item_id, count(*) AS kept FROM impressions GROUP BY item_id)
+        LEFT JOIN exposure USING (item_id) WHERE kept > ifnull(impressions, 0)""",
     "items have another count of interactions than there are": """
         SELECT count(*) FROM (
             SELECT item_id FROM (
-                SELECT item_id, interactions AS events FROM popularity
-                UNION ALL SELECT item_id, -count(*) FROM interactions GROUP BY item_id
-            ) GROUP BY item_id HAVING sum(events) <> 0)""",
+                SELECT item_id, type, interactions AS events FROM popularity
+                UNION ALL SELECT item_id, type, -count(*) FROM interactions GROUP BY item_id, type
+            ) GROUP BY item_id, type HAVING sum(events) <> 0)""",
+    # The newest part of a sum has the weight 1, and all have it where nothing decays.
+    "items have a sum of interactions that they cannot have": """
+        SELECT count(*) FROM popularity, popularity_decay
+        WHERE mass > interactions * 1.000001 OR mass < min(interactions, 1) * 0.999999
+        OR (half_life = 0 AND mass <> interactions)""",
 }
 
 

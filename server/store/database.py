@@ -8,6 +8,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event
 
+from server.store.decay import decayed
 from server.store.failures import told_plainly
 
 # How long a writer waits for one in another process.
@@ -34,6 +35,7 @@ def open_database(path: Path) -> Engine:
         max_overflow=POOL_OVERFLOW,
     )
     event.listen(engine, "connect", _make_durable)
+    event.listen(engine, "connect", _add_functions)
     event.listen(engine, "begin", _begin)
     try:
         with told_plainly(), for_writing(engine).begin() as connection:
@@ -59,6 +61,11 @@ def alembic_config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     return config
+
+
+def _add_functions(connection: sqlite3.Connection, _record: object) -> None:
+    # SQLite has powers only where it was built with them.
+    connection.create_function("decayed", 3, decayed, deterministic=True)
 
 
 def _make_durable(connection: sqlite3.Connection, _record: object) -> None:

@@ -1,19 +1,29 @@
 """What people did, and how often each item was met with."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import fields
 
-from sqlalchemy import Engine, and_, delete, func, or_, select
+from sqlalchemy import Engine, and_, delete, or_, select, update
 from sqlalchemy.dialects.sqlite import Insert, insert
 
+from server.store.clock import now
+from server.store.opinions import person_hash
+from server.store.popularity import (
+    COUNTED_TIME,
+    Key,
+    add_interactions,
+    set_half_life,
+    take_back_interactions,
+)
 from server.store.records import Interaction, PastInteraction
-from server.store.revisions import current_revision, take_revisions
-from server.store.schema import interactions, popularity
+from server.store.revisions import current_revision
+from server.store.schema import forgotten, interactions
 from server.store.transaction import Transaction
 
 
 class InteractionRecords:
-    """Interactions and their counts. Writes run in the caller's transaction."""
+    """Interactions, and the popularity they add up to. Writes run in the caller's transaction."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -32,20 +42,36 @@ class InteractionRecords:
                 new.setdefault(event.event_id, event)
         if not new:
             return 0, current_revision(tx)
-        tx.execute(_INSERT_INTERACTION, [vars(event) for event in new.values()])
-        return len(new), _count(tx, Counter(event.item_id for event in new.values()))
+        moment = now()
+        times: defaultdict[Key, list[int]] = defaultdict(list)
+        for event in new.values():
+            times[event.item_id, event.type].append(min(event.time, moment))
+        revision = add_interactions(tx, times)
+        rows = [{**vars(event), "revision": revision} for event in new.values()]
+        tx.execute(_INSERT_INTERACTION, rows)
+        ahead = [event.event_id for event in new.values() if event.time > moment]
+        if ahead:
+            theirs = interactions.c.event_id.in_(ahead)
+            tx.execute(update(interactions).where(theirs).values(counted_time=moment))
+        return len(new), revision
 
     def delete_user(self, tx: Transaction, user_id: str) -> tuple[int, int]:
         """Forget a person; return how many interactions that were, and the revision."""
         theirs = interactions.c.user_id == user_id
-        query = select(interactions.c.item_id, func.count()).where(theirs)
-        counted = {
-            item_id: -count for item_id, count in tx.execute(query.group_by(interactions.c.item_id))
-        }
-        if not counted:
+        query = select(interactions.c.item_id, interactions.c.type, COUNTED_TIME).where(theirs)
+        times: defaultdict[Key, list[int]] = defaultdict(list)
+        for item_id, kind, time in tx.execute(query):
+            times[item_id, kind].append(time)
+        if not times:
             return 0, current_revision(tx)
         tx.execute(delete(interactions).where(theirs))
-        return -sum(counted.values()), _count(tx, counted)
+        revision = take_back_interactions(tx, times)
+        tx.execute(_UPSERT_FORGOTTEN, {"person": person_hash(user_id), "revision": revision})
+        return sum(map(len, times.values())), revision
+
+    def set_half_life(self, tx: Transaction, half_life: float) -> bool:
+        """Have popularity decay by another half-life: see `server.store.popularity`."""
+        return set_half_life(tx, half_life)
 
     def history(self, user_id: str, limit: int) -> list[PastInteraction]:
         """Return what a person did, at most `limit`, from the latest on."""
@@ -74,7 +100,7 @@ class InteractionRecords:
         The latest first, those of one moment by event_id; at most `limit` of those that come
         `after` the time and event_id of another.
         """
-        query = select(interactions)
+        query = select(*_RECORDED)
         if user_id:
             query = query.where(interactions.c.user_id == user_id)
         if item_id:
@@ -94,30 +120,13 @@ class InteractionRecords:
             return [Interaction(**row._mapping) for row in connection.execute(query)]
 
 
-_INSERT_INTERACTION = insert(interactions)
-
-
-def _upsert_popularity() -> Insert:
-    statement = insert(popularity)
+def _upsert_forgotten() -> Insert:
+    statement = insert(forgotten)
     return statement.on_conflict_do_update(
-        index_elements=["item_id"],
-        set_={
-            "interactions": popularity.c.interactions + statement.excluded.interactions,
-            "revision": statement.excluded.revision,
-        },
+        index_elements=["person"], set_={"revision": statement.excluded.revision}
     )
 
 
-_UPSERT_POPULARITY = _upsert_popularity()
-
-
-def _count(tx: Transaction, counted: Mapping[str, int]) -> int:
-    last = take_revisions(tx, 1)
-    tx.execute(
-        _UPSERT_POPULARITY,
-        [
-            {"item_id": item_id, "interactions": count, "revision": last}
-            for item_id, count in counted.items()
-        ],
-    )
-    return last
+_INSERT_INTERACTION = insert(interactions)
+_UPSERT_FORGOTTEN = _upsert_forgotten()
+_RECORDED = [interactions.c[field.name] for field in fields(Interaction)]

@@ -59,6 +59,7 @@ class ItemRecords:
                     "state": content.state,
                     "available_from": content.available_from,
                     "available_until": content.available_until,
+                    "penalty": content.penalty,
                 }
                 for revision, item in enumerate(new_items, start=last - len(new_items) + 1)
                 for content in (item.content,)
@@ -193,6 +194,7 @@ _REMOVE_ITEM = (
         state=State.ACTIVE,
         available_from=None,
         available_until=None,
+        penalty=0.0,
     )
 )
 
@@ -207,5 +209,6 @@ def _stored_item(row: Row[Any]) -> StoredItem:
         State(row.state),
         row.available_from,
         row.available_until,
+        row.penalty,
     )
     return StoredItem(content, row.create_time, row.update_time, row.revision, row.vector_given)

@@ -12,9 +12,11 @@ from server.store.check import check_database
 from server.store.database import open_database
 from server.store.encoders import EncoderRecords
 from server.store.group_commit import GroupCommit
+from server.store.impressions import ImpressionRecords
 from server.store.interactions import InteractionRecords
 from server.store.items import ItemRecords
 from server.store.operations import OperationRecords
+from server.store.opinions import OpinionLog
 from server.store.records import Counts
 from server.store.requests import RequestRecords
 from server.store.revisions import current_revision
@@ -38,7 +40,9 @@ class RecordStore:
         self.path = path
         self.items = ItemRecords(engine)
         self.interactions = InteractionRecords(engine)
+        self.impressions = ImpressionRecords(engine)
         self.changes = ChangeLog(engine)
+        self.opinions = OpinionLog(engine)
         self.requests = RequestRecords(engine)
         self.encoders = EncoderRecords(engine)
         self.operations = OperationRecords(engine)

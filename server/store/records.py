@@ -1,12 +1,14 @@
 """What goes into the store and comes out of it. Times are microseconds since the epoch, UTC."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from server.store.decay import DecayedSum
 
 Vector = NDArray[np.float32]
 
@@ -69,6 +71,7 @@ class ItemContent:
     state: State = State.ACTIVE
     available_from: int | None = None
     available_until: int | None = None
+    penalty: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ class PendingText:
 
 @dataclass(frozen=True)
 class Interaction:
-    """Something that a person did."""
+    """Something that a person did; `recommendation_token` names the list that led to it, if any."""
 
     event_id: str
     user_id: str
@@ -121,6 +124,7 @@ class Interaction:
     value: float
     time: int
     query: str
+    recommendation_token: str = ""
 
 
 @dataclass(frozen=True)
@@ -150,14 +154,102 @@ class ItemChange:
     available_until: int | None
     attributes: Mapping[str, Any]
     vector: Vector | None
+    penalty: float = 0.0
 
 
-@dataclass(frozen=True)
+# Not frozen for the same reason, and the next one too.
+@dataclass(slots=True)
+class TypeCount:
+    """An item's interactions of one type: how many there are, and their decayed sum."""
+
+    type: str
+    interactions: int
+    total: DecayedSum
+
+
+@dataclass(slots=True)
 class PopularityChange:
     """The interactions of an item as they are counted now."""
 
     item_id: str
+    types: Sequence[TypeCount]
+
+
+@dataclass(frozen=True)
+class PopularityDecay:
+    """How popularity decays: by half with each `half_life`, microseconds or inf.
+
+    What interactions add up to is meant as of the `newest` of all.
+    """
+
+    half_life: float
+    newest: int
+
+
+@dataclass(slots=True)
+class Opinion:
+    """What a person, by hash, thinks of an item: they like it, or, below zero, do not.
+
+    `item_id` is None where the person was forgotten, with all that they thought until then.
+    """
+
+    person: bytes
+    item_id: str | None
+    value: float
     revision: int
+
+
+@dataclass(frozen=True)
+class Impression:
+    """An item of a recommended list that a person was shown, at a `position` from 1.
+
+    `relevance_loss` is that of the list, and `propensity` how likely the item was to be listed.
+    """
+
+    list_id: bytes
+    item_id: str
+    position: int
+    user_id: str
+    time: int
+    relevance_loss: float
+    propensity: float
+
+
+@dataclass(frozen=True)
+class ExposureChange:
+    """How much an item was shown of late, by now; see `DecayedSum.level`."""
+
+    item_id: str
+    level: float
+
+
+@dataclass(frozen=True)
+class ShownItem:
+    """An item's impressions in a span of time.
+
+    `list_share` adds up, over the lists that it was shown in, its share of what was shown of each.
+    """
+
+    item_id: str
+    impressions: int
+    list_share: float
+
+
+@dataclass(frozen=True)
+class ShownLists:
+    """What was shown in a span of time; `relevance_loss` is the mean over the lists."""
+
+    items: Sequence[ShownItem]
+    impressions: int
+    lists: int
+    relevance_loss: float
+
+
+@dataclass(frozen=True)
+class Responses:
+    """Impressions, and the interactions that came from recommended lists."""
+
+    impressions: int
     interactions: int
 
 

@@ -18,6 +18,7 @@ FOLDERS = {
     "demo": "demo",
     "loadtest": "loadtest",
     "bench": "bench",
+    "evaluation": "evaluation",
 }
 # What each may import of ours beside itself.
 MAY_IMPORT = {
@@ -29,6 +30,7 @@ MAY_IMPORT = {
     "demo": {"runtime", CLIENT, STUBS},
     "loadtest": {"runtime", CLIENT, STUBS},
     "bench": {"runtime", "worker", "server", "export", STUBS},
+    "evaluation": {"runtime", "worker", "server"},
 }
 # The only files or folders that may import a library.
 HOMES = {
@@ -38,6 +40,11 @@ HOMES = {
     "onnxruntime.transformers": ["export"],
     "sqlalchemy": ["server/store"],
     "alembic": ["server/store"],
+    "matplotlib": ["evaluation/report"],
+    "fairsearchcore": ["evaluation/outside"],
+    "fairdiverse": ["evaluation/outside"],
+    "pyversity": ["evaluation/outside"],
+    "pytrec_eval": ["evaluation/cross_check.py"],
 }
 # Where gRPC does not enter: these compute.
 WITHOUT_GRPC = [
@@ -113,6 +120,8 @@ def test_every_place_that_the_rules_name_exists() -> None:
         ("server/view.py", "from longtail import client"),
         ("export/build.py", "import server"),
         ("demo/stack.py", "import loadtest.report"),
+        ("server/recommender.py", "from evaluation.world import World"),
+        ("evaluation/run.py", "import matplotlib.figure"),
         ("loadtest/report.py", "import server.settings"),
         ("worker/model.py", "from tests import processes"),
         ("server/view.py", "import hnswlib"),

@@ -7,18 +7,29 @@ told to people, and the clock may be set back. They are microseconds since the e
 """
 
 from server.store.schema.catalogue import Role, encoders, items, vectors
-from server.store.schema.interactions import interactions, popularity
+from server.store.schema.impressions import exposure, exposure_decay, impressions
+from server.store.schema.interactions import (
+    forgotten,
+    interactions,
+    popularity,
+    popularity_decay,
+)
 from server.store.schema.sequence import metadata, sequence
 from server.store.schema.service import operations, requests
 
 __all__ = [
     "Role",
     "encoders",
+    "exposure",
+    "exposure_decay",
+    "forgotten",
+    "impressions",
     "interactions",
     "items",
     "metadata",
     "operations",
     "popularity",
+    "popularity_decay",
     "requests",
     "sequence",
     "vectors",

@@ -61,6 +61,7 @@ items = Table(
     Column("state", Integer, nullable=False, server_default="1"),
     Column("available_from", BigInteger),
     Column("available_until", BigInteger),
+    Column("penalty", Float, nullable=False, server_default="0"),
 )
 
 # Little-endian float32, unit length. The encoder comes first in the key, so that one encoder's

@@ -50,7 +50,9 @@ class Opened:
 
     def popularity(self) -> dict[str, int]:
         changes = self.store.changes.popularity_changes(0, self.revision)
-        return {change.item_id: change.interactions for change in changes}
+        return {
+            change.item_id: sum(each.interactions for each in change.types) for change in changes
+        }
 
     def present(self) -> list[str]:
         return [change.id for change in self.store.changes.current()]

@@ -6,7 +6,8 @@ import pytest
 from server.columns.columns import DIED_NEVER, NO_ROW, Columns
 from server.columns.filter import Condition, Equals, Filter, Kind
 from server.columns.matching import matching
-from server.store.records import ItemChange, State
+from server.store.decay import DecayedSum
+from server.store.records import ItemChange, PopularityDecay, State
 
 
 def change(item_id: str, revision: int, **fields: Any) -> ItemChange:  # noqa: ANN401 (any field)
@@ -100,13 +101,57 @@ def test_kill_ends_the_current_version() -> None:
 
 def test_interactions_follow_an_item_from_before_it_came_until_it_comes_back() -> None:
     columns = Columns()
-    columns.count_interactions("a", 3)
+    columns.set_interactions("a", DecayedSum(3, 0))
     columns.append([change("a", 1, prior=0.5), change("a", 2, prior=0.25)])
     assert columns.mass(np.array([0, 1])).tolist() == [3.5, 3.25]
     columns.append([removal("a", 3)])
-    columns.count_interactions("a", 4)
+    columns.set_interactions("a", DecayedSum(4, 0))
     columns.append([change("a", 5)])
     assert columns.mass(np.array([2])).tolist() == [4]
+
+
+def test_interactions_decay_and_priors_do_not() -> None:
+    columns = filled()
+    columns.set_interactions("a", DecayedSum(8.0, 1000))
+    columns.set_interactions("late", DecayedSum(1.0, 1100))
+    columns.set_interactions("c", DecayedSum(2.0, 1100))
+    rows = np.array([3, 2])
+    assert columns.mass(rows).tolist() == [9.5, 9]
+    version = columns.version
+    columns.set_decay(PopularityDecay(100.0, 1100))
+    assert columns.version > version
+    assert columns.mass(rows).tolist() == [5.5, 9]
+    columns.set_decay(PopularityDecay(100.0, 1200))
+    assert columns.mass(rows).tolist() == [3.5, 8]
+    version = columns.version
+    columns.set_decay(PopularityDecay(100.0, 1200))
+    assert columns.version == version
+    taken = columns.take(np.array([2]))
+    appended = taken.append([change("a", 9), change("late", 10), change("a", 11, prior=1)])
+    assert taken.mass(appended).tolist() == [2, 0.5, 3]
+
+
+def test_no_time_is_too_far_from_another() -> None:
+    columns = filled()
+    columns.set_interactions("a", DecayedSum(8.0, -(6 * 10**16)))
+    columns.set_interactions("c", DecayedSum(2.0, 2 * 10**17))
+    columns.set_decay(PopularityDecay(1.0, 2 * 10**17))
+    assert columns.mass(np.array([3, 2, 1])).tolist() == [1.5, 9, 0]
+    # And back again.
+    columns.set_interactions("c", DecayedSum(0.0, -(6 * 10**16)))
+    columns.set_decay(PopularityDecay(1.0, -(6 * 10**16)))
+    assert columns.mass(np.array([3, 2, 1])).tolist() == [9.5, 7, 0]
+
+
+def test_each_version_has_its_prior_and_penalty() -> None:
+    columns = Columns()
+    columns.append([change("a", 1, prior=2, penalty=0.25), change("b", 2)])
+    columns.append([change("a", 3, prior=3, penalty=0.5)])
+    rows = np.array([2, 0, 1])
+    assert columns.penalty(rows).tolist() == [0.5, 0.25, 0]
+    assert columns.prior(rows).tolist() == [3, 2, 0]
+    taken = columns.take(np.array([NO_ROW, 2]))
+    assert taken.penalty(np.array([0, 1])).tolist() == [0, 0.5]
 
 
 def test_only_what_is_active_and_available_is_offered() -> None:
@@ -137,7 +182,7 @@ def test_only_what_is_active_and_available_is_offered() -> None:
 
 def test_rows_that_are_taken_keep_what_they_hold() -> None:
     columns = filled()
-    columns.count_interactions("c", 2)
+    columns.set_interactions("c", DecayedSum(2, 0))
     taken = columns.take(np.array([2, NO_ROW, 3]))
     assert taken.ids == ["c", "", "a"]
     assert taken.row_of == {"c": 0, "a": 2}
@@ -154,8 +199,8 @@ def test_rows_that_are_taken_keep_what_they_hold() -> None:
 
 def test_interactions_of_items_that_are_not_taken_are_remembered() -> None:
     columns = filled()
-    columns.count_interactions("b", 5)
-    columns.count_interactions("never seen", 6)
+    columns.set_interactions("b", DecayedSum(5, 0))
+    columns.set_interactions("never seen", DecayedSum(6, 0))
     taken = columns.take(np.array([2, 3]))
     rows = taken.append([change("b", 9), change("never seen", 10), change("c", 11)])
     assert taken.mass(rows).tolist() == [5, 6, 0]

@@ -33,3 +33,13 @@ def test_room_grows_by_half_so_that_appending_copies_each_value_a_few_times_only
         if array.values.base is not holder:
             moves, holder = moves + 1, array.values.base
     assert moves < 25
+
+
+def test_rows_are_taken_in_any_order_and_minus_one_is_filled() -> None:
+    array = GrowingArray.empty(np.int64)
+    array.append([5, 6, 7])
+    taken = array.take(np.array([2, -1, 0]), 9)
+    assert taken.values.tolist() == [7, 9, 5]
+    taken.append([1])
+    assert (taken.count, array.values.tolist()) == (4, [5, 6, 7])
+    assert GrowingArray.empty(np.float64).take(np.array([-1]), -np.inf).values.tolist() == [-np.inf]

@@ -53,10 +53,12 @@ async def test_vectors_for_the_encoder_before_are_not_taken(written: WrittenCata
 
 
 async def test_an_update_changes_what_its_mask_names(written: WrittenCatalogue) -> None:
-    present = item("a", text="A text", popularity_prior=3, state=item_pb2.STATE_HIDDEN)
+    present = item(
+        "a", text="A text", popularity_prior=3, state=item_pb2.STATE_HIDDEN, penalty=0.25
+    )
     present.attributes.update({"year": 1999, "old": True, "kept": "k"})
     await written.items.BatchUpsertItems(batch(present))
-    changed = item_pb2.Item(id="a", title="not named", text="Another")
+    changed = item_pb2.Item(id="a", title="not named", text="Another", penalty=0.75)
     changed.attributes.update({"year": 2000, "other": 1})
     reply = await written.items.UpdateItem(
         update(changed, "text", "attributes.year", "attributes.old", "popularity_prior")
@@ -65,8 +67,27 @@ async def test_an_update_changes_what_its_mask_names(written: WrittenCatalogue) 
     assert reply.revision == written.revision()
     assert (reply.item.title, reply.item.text) == ("title of a", "Another")
     assert (reply.item.popularity_prior, reply.item.state) == (0, item_pb2.STATE_HIDDEN)
+    assert reply.item.penalty == 0.25
     assert dict(reply.item.attributes) == {"year": 2000, "kept": "k"}
     assert written.encoder.texts == ["title of a. A text", "title of a. Another"]
+
+
+async def test_a_penalty_is_changed_and_taken_away(written: WrittenCatalogue) -> None:
+    await written.items.BatchUpsertItems(batch(item("a", penalty=0.25)))
+    await written.items.UpdateItem(update(item_pb2.Item(id="a", penalty=1), "penalty"))
+    assert await get(written, "a") == (await export(written))[0]
+    assert (await get(written, "a")).penalty == 1
+    (change,) = written.store.changes.current()
+    assert change.penalty == 1
+    await written.items.UpdateItem(update(item_pb2.Item(id="a"), "penalty"))
+    assert (await get(written, "a")).penalty == 0
+    wrong = written.items.UpdateItem(update(item_pb2.Item(id="a", penalty=2), "penalty"))
+    assert await refused(wrong) == (StatusCode.INVALID_ARGUMENT, ["item.penalty"])
+
+
+async def export(written: WrittenCatalogue) -> list[item_pb2.Item]:
+    pages = written.items.ExportItems(pb.ExportItemsRequest())
+    return [found async for page in pages for found in page.items]
 
 
 async def test_an_update_beside_the_text_encodes_nothing(written: WrittenCatalogue) -> None:

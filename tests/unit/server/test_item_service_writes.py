@@ -37,6 +37,7 @@ async def test_an_item_comes_back_as_it_was_written(written: WrittenCatalogue) -
         "film",
         text="A text",
         popularity_prior=2.5,
+        penalty=0.25,
         state=item_pb2.STATE_IN_REVIEW,
         available_from=Timestamp(seconds=5, nanos=7000),
         available_until=Timestamp(seconds=6),

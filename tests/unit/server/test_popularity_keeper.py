@@ -6,6 +6,7 @@ from server.columns.columns import Columns
 from server.columns.popularity import ScaleKeeper
 from server.columns.refreshed import Refreshed
 from server.ranking.popularity import Bucket
+from server.store.decay import DecayedSum
 from server.store.records import ItemChange, State
 
 
@@ -91,10 +92,10 @@ def test_a_failure_to_compute_reaches_the_caller_and_the_next_one_tries_again() 
 def test_a_small_catalogue_is_ranked_after_each_change() -> None:
     columns = filled({"early": 0.5, "quiet": 0.0})
     keeper = ScaleKeeper(columns)
-    columns.count_interactions("early", 3)
+    columns.set_interactions("early", DecayedSum(3, 0))
     rows = np.array([0, 1])
     assert keeper.scale().percentile(columns.mass(rows)).tolist() == [0.5, 0]
-    columns.count_interactions("quiet", 7)
+    columns.set_interactions("quiet", DecayedSum(7, 0))
     assert keeper.scale().percentile(columns.mass(rows)).tolist() == [0, 0.5]
     columns.append([change("early", 9, 0.0, removed=True)])
     assert sum(share.items for share in keeper.scale().shares().values()) == 1

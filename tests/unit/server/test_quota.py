@@ -1,84 +1,239 @@
-"""The exact re-ranking against brute force over all lists."""
+"""The exact selection against brute force over all lists."""
 
 import itertools
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from server.ranking.quota import Policy, Selection, select
+from server.ranking.popularity import Bucket
+from server.ranking.quota import (
+    Candidates,
+    Hindrance,
+    Limits,
+    Places,
+    Prices,
+    Selection,
+    discounts,
+    ideal_dcg,
+    relative_loss,
+    select,
+    taste_divergence,
+)
+
+Floats = NDArray[np.float64]
+H, M, T = Bucket
 
 
-def brute_force(
-    relevance: np.ndarray, tail: np.ndarray, k: int, policy: Policy
-) -> tuple[float, bool]:
-    """Return the best objective over every ordered list of k that the policy allows."""
-    discount = 1 / np.log2(np.arange(2, k + 2))
-    lists = [np.array(order) for order in itertools.permutations(range(len(relevance)), k)]
-    dcgs = np.array([(relevance[order] * discount).sum() for order in lists])
-    tails = np.array([tail[order].sum() for order in lists])
-    best = dcgs.max()
-    allowed = 1 - dcgs / best <= policy.relevance_budget + 1e-12
-    needed = int(np.ceil(policy.min_tail_fraction * k - 1e-9))
-    met = tails[allowed].max() >= needed
-    allowed &= tails >= min(needed, tails[allowed].max())
-    values = (1 - policy.strength) * dcgs / best + policy.strength**2 * tails / k
-    return float(values[allowed].max()), bool(met)
+def jensen_shannon(one: Floats, other: Floats) -> float:
+    """The entropy of the mean less the mean of the entropies, in bits."""
+
+    def entropy(shares: Floats) -> float:
+        held = shares[shares > 0]
+        return -float(held @ np.log2(held))
+
+    return entropy((one + other) / 2) - (entropy(one) + entropy(other)) / 2
+
+
+@dataclass
+class Possible:
+    """A list, by its definition."""
+
+    items: tuple[int, ...]
+    objective: float
+    loss: float
+    tail: int
+
+
+def all_lists(candidates: Candidates, places: Places, prices: Prices) -> list[Possible]:
+    """Every ordered list: no exchange argument is taken for granted."""
+    k = len(places.discounts) + sum(places.held)
+    ideal = ideal_dcg(candidates, k)
+    possible = []
+    for items in itertools.permutations(range(len(candidates.relevance)), len(places.discounts)):
+        chosen = list(items)
+        dcg = float(sum(candidates.relevance[chosen] * places.discounts))
+        counts = np.bincount(candidates.bucket[chosen], minlength=3) + places.held
+        objective = dcg / ideal + prices.tail * (counts[T] - places.held[T]) / k
+        objective += prices.coverage * candidates.rarity[chosen].sum() / k
+        if candidates.taste is not None:
+            objective -= prices.taste * jensen_shannon(counts / k, candidates.taste)
+        possible.append(Possible(items, objective, dcg + places.taken, int(counts[T])))
+    reference = places.reference or max(each.loss for each in possible)
+    for each in possible:
+        each.loss = 1 - each.loss / reference
+    return possible
 
 
 def objective(selection: Selection) -> float:
-    return float(selection.gains.sum() + selection.bonuses.sum())
+    items = selection.gains + selection.tail_bonuses + selection.coverage_bonuses
+    return float(items.sum()) - selection.taste_cost
+
+
+def random_candidates(random: np.random.Generator, n: int) -> Candidates:
+    ties = random.random() < 0.3
+    relevance = random.choice([0.2, 0.5, 0.9], n) if ties else random.uniform(0.01, 1, n)
+    bucket = random.choice(3, n, p=random.dirichlet(np.ones(3))).astype(np.int8)
+    return Candidates(
+        relevance,
+        bucket,
+        # Within a bucket the same: then the first of each bucket are the best of it.
+        random.random(3)[bucket],
+        taste=random.dirichlet(np.ones(3)) if random.random() < 0.5 else None,
+    )
+
+
+def random_places(random: np.random.Generator, k: int, best: float) -> Places:
+    if random.random() < 0.5:
+        return Places.first(k)
+    # The places between pins, and what the pins are worth.
+    pins = int(random.integers(1, 3))
+    free = np.sort(random.choice(k + pins, k, replace=False))
+    held = tuple(np.bincount(random.integers(0, 3, pins), minlength=3).tolist())
+    taken = float(random.random())
+    weights = discounts(k + pins)[free]
+    reference = None
+    if random.random() < 0.5:
+        reference = (best * float(weights.sum()) + taken) * random.uniform(0.7, 1.1)
+    return Places(weights, held, taken, reference)
 
 
 def test_no_list_is_better_than_the_chosen_one() -> None:
     random = np.random.default_rng(7)
-    for _ in range(400):
+    impossible = 0
+    for _ in range(1000):
         n = int(random.integers(1, 7))
-        k = int(random.integers(1, n + 1))
-        relevance = random.uniform(0.01, 1, n)
-        tail = random.random(n) < random.choice([0.1, 0.5, 0.9])
-        policy = Policy(
-            strength=float(random.choice([0, 0.2, 0.5, 1])),
-            min_tail_fraction=float(random.choice([0, 0.3, 0.5, 1])),
-            relevance_budget=float(random.choice([0, 0.02, 0.1, 1])),
+        k = int(random.integers(1, min(n, 4) + 1))
+        candidates = random_candidates(random, n)
+        places = random_places(random, k, float(candidates.relevance.max()))
+        prices = Prices(*random.choice([0.0, 0.05, 0.3, 2.0], 3))
+        limits = Limits(
+            float(random.choice([0, 0.3, 0.5, 1])), float(random.choice([0, 0.02, 0.1, 1]))
         )
-        selection = select(relevance, tail, k, policy)
-        best, met = brute_force(relevance, tail, k, policy)
-        assert objective(selection) == pytest.approx(best, abs=1e-9)
-        assert selection.min_tail_fraction_met == met
-        assert selection.loss <= policy.relevance_budget
-        assert len(set(selection.chosen.tolist())) == k
-        assert (np.diff(relevance[selection.chosen]) <= 0).all()
-        assert selection.tail_fraction == tail[selection.chosen].mean()
+        possible = all_lists(candidates, places, prices)
+        allowed = [each for each in possible if each.loss <= limits.relevance_budget + 1e-12]
+        selection = select(candidates, places, prices, limits)
+        if not allowed:
+            impossible += 1
+            assert selection is None
+            continue
+        assert selection is not None
+        length = k + sum(places.held)
+        needed = int(np.ceil(limits.min_tail_fraction * length - 1e-9))
+        reachable = max(each.tail for each in allowed)
+        enough = [each for each in allowed if each.tail >= min(needed, reachable)]
+        assert objective(selection) == pytest.approx(max(each.objective for each in enough))
+        hindrance = None
+        if reachable < needed:
+            most = max(each.tail for each in possible)
+            hindrance = Hindrance.CANDIDATES if most < needed else Hindrance.BUDGET
+        assert selection.hindrance is hindrance
+        # What it says of itself is so.
+        itself = next(each for each in possible if each.items == tuple(selection.chosen.tolist()))
+        assert objective(selection) == pytest.approx(itself.objective)
+        assert selection.loss == pytest.approx(max(0.0, itself.loss), abs=1e-11)
+        assert selection.loss <= limits.relevance_budget
+        assert selection.tail_fraction == itself.tail / length
+        assert (np.diff(candidates.relevance[selection.chosen]) <= 0).all()
+    assert 0 < impossible < 200
 
 
-def test_strength_zero_is_pure_relevance() -> None:
+def test_rarity_of_single_items_is_never_worse_than_taking_them_by_relevance() -> None:
+    random = np.random.default_rng(8)
+    better = 0
+    for _ in range(500):
+        n, k = 12, int(random.integers(1, 6))
+        given = random_candidates(random, n)
+        by_relevance = np.argsort(-given.relevance, kind="stable")
+        rarity = random.random(n)
+        prices = Prices(*random.choice([0.0, 0.1, 0.5], 3))
+        picked, plain = (
+            select(
+                Candidates(given.relevance, given.bucket, rarity, order, given.taste),
+                Places.first(k),
+                prices,
+                Limits(),
+            )
+            for order in (None, by_relevance)
+        )
+        assert picked is not None
+        assert plain is not None
+        assert objective(picked) >= objective(plain) - 1e-12
+        better += objective(picked) > objective(plain) + 1e-9
+    assert better > 50
+
+
+def test_without_prices_it_is_pure_relevance() -> None:
     random = np.random.default_rng(3)
-    relevance = random.uniform(0.01, 1, 200)
-    selection = select(relevance, random.random(200) < 0.5, 10, Policy(strength=0))
-    assert selection.chosen.tolist() == np.argsort(-relevance)[:10].tolist()
+    candidates = Candidates(
+        random.uniform(0.01, 1, 200), random.integers(0, 3, 200).astype(np.int8), np.zeros(200)
+    )
+    selection = select(candidates, Places.first(10), Prices(), Limits())
+    assert selection is not None
+    assert selection.chosen.tolist() == np.argsort(-candidates.relevance)[:10].tolist()
     assert selection.loss == 0
-    assert selection.baseline[selection.chosen].tolist() == list(range(1, 11))
+    assert selection.taste_cost == 0
 
 
-def test_equals_keep_their_order_and_strength_one_still_prefers_relevance() -> None:
-    relevance = np.array([0.5, 0.5, 0.5, 0.9, 0.1])
-    tail = np.array([False, True, True, False, True])
-    assert select(relevance, tail, 2, Policy()).chosen.tolist() == [3, 0]
-    assert select(relevance, tail, 2, Policy(strength=1)).chosen.tolist() == [1, 2]
+def of(relevance: list[float], bucket: list[Bucket], order: list[int] | None = None) -> Candidates:
+    return Candidates(
+        np.array(relevance),
+        np.array(bucket, np.int8),
+        np.zeros(len(bucket)),
+        None if order is None else np.array(order),
+    )
+
+
+def test_of_equals_the_earlier_is_taken() -> None:
+    candidates = of([0.5, 0.5, 0.5, 0.9], [T, T, T, H])
+    selection = select(candidates, Places.first(2), Prices(), Limits())
+    assert selection is not None
+    assert selection.chosen.tolist() == [3, 0]
 
 
 def test_the_budget_stands_when_the_tail_would_cost_more() -> None:
-    relevance = np.array([0.9, 0.8, 0.1, 0.1])
-    tail = np.array([False, False, True, True])
-    policy = Policy(strength=1, min_tail_fraction=1, relevance_budget=0.01)
-    selection = select(relevance, tail, 2, policy)
-    assert not selection.min_tail_fraction_met
+    candidates = of([0.9, 0.8, 0.1, 0.1], [H, M, T, T])
+    selection = select(candidates, Places.first(2), Prices(tail=9), Limits(1, 0.01))
+    assert selection is not None
+    assert selection.hindrance is Hindrance.BUDGET
     assert selection.chosen.tolist() == [0, 1]
 
 
-def test_gains_and_bonuses_account_for_loss_and_tail() -> None:
-    random = np.random.default_rng(5)
-    relevance = random.uniform(0.01, 1, 60)
-    selection = select(relevance, random.random(60) < 0.7, 10, Policy(strength=0.4))
-    assert selection.gains.sum() == pytest.approx(0.6 * (1 - selection.loss))
-    assert selection.bonuses.sum() == pytest.approx(0.16 * selection.tail_fraction)
+def test_an_order_says_who_is_taken_first_and_who_at_all() -> None:
+    candidates = of([0.9, 0.8, 0.7, 0.6], [M, M, M, M], order=[3, 1, 0])
+    selection = select(candidates, Places.first(2), Prices(), Limits())
+    assert selection is not None
+    assert selection.chosen.tolist() == [1, 3]
+    assert selection.loss > 0
+    assert select(candidates, Places.first(2), Prices(), Limits(relevance_budget=0.1)) is None
+
+
+def test_without_free_places_nothing_is_chosen() -> None:
+    places = Places(np.empty(0), (1, 0, 1), 0.5, 0.5)
+    selection = select(of([0.9], [H]), places, Prices(tail=1), Limits(0.5, 0))
+    assert selection is not None
+    assert selection.chosen.tolist() == []
+    assert selection.tail_fraction == 0.5
+    assert selection.hindrance is None
+
+
+def test_three_tenths_of_ten_are_three() -> None:
+    candidates = of([0.9] * 10 + [0.1] * 10, [H] * 10 + [T] * 10)
+    selection = select(candidates, Places.first(10), Prices(), Limits(min_tail_fraction=0.3))
+    assert selection is not None
+    assert selection.tail_fraction == 0.3
+
+
+@pytest.mark.parametrize("taste", [[1.0, 0.0, 0.0], [0.2, 0.5, 0.3], [0.0, 0.0, 1.0]])
+def test_divergence_is_that_of_jensen_and_shannon(taste: list[float]) -> None:
+    counts = np.array([[4, 0, 0], [1, 2, 1], [0, 0, 4]])
+    expected = [jensen_shannon(row / 4, np.array(taste)) for row in counts]
+    assert taste_divergence(np.array(taste), counts) == pytest.approx(expected, abs=1e-12)
+    assert (taste_divergence(None, counts) == 0).all()
+
+
+def test_a_loss_within_rounding_is_none() -> None:
+    dcg = np.array([0.3, 0.1 + 0.2, 0.15, 0.6])
+    assert relative_loss(dcg, 0.1 + 0.2) == pytest.approx([0, 0, 0.5, 0])
+    assert (relative_loss(dcg, 0.1 + 0.2)[[0, 1, 3]] == 0).all()

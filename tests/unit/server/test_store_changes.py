@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -61,7 +62,18 @@ def test_popularity_changes_are_those_after_a_revision(it: Opened) -> None:
     _, first = it.interact(event("1", "a"), event("2", "b"))
     _, second = it.interact(event("3", "b"))
     (change,) = it.store.changes.popularity_changes(first, second)
-    assert (change.item_id, change.interactions, change.revision) == ("b", 2, second)
+    assert (change.item_id, [each.interactions for each in change.types]) == ("b", [2])
+    assert list(it.store.changes.popularity_changes(second, second + 9)) == []
+
+
+def test_popularity_changes_show_an_item_with_all_its_types(it: Opened) -> None:
+    buy = replace(event("1", "a"), type="buy")
+    _, first = it.interact(buy, event("2", "b"))
+    _, second = it.interact(event("3", "a"))
+    (change,) = it.store.changes.popularity_changes(first, second)
+    assert [(each.type, each.interactions) for each in change.types] == [("buy", 1), ("view", 1)]
+    assert [each.type for each in it.store.changes.popularity_of("a")[1]] == ["buy", "view"]
+    assert it.store.changes.popularity_of("unknown")[1] == []
 
 
 def test_everything_survives_reopening(tmp_path: Path) -> None:

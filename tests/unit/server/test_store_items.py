@@ -27,7 +27,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_an_item_comes_back_as_it_was_written(it: Opened, clock: list[int]) -> None:
     plain = new_item("film", prior=2.5)
     content = replace(
-        plain.content, state=State.IN_REVIEW, available_from=-5, available_until=2**50
+        plain.content,
+        state=State.IN_REVIEW,
+        available_from=-5,
+        available_until=2**50,
+        penalty=0.25,
     )
     written = replace(plain, content=content, vector_given=True)
     revision = it.upsert(written)
@@ -57,7 +61,8 @@ def test_a_clock_that_is_set_back_changes_no_order(it: Opened, clock: list[int])
 
 
 def test_an_item_that_comes_back_is_a_new_one(it: Opened, clock: list[int]) -> None:
-    it.upsert(new_item("film"))
+    plain = new_item("film")
+    it.upsert(replace(plain, content=replace(plain.content, penalty=0.5)))
     it.remove("film")
     assert it.store.items.get(["film"]) == {}
     assert it.store.items.encoded_texts(["film"], it.encoder_id) == {}
@@ -66,6 +71,7 @@ def test_an_item_that_comes_back_is_a_new_one(it: Opened, clock: list[int]) -> N
     it.upsert(new_item("film"))
     stored = it.store.items.get(["film"])["film"]
     assert (stored.create_time, stored.update_time) == (5, 5)
+    assert stored.content.penalty == 0
 
 
 def test_removing_names_what_was_there_and_gives_each_a_revision(it: Opened) -> None:

@@ -1,6 +1,7 @@
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,12 @@ from longtail.v1.recommendation_service_pb2 import Recommendation, RecommendResp
 from runtime.errors import InvalidArgument
 from server.item_attributes import MAX_ATTRIBUTES_DEPTH, attributes_object
 from server.item_validation import item_draft
+from server.recommendation_token import TokenCodec
 from server.store.records import State
 from server.validation import check_batch, check_page_size, each, interaction
 
 DIMENSION = 4
+TOKENS = TokenCodec(b"store")
 NAN, INFINITY = float("nan"), float("inf")
 
 
@@ -53,6 +56,9 @@ BAD_ITEMS = {
     "nothing to encode": ("text", {"title": "", "text": ""}),
     "prior below zero": ("popularity_prior", {"popularity_prior": -0.1}),
     "prior NaN": ("popularity_prior", {"popularity_prior": NAN}),
+    "penalty below zero": ("penalty", {"penalty": -0.1}),
+    "penalty above one": ("penalty", {"penalty": 1.1}),
+    "penalty NaN": ("penalty", {"penalty": NAN}),
     "prior infinite": ("popularity_prior", {"popularity_prior": INFINITY}),
     "short vector": ("vector", {"vector": packed(1, 2, 3)}),
     "long vector": ("vector", {"vector": packed(1, 2, 3, 4, 5)}),
@@ -166,6 +172,7 @@ BAD_INTERACTIONS = {
     "value too small": ("value", {"value": -1000.5}),
     "overlong query": ("query", {"query": "x" * 4001}),
     "blank query": ("query", {"query": " "}),
+    "foreign token": ("recommendation_token", {"recommendation_token": "abc"}),
 }
 
 
@@ -179,12 +186,13 @@ def new_interaction(**values: Any) -> Interaction:  # noqa: ANN401
     ("field", "values"), BAD_INTERACTIONS.values(), ids=BAD_INTERACTIONS.keys()
 )
 def test_what_is_wrong_with_an_interaction_is_named(field: str, values: dict[str, Any]) -> None:
-    assert violated(lambda: interaction(new_interaction(**values))) == field
+    assert violated(lambda: interaction(new_interaction(**values), TOKENS)) == field
 
 
 def test_an_interaction_is_taken_as_it_is() -> None:
     taken = interaction(
-        new_interaction(value=-0.5, time=Timestamp(seconds=3, nanos=5000), query="a query")
+        new_interaction(value=-0.5, time=Timestamp(seconds=3, nanos=5000), query="a query"),
+        TOKENS,
     )
     assert (taken.event_id, taken.user_id, taken.item_id) == ("e", "ann", "film")
     assert (taken.type, taken.value, taken.time, taken.query) == (
@@ -197,16 +205,17 @@ def test_an_interaction_is_taken_as_it_is() -> None:
 
 def test_what_an_interaction_does_not_say() -> None:
     before = time.time_ns() // 1000
-    taken = interaction(new_interaction())
+    taken = interaction(new_interaction(), TOKENS)
     assert taken.value == 1
     assert before <= taken.time <= time.time_ns() // 1000
     # Zero that is said is not the default.
-    assert interaction(new_interaction(value=0)).value == 0
+    assert interaction(new_interaction(value=0), TOKENS).value == 0
+    assert taken.recommendation_token == ""
 
 
 def test_each_is_validated_by_itself_and_named_from_the_request() -> None:
     messages = [new_interaction(), new_interaction(value=NAN), new_interaction(event_id="f")]
-    valid, wrong = each("interactions", messages, interaction)
+    valid, wrong = each("interactions", messages, partial(interaction, tokens=TOKENS))
     assert [taken.event_id for taken in valid] == ["e", "f"]
     assert list(wrong) == [1]
     assert [v.field for v in wrong[1].violations] == ["interactions[1].value"]

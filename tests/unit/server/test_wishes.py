@@ -1,12 +1,16 @@
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from longtail.v1 import recommendation_service_pb2 as pb
 
 from runtime.errors import InvalidArgument
-from server.candidates import ItemExample
-from server.ranking.quota import Policy
+from server.wish import (
+    ItemExample,
+    Rotation,
+)
 from server.wishes import WishDraft, wish_draft
 
 DIMENSION = 4
@@ -17,7 +21,7 @@ Request = pb.RecommendRequest
 
 
 def draft(request: pb.RecommendRequest) -> WishDraft:
-    return wish_draft(request, dimension=DIMENSION, default_strength=0.25)
+    return wish_draft(request, None, dimension=DIMENSION, default_strength=0.25)
 
 
 def of_vector(*values: float) -> Request:
@@ -32,12 +36,12 @@ def seen(*types: str) -> Request:
     return Request(exclude=pb.Exclusions(seen_types=types))
 
 
-def dial(**values: float) -> Request:
-    return Request(long_tail=pb.LongTail(**values))
-
-
 def weighing(weight: float) -> Request:
     return Request(examples=[pb.Example(text="first"), pb.Example(text="a", weight=weight)])
+
+
+def rotating(user_id: str = "ann", **values: Any) -> Request:  # noqa: ANN401 (fields of any type)
+    return Request(user_id=user_id, rotation=pb.Rotation(**values))
 
 
 BAD: dict[str, tuple[str, Callable[[], Request]]] = {
@@ -81,13 +85,15 @@ BAD: dict[str, tuple[str, Callable[[], Request]]] = {
     "weight NaN": ("examples[1].weight", lambda: weighing(NAN)),
     "weight too large": ("examples[1].weight", lambda: weighing(100.5)),
     "weight too small": ("examples[1].weight", lambda: weighing(-100.5)),
-    "strength above one": ("long_tail.strength", lambda: dial(strength=1.5)),
-    "strength below zero": ("long_tail.strength", lambda: dial(strength=-0.1)),
-    "strength NaN": ("long_tail.strength", lambda: dial(strength=NAN)),
-    "tail fraction": ("long_tail.min_tail_fraction", lambda: dial(min_tail_fraction=1.01)),
-    "tail fraction NaN": ("long_tail.min_tail_fraction", lambda: dial(min_tail_fraction=NAN)),
-    "budget": ("long_tail.relevance_budget", lambda: dial(relevance_budget=-1)),
-    "budget NaN": ("long_tail.relevance_budget", lambda: dial(relevance_budget=NAN)),
+    "rotation above one": ("rotation.rate", lambda: rotating(rate=1.5)),
+    "rotation NaN": ("rotation.rate", lambda: rotating(rate=NAN)),
+    "rotation of nobody": ("user_id", lambda: rotating("", rate=0.5)),
+    "half-life of zero": ("rotation.half_life", lambda: rotating(half_life=Duration())),
+    "half-life below zero": ("rotation.half_life", lambda: rotating(half_life=Duration(nanos=-1))),
+    "half-life without end": (
+        "rotation.half_life",
+        lambda: rotating(half_life=Duration(seconds=2**62)),
+    ),
 }
 
 
@@ -109,7 +115,7 @@ def test_what_is_wrong_is_named_by_its_field(field: str, request_of: Callable[[]
         lambda: seen(*["x" * 64] * 100),
         lambda: weighing(100),
         lambda: weighing(-100),
-        lambda: dial(strength=1, min_tail_fraction=1, relevance_budget=0),
+        lambda: rotating(rate=1, half_life=Duration(nanos=1000)),
     ],
 )
 def test_a_value_at_its_bound_is_taken(request_of: Callable[[], Request]) -> None:
@@ -118,13 +124,15 @@ def test_a_value_at_its_bound_is_taken(request_of: Callable[[], Request]) -> Non
 
 @pytest.mark.parametrize(("asked", "given"), [(0, 10), (1, 1), (100, 100), (101, 100)])
 def test_page_sizes(asked: int, given: int) -> None:
-    assert draft(Request(page_size=asked)).page_size == given
+    assert draft(Request(page_size=asked)).wish(None).page_size == given
 
 
-def test_what_is_not_said_is_the_default() -> None:
-    assert draft(Request()).policy == Policy(0.25, 0.0, 1.0)
-    # Zero that is said is not the default.
-    assert draft(dial(strength=0, relevance_budget=0)).policy == Policy(0.0, 0.0, 0.0)
+def test_rotation() -> None:
+    day = 24 * 3600 * 10**6
+    assert draft(rotating(rate=0.5)).wish(None).rotation == Rotation(0.5, day)
+    hour = rotating(rate=0.5, half_life=Duration(seconds=3600))
+    assert draft(hour).wish(None).rotation == Rotation(0.5, 3600 * 10**6)
+    assert draft(rotating(half_life=Duration(seconds=1))).wish(None).rotation is None
 
 
 def mixed() -> Request:
@@ -144,16 +152,16 @@ def mixed() -> Request:
 
 def test_a_wish_has_all_that_was_asked_for() -> None:
     asked = draft(mixed())
-    assert asked.texts == ("a query", "a text")
+    assert asked.texts == ["a query", "a text"]
     query, text = np.eye(DIMENSION, dtype=np.float32)[:2]
     wish = asked.wish(np.stack([query, text]))
     assert wish.query is not None
     assert wish.query.tolist() == query.tolist()
-    assert [(e.vector.tolist(), e.weight) for e in wish.examples] == [
-        (text.tolist(), -0.5),
-        (pytest.approx([0.6, 0, 0.8, 0]), 1.0),
+    assert [(e.vector.tolist(), e.weight, e.position) for e in wish.examples] == [
+        (text.tolist(), -0.5, 1),
+        (pytest.approx([0.6, 0, 0.8, 0]), 1.0, 2),
     ]
-    assert wish.item_examples == (ItemExample("film", 2.0),)
+    assert wish.item_examples == (ItemExample("film", 2.0, 0),)
     assert (wish.user_id, wish.page_size, wish.min_revision) == ("ann", 7, 3)
     assert wish.excluded == frozenset({"a", "b"})
     assert wish.seen_types == frozenset({"view"})
@@ -164,7 +172,7 @@ def test_a_wish_without_the_vectors_of_its_texts_keeps_the_rest() -> None:
     wish = draft(mixed()).wish(None)
     assert wish.query is None
     assert [example.weight for example in wish.examples] == [1.0]
-    assert wish.item_examples == (ItemExample("film", 2.0),)
+    assert wish.item_examples == (ItemExample("film", 2.0, 0),)
 
 
 def test_the_texts_of_examples_do_not_become_the_query() -> None:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from runtime.errors import ServiceError
 from runtime.interceptor import ServiceInterceptor
 from server.catalogue import Catalogue
+from server.recommendation_token import TokenCodec
 from server.services.interactions import InteractionService
 from server.services.items import ItemService
 from server.store.group_commit import GroupCommit
@@ -93,6 +94,7 @@ class WrittenCatalogue:
         # What a view would say; it may lag behind the store.
         self.bound = first
         self.catalogue = Catalogue(store, lambda: self.bound, self.encoder.embed, commit)
+        self.tokens = TokenCodec(store.changes.identity().encode())
         self.items: item_service_pb2_grpc.ItemServiceStub
         self.interactions: interaction_service_pb2_grpc.InteractionServiceStub
 
@@ -135,7 +137,7 @@ async def written_catalogue(folder: Path) -> AsyncIterator[WrittenCatalogue]:
             ItemService(store.items, written.catalogue), server
         )
         interaction_service_pb2_grpc.add_InteractionServiceServicer_to_server(
-            InteractionService(store.interactions, written.catalogue), server
+            InteractionService(store.interactions, written.catalogue, written.tokens), server
         )
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()

@@ -1,0 +1,137 @@
+"""`python -m evaluation DATA --out DIR`: evaluate; `python -m evaluation fit DATA`: fit a profile.
+
+Exit codes: 0 done, 2 wrong usage or data that do not allow it.
+"""
+
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from evaluation import experiment as experiments
+from evaluation.dataset import DatasetError
+from evaluation.experiment import Options
+from evaluation.fit import fit_profile
+from evaluation.report.folder import write
+from evaluation.report.results import Report
+from evaluation.run import evaluate
+from evaluation.splits import SplitMethod
+from server.ranking.profile import write_profile
+from worker.artefact import ArtefactError
+
+USAGE = 2
+FIT = "fit"
+
+console = Console()
+
+Folder = Annotated[Path, typer.Argument(exists=True, help="items.csv and interactions.csv.")]
+Split = Annotated[SplitMethod, typer.Option("--split", help="How train, valid and test are cut.")]
+MinRating = Annotated[float | None, typer.Option(help="The least rating of a like. [all are]")]
+Pool = Annotated[int, typer.Option(min=20, max=2000, help="Candidates of each request.")]
+People = Annotated[int, typer.Option(min=10, help="Requests of a period, at most.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of all that is drawn.")]
+Test = Annotated[float, typer.Option(min=0.01, max=0.5, help="Share of the rows for the test.")]
+Valid = Annotated[float, typer.Option(min=0.01, max=0.5, help="Share of the rows to fit on.")]
+
+
+def run(
+    data: Folder,
+    out: Annotated[Path, typer.Option(help="Folder for report.json, the plots and the page.")],
+    split: Split = SplitMethod.USER_TIME,
+    min_rating: MinRating = None,
+    k: Annotated[
+        list[int] | None,
+        typer.Option(min=1, max=100, help="List lengths; the first is plotted. [10 and 20]"),
+    ] = None,
+    pool: Pool = 200,
+    people: People = 2000,
+    valid: Valid = 0.2,
+    test: Test = 0.2,
+    seed: Seed = 0,
+) -> None:
+    """Compare Longtail's re-ranking with what others published, on a folder of data."""
+    options = Options(split, valid, test, min_rating, pool, people, seed)
+    command = shlex.join(("python", "-m", "evaluation", *sys.argv[1:]))
+    with _complained():
+        report = evaluate(data, options, k or [10, 20], command, _stage)
+    write(report, out)
+    _summary(report)
+    console.print(f"Written to {out / 'index.html'}", markup=False)
+
+
+def fit(
+    data: Annotated[
+        Path, typer.Argument(exists=True, help="A folder as above, or a server's longtail.db.")
+    ],
+    out: Annotated[Path, typer.Option(help="The profile.")] = Path("ranking-profile.json"),
+    split: Split = SplitMethod.USER_TIME,
+    min_rating: MinRating = None,
+    pool: Pool = 200,
+    people: People = 2000,
+    valid: Valid = 0.2,
+    test: Test = 0.2,
+    seed: Seed = 0,
+) -> None:
+    """Fit a ranking profile: on the latest share of the rows, from what went before."""
+    options = Options(split, valid, test, min_rating, pool, people, seed)
+    with _complained():
+        profile = fit_profile(data, options, _stage)
+    write_profile(profile, out)
+    console.print(f"{profile.version} written to {out}", markup=False)
+
+
+@contextmanager
+def _stage(name: str) -> Iterator[experiments.Progress]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=console) as bars:
+        bar = bars.add_task(name, total=None)
+
+        def tell(done: int, total: int) -> None:
+            bars.update(bar, completed=done, total=total)
+
+        yield tell
+
+
+@contextmanager
+def _complained() -> Iterator[None]:
+    try:
+        yield
+    except (DatasetError, ArtefactError) as error:
+        _fail(str(error))
+
+
+def _fail(message: str) -> NoReturn:
+    Console(stderr=True).print(message, style="red", markup=False)
+    raise typer.Exit(USAGE)
+
+
+def _summary(report: Report) -> None:
+    for comparison in report.comparisons:
+        areas = {method.name: method.hypervolume["ndcg x aplt"] for method in comparison.methods}
+        console.print(f"{comparison.regime}, lists of {comparison.k}: hypervolume NDCG x APLT")
+        for name in sorted(areas, key=lambda name: -areas[name].value)[:8]:
+            area = areas[name]
+            console.print(
+                f"  {area.value:7.3f}  [{area.low:.3f}, {area.high:.3f}]  {name}",
+                markup=False,
+                highlight=False,
+            )
+
+
+def main() -> None:
+    """Run the command line."""
+    if sys.argv[1:2] == [FIT]:
+        del sys.argv[1]
+        typer.run(fit)
+    else:
+        typer.run(run)
+
+
+if __name__ == "__main__":
+    main()

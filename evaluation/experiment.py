@@ -1,0 +1,146 @@
+"""The material of an evaluation: data, split, vectors, and the requests of both periods."""
+
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from evaluation.dataset import Dataset, Mask, positives, read
+from evaluation.requests import Requests, requests
+from evaluation.splits import Part, Parts, SplitMethod, split
+from evaluation.store_source import read_store
+from evaluation.task import Catalogue, Floats, Matrix, Task
+from evaluation.text_vectors import encoder_id, item_vectors
+from evaluation.world import World
+from runtime.settings import load
+from server.ranking.evidence import FEATURES
+from server.ranking.relevance import RelevanceModel
+from worker.settings import WorkerSettings
+
+# Tells (done, total) of one stage.
+Progress = Callable[[int, int], None]
+# Begins a stage by its name; what it gives out tells how far the stage is.
+Stage = Callable[[str], AbstractContextManager[Progress]]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How an evaluation is set up; see `python -m evaluation --help`."""
+
+    split: SplitMethod
+    valid: float
+    test: float
+    min_rating: float | None
+    pool: int
+    people: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Period:
+    """A period that is asked about: what was known before it, and the requests of those in it."""
+
+    world: World
+    requests: Requests
+
+    def task(self, scores: Floats, k: int, seed: int) -> Task:
+        """Return the task of showing `k` of each pool by `scores` (U, n)."""
+        world, asked = self.world, self.requests
+        catalogue = Catalogue(world.popularity, world.bucket, world.vectors)
+        return Task(catalogue, k, asked.items, scores, asked.taste, asked.likes, seed)
+
+    def probabilities(self, model: RelevanceModel) -> Floats:
+        """Return P(relevant) of each candidate, (U, n)."""
+        values = self.requests.features.reshape(-1, len(FEATURES)).astype(np.float64)
+        return model.probability(values).reshape(self.requests.items.shape)
+
+    def raw_scores(self) -> Floats:
+        """Return the score of behaviour, brought to the unit range within each pool, (U, n)."""
+        raw = self.requests.raw
+        low, spread = raw.min(axis=1, keepdims=True), np.ptp(raw, axis=1, keepdims=True)
+        # The least stays above zero: a relevance of nothing is no relevance.
+        unit: Floats = LEAST_RAW + (1 - LEAST_RAW) * (raw - low) / np.where(spread > 0, spread, 1.0)
+        return unit
+
+
+LEAST_RAW = 1e-3
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One data set, split: `valid` is what is fitted on, `test` what is reported on.
+
+    `encoder`: the id of the model of the text vectors.
+    """
+
+    data: Dataset
+    options: Options
+    encoder: str
+    valid: Period
+    test: Period
+
+
+def latest_period(source: Path, options: Options, stage: Stage) -> Period:
+    """Read a folder, or a server's store, and prepare the test period alone, to fit on.
+
+    Raises DatasetError when there is nothing to fit on.
+    """
+    settings = load(WorkerSettings, os.environ)
+    data, likes, part = _read(source, options, stage)
+    vectors = _vectors(data, settings, stage)
+    return _period(data, likes, part, Part.TEST, vectors, options, stage)
+
+
+def experiment(folder: Path, options: Options, stage: Stage) -> Experiment:
+    """Read a folder and prepare both periods.
+
+    Raises DatasetError when the data do not allow the split.
+    """
+    settings = load(WorkerSettings, os.environ)
+    data, likes, part = _read(folder, options, stage)
+    vectors = _vectors(data, settings, stage)
+    valid, test = (
+        _period(data, likes, part, wanted, vectors, options, stage)
+        for wanted in (Part.VALID, Part.TEST)
+    )
+    return Experiment(data, options, encoder_id(settings), valid, test)
+
+
+def _read(source: Path, options: Options, stage: Stage) -> tuple[Dataset, Mask, Parts]:
+    """Return the data, which rows are likes, and the part of each row."""
+    with stage("reading"):
+        if source.is_dir():
+            data = read(source)
+            likes = positives(data, options.min_rating)
+        else:
+            data = read_store(source)
+            likes = data.ratings > 0
+        shares = {"valid": options.valid, "test": options.test}
+        return data, likes, split(data, options.split, positives=likes, **shares)
+
+
+def _vectors(data: Dataset, settings: WorkerSettings, stage: Stage) -> Matrix:
+    with stage("text vectors") as tell:
+        return item_vectors(data.titles, data.texts, settings, tell)
+
+
+def _period(
+    data: Dataset,
+    likes: Mask,
+    part: Parts,
+    wanted: Part,
+    vectors: Matrix,
+    options: Options,
+    stage: Stage,
+) -> Period:
+    """Return the requests of a part, with what was known from the parts before it."""
+    with stage(f"requests of the {wanted.name.lower()} period") as tell:
+        world = World(data, likes, part < wanted, vectors)
+        asked = (part == wanted) & likes
+        return Period(
+            world,
+            requests(world, data, asked, options.pool, options.people, options.seed, tell),
+        )

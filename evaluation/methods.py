@@ -1,0 +1,117 @@
+"""The methods of one regime: ours, what is left of it without each of its parts, and the others."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from evaluation.dial import Dial, fit_dial
+from evaluation.experiment import Experiment, Period
+from evaluation.fitting import fit_relevance, reach
+from evaluation.longtail import longtail, serve
+from evaluation.task import Family, Floats, Ints, Method, Rerank, Task
+from server.ranking.profile import Context, RankingProfile, default_profile
+from server.ranking.quota import Prices
+from server.ranking.relevance import RelevanceModel
+
+# Strengths, dense where little is lost.
+STRENGTHS = (*np.linspace(0, 0.6, 49).tolist(), *np.linspace(0.65, 1, 8).tolist())
+TAIL_PRICES = (0.0, *np.geomspace(3e-3, 20, 47).tolist())
+# The dial is fitted on no more requests than that.
+DIAL_REQUESTS = 600
+# The lists for which the dial is fitted; prices are shares of a list and hold for any length.
+DIAL_LENGTH = 10
+OURS = "Longtail"
+OF_TEXT = frozenset(("text", "text cosine", "text x popularity", "behaviour x text"))
+OF_BEHAVIOUR = frozenset(
+    ("behaviour", "recent behaviour", "behaviour x popularity", "behaviour x text")
+)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A way to score the candidates: of the test period, and the dial fitted on validation."""
+
+    test: Floats
+    dial: Dial
+    profile: RankingProfile
+
+
+def fitted_dial(period: Period, scores: Floats, share: float, seed: int) -> Dial:
+    """Fit a dial for `scores` (U, n) of a period; `share`: see RankingProfile.reach."""
+    task = period.task(scores, DIAL_LENGTH, seed)
+    return fit_dial(task.rows(np.arange(min(DIAL_REQUESTS, len(task.items)))), share)
+
+
+def scored(
+    experiment: Experiment, valid: Floats, test: Floats, models: Mapping[Context, RelevanceModel]
+) -> Scores:
+    """Fit a dial for scores (U, n) of both periods."""
+    share = reach(experiment.valid.requests)
+    dial = fitted_dial(experiment.valid, valid, share, experiment.options.seed)
+    return Scores(test, dial, RankingProfile(models, share, dial.points, {"name": "evaluation"}))
+
+
+def raw(experiment: Experiment) -> Scores:
+    """Return the raw regime's scores: behaviour, as it is."""
+    models = default_profile().models
+    return scored(experiment, experiment.valid.raw_scores(), experiment.test.raw_scores(), models)
+
+
+def calibrated(experiment: Experiment, without: frozenset[str] = frozenset()) -> Scores:
+    """Return the calibrated regime's scores; `without`: features that the fit goes without."""
+    models = default_profile().models
+    model = fit_relevance(experiment.valid.requests, models[Context.HISTORY], without)
+    return _by(experiment, model)
+
+
+def uncalibrated(experiment: Experiment) -> Scores:
+    """Return the scores of the default profile, to which nothing is fitted."""
+    return _by(experiment, default_profile().models[Context.HISTORY])
+
+
+def _by(experiment: Experiment, model: RelevanceModel) -> Scores:
+    models = {**default_profile().models, Context.HISTORY: model}
+    valid, test = experiment.valid.probabilities(model), experiment.test.probabilities(model)
+    return scored(experiment, valid, test, models)
+
+
+def ours(scores: Scores, name: str = OURS, family: Family = Family.LONGTAIL) -> Method:
+    """Return our method; as an ablation it goes by its own scores, not by the task's."""
+    rerank = longtail(scores.profile, scores.dial.exposure)
+    if family is Family.ABLATION:
+        rerank = _with_scores(rerank, scores.test)
+    return Method(name, family, STRENGTHS, rerank)
+
+
+def ablations(experiment: Experiment, scores: Scores) -> tuple[Method, ...]:
+    """Return our method without each of its parts, beside the whole one on `scores`."""
+    parts = {
+        "without calibration": uncalibrated(experiment),
+        "without text": calibrated(experiment, OF_TEXT),
+        "without behaviour": calibrated(experiment, OF_BEHAVIOUR),
+    }
+    profile, exposure = scores.profile, scores.dial.exposure
+
+    def by_worth(task: Task, strength: float) -> Ints:
+        """Show the same lists in the order of what each item is worth, as a greedy walk would."""
+        prices = profile.prices(strength)
+        lists = serve(task, prices, profile.reach, exposure).lists
+        relevance = np.take_along_axis(task.scores, lists, axis=1)
+        items = np.take_along_axis(task.items, lists, axis=1)
+        tail = task.catalogue.bucket[items] == task.catalogue.bucket.max()
+        order = np.argsort(-(relevance + prices.tail * tail), axis=1, kind="stable")
+        return np.take_along_axis(lists, order, axis=1)
+
+    def tail_price(task: Task, price: float) -> Ints:
+        return serve(task, Prices(price), profile.reach, exposure).lists
+
+    return (
+        *(ours(part, name, Family.ABLATION) for name, part in parts.items()),
+        Method("without re-sort", Family.ABLATION, STRENGTHS, by_worth),
+        Method("without prices of taste and coverage", Family.ABLATION, TAIL_PRICES, tail_price),
+    )
+
+
+def _with_scores(rerank: Rerank, scores: Floats) -> Rerank:
+    return lambda task, dial: rerank(replace(task, scores=scores), dial)

@@ -1,0 +1,203 @@
+"""One list out of a pool: pins, caps, exploration and diversity around the exact selection."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from server.ranking.caps import CappedAttribute, Room, within
+from server.ranking.exploration import inclusion_probabilities, systematic_sample
+from server.ranking.filling import Filling, Frame, GaveWay, fill
+from server.ranking.orders import Diversity
+from server.ranking.popularity import Bucket
+from server.ranking.quota import (
+    BUCKETS,
+    ROUNDING,
+    Candidates,
+    Limits,
+    Prices,
+    discounts,
+    ideal_dcg,
+    relative_loss,
+    taste_divergence,
+)
+
+__all__ = ["CappedAttribute", "Exploration", "GaveWay", "Listing", "Order", "compose"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+Matrix = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Exploration:
+    """`slots` places for candidates among `eligible` (n,), drawn from `seed`."""
+
+    slots: int
+    eligible: Mask
+    seed: int
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a list of at most `k` items is to be like.
+
+    `pins`: candidate by place, from 0. `diversity`: 0 to 1; above 0 it needs the `vectors` (n, d).
+    """
+
+    k: int
+    prices: Prices
+    limits: Limits
+    pins: dict[int, int]
+    caps: tuple[CappedAttribute, ...] = ()
+    exploration: Exploration | None = None
+    diversity: float = 0.0
+    vectors: Matrix | None = None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The list of k items, and what each adds to its objective.
+
+    `chosen` (k,): positions in the pool, in the order of display. `gains`, `tail_bonuses` and
+    `coverage_bonuses` (k,), and `taste_share`, the same for each and not above zero, add up to the
+    objective. `propensities` (k,): probability of the draw, 1 for what was not drawn. `pinned` and
+    `explored` (k,). `baseline` (n,): each candidate's place by relevance alone, from 1. `capped`
+    (n,): not in the list, and one more of it would break a cap. `loss`: share of the expected DCG
+    of the most relevant list with the same pins and caps that was given up.
+    """
+
+    chosen: Ints
+    gains: Floats
+    tail_bonuses: Floats
+    coverage_bonuses: Floats
+    taste_share: float
+    propensities: Floats
+    pinned: Mask
+    explored: Mask
+    baseline: Ints
+    capped: Mask
+    loss: float
+    tail_fraction: float
+    taste_divergence: float
+    gave_way: frozenset[GaveWay]
+
+
+def compose(candidates: Candidates, order: Order) -> Listing:
+    """Return the best list for an order; n and order.k are at least 1."""
+    by_relevance = np.argsort(-candidates.relevance, kind="stable")
+    frame = _frame(candidates, order, by_relevance)
+    filling = fill(frame)
+    explored = np.empty(0, np.int64)
+    probabilities = np.empty(0)
+    if filling.slots and order.exploration:
+        probability = inclusion_probabilities(candidates.relevance[filling.drawable], filling.slots)
+        drawn = systematic_sample(probability, np.random.default_rng(order.exploration.seed))
+        explored, probabilities = filling.drawable[drawn], probability[drawn]
+    listing = _listing(frame, filling, explored, probabilities)
+    listing.baseline[by_relevance] = np.arange(1, len(by_relevance) + 1)
+    if order.caps:
+        _mark_capped(listing, order.caps)
+    return listing
+
+
+def _frame(candidates: Candidates, order: Order, by_relevance: Ints) -> Frame:
+    relevance = candidates.relevance
+    pinned = np.fromiter(order.pins.values(), np.int64, len(order.pins))
+    unpinned = by_relevance[~np.isin(by_relevance, pinned)] if order.pins else by_relevance
+
+    def capped(items: Ints) -> Ints:
+        return within(order.caps, order.pins.values(), items)
+
+    most_relevant = capped(unpinned)
+    k = min(order.k, len(most_relevant) + len(pinned))
+    weights, free = discounts(k), np.arange(k)
+    places = _places_of_pins(order.pins, k)
+    if order.pins:
+        free = np.delete(free, places)
+    taken = float(relevance[pinned] @ weights[places])
+    diversity = None
+    if order.diversity > 0 and order.vectors is not None:
+        diversity = Diversity(order.diversity, order.vectors)
+    return Frame(
+        candidates=candidates,
+        prices=order.prices,
+        limits=order.limits,
+        unpinned=unpinned,
+        capped=capped,
+        most_relevant=most_relevant,
+        diversity=diversity,
+        eligible=order.exploration.eligible if order.exploration else None,
+        slots=order.exploration.slots if order.exploration else 0,
+        pinned=pinned,
+        pinned_places=places,
+        free=free,
+        discounts=weights,
+        held=tuple(np.bincount(candidates.bucket[pinned], minlength=BUCKETS).tolist()),
+        taken=taken,
+        reference=float(relevance[most_relevant[: len(free)]] @ weights[free]) + taken,
+    )
+
+
+def _places_of_pins(pins: Iterable[int], k: int) -> Ints:
+    """Return the places in a list of k; pins beyond it get the last ones that have none."""
+    places = np.fromiter(pins, np.int64)
+    beyond = np.flatnonzero(places >= k)
+    if len(beyond):
+        open_places = np.setdiff1d(np.arange(k), places)
+        in_order = beyond[np.argsort(places[beyond])]
+        places[in_order] = open_places[len(open_places) - len(beyond) :]
+    return places
+
+
+def _listing(frame: Frame, filling: Filling, explored: Ints, probabilities: Floats) -> Listing:
+    candidates, prices, k = frame.candidates, frame.prices, len(frame.discounts)
+    relevance, selection = candidates.relevance, filling.selection
+    chosen, divergence, loss = selection.chosen, selection.divergence, selection.loss
+    propensities = np.ones(k)
+    is_pinned, is_explored = np.zeros(k, bool), np.zeros(k, bool)
+    if len(explored):
+        chosen = np.concatenate((chosen, explored))
+        places = frame.free[-len(explored) :]
+        propensities[places], is_explored[places] = probabilities, True
+    if len(frame.pinned):
+        is_pinned[frame.pinned_places] = True
+        unpinned, chosen = chosen, np.empty(k, np.int64)
+        chosen[frame.pinned_places], chosen[frame.free] = frame.pinned, unpinned
+    bucket = candidates.bucket[chosen]
+    tail = bucket == Bucket.TAIL
+    tail_fraction, gave_way = selection.tail_fraction, filling.gave_way
+    if len(explored):
+        # The selection took the worst draw for granted, not this one.
+        counts = np.bincount(bucket, minlength=BUCKETS)[None]
+        divergence = float(taste_divergence(candidates.taste, counts)[0])
+        dcg = np.array([relevance[chosen] @ frame.discounts])
+        loss = float(relative_loss(dcg, frame.reference)[0])
+        tail_fraction = float(np.count_nonzero(tail) / k)
+        if tail_fraction >= frame.limits.min_tail_fraction - ROUNDING:
+            gave_way -= {GaveWay.TAIL_TO_BUDGET, GaveWay.TAIL_TO_CANDIDATES}
+    return Listing(
+        chosen=chosen,
+        gains=relevance[chosen] * frame.discounts / ideal_dcg(candidates, k),
+        tail_bonuses=tail * (prices.tail / k),
+        coverage_bonuses=prices.coverage / k * candidates.rarity[chosen],
+        taste_share=0.0 - prices.taste * divergence / k,
+        propensities=propensities,
+        pinned=is_pinned,
+        explored=is_explored,
+        baseline=np.empty(len(relevance), np.int64),
+        capped=np.zeros(len(relevance), bool),
+        loss=loss,
+        tail_fraction=tail_fraction,
+        taste_divergence=divergence,
+        gave_way=gave_way,
+    )
+
+
+def _mark_capped(listing: Listing, caps: tuple[CappedAttribute, ...]) -> None:
+    room = Room(caps)
+    room.take(listing.chosen.tolist())
+    listing.capped[:] = [not room.admits(item) for item in range(len(listing.capped))]
+    listing.capped[listing.chosen] = False

@@ -1,0 +1,170 @@
+"""Answers made by hand, over a real state, for what is said of them."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from server.answer import Answer
+from server.columns.columns import NO_ROW
+from server.pool import Floats, Liked, Pool
+from server.ranking.evidence import FEATURES, Evidence, PoolScale
+from server.ranking.interest import Interest
+from server.ranking.listing import GaveWay, Listing
+from server.ranking.profile import Context
+from server.ranking.quota import Prices, discounts
+from server.ranking.relevance import RelevanceModel
+from server.ranking.taste import taste
+from server.state import CatalogueState
+from server.store.items import ItemRecords
+from server.wish import Policy, Wish
+from tests.unit.server.catalogues import DIMENSION, NOW, item, opened, unit, view_of
+
+MODEL = RelevanceModel.of(-0.5, {"text": 1.0, "behaviour": 0.5, "popularity": 0.25})
+WISH = Wish(
+    user_id="",
+    query=unit(0),
+    examples=(),
+    item_examples=(),
+    excluded=frozenset(),
+    seen_types=frozenset(),
+    allow_seen=False,
+    page_size=3,
+    filter=None,
+    policy=Policy(0.3),
+)
+NOTHING_LIKED = Liked((), np.empty(0, np.int64), (), np.empty((0, DIMENSION), np.float32))
+
+
+def liked_of(state: CatalogueState, *item_ids: str, positions: Sequence[int]) -> Liked:
+    """Return what was liked: items of the catalogue and, for an empty id, a text."""
+    rows = state.columns.rows_at(item_ids, state.revision)
+    vectors = np.tile(unit(0), (len(rows), 1))
+    vectors[rows != NO_ROW] = state.index.vectors(rows[rows != NO_ROW])
+    return Liked(item_ids, rows, tuple(positions), vectors)
+
+
+def pool_of(state: CatalogueState, ids: Sequence[str], liked: Liked = NOTHING_LIKED) -> Pool:
+    """Return candidates for the query of WISH, with rules and penalties at work on some."""
+    n = len(ids)
+    rows = state.columns.rows_at(ids, state.revision)
+    vectors = state.index.vectors(rows)
+    scale = state.popularity.scale()
+    mass = state.columns.mass(rows)
+    parts = np.zeros((n, 3))
+    parts[:, 0] = vectors @ unit(0)
+    random = np.random.default_rng(n)
+    features = random.normal(size=(n, len(FEATURES)))
+    estimate = MODEL.probability(features)
+    rule_factor = np.where(np.arange(n) % 2, 2.0, 1.0)
+    penalty, rotation = random.uniform(0, 0.2, (2, n))
+    odds = estimate / (1 - estimate) * rule_factor
+    behaviour = random.uniform(size=n)
+    zeros = np.zeros(n)
+    bucket = scale.bucket(mass)
+    return Pool(
+        ids=list(ids),
+        rows=rows,
+        vectors=vectors,
+        mass=mass,
+        popularity_scale=scale,
+        interests=(Interest(unit(0), np.zeros((3, DIMENSION)), 1.0),),
+        parts=parts,
+        evidence=Evidence(parts[:, 0], behaviour, zeros, zeros, zeros, zeros, bucket),
+        scale=PoolScale(np.zeros(4), np.ones(4)),
+        features=features,
+        context=Context.QUERY,
+        model=MODEL,
+        taste=taste(np.empty(0), scale),
+        estimate=estimate,
+        rule_factor=rule_factor,
+        penalty=penalty,
+        rotation=rotation,
+        relevance=odds / (1 + odds) * (1 - penalty) * (1 - rotation),
+        rarity=zeros,
+        liked=liked,
+    )
+
+
+def listing_of(
+    relevance: Floats,
+    chosen: Sequence[int],
+    *,
+    pinned: Sequence[int] = (),
+    explored: Sequence[int] = (),
+    capped: Sequence[int] = (),
+    gave_way: frozenset[GaveWay] = frozenset(),
+) -> Listing:
+    """Return a list; `pinned` and `explored` are places, `capped` are candidates."""
+    n, k = len(relevance), len(chosen)
+    places = np.arange(k)
+    baseline = np.empty(n, np.int64)
+    baseline[np.argsort(-relevance, kind="stable")] = np.arange(1, n + 1)
+    return Listing(
+        chosen=np.array(chosen),
+        gains=relevance[list(chosen)] * discounts(k) / 1.5,
+        tail_bonuses=0.1 / (places + 3),
+        coverage_bonuses=0.01 / (places + 7),
+        taste_share=-0.1 / 3,
+        propensities=np.where(np.isin(places, explored), 0.25, 1.0),
+        pinned=np.isin(places, pinned),
+        explored=np.isin(places, explored),
+        baseline=baseline,
+        capped=np.isin(np.arange(n), capped),
+        loss=0.125,
+        tail_fraction=1 / 3,
+        taste_divergence=0.0625,
+        gave_way=gave_way,
+    )
+
+
+def answer_of(
+    state: CatalogueState,
+    pool: Pool,
+    listing: Listing | None,
+    wish: Wish = WISH,
+    **values: Any,  # noqa: ANN401
+) -> Answer:
+    """Return an answer, changed by `values`."""
+    chosen = [] if listing is None else [pool.ids[at] for at in listing.chosen]
+    answer = Answer(
+        state=state,
+        sight=state.sight(NOW, wish.filter),
+        wish=wish,
+        pool=pool,
+        prices=Prices(tail=0.09, coverage=0.01, taste=0.1),
+        listing=listing,
+        offset=0,
+        remaining=tuple(item_id for item_id in pool.ids if item_id not in chosen),
+        seen=frozenset(),
+        missing=(),
+        profile="default@0",
+        intra_list_diversity=0.75,
+        search_seconds=0.25,
+        ranking_seconds=0.125,
+    )
+    return replace(answer, **values)
+
+
+@dataclass(frozen=True)
+class SmallCatalogue:
+    """Eight items a to h, each more popular than the one before, and one that people liked."""
+
+    state: CatalogueState
+    records: ItemRecords
+
+
+@contextmanager
+def small_catalogue(folder: Path) -> Iterator[SmallCatalogue]:
+    """Write and load the catalogue; its odd items and `past` share genre and colour."""
+    with opened(folder) as written:
+        items = [
+            item(name, seed, prior=2.0**seed, genre="crime", colour=["blue", "red"][seed % 2])
+            for seed, name in enumerate("abcdefgh", 1)
+        ]
+        past = item("past", 50, prior=1.0, genre="crime", colour="red")
+        written.upsert(*items, past)
+        yield SmallCatalogue(view_of(written, folder).state, written.store.items)

@@ -1,0 +1,153 @@
+"""The dozen films behind a recommender, with vectors by theme in place of an encoder's."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from server.answer import Answer
+from server.behaviour_view import BehaviourView
+from server.pool import Pool
+from server.profile_watch import ProfileWatch
+from server.recommender import Drawn, Recommender
+from server.store.clock import now
+from server.store.records import Impression, Interaction, ItemContent, NewItem, State, Vector
+from server.view import CatalogueView
+from server.wish import ItemExample, Policy, Wish
+from tests.films import FILMS
+from tests.unit.server.catalogues import DIMENSION, Written, opened, unit, view_of
+
+THEMES = ("space", "paris", "crime", "family", "sea")
+FILMS_BY_THEME = {
+    "space": ("alien", "wall-e", "moon", "solaris", "robots"),
+    "paris": ("amelie", "ratatouille"),
+    "crime": ("heat", "ronin"),
+    "family": ("up", "big"),
+    "sea": ("jaws",),
+}
+THEME_OF = {film: theme for theme, films in FILMS_BY_THEME.items() for film in films}
+# How much the films of a theme differ.
+OWN = 0.3
+
+
+def direction(theme: str) -> Vector:
+    vector = np.zeros(DIMENSION, np.float32)
+    vector[THEMES.index(theme)] = 1.0
+    return vector
+
+
+def film_vector(film: str) -> Vector:
+    vector: Vector = direction(THEME_OF[film]) + np.float32(OWN) * unit(sorted(FILMS).index(film))
+    return (vector / np.float32(np.linalg.norm(vector))).astype(np.float32)
+
+
+def film(
+    film_id: str,
+    *,
+    prior: float = 0.0,
+    state: State = State.ACTIVE,
+    penalty: float = 0.0,
+    **attributes: object,
+) -> NewItem:
+    attributes = {"theme": THEME_OF[film_id], **attributes}
+    content = ItemContent(film_id, *FILMS[film_id], attributes, prior, state, penalty=penalty)
+    return NewItem(content, film_vector(film_id), vector_given=False)
+
+
+def wish(policy: Policy | None = None, **given: object) -> Wish:
+    """Return a wish of pure relevance that asks for nothing but what is given."""
+    empty = Wish(
+        user_id="",
+        query=None,
+        examples=(),
+        item_examples=(),
+        excluded=frozenset(),
+        seen_types=frozenset(),
+        allow_seen=False,
+        page_size=5,
+        filter=None,
+        policy=policy or Policy(strength=0.0),
+    )
+    return replace(empty, **given)  # type: ignore[arg-type]
+
+
+def like_it(*films: str, weight: float = 1.0) -> tuple[ItemExample, ...]:
+    return tuple(ItemExample(each, weight, at) for at, each in enumerate(films))
+
+
+class Cinema:
+    """A store, its views and their recommender."""
+
+    def __init__(
+        self, written: Written, view: CatalogueView, behaviour: BehaviourView, size: int
+    ) -> None:
+        self.written, self.view, self.behaviour = written, view, behaviour
+        self.profiles = ProfileWatch(written.store.path.with_name("ranking-profile.json"))
+        self.recommender = Recommender(written.store, view, behaviour, self.profiles, size)
+        self._events = 0
+
+    def does(self, person: str, *films: str, value: float = 1.0) -> None:
+        """Record that a person met with films, one after the other."""
+        events = []
+        for each in films:
+            self._events += 1
+            time = now() - 10**9 + self._events
+            event_id = f"event {self._events}"
+            events.append(Interaction(event_id, person, each, "rating", value, time, ""))
+        self.written.interact(*events)
+
+    def crowd(self, count: int, *films: str) -> None:
+        """Record that so many people like all of `films`."""
+        self._events += 1
+        for number in range(count):
+            self.does(f"crowd {self._events} {number}", *films)
+
+    def is_shown(self, person: str, *films: str, ago: int = 0, times: int = 1) -> None:
+        """Record impressions from `ago` microseconds ago."""
+        for number in range(times):
+            self._events += 1
+            shown = [
+                Impression(
+                    self._events.to_bytes(12, "big"), each, at, person, now() - ago, 0.0, 1.0
+                )
+                for at, each in enumerate(films, number + 1)
+            ]
+            self.written.write(lambda tx, s=shown: self.written.store.impressions.write(tx, s))  # type: ignore[misc]
+
+    def draw(self, asked: Wish) -> Drawn:
+        return self.recommender.draw(self.view.state, asked)
+
+    def pool(self, **given: object) -> Pool:
+        return self.draw(wish(**given)).pool  # type: ignore[arg-type]
+
+    def answer(self, policy: Policy | None = None, **given: object) -> Answer:
+        return self.recommender.answer(self.view.state, wish(policy, **given))
+
+
+@contextmanager
+def cinema(folder: Path, *films: NewItem, size: int = 100) -> Iterator[Cinema]:
+    """Open a cinema with the dozen films, of which `films` are as they are given."""
+    with ExitStack() as stack:
+        views: list[CatalogueView | BehaviourView] = []
+
+        def follow() -> None:
+            for view in views:
+                view.follow()
+
+        written = stack.enter_context(opened(folder, follow))
+        found = view_of(written, folder)
+        behaviour = stack.enter_context(BehaviourView(written.store))
+        views += [behaviour, found]
+        own = {each.content.id: each for each in films}
+        written.upsert(*(own.get(each) or film(each) for each in FILMS))
+        yield Cinema(written, found, behaviour, size)
+
+
+def by_relevance(pool: Pool) -> list[str]:
+    return [pool.ids[at] for at in np.argsort(-pool.relevance, kind="stable")]
+
+
+def listed(answer: Answer) -> list[str]:
+    return [] if answer.listing is None else [answer.pool.ids[at] for at in answer.listing.chosen]
