@@ -22,6 +22,7 @@ from evaluation.report.folder import write
 from evaluation.report.results import Report
 from evaluation.run import evaluate
 from evaluation.splits import SplitMethod
+from server.expected_exposure import write_exposure
 from server.ranking.profile import write_profile
 from worker.artefact import ArtefactError
 
@@ -81,9 +82,11 @@ def fit(
     """Fit a ranking profile: on the latest share of the rows, from what went before."""
     options = Options(split, valid, test, min_rating, pool, people, seed)
     with _complained():
-        profile = fit_profile(data, options, _stage)
-    write_profile(profile, out)
-    console.print(f"{profile.version} written to {out}", markup=False)
+        fitted = fit_profile(data, options, _stage)
+    # The profile comes last: who follows it finds the exposure that belongs to it.
+    write_exposure(fitted.exposure, out)
+    write_profile(fitted.profile, out)
+    console.print(f"{fitted.profile.version} written to {out}", markup=False)
 
 
 @contextmanager

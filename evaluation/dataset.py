@@ -27,6 +27,10 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
+# A rating of at most this share of the least rating of a like is a dislike; between the two it says
+# nothing of taste.
+DISLIKE_SHARE = 0.6
+
 # In the order of `evaluation.splits.Part`.
 SPLIT_NAMES = ("train", "valid", "test")
 
@@ -138,6 +142,15 @@ def positives(dataset: Dataset, min_rating: float | None) -> Mask:
     if not liked.any():
         raise DatasetError(f"interactions.csv has no rating of {min_rating:g} or more")
     return liked
+
+
+def negatives(dataset: Dataset, min_rating: float | None) -> Mask:
+    """Return (m,) which interactions count as disliked; none where all count as liked."""
+    if min_rating is None:
+        return np.zeros(len(dataset.ratings), np.bool_)
+    liked = dataset.ratings >= min_rating
+    disliked: Mask = ~liked & (dataset.ratings <= DISLIKE_SHARE * min_rating)
+    return disliked
 
 
 @dataclass(frozen=True)

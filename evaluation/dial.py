@@ -6,13 +6,13 @@ back. The price of coverage goes with that of the tail: it decides which of the 
 costs hardly anything.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from evaluation.longtail import best_gains, serve, settled_exposure
 from evaluation.task import Floats, Task
-from server.ranking.profile import WHOLE_TAIL, DialPoint
+from server.ranking.dial import WHOLE_TAIL, Dial, DialPoint
 from server.ranking.quota import Prices
 
 STRENGTHS = tuple(round(0.05 * step, 2) for step in range(20))
@@ -28,19 +28,11 @@ LEAST_PRICE, HIGHEST_PRICE, HALVINGS = 1e-3, 20.0, 10
 TASTE_PRICES = (0.0, *np.geomspace(LEAST_PRICE, 1.0, 20).tolist())
 
 
-@dataclass(frozen=True)
-class Dial:
-    """A fitted dial: its points, and the exposure (I,) of items at its usual strength."""
-
-    points: tuple[DialPoint, ...]
-    exposure: Floats
-
-
-def fit_dial(task: Task, reach: float) -> Dial:
+def fit_dial(task: Task, reach: float, *, known_taste: bool = True) -> Dial:
     """Find the prices with which the lists of `task` lose the square of each strength.
 
     Losses are of expected relevance: that has less noise than what a sample of people did. `reach`:
-    see RankingProfile.
+    see RankingProfile. Without `known_taste` it has no price.
     """
     best = float(best_gains(task, reach).sum())
     even = np.ones(len(task.catalogue.bucket))
@@ -48,10 +40,13 @@ def fit_dial(task: Task, reach: float) -> Dial:
     def loss(prices: Prices) -> float:
         return max(0.0, 1 - float(serve(task, prices, reach, even).gains.sum()) / best)
 
-    of_taste = np.maximum.accumulate([loss(Prices(taste=price)) for price in TASTE_PRICES])
+    taste_prices = TASTE_PRICES if known_taste else TASTE_PRICES[:1]
+    of_taste = np.maximum.accumulate([loss(Prices(taste=price)) for price in taste_prices])
     points = [DialPoint(0.0, Prices(), 0.0)]
     for strength in STRENGTHS[1:]:
-        taste = float(np.interp(taste_loss(strength), of_taste, TASTE_PRICES))
+        spent = taste_loss(strength)
+        # Prices that cost nothing are no answer to a loss of nothing.
+        taste = float(np.interp(spent, of_taste, taste_prices)) if spent else 0.0
         low, high = np.log(LEAST_PRICE), np.log(HIGHEST_PRICE)
         for _ in range(HALVINGS):
             middle = (low + high) / 2
@@ -61,8 +56,12 @@ def fit_dial(task: Task, reach: float) -> Dial:
         points.append(DialPoint(strength, prices, loss(prices)))
     all_tail = replace(points[-1].prices, tail=WHOLE_TAIL)
     points.append(DialPoint(1.0, all_tail, loss(all_tail)))
-    usual = points[STRENGTHS.index(USUAL_STRENGTH)].prices
-    return Dial(tuple(points), settled_exposure(task, usual, reach))
+    return Dial(tuple(points))
+
+
+def usual_exposure(task: Task, dial: Dial, reach: float) -> Floats:
+    """Return the exposure (I,) that items settle at under the prices of the usual strength."""
+    return settled_exposure(task, dial.prices(USUAL_STRENGTH), reach)
 
 
 def taste_loss(strength: float) -> float:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation.dataset import Dataset, Mask, positives, read
+from evaluation.dataset import Dataset, DatasetError, Mask, negatives, positives, read
 from evaluation.requests import Requests, requests
 from evaluation.splits import Part, Parts, SplitMethod, split
 from evaluation.store_source import read_store
@@ -47,8 +47,16 @@ class Period:
     requests: Requests
 
     def task(self, scores: Floats, k: int, seed: int) -> Task:
-        """Return the task of showing `k` of each pool by `scores` (U, n)."""
+        """Return the task of showing `k` of each pool by `scores` (U, n).
+
+        Raises DatasetError when the pools are smaller than that.
+        """
         world, asked = self.world, self.requests
+        if k > asked.items.shape[1]:
+            raise DatasetError(
+                f"lists of {k} are asked for, and people have {asked.items.shape[1]} items left "
+                "that they have not met with"
+            )
         catalogue = Catalogue(world.popularity, world.bucket, world.vectors)
         return Task(catalogue, k, asked.items, scores, asked.taste, asked.likes, seed)
 
@@ -83,15 +91,15 @@ class Experiment:
     test: Period
 
 
-def latest_period(source: Path, options: Options, stage: Stage) -> Period:
-    """Read a folder, or a server's store, and prepare the test period alone, to fit on.
+def latest_period(source: Path, options: Options, stage: Stage) -> tuple[Period, list[str]]:
+    """Read a folder, or a server's store; return the test period, to fit on, and the item ids.
 
     Raises DatasetError when there is nothing to fit on.
     """
     settings = load(WorkerSettings, os.environ)
-    data, likes, part = _read(source, options, stage)
-    vectors = _vectors(data, settings, stage)
-    return _period(data, likes, part, Part.TEST, vectors, options, stage)
+    rows = _read(source, options, stage)
+    vectors = _vectors(rows.data, settings, stage)
+    return _period(rows, Part.TEST, vectors, options, stage), rows.data.item_ids
 
 
 def experiment(folder: Path, options: Options, stage: Stage) -> Experiment:
@@ -100,26 +108,36 @@ def experiment(folder: Path, options: Options, stage: Stage) -> Experiment:
     Raises DatasetError when the data do not allow the split.
     """
     settings = load(WorkerSettings, os.environ)
-    data, likes, part = _read(folder, options, stage)
-    vectors = _vectors(data, settings, stage)
+    rows = _read(folder, options, stage)
+    vectors = _vectors(rows.data, settings, stage)
     valid, test = (
-        _period(data, likes, part, wanted, vectors, options, stage)
-        for wanted in (Part.VALID, Part.TEST)
+        _period(rows, wanted, vectors, options, stage) for wanted in (Part.VALID, Part.TEST)
     )
-    return Experiment(data, options, encoder_id(settings), valid, test)
+    return Experiment(rows.data, options, encoder_id(settings), valid, test)
 
 
-def _read(source: Path, options: Options, stage: Stage) -> tuple[Dataset, Mask, Parts]:
-    """Return the data, which rows are likes, and the part of each row."""
+@dataclass(frozen=True)
+class _Rows:
+    """A data set, and of each row (m,) whether it is a like, a dislike, and its part."""
+
+    data: Dataset
+    likes: Mask
+    dislikes: Mask
+    part: Parts
+
+
+def _read(source: Path, options: Options, stage: Stage) -> _Rows:
     with stage("reading"):
         if source.is_dir():
             data = read(source)
             likes = positives(data, options.min_rating)
+            dislikes = negatives(data, options.min_rating)
         else:
             data = read_store(source)
-            likes = data.ratings > 0
+            likes, dislikes = data.ratings > 0, data.ratings < 0
         shares = {"valid": options.valid, "test": options.test}
-        return data, likes, split(data, options.split, positives=likes, **shares)
+        part = split(data, options.split, positives=likes, **shares)
+        return _Rows(data, likes, dislikes, part)
 
 
 def _vectors(data: Dataset, settings: WorkerSettings, stage: Stage) -> Matrix:
@@ -127,19 +145,12 @@ def _vectors(data: Dataset, settings: WorkerSettings, stage: Stage) -> Matrix:
         return item_vectors(data.titles, data.texts, settings, tell)
 
 
-def _period(
-    data: Dataset,
-    likes: Mask,
-    part: Parts,
-    wanted: Part,
-    vectors: Matrix,
-    options: Options,
-    stage: Stage,
-) -> Period:
+def _period(rows: _Rows, wanted: Part, vectors: Matrix, options: Options, stage: Stage) -> Period:
     """Return the requests of a part, with what was known from the parts before it."""
     with stage(f"requests of the {wanted.name.lower()} period") as tell:
-        world = World(data, likes, part < wanted, vectors)
-        asked = (part == wanted) & likes
+        data, part = rows.data, rows.part
+        world = World(data, rows.likes, rows.dislikes, part < wanted, vectors)
+        asked = (part == wanted) & rows.likes
         return Period(
             world,
             requests(world, data, asked, options.pool, options.people, options.seed, tell),

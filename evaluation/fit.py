@@ -1,5 +1,6 @@
 """`python -m evaluation fit`: a ranking profile for the server, from a folder or from its store."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -7,35 +8,65 @@ from typing import Any
 import numpy as np
 
 from evaluation.dataset import DatasetError
+from evaluation.dial import fit_dial, usual_exposure
 from evaluation.experiment import Options, Period, Stage, latest_period
 from evaluation.fitting import fit_relevance, reach
-from evaluation.methods import fitted_dial
+from evaluation.methods import DIAL_LENGTH, dial_task
+from evaluation.queries import query_task
 from evaluation.reliability import reliability
 from server.ranking.profile import Context, RankingProfile, default_profile
 
 # Fewer people than that say nothing that the default profile does not know better.
 FEWEST_PEOPLE = 20
+# Texts of items that stand in for queries.
+QUERIES = 300
 
 
-def fit_profile(source: Path, options: Options, stage: Stage) -> RankingProfile:
+@dataclass(frozen=True)
+class Fit:
+    """A profile, and how often its lists show each item: 1 is the average of the catalogue."""
+
+    profile: RankingProfile
+    exposure: dict[str, float]
+
+
+def fit_profile(source: Path, options: Options, stage: Stage) -> Fit:
     """Fit on the latest period of `source`; the weights of a query stay the default's.
 
     Raises DatasetError when there is too little to fit on.
     """
-    period = latest_period(source, options, stage)
-    requests, models = period.requests, dict(default_profile().models)
+    period, item_ids = latest_period(source, options, stage)
+    requests = period.requests
     if len(requests.users) < FEWEST_PEOPLE:
         raise DatasetError(
             f"{len(requests.users)} people liked something before and something new in the latest "
             f"period: {FEWEST_PEOPLE} are needed to fit on"
         )
+    default = default_profile()
+    models, dials = dict(default.models), dict(default.dials)
     with stage("relevance"):
         models[Context.HISTORY] = fit_relevance(requests, models[Context.HISTORY])
     scores = period.probabilities(models[Context.HISTORY])
     share = reach(requests)
-    with stage("dial"):
-        dial = fitted_dial(period, scores, share, options.seed)
-    return RankingProfile(models, share, dial.points, _facts(source, period, scores))
+    with stage("dial of histories"):
+        task = dial_task(period, scores, options.seed)
+        dials[Context.HISTORY] = fit_dial(task, share)
+        exposure = usual_exposure(task, dials[Context.HISTORY], share)
+    with stage("dial of queries"):
+        queries = query_task(
+            period.world,
+            models[Context.QUERY],
+            count=QUERIES,
+            pool=options.pool,
+            k=DIAL_LENGTH,
+            seed=options.seed,
+        )
+        dials[Context.QUERY] = fit_dial(queries, share, known_taste=False)
+    facts = _facts(source, period, scores)
+    return Fit(
+        RankingProfile(models, share, dials, facts),
+        dict(zip(item_ids, exposure.tolist(), strict=True)),
+    )
 
 
 def _facts(source: Path, period: Period, scores: np.ndarray[Any, Any]) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from evaluation.task import Floats, Ints, Rerank, Task
+from server.ranking.dial import Dial
 from server.ranking.exposure import blended, rarity, settled
-from server.ranking.profile import RankingProfile
 from server.ranking.quota import (
     Candidates,
     Limits,
@@ -71,11 +71,11 @@ def settled_exposure(task: Task, prices: Prices, reach: float) -> Floats:
     return settled(shown, items)
 
 
-def longtail(profile: RankingProfile, exposure: Floats) -> Rerank:
-    """Return the re-ranker whose dial is the strength."""
+def longtail(dial: Dial, reach: float, exposure: Floats) -> Rerank:
+    """Return the re-ranker whose dial is the strength; see `serve`."""
 
-    def rerank(task: Task, dial: float) -> Ints:
-        return serve(task, profile.prices(dial), profile.reach, exposure).lists
+    def rerank(task: Task, strength: float) -> Ints:
+        return serve(task, dial.prices(strength), reach, exposure).lists
 
     return rerank
 

@@ -5,11 +5,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evaluation.dial import Dial, fit_dial
+from evaluation.dial import fit_dial, usual_exposure
 from evaluation.experiment import Experiment, Period
 from evaluation.fitting import fit_relevance, reach
 from evaluation.longtail import longtail, serve
 from evaluation.task import Family, Floats, Ints, Method, Rerank, Task
+from server.ranking.dial import Dial
+from server.ranking.popularity import Bucket
 from server.ranking.profile import Context, RankingProfile, default_profile
 from server.ranking.quota import Prices
 from server.ranking.relevance import RelevanceModel
@@ -30,17 +32,23 @@ OF_BEHAVIOUR = frozenset(
 
 @dataclass(frozen=True)
 class Scores:
-    """A way to score the candidates: of the test period, and the dial fitted on validation."""
+    """A way to score the candidates, and the dial that was fitted to it on validation.
+
+    `test` (U, n): of the test period. `exposure` (I,): what items settle at. `profile` holds the
+    weights and the dial, as the server would have it.
+    """
 
     test: Floats
     dial: Dial
+    reach: float
+    exposure: Floats
     profile: RankingProfile
 
 
-def fitted_dial(period: Period, scores: Floats, share: float, seed: int) -> Dial:
-    """Fit a dial for `scores` (U, n) of a period; `share`: see RankingProfile.reach."""
+def dial_task(period: Period, scores: Floats, seed: int) -> Task:
+    """Return the requests of a period that the dial is fitted on; `scores` (U, n)."""
     task = period.task(scores, DIAL_LENGTH, seed)
-    return fit_dial(task.rows(np.arange(min(DIAL_REQUESTS, len(task.items)))), share)
+    return task.rows(np.arange(min(DIAL_REQUESTS, len(task.items))))
 
 
 def scored(
@@ -48,8 +56,11 @@ def scored(
 ) -> Scores:
     """Fit a dial for scores (U, n) of both periods."""
     share = reach(experiment.valid.requests)
-    dial = fitted_dial(experiment.valid, valid, share, experiment.options.seed)
-    return Scores(test, dial, RankingProfile(models, share, dial.points, {"name": "evaluation"}))
+    task = dial_task(experiment.valid, valid, experiment.options.seed)
+    dial = fit_dial(task, share)
+    dials = {**default_profile().dials, Context.HISTORY: dial}
+    profile = RankingProfile(models, share, dials, {"name": "evaluation"})
+    return Scores(test, dial, share, usual_exposure(task, dial, share), profile)
 
 
 def raw(experiment: Experiment) -> Scores:
@@ -78,7 +89,7 @@ def _by(experiment: Experiment, model: RelevanceModel) -> Scores:
 
 def ours(scores: Scores, name: str = OURS, family: Family = Family.LONGTAIL) -> Method:
     """Return our method; as an ablation it goes by its own scores, not by the task's."""
-    rerank = longtail(scores.profile, scores.dial.exposure)
+    rerank = longtail(scores.dial, scores.reach, scores.exposure)
     if family is Family.ABLATION:
         rerank = _with_scores(rerank, scores.test)
     return Method(name, family, STRENGTHS, rerank)
@@ -91,20 +102,19 @@ def ablations(experiment: Experiment, scores: Scores) -> tuple[Method, ...]:
         "without text": calibrated(experiment, OF_TEXT),
         "without behaviour": calibrated(experiment, OF_BEHAVIOUR),
     }
-    profile, exposure = scores.profile, scores.dial.exposure
 
     def by_worth(task: Task, strength: float) -> Ints:
         """Show the same lists in the order of what each item is worth, as a greedy walk would."""
-        prices = profile.prices(strength)
-        lists = serve(task, prices, profile.reach, exposure).lists
+        prices = scores.dial.prices(strength)
+        lists = serve(task, prices, scores.reach, scores.exposure).lists
         relevance = np.take_along_axis(task.scores, lists, axis=1)
         items = np.take_along_axis(task.items, lists, axis=1)
-        tail = task.catalogue.bucket[items] == task.catalogue.bucket.max()
+        tail = task.catalogue.bucket[items] == Bucket.TAIL
         order = np.argsort(-(relevance + prices.tail * tail), axis=1, kind="stable")
         return np.take_along_axis(lists, order, axis=1)
 
     def tail_price(task: Task, price: float) -> Ints:
-        return serve(task, Prices(price), profile.reach, exposure).lists
+        return serve(task, Prices(price), scores.reach, scores.exposure).lists
 
     return (
         *(ours(part, name, Family.ABLATION) for name, part in parts.items()),

@@ -6,18 +6,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.dataset import Dataset, Mask
+from evaluation.dataset import Dataset, DatasetError, Mask
 from evaluation.metrics import Truth
-from evaluation.world import Floats, Ints, World
+from evaluation.world import Floats, Ints, Past, World
+from server.person import HISTORY_LENGTH
 from server.ranking.evidence import FEATURES, Evidence, PoolScale, features
 from server.ranking.interest import Weighted, interests
 from server.ranking.retrieval import BEHAVIOUR_SHARE, merged
 from server.ranking.taste import taste
+from server.standpoint import HALF_LIFE, INTEREST_LENGTH, RECENT_HALF_LIFE
 
-# As the server: likes and dislikes that shape an interest, likes that behaviour goes by and how
-# fast they fade.
-HISTORY, LIKES = 50, 100
-HALF_LIFE, RECENT_HALF_LIFE = 30.0, 3.0
+# Who has so little left to recommend that they are among this share of people is not asked: one who
+# has met with everything would make the pools of all others small.
+SATED_SHARE = 0.05
 # Breaks the ties of items that behaviour does not lead to, by their text.
 TIE = 1e-6
 
@@ -57,14 +58,13 @@ def requests(
     """Return the requests of people who have liked something and like something new in `wanted`.
 
     `wanted` (m,): the likes of the period that is asked about. At most `most` people, drawn from
-    `seed`, in the order in which they come. Pools are `pool` items, or as many as all can have.
+    `seed`, in the order in which they come. Pools are `pool` items, or as many as nearly all can
+    have; who cannot is left out. Raises DatasetError when nobody is left.
     """
     rows = np.flatnonzero(wanted)
     rows = rows[np.argsort(data.users[rows], kind="stable")]
     people = np.unique(data.users[rows])
-    drawn = np.random.default_rng(seed).permutation(people)
-    asked = [int(user) for user in drawn if len(world.past(int(user)).likes)][:most]
-    size = min([pool, *(world.items - len(np.unique(world.past(u).seen)) for u in asked)])
+    asked, size = _asked(world, np.random.default_rng(seed).permutation(people), pool, most)
     shape = (len(asked), size)
     items, raw = np.empty(shape, np.int64), np.empty(shape)
     values = np.empty((*shape, len(FEATURES)), np.float32)
@@ -72,11 +72,14 @@ def requests(
     starts = np.searchsorted(data.users[rows], np.arange(len(data.user_ids) + 1))
     for at, user in enumerate(asked):
         past = world.past(user)
-        items[at], evidence = _pool(world, past.likes, past.dislikes, past.seen, size)
-        mind = taste(world.popularity[past.likes], world.scale)
+        recent = past.latest(HISTORY_LENGTH)
+        items[at], evidence = _pool(world, recent, size)
+        mind = taste(world.popularity[recent.likes], world.scale)
         values[at] = features(evidence, mind, PoolScale.of(evidence))
         raw[at] = evidence.behaviour + TIE * evidence.text
-        tastes[at], likes[at] = mind.shares, mind.likes
+        # Whatever a request goes by, lists are judged by all that the person liked.
+        profile = taste(world.popularity[past.likes], world.scale)
+        tastes[at], likes[at] = profile.shares, profile.likes
         new = np.setdiff1d(data.items[rows[starts[user] : starts[user + 1]]], past.seen)
         truths.append(new)
         progress(at + 1, len(asked))
@@ -85,27 +88,39 @@ def requests(
     return Requests(np.array(asked), items, values, raw, tastes, likes, truth)
 
 
-def _pool(
-    world: World, likes: Ints, dislikes: Ints, seen: Ints, size: int
-) -> tuple[Ints, Evidence]:
+def _asked(world: World, drawn: Ints, pool: int, most: int) -> tuple[list[int], int]:
+    """Return who is asked about, in the order of `drawn`, and the size of their pools."""
+    pasts = ((user, world.past(user)) for user in drawn.tolist())
+    known = [(user, past) for user, past in pasts if len(past.latest(INTEREST_LENGTH).likes)]
+    unseen = {user: world.items - len(past.seen) for user, past in known[:most]}
+    if not unseen:
+        raise DatasetError("nobody who liked something before liked something in the period")
+    size = min(pool, int(np.quantile(list(unseen.values()), SATED_SHARE)))
+    if size < 1:
+        raise DatasetError("people have met with all items: there is nothing to recommend")
+    return [user for user, left in unseen.items() if left >= size], size
+
+
+def _pool(world: World, past: Past, size: int) -> tuple[Ints, Evidence]:
     """Return the candidates (size,) of a person and what is known of them."""
     vectors = world.vectors
-    history = [Weighted(vectors[item], 1.0) for item in likes[:HISTORY]]
-    wanted = interests(None, (), history)
+    late = past.latest(INTEREST_LENGTH)
+    opinions = zip(vectors[late.items], late.values.tolist(), strict=True)
+    wanted = interests(None, (), [Weighted(vector, value) for vector, value in opinions])
     cosines = vectors @ np.stack([interest.vector for interest in wanted]).T
-    liked = likes[:LIKES]
-    age = np.arange(len(liked))
+    likes, dislikes = past.likes, past.dislikes
+    age = np.arange(len(likes))
     behaviour, recent = world.behaviour_scores(
-        liked, [0.5 ** (age / HALF_LIFE), 0.5 ** (age / RECENT_HALF_LIFE)]
+        likes, [0.5 ** (age / HALF_LIFE), 0.5 ** (age / RECENT_HALF_LIFE)]
     )
     fresh = np.ones(world.items, bool)
-    fresh[seen] = False
+    fresh[past.seen] = False
     led_to = _best(behaviour, fresh & (behaviour > 0), int(size * BEHAVIOUR_SHARE))
     near = [_best(column, fresh, size) for column in cosines.T]
     items = merged(size, led_to, near, [interest.share for interest in wanted])
     aversion = np.zeros(len(items))
     if len(dislikes):
-        aversion = (vectors[items] @ vectors[dislikes[:HISTORY]].T).max(axis=1)
+        aversion = (vectors[items] @ vectors[dislikes].T).max(axis=1)
     evidence = Evidence(
         text=cosines[items].max(axis=1).astype(np.float64),
         behaviour=behaviour[items],

@@ -171,9 +171,7 @@ def _compared(
     by_name = {sweep.name: sweep for sweep in done}
     mine = by_name[ours(scores).name]
     comparer = Comparer(by_name["none"], material.test.world.items, material.options.seed)
-    strengths = [point.strength for point in scores.profile.dial]
-    losses = [point.loss for point in scores.profile.dial]
-    promised = np.interp(mine.dials, strengths, losses).tolist()
+    promised = [scores.dial.loss(strength) for strength in mine.dials]
     comparison = comparer.comparison(regime, k, mine, done, promised)
     tell(1, 1)
     return comparison

@@ -13,48 +13,64 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Matrix = NDArray[np.float32]
 
-# A rating of at most this share of the least rating of a like is a dislike; between the two it says
-# nothing of taste.
-DISLIKE_SHARE = 0.6
-
 
 @dataclass(frozen=True)
 class Past:
-    """What a person had done, as catalogue positions, the latest first; `seen` is all of it."""
+    """What a person had done, as catalogue positions, the latest first.
 
-    likes: Ints
-    dislikes: Ints
+    `items` (m,) with `values` (m,): what they liked, 1, and disliked, -1. `seen`: all they met with.
+    """
+
+    items: Ints
+    values: Floats
     seen: Ints
+
+    def latest(self, count: int) -> "Past":
+        """Return the latest `count` of what they liked and disliked, as if there were no more."""
+        return Past(self.items[:count], self.values[:count], self.seen)
+
+    @property
+    def likes(self) -> Ints:
+        """What they liked, the latest first."""
+        return self.items[self.values > 0]
+
+    @property
+    def dislikes(self) -> Ints:
+        """What they disliked, the latest first."""
+        return self.items[self.values < 0]
 
 
 class World:
     """The catalogue and its people as of a moment.
 
-    `known` (m,): the rows of the data set that had happened. `likes` (m,): the rows that are likes.
-    `vectors` (I, d): unit text vectors. Ranking never looks at any other row.
+    `likes` and `dislikes` (m,): which rows of the data set say so. `known` (m,): those that had
+    happened; ranking never looks at any other. `vectors` (I, d): unit text vectors.
     """
 
-    def __init__(self, data: Dataset, likes: Mask, known: Mask, vectors: Matrix) -> None:
+    def __init__(
+        self, data: Dataset, likes: Mask, dislikes: Mask, known: Mask, vectors: Matrix
+    ) -> None:
         self.vectors = vectors
         self.items = len(data.item_ids)
         self.popularity = np.bincount(data.items[known], minlength=self.items).astype(np.float64)
         self.scale = PopularityScale(self.popularity)
         self.bucket = self.scale.bucket(self.popularity)
         self.relative = self.scale.relative_log(self.popularity)
-        self._data, self._likes = data, likes
+        self._data, self._likes, self._dislikes = data, likes, dislikes
         rows = np.flatnonzero(known)
         rows = rows[np.lexsort((-rows, -data.times[rows], data.users[rows]))]
         self._rows = rows
         self._starts = np.searchsorted(data.users[rows], np.arange(len(data.user_ids) + 1))
-        self._dislikes = ~likes & (data.ratings <= DISLIKE_SHARE * least_like(data, likes))
         self.behaviour = Behaviour()
         self._learn(np.flatnonzero(known & likes))
 
     def past(self, user: int) -> Past:
         """Return what a person had done."""
         rows = self._rows[self._starts[user] : self._starts[user + 1]]
-        items = self._data.items[rows]
-        return Past(items[self._likes[rows]], items[self._dislikes[rows]], items)
+        seen = self._data.items[rows]
+        values = self._likes[rows].astype(np.float64) - self._dislikes[rows]
+        said = values != 0
+        return Past(seen[said], values[said], seen)
 
     def behaviour_scores(self, items: Ints, weights: list[Floats]) -> list[Floats]:
         """Return how strongly `items` (m,) lead to each item, (I,) for each `weights` (m,)."""
@@ -74,8 +90,3 @@ class World:
         self._number[self._item] = np.arange(len(self._item))
         self.support = np.zeros(self.items)
         self.support[self._item] = self.behaviour.support(np.arange(len(self._item)))
-
-
-def least_like(data: Dataset, likes: Mask) -> float:
-    """Return the least rating of a like."""
-    return float(data.ratings[likes].min())

@@ -7,8 +7,8 @@ from server.store.record_store import RecordStore
 from server.store.records import PastInteraction
 from server.wish import Wish
 
-# Items that shape a person's interest, and the interactions read to find them: an item may come
-# again and again.
+# Items of a history that count, and the interactions read to find them: an item may come again and
+# again.
 HISTORY_LENGTH, LOOKBACK = 100, 200
 # After so many half-lives rotation forgets: what is left then is a thousandth.
 ROTATION_HALF_LIVES = 10

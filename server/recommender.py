@@ -212,7 +212,7 @@ def _order(drawn: Drawn, wish: Wish) -> Order:
     attributes = drawn.state.columns.attributes
     return Order(
         k=k,
-        prices=drawn.profile.prices(policy.strength),
+        prices=drawn.profile.dials[pool.context].prices(policy.strength),
         limits=policy.limits,
         pins=_pins(pool, wish, k),
         caps=tuple(

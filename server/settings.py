@@ -38,7 +38,7 @@ class Settings:
     )
     strength: float = setting(
         "LONGTAIL_STRENGTH",
-        0.3,
+        0.2,
         "The long-tail dial where a request does not set it: 0 is pure relevance.",
         Bounds(0, 1),
     )

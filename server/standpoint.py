@@ -1,6 +1,7 @@
 """What one request is after, and how any item of the catalogue looks from there."""
 
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -22,6 +23,8 @@ from server.remembered import ItemExamples, Past, examples_of, liked_of, past_of
 from server.state import CatalogueState, Sight
 from server.wish import Wish
 
+# The latest items of a history that shape interests: older ones are left without weight.
+INTEREST_LENGTH = 50
 # A like leads half as strongly to others as one that is so many likes more recent: of all likes,
 # and of the last few.
 HALF_LIFE, RECENT_HALF_LIFE = 30.0, 3.0
@@ -126,8 +129,8 @@ def _interests(wish: Wish, items: ItemExamples, past: Past) -> tuple[Interest, .
             for vector, example in zip(items.vectors, items.examples, strict=True)
         ),
     ]
-    values = past.values.tolist()
-    history = [Weighted(vector, v) for vector, v in zip(past.vectors, values, strict=True)]
+    latest = zip(past.vectors, past.values.tolist(), strict=True)
+    history = [Weighted(vector, value) for vector, value in islice(latest, INTEREST_LENGTH)]
     try:
         return interests(wish.query, examples, history)
     except CancelledInterestError:

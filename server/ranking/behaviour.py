@@ -26,7 +26,7 @@ LIKES_PER_PERSON, PEOPLE_PER_ITEM = 200, 500
 # Neighbours that an item keeps, and items whose neighbours are kept: 32 MiB in all.
 NEIGHBOURS, KEPT = 200, 20_000
 # People added to the norm in the denominator: two who agree are not a hundred.
-SHRINKAGE = 5.0
+SHRINKAGE = 10.0
 # Neighbours are counted anew when so large a share of an item's likes has changed, one at least.
 STALE_SHARE = 0.02
 

@@ -2,24 +2,20 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from server.ranking.dial import Dial, dial_of, dial_rows
 from server.ranking.evidence import FEATURES
-from server.ranking.quota import Prices
 from server.ranking.relevance import RelevanceModel
 
 FORMAT = 1
-# At strength 1 a tail item is worth more than whatever it takes the place of, in a list of 100 too.
-WHOLE_TAIL = 200.0
 LEAST_REACH = 0.01
 
 
@@ -36,25 +32,16 @@ class ProfileError(ValueError):
 
 
 @dataclass(frozen=True)
-class DialPoint:
-    """The prices at a strength, and the share of expected DCG that lists with them lose."""
-
-    strength: float
-    prices: Prices
-    loss: float
-
-
-@dataclass(frozen=True)
 class RankingProfile:
-    """The weights of relevance by context, and what the dial stands for.
+    """The weights of relevance and the dial, each by context.
 
-    `reach`: the share of what is relevant to a request that its candidates hold, above 0. `dial`:
-    in the order of strength, from 0 to 1. `fit`: what it was fitted on, for people.
+    `reach`: the share of what is relevant to a request that its candidates hold, above 0. `fit`:
+    what it was fitted on, for people.
     """
 
     models: Mapping[Context, RelevanceModel]
     reach: float
-    dial: tuple[DialPoint, ...]
+    dials: Mapping[Context, Dial]
     fit: Mapping[str, Any] = field(default_factory=dict)
 
     # Every answer tells it, and it takes long to make.
@@ -63,18 +50,6 @@ class RankingProfile:
         """The profile's name and what tells it from any other."""
         content = json.dumps(document(self), sort_keys=True).encode()
         return f"{self.fit.get('name', 'default')}@{hashlib.sha256(content).hexdigest()[:12]}"
-
-    def prices(self, strength: float) -> Prices:
-        """Return the prices at a strength, between two points of the dial in proportion."""
-        at, *prices = self._dial_columns
-        tail, coverage, taste = (float(np.interp(strength, at, price)) for price in prices)
-        return Prices(tail, coverage, taste)
-
-    @cached_property
-    def _dial_columns(self) -> NDArray[np.float64]:
-        return np.array(
-            [(p.strength, p.prices.tail, p.prices.coverage, p.prices.taste) for p in self.dial]
-        ).T
 
 
 def document(profile: RankingProfile) -> dict[str, Any]:
@@ -92,16 +67,7 @@ def document(profile: RankingProfile) -> dict[str, Any]:
             for context, model in profile.models.items()
         },
         "reach": profile.reach,
-        "dial": [
-            {
-                "strength": point.strength,
-                "tail_price": point.prices.tail,
-                "coverage_price": point.prices.coverage,
-                "taste_price": point.prices.taste,
-                "loss": point.loss,
-            }
-            for point in profile.dial
-        ],
+        "dial": {context.value: dial_rows(dial) for context, dial in profile.dials.items()},
     }
 
 
@@ -115,20 +81,13 @@ def profile_of(content: Any) -> RankingProfile:  # noqa: ANN401 (JSON)
             raise ProfileError(f"format is {content['format']}, not {FORMAT}")
         models = {context: _model(content["relevance"][context.value]) for context in Context}
         reach = _number("reach", content["reach"], least=LEAST_REACH)
-        dial = tuple(_point(row) for row in content["dial"])
+        dials = {context: dial_of(_rows(content["dial"][context.value])) for context in Context}
         fit = dict(content["fit"])
     except KeyError as error:
         raise ProfileError(f"{error.args[0]!r} is missing or unknown") from None
     except (TypeError, ValueError) as error:
         raise error if isinstance(error, ProfileError) else ProfileError(str(error)) from None
-    strengths = [point.strength for point in dial]
-    if len(dial) < 2 or strengths[0] != 0 or strengths[-1] != 1:
-        raise ProfileError("dial does not go from strength 0 to 1")
-    if any(later <= earlier for earlier, later in pairwise(strengths)):
-        raise ProfileError("dial is not in the order of strength")
-    if dial[0].prices != Prices():
-        raise ProfileError("dial has a price at strength 0, which is pure relevance")
-    return RankingProfile(models, reach, dial, fit)
+    return RankingProfile(models, reach, dials, fit)
 
 
 def read_profile(path: Path) -> RankingProfile:
@@ -162,10 +121,8 @@ def _model(weights: Mapping[str, Any]) -> RelevanceModel:
     return RelevanceModel.of(numbers.pop("intercept"), numbers)
 
 
-def _point(row: Mapping[str, Any]) -> DialPoint:
-    number = {name: _number(name, value, least=0.0) for name, value in row.items()}
-    prices = Prices(number["tail_price"], number["coverage_price"], number["taste_price"])
-    return DialPoint(number["strength"], prices, number["loss"])
+def _rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
+    return [{name: _number(name, value, least=0.0) for name, value in row.items()} for row in rows]
 
 
 def _number(name: str, value: Any, least: float = -np.inf) -> float:  # noqa: ANN401 (JSON)

@@ -1,10 +1,10 @@
 """What people did, and how often each item was met with."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 
-from sqlalchemy import Engine, and_, delete, or_, select, update
+from sqlalchemy import Engine, and_, delete, or_, select, tuple_, update
 from sqlalchemy.dialects.sqlite import Insert, insert
 
 from server.store.clock import now
@@ -20,6 +20,9 @@ from server.store.records import Interaction, PastInteraction
 from server.store.revisions import current_revision
 from server.store.schema import forgotten, interactions
 from server.store.transaction import Transaction
+
+# Rows that are read at a time.
+CHUNK = 5000
 
 
 class InteractionRecords:
@@ -118,6 +121,24 @@ class InteractionRecords:
         query = query.order_by(interactions.c.time.desc(), interactions.c.event_id).limit(limit)
         with self._engine.connect() as connection:
             return [Interaction(**row._mapping) for row in connection.execute(query)]
+
+    def all(self) -> Iterator[Interaction]:
+        """Yield all interactions, person by person, those of each in the order of time.
+
+        They are read in parts, so that a slow reader does not keep SQLite's log from being trimmed:
+        what is written meanwhile may or may not be among them, and comes once if it is.
+        """
+        # The order of an index, which leads straight to each part.
+        at = (interactions.c.user_id, interactions.c.time, interactions.c.event_id)
+        query = select(*_RECORDED).order_by(*at).limit(CHUNK)
+        part = query
+        while True:
+            with self._engine.connect() as connection:
+                read = [Interaction(**row._mapping) for row in connection.execute(part)]
+            yield from read
+            if len(read) < CHUNK:
+                return
+            part = query.where(tuple_(*at) > (read[-1].user_id, read[-1].time, read[-1].event_id))
 
 
 def _upsert_forgotten() -> Insert:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation.dataset import Dataset, Dropped, positives
+from evaluation.dataset import Dataset, Dropped, negatives, positives
 from evaluation.experiment import Experiment, Options, Period, Progress
 from evaluation.requests import requests
 from evaluation.splits import Part, SplitMethod, split
@@ -36,7 +36,7 @@ def dataset(seed: int = 0) -> Dataset:
     topic = random.integers(len(TOPICS), size=ITEMS)
     fame = 1 / (1 + random.permutation(ITEMS)) ** 0.9
     favourite = random.integers(len(TOPICS), size=PEOPLE)
-    users, items, ratings, times = [], [], [], []
+    users, items, ratings, times = list[int](), list[int](), list[int](), list[int]()
     for user in range(PEOPLE):
         drawn_to = fame ** (-0.3 if user % 4 == 0 else 1.0)
         drawn_to = drawn_to * np.where(topic == favourite[user], 8.0, 1.0)
@@ -47,14 +47,16 @@ def dataset(seed: int = 0) -> Dataset:
         ratings += np.where(suits, random.integers(4, 6, MET), random.integers(1, 6, MET)).tolist()
         times += np.sort(random.integers(1_000_000, 2_000_000, MET)).tolist()
     order = np.argsort(times, kind="stable")
+    # People are numbered as they come, which is what a reader of the file does.
+    came = list(dict.fromkeys(np.array(users)[order].tolist()))
     names = list(TOPICS)
     return Dataset(
         item_ids=[f"i{item}" for item in range(ITEMS)],
         titles=[f"The {names[topic[item]]} book {item}" for item in range(ITEMS)],
         texts=[_text(random, TOPICS[names[topic[item]]]) for item in range(ITEMS)],
         attributes=[{"topic": names[topic[item]]} for item in range(ITEMS)],
-        user_ids=[f"u{user}" for user in range(PEOPLE)],
-        users=np.array(users, np.int64)[order],
+        user_ids=[f"u{user}" for user in came],
+        users=np.argsort(came)[np.array(users)[order]],
         items=np.array(items, np.int64)[order],
         ratings=np.array(ratings, np.float64)[order],
         times=np.array(times, np.float64)[order],
@@ -92,7 +94,8 @@ def experiment(data: Dataset, options: Options = OPTIONS) -> Experiment:
     part = split(data, options.split, positives=likes, **shares)
 
     def period(wanted: Part) -> Period:
-        world = World(data, likes, part < wanted, vectors(data))
+        dislikes = negatives(data, options.min_rating)
+        world = World(data, likes, dislikes, part < wanted, vectors(data))
         asked = (part == wanted) & likes
         found = requests(world, data, asked, options.pool, options.people, options.seed, untold)
         return Period(world, found)

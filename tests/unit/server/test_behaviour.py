@@ -1,5 +1,7 @@
 import itertools
+import threading
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -159,3 +161,29 @@ def test_many_items_and_people() -> None:
         behaviour.like(number % 50, f"item {number}")
     assert len(behaviour.ids) == 3000
     assert behaviour.support(np.arange(3000)).sum() == 3000
+
+
+def test_readers_do_not_mind_a_writer() -> None:
+    behaviour = Behaviour()
+    behaviour.like("ann", "item 0")
+    done = threading.Event()
+
+    def read() -> int:
+        random, reads = np.random.default_rng(1), 0
+        while not done.is_set():
+            liked = random.integers(0, len(behaviour.ids), 20).tolist()
+            [scores] = behaviour.scores(liked, [np.ones(20)])
+            assert (scores <= 1).all()
+            assert (behaviour.support(np.arange(len(scores))) >= 0).all()
+            reads += 1
+        return reads
+
+    with ThreadPoolExecutor(2) as threads:
+        readers = [threads.submit(read) for _ in range(2)]
+        random = np.random.default_rng(2)
+        for step in range(6000):
+            behaviour.like(int(random.integers(100)), f"item {random.integers(step // 3 + 1)}")
+            if step % 50 == 0:
+                behaviour.forget(int(random.integers(100)))
+        done.set()
+        assert all(reader.result(20) > 0 for reader in readers)

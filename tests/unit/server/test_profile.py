@@ -23,23 +23,23 @@ def content() -> dict[str, Any]:
 
 
 def test_the_default_goes_from_pure_relevance_to_the_whole_tail() -> None:
-    profile = default_profile()
-    assert profile.prices(0) == Prices()
-    tails = [profile.prices(strength).tail for strength in np.linspace(0, 1, 41)]
-    assert tails == sorted(tails)
-    # A relevant item at the first of 100 places gains less than this share of the price.
-    assert profile.prices(1).tail / 100 > 1
+    for dial in default_profile().dials.values():
+        assert dial.prices(0) == Prices()
+        # A relevant item at the first of 100 places gains less than this share of the price.
+        assert dial.prices(1).tail / 100 > 1
 
 
 def test_the_default_expects_a_stated_loss() -> None:
-    for point in default_profile().dial:
-        assert point.loss == pytest.approx(point.strength**2)
+    for dial in default_profile().dials.values():
+        for strength in np.linspace(0, 0.5, 11):
+            assert dial.loss(strength) == pytest.approx(strength**2, abs=0.01)
 
 
 def test_prices_between_two_points_are_in_proportion() -> None:
     profile = profile_of(content())
-    low, high = profile.dial[2:4]
-    found = profile.prices(0.75 * low.strength + 0.25 * high.strength)
+    dial = profile.dials[Context.QUERY]
+    low, high = dial.points[2:4]
+    found = dial.prices(0.75 * low.strength + 0.25 * high.strength)
     assert found.tail == pytest.approx(0.75 * low.prices.tail + 0.25 * high.prices.tail)
     assert found.coverage == pytest.approx(0.75 * low.prices.coverage + 0.25 * high.prices.coverage)
     assert found.taste == pytest.approx(0.75 * low.prices.taste + 0.25 * high.prices.taste)
@@ -60,7 +60,7 @@ def test_a_written_profile_is_read_as_it_was(tmp_path: Path) -> None:
 
 def test_any_change_has_a_version_of_its_own() -> None:
     changed = content()
-    changed["dial"][3]["tail_price"] += 0.001
+    changed["dial"]["query"][3]["tail_price"] += 0.001
     assert profile_of(changed).version != default_profile().version
     assert profile_of(content()).version == default_profile().version
 
@@ -91,11 +91,17 @@ def changed(*path: str | int, value: object) -> dict[str, Any]:
         (changed("relevance", "query", "text", value=True), "text is True, no number"),
         (changed("relevance", "query", "text", value=float("nan")), "text is nan, no number"),
         (changed("relevance", value={}), "'history' is missing"),
-        (changed("dial", value=[]), "dial does not go from strength 0 to 1"),
-        (changed("dial", -1, "strength", value=0.95), "dial does not go from strength 0 to 1"),
-        (changed("dial", 2, "strength", value=0.1), "dial is not in the order of strength"),
-        (changed("dial", 0, "tail_price", value=0.1), "price at strength 0"),
-        (changed("dial", 2, "tail_price", value=-0.1), "tail_price is -0.1, below 0"),
+        (changed("dial", "query", value=[]), "dial does not go from strength 0 to 1"),
+        (
+            changed("dial", "query", -1, "strength", value=0.95),
+            "dial does not go from strength 0 to 1",
+        ),
+        (
+            changed("dial", "query", 2, "strength", value=0.0),
+            "dial is not in the order of strength",
+        ),
+        (changed("dial", "query", 0, "tail_price", value=0.1), "price at strength 0"),
+        (changed("dial", "query", 2, "tail_price", value=-0.1), "tail_price is -0.1, below 0"),
         ([], "list indices"),
         (None, "NoneType"),
     ],

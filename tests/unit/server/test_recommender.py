@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from runtime.errors import FailedPrecondition
+from server.ranking.dial import Dial, DialPoint
 from server.ranking.diversity import intra_list_diversity
 from server.ranking.popularity import Bucket
-from server.ranking.profile import Context, DialPoint, default_profile, write_profile
+from server.ranking.profile import Context, default_profile, write_profile
 from server.ranking.quota import Limits, Prices
 from server.store.record_store import RecordStore
 from server.view import CatalogueView
@@ -92,7 +93,7 @@ def test_the_dial_buys_the_tail_at_the_price_of_the_profile(films: Cinema) -> No
     mixed = films.answer(Policy(strength=0.9), query=direction("space"))
     assert pure.listing is not None
     assert mixed.listing is not None
-    assert mixed.prices == default_profile().prices(0.9)
+    assert mixed.prices == default_profile().dials[Context.QUERY].prices(0.9)
     assert mixed.listing.tail_fraction > pure.listing.tail_fraction
     whole = films.answer(Policy(strength=1.0), query=direction("space"))
     assert whole.listing is not None
@@ -106,9 +107,10 @@ def test_the_dial_buys_the_tail_at_the_price_of_the_profile(films: Cinema) -> No
 
 def test_another_profile_is_followed(films: Cinema) -> None:
     profile = default_profile()
-    dial = tuple(DialPoint(s, Prices(tail=5.0 * s), s) for s in (0.0, 1.0))
+    dial = Dial(tuple(DialPoint(s, Prices(tail=5.0 * s), s) for s in (0.0, 1.0)))
+    dials = {**profile.dials, Context.QUERY: dial}
     path = films.written.store.path.with_name("ranking-profile.json")
-    write_profile(replace(profile, dial=dial, fit={"name": "fitted"}), path)
+    write_profile(replace(profile, dials=dials, fit={"name": "fitted"}), path)
     films.profiles.refresh()
     answer = films.answer(Policy(strength=0.5), query=direction("space"))
     assert answer.prices == Prices(tail=2.5)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from server.store import interactions as records
 from server.store.records import Counts, PastInteraction
 from tests.unit.server.store_records import Opened, event, opened
 
@@ -74,3 +75,30 @@ def test_forgetting_a_person_takes_their_popularity_back(it: Opened) -> None:
     assert it.store.interactions.history("ann", 10) == []
     assert it.store.counts() == Counts(items=0, interactions=1, users=1)
     assert it.do(lambda tx: it.store.interactions.delete_user(tx, "ann")) == (0, before + 1)
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 100])
+def test_all_interactions_come_once_each_persons_in_the_order_of_time(
+    it: Opened, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "CHUNK", chunk)
+    it.interact(
+        event("5", "a", time=2),
+        event("1", "b", time=9),
+        event("4", "c", time=2),
+        event("3", "a", "bob", time=1),
+        event("2", "b", "bob", time=1),
+    )
+    assert [each.event_id for each in it.store.interactions.all()] == ["4", "5", "1", "2", "3"]
+    assert next(it.store.interactions.all()) == event("4", "c", time=2)
+
+
+def test_reading_all_interactions_holds_no_transaction_open(
+    it: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "CHUNK", 1)
+    it.interact(event("1", time=1), event("3", time=3))
+    reading = it.store.interactions.all()
+    assert next(reading).event_id == "1"
+    it.interact(event("2", time=2), event("0", time=0))
+    assert [each.event_id for each in reading] == ["2", "3"]

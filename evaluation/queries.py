@@ -1,0 +1,48 @@
+"""Requests by text alone, for the dial of a query: the text of an item stands in for a query."""
+
+import numpy as np
+
+from evaluation.task import Catalogue, Task
+from evaluation.world import World
+from server.ranking.evidence import Evidence, PoolScale, features
+from server.ranking.relevance import RelevanceModel
+from server.ranking.taste import taste
+
+NOBODY = np.empty(0)
+
+
+def query_task(
+    world: World, model: RelevanceModel, *, count: int, pool: int, k: int, seed: int
+) -> Task:
+    """Return `count` requests, for items drawn from `seed`, of the `pool` nearest other items."""
+    random = np.random.default_rng(seed)
+    asked = random.permutation(world.items)[: min(count, world.items)]
+    size = min(pool, world.items - 1)
+    unknown = taste(NOBODY, world.scale)
+    items = np.empty((len(asked), size), np.int64)
+    scores = np.empty(items.shape)
+    for at, item in enumerate(asked):
+        cosines = world.vectors @ world.vectors[item]
+        cosines[item] = -np.inf
+        nearest = np.argpartition(-cosines, size - 1)[:size]
+        nothing = np.zeros(size)
+        evidence = Evidence(
+            text=cosines[nearest].astype(np.float64),
+            behaviour=nothing,
+            recent=nothing,
+            aversion=nothing,
+            support=nothing,
+            popularity=world.relative[nearest],
+            bucket=world.bucket[nearest],
+        )
+        items[at] = nearest
+        scores[at] = model.probability(features(evidence, unknown, PoolScale.of(evidence)))
+    return Task(
+        Catalogue(world.popularity, world.bucket, world.vectors),
+        k,
+        items,
+        scores,
+        np.tile(unknown.shares, (len(asked), 1)),
+        np.zeros(len(asked), np.int64),
+        seed,
+    )

@@ -1,0 +1,117 @@
+from functools import lru_cache
+
+import numpy as np
+import pytest
+
+from evaluation.dial import (
+    HIGHEST_PRICE,
+    STRENGTHS,
+    TASTE_GONE,
+    TASTE_SHARE,
+    TASTE_STRENGTH,
+    fit_dial,
+    taste_loss,
+    usual_exposure,
+)
+from evaluation.longtail import best_gains, serve
+from evaluation.task import Task
+from server.ranking.dial import WHOLE_TAIL, Dial
+from server.ranking.quota import Prices
+from tests.unit.evaluation.outside_tasks import random_task
+
+REACH = 0.6
+
+
+@lru_cache
+def fitted() -> tuple[Task, Dial]:
+    task = random_task(users=30, pool=40)
+    return task, fit_dial(task, REACH)
+
+
+def loss(task: Task, prices: Prices) -> float:
+    """Return what lists lose, in the order in which the requests come."""
+    served = serve(task, prices, REACH, np.ones(len(task.catalogue.bucket)))
+    return 1 - float(served.gains.sum() / best_gains(task, REACH).sum())
+
+
+def test_lists_lose_the_square_of_the_strength_as_far_as_they_can() -> None:
+    task, dial = fitted()
+    most = loss(task, Prices(HIGHEST_PRICE, HIGHEST_PRICE / 2))
+    assert most > 0.3
+    reachable = [point for point in dial.points[:-1] if point.strength**2 < most]
+    assert len(reachable) > 10
+    for point in reachable:
+        # Thirty lists of ten can lose only so many different shares.
+        assert point.loss == pytest.approx(point.strength**2, rel=0.03, abs=0.004)
+        assert loss(task, point.prices) == pytest.approx(point.loss)
+    for point in dial.points[len(reachable) :]:
+        assert point.loss == pytest.approx(most, rel=0.05)
+
+
+def test_the_dial_goes_from_no_price_to_all_of_the_tail() -> None:
+    _, dial = fitted()
+    assert [point.strength for point in dial.points] == [*STRENGTHS, 1.0]
+    assert dial.points[0].prices == Prices()
+    assert dial.points[0].loss == 0
+    assert dial.points[-1].prices.tail == WHOLE_TAIL
+    assert dial.points[-1].loss > dial.points[6].loss
+
+
+def test_the_tail_gets_dearer_and_the_loss_larger_with_the_strength() -> None:
+    _, dial = fitted()
+    strong = [point for point in dial.points if point.strength >= TASTE_GONE]
+    assert (np.diff([point.prices.tail for point in strong]) >= 0).all()
+    assert (np.diff([point.loss for point in dial.points[:-1]]) >= 0).all()
+    assert all(point.prices.taste == 0 for point in strong)
+    weak = [point.prices.taste for point in dial.points if point.strength <= TASTE_STRENGTH]
+    assert (np.diff(weak) > 0).all()
+
+
+def test_more_of_the_tail_is_shown_with_every_step() -> None:
+    task, dial = fitted()
+    even = np.ones(len(task.catalogue.bucket))
+    bucket = task.catalogue.bucket[task.items]
+    shares = [
+        float((np.take_along_axis(bucket, lists, axis=1) == 2).mean())
+        for lists in (serve(task, point.prices, REACH, even).lists for point in dial.points[::4])
+    ]
+    assert (np.diff(shares) >= 0).all()
+    assert shares[2] > shares[0] + 0.05
+
+
+def test_between_two_points_lists_lose_what_lies_between() -> None:
+    task, dial = fitted()
+    for strength in (0.125, 0.225, 0.275):
+        lost = loss(task, dial.prices(strength))
+        assert lost == pytest.approx(dial.loss(strength), abs=0.01)
+
+
+def test_without_a_known_taste_it_has_no_price_and_the_losses_are_the_same() -> None:
+    task, _ = fitted()
+    dial = fit_dial(task, REACH, known_taste=False)
+    assert all(point.prices.taste == 0 for point in dial.points)
+    for point in dial.points[:8]:
+        assert point.loss == pytest.approx(point.strength**2, abs=0.004)
+
+
+def test_usual_exposure_is_of_the_whole_catalogue_and_of_what_the_lists_show() -> None:
+    task, dial = fitted()
+    exposure = usual_exposure(task, dial, REACH)
+    assert exposure.shape == task.catalogue.bucket.shape
+    assert exposure.mean() == pytest.approx(1)
+    never = np.setdiff1d(np.arange(len(exposure)), task.items)
+    assert len(never) == 0 or exposure[never].max() < exposure.mean()
+
+
+def test_what_goes_to_taste_grows_and_is_taken_back() -> None:
+    strengths = np.linspace(0, 1, 401)
+    losses = np.array([taste_loss(strength) for strength in strengths])
+    assert losses[0] == 0
+    assert (losses <= TASTE_SHARE * strengths**2 + 1e-15).all()
+    weak = strengths <= TASTE_STRENGTH
+    np.testing.assert_allclose(losses[weak], TASTE_SHARE * strengths[weak] ** 2)
+    assert not losses[strengths >= TASTE_GONE].any()
+    between = losses[(strengths > TASTE_STRENGTH) & (strengths < TASTE_GONE)]
+    assert (np.diff(between) < 0).all()
+    # Nowhere a jump, which two strengths beside each other would not forgive.
+    assert np.abs(np.diff(losses)).max() < 0.002

@@ -1,0 +1,112 @@
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evaluation import experiment as experiments
+from evaluation.dataset import DatasetError, negatives, positives
+from evaluation.experiment import LEAST_RAW, Experiment, Progress, experiment, latest_period
+from evaluation.splits import Part
+from server.ranking.profile import Context, default_profile
+from tests.unit.evaluation import invented_data
+from tests.unit.evaluation.invented_data import OPTIONS, dataset, part_of_rows, stage
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Write the usual data, for which no encoder is needed."""
+    made = invented_data.vectors(dataset())
+    monkeypatch.setattr(experiments, "item_vectors", lambda *_: made)
+    monkeypatch.setattr(experiments, "encoder_id", lambda _: "invented")
+    return invented_data.write(dataset(), tmp_path / "data")
+
+
+def assert_equal_requests(one: Experiment, other: Experiment) -> None:
+    for period in ("valid", "test"):
+        mine, theirs = (getattr(each, period).requests for each in (one, other))
+        for name in ("users", "items", "features", "raw", "taste", "likes"):
+            np.testing.assert_array_equal(getattr(mine, name), getattr(theirs, name))
+        np.testing.assert_array_equal(mine.truth.items, theirs.truth.items)
+
+
+def test_a_folder_becomes_two_periods_each_of_which_knows_the_parts_before_it(
+    folder: Path,
+) -> None:
+    found = experiment(folder, OPTIONS, stage)
+    assert_equal_requests(found, invented_data.usual_experiment())
+    counts = np.bincount(part_of_rows(dataset()))
+    assert found.valid.world.popularity.sum() == counts[Part.TRAIN]
+    assert found.test.world.popularity.sum() == counts[Part.TRAIN] + counts[Part.VALID]
+    assert found.encoder == "invented"
+
+
+def test_a_fit_is_on_the_latest_period(folder: Path) -> None:
+    period, item_ids = latest_period(folder, OPTIONS, stage)
+    latest, test = period.requests, invented_data.usual_experiment().test.requests
+    assert item_ids == dataset().item_ids
+    np.testing.assert_array_equal(latest.features, test.features)
+    np.testing.assert_array_equal(latest.truth.items, test.truth.items)
+
+
+def test_every_stage_is_named_once(folder: Path) -> None:
+    names = []
+
+    @contextmanager
+    def noted(name: str) -> Iterator[Progress]:
+        names.append(name)
+        yield invented_data.untold
+
+    experiment(folder, OPTIONS, noted)
+    assert names == [
+        "reading",
+        "text vectors",
+        "requests of the valid period",
+        "requests of the test period",
+    ]
+
+
+def test_too_high_a_least_rating_leaves_nothing_to_evaluate(folder: Path) -> None:
+    with pytest.raises(DatasetError, match="no rating of 9"):
+        experiment(folder, replace(OPTIONS, min_rating=9.0), stage)
+
+
+def test_the_badly_rated_are_disliked_and_those_between_are_neither() -> None:
+    data = dataset()
+    likes, dislikes = positives(data, 4.0), negatives(data, 4.0)
+    np.testing.assert_array_equal(likes, data.ratings >= 4)
+    np.testing.assert_array_equal(dislikes, data.ratings <= 2)
+    assert not negatives(data, None).any()
+
+
+def test_raw_scores_keep_the_order_within_a_pool_and_none_is_zero() -> None:
+    period = invented_data.usual_experiment().test
+    scores = period.raw_scores()
+    assert scores.min() == pytest.approx(LEAST_RAW)
+    np.testing.assert_allclose(scores.max(axis=1), 1)
+    np.testing.assert_array_equal(scores.argsort(axis=1), period.requests.raw.argsort(axis=1))
+
+
+def test_raw_scores_of_a_pool_that_do_not_differ_are_alike() -> None:
+    period = invented_data.usual_experiment().test
+    flat = replace(period, requests=replace(period.requests, raw=np.zeros((2, 3))))
+    np.testing.assert_array_equal(flat.raw_scores(), np.full((2, 3), LEAST_RAW))
+
+
+def test_probabilities_are_those_of_the_model_candidate_by_candidate() -> None:
+    period = invented_data.usual_experiment().test
+    model = default_profile().models[Context.HISTORY]
+    probabilities = period.probabilities(model)
+    one = model.probability(period.requests.features[3, 5:6].astype(np.float64))
+    assert probabilities[3, 5] == pytest.approx(float(one[0]))
+    assert probabilities.shape == period.requests.items.shape
+
+
+def test_lists_longer_than_the_pools_are_refused() -> None:
+    period = invented_data.usual_experiment().test
+    size = period.requests.items.shape[1]
+    assert period.task(period.raw_scores(), size, 0).k == size
+    with pytest.raises(DatasetError, match=f"lists of {size + 1} .* {size} items"):
+        period.task(period.raw_scores(), size + 1, 0)

@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+
+from evaluation.dataset import DatasetError
+from evaluation.fitting import fit_relevance, reach
+from evaluation.metrics import Truth
+from evaluation.requests import Requests
+from server.ranking.evidence import FEATURES
+from server.ranking.profile import LEAST_REACH, Context, default_profile
+from server.ranking.relevance import RelevanceModel
+
+PRIOR = default_profile().models[Context.HISTORY]
+TRUE = RelevanceModel.of(
+    -1.5, {"text": 0.8, "behaviour": 1.2, "popularity": -0.5, "behaviour x text": 0.3}
+)
+
+
+def simulated(people: int, pool: int, seed: int = 0, model: RelevanceModel = TRUE) -> Requests:
+    """Draw candidates, each an item of its own, and who likes which as the model says."""
+    random = np.random.default_rng(seed)
+    values = random.normal(size=(people, pool, len(FEATURES))).astype(np.float32)
+    probability = model.probability(values.reshape(-1, len(FEATURES)).astype(np.float64))
+    liked = random.random((people, pool)) < probability.reshape(people, pool)
+    items = np.arange(people * pool).reshape(people, pool)
+    offsets = np.concatenate(([0], np.cumsum(liked.sum(axis=1))))
+    return Requests(
+        users=np.arange(people),
+        items=items,
+        features=values,
+        raw=np.zeros((people, pool)),
+        taste=np.full((people, 3), 1 / 3),
+        likes=np.full(people, 5),
+        truth=Truth(offsets, items[liked]),
+    )
+
+
+def test_the_weights_behind_the_likes_are_found() -> None:
+    model = fit_relevance(simulated(400, 50), PRIOR)
+    np.testing.assert_allclose(model.weights, TRUE.weights, atol=0.1)
+    assert model.intercept == pytest.approx(TRUE.intercept, abs=0.1)
+
+
+def test_little_data_leaves_the_weights_where_they_were() -> None:
+    model = fit_relevance(simulated(1, 12), PRIOR)
+    np.testing.assert_allclose(model.weights, PRIOR.weights, atol=0.3)
+    assert np.abs(PRIOR.weights).max() >= 1
+    more = fit_relevance(simulated(100, 12), PRIOR)
+    assert np.abs(more.weights - TRUE.weights).sum() < np.abs(model.weights - TRUE.weights).sum()
+
+
+def test_the_mean_of_what_is_stated_is_the_share_that_was_liked() -> None:
+    requests = simulated(30, 20)
+    model = fit_relevance(requests, PRIOR)
+    values = requests.features.reshape(-1, len(FEATURES)).astype(np.float64)
+    assert model.probability(values).mean() == pytest.approx(requests.relevant.mean(), abs=1e-6)
+
+
+def test_features_that_are_left_out_have_no_weight_and_no_influence() -> None:
+    without = frozenset(("behaviour", "recent behaviour"))
+    requests = simulated(60, 30)
+    model = fit_relevance(requests, PRIOR, without)
+    out = [FEATURES.index(name) for name in without]
+    assert not model.weights[out].any()
+    requests.features[:, :, out] = 7
+    again = fit_relevance(requests, PRIOR, without)
+    np.testing.assert_array_equal(again.weights, model.weights)
+    assert model.weights[FEATURES.index("text")] == pytest.approx(0.8, abs=0.2)
+
+
+def test_the_requests_and_the_prior_are_left_as_they_were() -> None:
+    requests, weights = simulated(10, 20), PRIOR.weights.copy()
+    before = requests.features.copy()
+    fit_relevance(requests, PRIOR, frozenset(("text",)))
+    np.testing.assert_array_equal(requests.features, before)
+    np.testing.assert_array_equal(PRIOR.weights, weights)
+
+
+@pytest.mark.parametrize("intercept", [-60.0, 60.0])
+def test_without_an_example_of_each_kind_nothing_is_fitted(intercept: float) -> None:
+    requests = simulated(5, 10, model=RelevanceModel.of(intercept, {}))
+    with pytest.raises(DatasetError, match="nothing to fit on"):
+        fit_relevance(requests, PRIOR)
+
+
+def test_reach_is_the_share_of_the_likes_that_the_pools_hold() -> None:
+    requests = simulated(2, 4)
+    truth = Truth(np.array([0, 3, 5]), np.array([0, 2, 900, 5, 901]))
+    assert reach(_with_truth(requests, truth)) == 3 / 5
+    missed = Truth(np.array([0, 1, 2]), np.array([900, 901]))
+    assert reach(_with_truth(requests, missed)) == LEAST_REACH
+
+
+def _with_truth(requests: Requests, truth: Truth) -> Requests:
+    return Requests(**{**vars(requests), "truth": truth})
