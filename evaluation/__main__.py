@@ -22,16 +22,19 @@ from evaluation.report.folder import write
 from evaluation.report.results import Report
 from evaluation.run import evaluate
 from evaluation.splits import SplitMethod
+from runtime.errors import ServiceError
+from runtime.settings import SettingsError
 from server.expected_exposure import write_exposure
 from server.ranking.profile import write_profile
 from worker.artefact import ArtefactError
+from worker.devices import DeviceError
 
 USAGE = 2
 FIT = "fit"
 
 console = Console()
 
-Folder = Annotated[Path, typer.Argument(exists=True, help="items.csv and interactions.csv.")]
+Folder = Annotated[Path, typer.Argument(help="items.csv and interactions.csv.")]
 Split = Annotated[SplitMethod, typer.Option("--split", help="How train, valid and test are cut.")]
 MinRating = Annotated[float | None, typer.Option(help="The least rating of a like. [all are]")]
 Pool = Annotated[int, typer.Option(min=20, max=2000, help="Candidates of each request.")]
@@ -43,7 +46,9 @@ Valid = Annotated[float, typer.Option(min=0.01, max=0.5, help="Share of the rows
 
 def run(
     data: Folder,
-    out: Annotated[Path, typer.Option(help="Folder for report.json, the plots and the page.")],
+    out: Annotated[
+        Path, typer.Option(file_okay=False, help="Folder for report.json, the plots and the page.")
+    ],
     split: Split = SplitMethod.USER_TIME,
     min_rating: MinRating = None,
     k: Annotated[
@@ -63,14 +68,14 @@ def run(
         report = evaluate(data, options, k or [10, 20], command, _stage)
     write(report, out)
     _summary(report)
-    console.print(f"Written to {out / 'index.html'}", markup=False)
+    console.print(f"Written to {out / 'index.html'}", markup=False, soft_wrap=True)
 
 
 def fit(
-    data: Annotated[
-        Path, typer.Argument(exists=True, help="A folder as above, or a server's longtail.db.")
-    ],
-    out: Annotated[Path, typer.Option(help="The profile.")] = Path("ranking-profile.json"),
+    data: Annotated[Path, typer.Argument(help="A folder as above, or a server's longtail.db.")],
+    out: Annotated[Path, typer.Option(dir_okay=False, help="The profile.")] = Path(
+        "ranking-profile.json"
+    ),
     split: Split = SplitMethod.USER_TIME,
     min_rating: MinRating = None,
     pool: Pool = 200,
@@ -83,10 +88,11 @@ def fit(
     options = Options(split, valid, test, min_rating, pool, people, seed)
     with _complained():
         fitted = fit_profile(data, options, _stage)
+    out.parent.mkdir(parents=True, exist_ok=True)
     # The profile comes last: who follows it finds the exposure that belongs to it.
     write_exposure(fitted.exposure, out)
     write_profile(fitted.profile, out)
-    console.print(f"{fitted.profile.version} written to {out}", markup=False)
+    console.print(f"{fitted.profile.version} written to {out}", markup=False, soft_wrap=True)
 
 
 @contextmanager
@@ -105,12 +111,12 @@ def _stage(name: str) -> Iterator[experiments.Progress]:
 def _complained() -> Iterator[None]:
     try:
         yield
-    except (DatasetError, ArtefactError) as error:
+    except (DatasetError, SettingsError, ArtefactError, DeviceError, ServiceError) as error:
         _fail(str(error))
 
 
 def _fail(message: str) -> NoReturn:
-    Console(stderr=True).print(message, style="red", markup=False)
+    Console(stderr=True).print(message, style="red", markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(USAGE)
 
 

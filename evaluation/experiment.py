@@ -132,6 +132,8 @@ def _read(source: Path, options: Options, stage: Stage) -> _Rows:
             data = read(source)
             likes = positives(data, options.min_rating)
             dislikes = negatives(data, options.min_rating)
+        elif not source.exists():
+            raise DatasetError(f"{source}: there is no such folder or file")
         else:
             data = read_store(source)
             likes, dislikes = data.ratings > 0, data.ratings < 0

@@ -1,5 +1,6 @@
 """`python -m evaluation fit`: a ranking profile for the server, from a folder or from its store."""
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,13 @@ from evaluation.fitting import fit_relevance, reach
 from evaluation.methods import DIAL_LENGTH, dial_task
 from evaluation.queries import query_task
 from evaluation.reliability import reliability
-from server.ranking.profile import Context, RankingProfile, default_profile
+from server.ranking.profile import (
+    Context,
+    RankingProfile,
+    default_profile,
+    document,
+    profile_of,
+)
 
 # Fewer people than that say nothing that the default profile does not know better.
 FEWEST_PEOPLE = 20
@@ -64,9 +71,15 @@ def fit_profile(source: Path, options: Options, stage: Stage) -> Fit:
         dials[Context.QUERY] = fit_dial(queries, share, known_taste=False)
     facts = _facts(source, period, scores)
     return Fit(
-        RankingProfile(models, share, dials, facts),
+        _readable(RankingProfile(models, share, dials, facts)),
         dict(zip(item_ids, exposure.tolist(), strict=True)),
     )
+
+
+def _readable(profile: RankingProfile) -> RankingProfile:
+    """Return a profile with so many digits of each number as people can read."""
+    text = json.dumps(document(profile))
+    return profile_of(json.loads(text, parse_float=lambda number: float(f"{float(number):.6g}")))
 
 
 def _facts(source: Path, period: Period, scores: np.ndarray[Any, Any]) -> dict[str, Any]:

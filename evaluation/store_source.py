@@ -19,8 +19,7 @@ def read_store(path: Path) -> Dataset:
     """Read a store's items and interactions; the value of an interaction is its rating.
 
     An item that somebody met with several times counts once, as it was last said to be: a value of
-    0 says nothing. Raises DatasetError
-    when there is nothing to go by.
+    0 says nothing. Raises DatasetError when there is nothing to go by.
     """
     _require_store(path)
     store = RecordStore.open(path)

@@ -18,7 +18,8 @@ Matrix = NDArray[np.float32]
 class Past:
     """What a person had done, as catalogue positions, the latest first.
 
-    `items` (m,) with `values` (m,): what they liked, 1, and disliked, -1. `seen`: all they met with.
+    `items` (m,) with `values` (m,): what they liked, 1, and disliked, -1. `seen`: all that they
+    met with.
     """
 
     items: Ints

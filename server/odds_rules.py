@@ -30,6 +30,6 @@ def _matching(rule: OddsRule, sight: Sight, ids: Sequence[str], rows: Ints) -> M
     try:
         passes: Mask = sight.masks.matching(rule.filter, sight.rows)[rows]
     except FilterTypeError as error:
-        message = f"{rule.name!r} has a filter whose {error.path} {error.message}"
-        raise InvalidArgument(Violation("rules", message)) from None
+        field = f"rules[{rule.position}].filter.{error.path}"
+        raise InvalidArgument(Violation(field, error.message)) from None
     return passes

@@ -36,12 +36,16 @@ class Cap:
 
 @dataclass(frozen=True)
 class OddsRule:
-    """Multiplies the odds of relevance of items by `factor`: of those that pass, or of these."""
+    """Multiplies the odds of relevance of items by `factor`: of those that pass, or of these.
+
+    `position`: in the request's rules.
+    """
 
     name: str
     factor: float
     filter: Filter | None
     item_ids: frozenset[str]
+    position: int
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def rules_of(messages: Sequence[pb.Rule]) -> tuple[tuple[OddsRule, ...], tuple[P
             _check_first(pinned, pin.item_id, path, f"{path}.pin.item_id")
             pins.append(pin)
         else:
-            odds.append(_odds_rule(path, message))
+            odds.append(_odds_rule(at, message))
     return tuple(odds), tuple(pins)
 
 
@@ -63,7 +63,8 @@ def _pin(path: str, message: pb.Rule) -> PinRule:
     return PinRule(message.name, item_id, message.pin.position - 1)
 
 
-def _odds_rule(path: str, message: pb.Rule) -> OddsRule:
+def _odds_rule(position: int, message: pb.Rule) -> OddsRule:
+    path = f"rules[{position}]"
     match message.WhichOneof("action"):
         case "boost":
             factor = _above_one(f"{path}.boost", message.boost)
@@ -80,7 +81,7 @@ def _odds_rule(path: str, message: pb.Rule) -> OddsRule:
     item_ids = (
         check_id(f"{path}.item_ids[{at}]", item_id) for at, item_id in enumerate(message.item_ids)
     )
-    return OddsRule(message.name, factor, wanted, frozenset(item_ids))
+    return OddsRule(message.name, factor, wanted, frozenset(item_ids), position)
 
 
 def _above_one(field: str, factor: float) -> float:

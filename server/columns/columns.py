@@ -6,18 +6,17 @@ one version or none, whatever is appended meanwhile. Everything of a row is writ
 shows it.
 """
 
-import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from server.columns.attributes import AttributeColumns
+from server.columns.exposure import ExposureColumn
 from server.columns.growing import GrowingArray
 from server.columns.interactions import InteractionColumn
-from server.columns.refreshed import Refreshed
 from server.store.decay import DecayedSum
-from server.store.records import ItemChange, PopularityDecay, State
+from server.store.records import ExposureChange, ItemChange, PopularityDecay, State
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -27,10 +26,6 @@ DIED_NEVER = np.iinfo(np.int64).max
 # Before every revision there is.
 DEAD = -1
 NO_ROW = -1
-# The level of what has no impression.
-NEVER_SHOWN = -math.inf
-# Up to so many rows are averaged anew after each change, which takes a fifth of a millisecond.
-AVERAGED_AT_ONCE = 100_000
 # Bounds of a window of availability that are not set.
 ALWAYS_WAS, FOR_EVER = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
@@ -57,15 +52,10 @@ class Columns:
         self._prior = GrowingArray.empty(np.float64)
         self._penalty = GrowingArray.empty(np.float64)
         self._interactions = InteractionColumn()
+        self._exposure = ExposureColumn(self._live, lambda: self.version)
         self._state = GrowingArray.empty(np.int8)
         self._from = GrowingArray.empty(np.int64)
         self._until = GrowingArray.empty(np.int64)
-        # How much an item was shown of late: see DecayedSum.level.
-        self._exposure = GrowingArray.empty(np.float64)
-        self._unheld_exposure: dict[str, float] = {}
-        self._mean_exposure = Refreshed(
-            self._new_mean_exposure, lambda: self.version, lambda: self.count <= AVERAGED_AT_ONCE
-        )
 
     @property
     def born(self) -> Ints:
@@ -129,13 +119,14 @@ class Columns:
             self._interactions.decay = decay
             self.version += 1
 
-    def set_exposure(self, item_id: str, level: float) -> None:
-        """Set how much an item was shown of late, whether it is held or not: DecayedSum.level."""
-        row = self.row_of.get(item_id)
-        if row is None:
-            self._unheld_exposure[item_id] = level
-            return
-        self._exposure.values[row] = level
+    def set_exposure(self, change: ExposureChange) -> None:
+        """Set how much an item was shown of late, whether it is held or not.
+
+        With the first change of another half-life, nothing counts as shown of what came before.
+        """
+        if change.half_life != self._exposure.half_life:
+            self._exposure = self._exposure.emptied(change.half_life)
+        self._exposure.set(change, self.row_of.get(change.item_id))
         self.version += 1
 
     def rows_at(self, item_ids: Iterable[str], revision: int) -> Ints:
@@ -170,8 +161,14 @@ class Columns:
         It is 0 where no impression is recorded. The average of more than AVERAGED_AT_ONCE rows may
         be some hundredths of a second old.
         """
-        shown: Floats = np.exp2(self._exposure.values[rows] - self._mean_exposure.value())
-        return shown
+        return self._exposure.relative(rows)
+
+    def mean_exposure(self) -> float:
+        """Return how many impressions an item has on average, decayed until the newest of all.
+
+        It is 0 where no impression is recorded, and as old as the average of `exposure` may be.
+        """
+        return self._exposure.mean()
 
     def visible(self, revision: int, count: int) -> Mask:
         """Return which of the first `count` rows are current at a revision, (count,)."""
@@ -227,7 +224,6 @@ class Columns:
         taken._previous = GrowingArray(np.full(len(rows), NO_ROW, np.int32))
         taken._prior = self._prior.take(rows, 0)
         taken._penalty = self._penalty.take(rows, 0)
-        taken._exposure = self._exposure.take(rows, NEVER_SHOWN)
         taken._state = self._state.take(rows, State.HIDDEN)
         taken._from = self._from.take(rows, ALWAYS_WAS)
         taken._until = self._until.take(rows, FOR_EVER)
@@ -252,35 +248,23 @@ class Columns:
         return taken
 
     def _write(self, changes: Sequence[ItemChange], previous: Sequence[int]) -> None:
-        exposure: list[float] = []
-        for change, old in zip(changes, previous, strict=True):
-            if old < 0:
-                exposure.append(self._unheld_exposure.pop(change.id, NEVER_SHOWN))
-            elif old < self.count:
-                exposure.append(float(self._exposure.values[old]))
-            else:
-                exposure.append(exposure[old - self.count])
-        self.ids.extend(change.id for change in changes)
+        ids = [change.id for change in changes]
+        self.ids.extend(ids)
         self._born.append([change.revision for change in changes])
         self._died.append([DIED_NEVER] * len(changes))
         self._previous.append(previous)
         self._prior.append([change.prior for change in changes])
         self._penalty.append([change.penalty for change in changes])
-        self._interactions.append([change.id for change in changes], previous)
-        self._exposure.append(exposure)
+        self._interactions.append(ids, previous)
+        self._exposure.append(ids, previous)
         self._state.append([change.state for change in changes])
         self._from.append([_or(change.available_from, ALWAYS_WAS) for change in changes])
         self._until.append([_or(change.available_until, FOR_EVER) for change in changes])
         self.attributes.append([change.attributes for change in changes])
 
-    def _new_mean_exposure(self) -> float:
-        # As a level too. Above all that is finite where nothing was shown: what is shown is none.
-        count = self.count
-        levels = self._exposure.values[:count][self.died[:count] == DIED_NEVER]
-        highest = levels.max(initial=NEVER_SHOWN)
-        if highest == NEVER_SHOWN:
-            return math.inf
-        return float(highest + np.log2(np.exp2(levels - highest).mean()))
+    def _live(self) -> Mask:
+        live: Mask = self.died[: self.count] == DIED_NEVER
+        return live
 
     def _die(self, row: int, revision: int) -> None:
         died = self._died.values

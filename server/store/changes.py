@@ -158,8 +158,7 @@ class ChangeLog:
         with self._engine.connect() as connection:
             half_life = half_life_of(connection)
             for row in connection.execute(query):
-                level = DecayedSum(row.mass, row.time).level(half_life)
-                yield ExposureChange(row.item_id, level)
+                yield ExposureChange(row.item_id, DecayedSum(row.mass, row.time), half_life)
 
 
 def _change(row: Sequence[Any], vector: Vector | None) -> ItemChange:

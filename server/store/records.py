@@ -217,10 +217,11 @@ class Impression:
 
 @dataclass(frozen=True)
 class ExposureChange:
-    """How much an item was shown of late, by now; see `DecayedSum.level`."""
+    """How much an item was shown of late, by now: impressions that decay by `half_life`."""
 
     item_id: str
-    level: float
+    total: DecayedSum
+    half_life: float
 
 
 @dataclass(frozen=True)

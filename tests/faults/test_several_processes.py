@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from longtail.client import LongtailClient, channel, sync
+from longtail.client import LongtailClient, channel, sync_transport
 from longtail.v1.recommendation_service_pb2 import Example
 
 from tests import processes
@@ -37,7 +37,7 @@ def several(worker_address: str, tmp_path_factory: pytest.TempPathFactory) -> It
     own = [*channel.channel_options(), ("grpc.use_local_subchannel_pool", 1)]
     with pytest.MonkeyPatch.context() as patch:
         # Clients of one process share connections otherwise, and so the server's process.
-        patch.setattr(sync, "channel_options", lambda: own)
+        patch.setattr(sync_transport, "channel_options", lambda: own)
         with family(tmp_path_factory.mktemp("several"), worker_address) as running:
             yield running
 

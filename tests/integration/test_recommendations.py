@@ -150,6 +150,8 @@ def test_a_boost_raises_the_odds_and_is_named(client: LongtailClient) -> None:
     with pytest.raises(LongtailError) as caught:
         client.recommend(SPACE, rules=[boost(2, where=where("year").equals("old"), name="wrong")])
     assert caught.value.code.name == "INVALID_ARGUMENT"
+    [violation] = caught.value.violations
+    assert violation.field == "rules[0].filter.all_of[0].equals"
 
 
 def test_explored_places_say_their_propensity(client: LongtailClient) -> None:

@@ -50,12 +50,16 @@ def test_scores_and_similarities_add_up(client: LongtailClient) -> None:
     reply = client.recommend(query="a robot in space", user_id="user-1", strength=0.4)
     for result in reply.results:
         parts = result.breakdown
-        assert result.score == parts.relevance_gain + parts.tail_bonus
+        gained = parts.relevance_gain + parts.tail_bonus
+        assert result.score == gained + parts.coverage_bonus + parts.taste_share
         total = parts.from_query + parts.from_examples + parts.from_history
         assert parts.similarity == total
-    objective = 0.6 * (1 - reply.list_metrics.relevance_loss)
-    objective += 0.4**2 * reply.list_metrics.tail_fraction
-    assert sum(result.score for result in reply.results) == pytest.approx(objective)
+    parts_of = [result.breakdown for result in reply.results]
+    said, price = reply.list_metrics, reply.policy.tail_price
+    assert sum(p.relevance_gain for p in parts_of) == pytest.approx(1 - said.relevance_loss)
+    assert sum(p.tail_bonus for p in parts_of) == pytest.approx(price * said.tail_fraction)
+    assert min(p.coverage_bonus for p in parts_of) > 0
+    assert sum(p.taste_share for p in parts_of) < 0
 
 
 def test_strength_zero_is_the_order_of_relevance(client: LongtailClient) -> None:

@@ -104,6 +104,13 @@ def test_a_store_is_read_while_its_server_writes(it: Opened, path: Path) -> None
     assert len(rows(read_store(path))) == 2
 
 
+def test_a_store_whose_server_is_down_is_read_too(path: Path) -> None:
+    with opened(path) as store:
+        store.upsert(new_item("a"))
+        store.interact(rated("a", 1, 1))
+    assert rows(read_store(path)) == {("ann", "a", 1.0, 1.0)}
+
+
 def test_a_store_without_interactions_says_so(it: Opened, path: Path) -> None:
     it.upsert(new_item("a"))
     with pytest.raises(DatasetError, match="no interaction"):

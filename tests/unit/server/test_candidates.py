@@ -253,8 +253,8 @@ def test_nothing_is_left_of_a_first_page(films: Cinema) -> None:
 
 def test_rules_multiply_the_odds(films: Cinema) -> None:
     rules = (
-        OddsRule("space", 4.0, theme("space"), frozenset()),
-        OddsRule("these", 0.5, None, frozenset({"moon", "heat"})),
+        OddsRule("space", 4.0, theme("space"), frozenset(), 0),
+        OddsRule("these", 0.5, None, frozenset({"moon", "heat"}), 1),
     )
     plain = films.pool(query=direction("sea"))
     pool = films.pool(query=direction("sea"), odds_rules=rules)
@@ -267,8 +267,8 @@ def test_rules_multiply_the_odds(films: Cinema) -> None:
 
 def test_a_rule_that_does_not_fit_is_refused(films: Cinema) -> None:
     numbers = Filter((Condition("theme", Equals(Kind.NUMBER, 1.0)),))
-    rules = (OddsRule("odd one", 2.0, numbers, frozenset()),)
-    with pytest.raises(InvalidArgument, match=r"rules: 'odd one'.*all_of\[0\]"):
+    rules = (OddsRule("odd one", 2.0, numbers, frozenset(), 3),)
+    with pytest.raises(InvalidArgument, match=r"rules\[3\]\.filter\.all_of\[0\]\.equals: is"):
         films.pool(query=direction("sea"), odds_rules=rules)
 
 

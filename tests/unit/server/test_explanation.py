@@ -137,9 +137,9 @@ def test_the_rules_on_its_odds_are_named(
     wish = replace(
         WISH,
         odds_rules=(
-            OddsRule(names[0], 4.0, CRIME, frozenset()),
-            OddsRule("other", 100.0, None, frozenset({"b"})),
-            OddsRule(names[1], 0.5, None, ids),
+            OddsRule(names[0], 4.0, CRIME, frozenset(), 0),
+            OddsRule("other", 100.0, None, frozenset({"b"}), 1),
+            OddsRule(names[1], 0.5, None, ids, 2),
         ),
     )
     for item_id in ids:

@@ -206,7 +206,7 @@ def test_a_film_is_placed_on_the_scale_of_the_pool(tmp_path: Path) -> None:
         answer = films.answer(
             user_id="ann",
             item_examples=like_it("up"),
-            odds_rules=(OddsRule("", 3.0, None, frozenset({"jaws"})),),
+            odds_rules=(OddsRule("", 3.0, None, frozenset({"jaws"}), 0),),
             rotation=Rotation(0.5, 10**12),
         )
         pool = answer.pool

@@ -111,8 +111,8 @@ def test_rules_become_factors_and_pins() -> None:
     )
     wish = wish_of(request)
     up, down = wish.odds_rules
-    assert up == OddsRule("up", 4.0, None, frozenset({"a", "b"}))
-    assert (down.factor, down.item_ids) == (0.25, frozenset())
+    assert up == OddsRule("up", 4.0, None, frozenset({"a", "b"}), 0)
+    assert (down.factor, down.item_ids, down.position) == (0.25, frozenset(), 2)
     assert down.filter is not None
     assert [(each.field, each.test) for each in down.filter.all_of] == [("heart", Exists(True))]
     assert wish.pins == (PinRule("top", "c", 1),)

@@ -1,0 +1,88 @@
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evaluation import experiment as experiments
+from evaluation import fit as fits
+from evaluation import methods
+from evaluation.dataset import DatasetError
+from evaluation.fit import Fit, fit_profile
+from evaluation.fitting import fit_relevance, reach
+from server.ranking.profile import Context, default_profile, document, profile_of
+from tests.unit.evaluation import invented_data
+from tests.unit.evaluation.invented_data import OPTIONS, dataset, stage
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Write the usual data; no encoder is needed for it, and little time for its dials."""
+    made = invented_data.vectors(dataset())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(experiments, "item_vectors", lambda *_: made)
+        patch.setattr(methods, "DIAL_REQUESTS", 8)
+        patch.setattr(fits, "QUERIES", 8)
+        yield invented_data.write(dataset(), tmp_path_factory.mktemp("fit") / "shelf")
+
+
+@pytest.fixture(scope="module")
+def fitted(folder: Path) -> Fit:
+    return fit_profile(folder, OPTIONS, stage)
+
+
+def test_a_profile_that_is_read_back_is_equal(fitted: Fit) -> None:
+    profile = fitted.profile
+    again = profile_of(json.loads(json.dumps(document(profile))))
+    assert document(again) == document(profile)
+    assert again.version == profile.version
+    for context in Context:
+        np.testing.assert_array_equal(
+            again.models[context].weights, profile.models[context].weights
+        )
+        assert again.dials[context] == profile.dials[context]
+
+
+def test_it_is_fitted_on_the_latest_period_and_says_so(fitted: Fit) -> None:
+    profile = fitted.profile
+    latest = invented_data.usual_experiment().test.requests
+    expected = fit_relevance(latest, default_profile().models[Context.HISTORY])
+    np.testing.assert_array_equal(profile.models[Context.HISTORY].weights, expected.weights)
+    assert profile.reach == reach(latest)
+    facts = {name: profile.fit[name] for name in ("name", "people", "candidates", "relevant")}
+    assert facts == {
+        "name": "shelf",
+        "people": len(latest.users),
+        "candidates": latest.items.size,
+        "relevant": int(latest.relevant.sum()),
+    }
+    assert profile.version.startswith("shelf@")
+    assert sum(row["count"] for row in profile.fit["reliability"]) == latest.items.size
+
+
+def test_what_the_data_do_not_tell_stays_the_defaults(fitted: Fit) -> None:
+    profile, default = fitted.profile, default_profile()
+    for context in (Context.QUERY, Context.NOTHING):
+        np.testing.assert_array_equal(
+            profile.models[context].weights, default.models[context].weights
+        )
+    assert profile.dials[Context.NOTHING] == default.dials[Context.NOTHING]
+    assert profile.dials[Context.HISTORY] != default.dials[Context.HISTORY]
+    # Of whom nothing is known there is no taste to pay for.
+    assert all(point.prices.taste == 0 for point in profile.dials[Context.QUERY].points)
+
+
+def test_exposure_is_told_of_every_item(fitted: Fit) -> None:
+    exposure = fitted.exposure
+    assert list(exposure) == dataset().item_ids
+    assert np.mean(list(exposure.values())) == pytest.approx(1)
+
+
+def test_too_few_people_fit_nothing(folder: Path) -> None:
+    few = replace(OPTIONS, people=fits.FEWEST_PEOPLE - 1)
+    with pytest.raises(DatasetError, match="19 people .* 20 are needed"):
+        fit_profile(folder, few, stage)
+    enough = replace(OPTIONS, people=fits.FEWEST_PEOPLE)
+    assert fit_profile(folder, enough, stage).profile.fit["people"] == fits.FEWEST_PEOPLE
