@@ -105,6 +105,8 @@ def _stage(name: str) -> Iterator[experiments.Progress]:
             bars.update(bar, completed=done, total=total)
 
         yield tell
+        if bars.tasks[bar].total is None:
+            tell(1, 1)
 
 
 @contextmanager

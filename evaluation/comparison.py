@@ -119,8 +119,9 @@ class Comparer:
         best = best_within_loss(ndcg, values, base, lowest=metric.lowest)
         if np.isnan(best[0]):
             return Best(Estimate(np.nan, np.nan, np.nan), np.nan)
-        dial = sweep.dials[int(np.nanargmin(np.abs(values[0] - best[0])))]
-        return Best(estimate(best), dial)
+        # Of dials with the same value the one with the highest NDCG is within the loss.
+        place = np.argmax(np.where(values[0] == best[0], ndcg[0], -np.inf))
+        return Best(estimate(best), sweep.dials[int(place)])
 
 
 def _hypervolume(pair: Pair, resampled: _Resampled) -> Floats:

@@ -11,7 +11,7 @@ import numpy as np
 from evaluation.dataset import DatasetError
 from evaluation.dial import fit_dial, usual_exposure
 from evaluation.experiment import Options, Period, Stage, latest_period
-from evaluation.fitting import fit_relevance, reach
+from evaluation.fitting import cross_fitted, fit_relevance, reach
 from evaluation.methods import DIAL_LENGTH, dial_task
 from evaluation.queries import query_task
 from evaluation.reliability import reliability
@@ -53,11 +53,11 @@ def fit_profile(source: Path, options: Options, stage: Stage) -> Fit:
     models, dials = dict(default.models), dict(default.dials)
     with stage("relevance"):
         models[Context.HISTORY] = fit_relevance(requests, models[Context.HISTORY])
-    scores = period.probabilities(models[Context.HISTORY])
+    scores = cross_fitted(requests, default.models[Context.HISTORY])
     share = reach(requests)
     with stage("dial of histories"):
-        task = dial_task(period, scores, options.seed)
-        dials[Context.HISTORY] = fit_dial(task, share)
+        task, observed = dial_task(period, scores, options.seed)
+        dials[Context.HISTORY] = fit_dial(task, share, observed)
         exposure = usual_exposure(task, dials[Context.HISTORY], share)
     with stage("dial of queries"):
         queries = query_task(
@@ -68,7 +68,7 @@ def fit_profile(source: Path, options: Options, stage: Stage) -> Fit:
             k=DIAL_LENGTH,
             seed=options.seed,
         )
-        dials[Context.QUERY] = fit_dial(queries, share, known_taste=False)
+        dials[Context.QUERY] = fit_dial(queries, share, None, known_taste=False)
     facts = _facts(source, period, scores)
     return Fit(
         _readable(RankingProfile(models, share, dials, facts)),

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evaluation.dial import fit_dial, usual_exposure
+from evaluation.dial import Observed, fit_dial, usual_exposure
 from evaluation.experiment import Experiment, Period
-from evaluation.fitting import fit_relevance, reach
+from evaluation.fitting import cross_fitted, fit_relevance, reach
 from evaluation.longtail import longtail, serve
 from evaluation.task import Family, Floats, Ints, Method, Rerank, Task
 from server.ranking.dial import Dial
@@ -45,10 +45,15 @@ class Scores:
     profile: RankingProfile
 
 
-def dial_task(period: Period, scores: Floats, seed: int) -> Task:
-    """Return the requests of a period that the dial is fitted on; `scores` (U, n)."""
-    task = period.task(scores, DIAL_LENGTH, seed)
-    return task.rows(np.arange(min(DIAL_REQUESTS, len(task.items))))
+def dial_task(period: Period, scores: Floats, seed: int) -> tuple[Task, Observed]:
+    """Return the requests of a period that the dial is fitted on, and what was observed of them.
+
+    `scores` (U, n): by a model that has not seen what was observed.
+    """
+    rows = np.arange(min(DIAL_REQUESTS, len(scores)))
+    task = period.task(scores, min(DIAL_LENGTH, scores.shape[1]), seed).rows(rows)
+    asked = period.requests
+    return task, Observed(asked.relevant[rows], asked.truth.counts[rows])
 
 
 def scored(
@@ -56,8 +61,8 @@ def scored(
 ) -> Scores:
     """Fit a dial for scores (U, n) of both periods."""
     share = reach(experiment.valid.requests)
-    task = dial_task(experiment.valid, valid, experiment.options.seed)
-    dial = fit_dial(task, share)
+    task, observed = dial_task(experiment.valid, valid, experiment.options.seed)
+    dial = fit_dial(task, share, observed)
     dials = {**default_profile().dials, Context.HISTORY: dial}
     profile = RankingProfile(models, share, dials, {"name": "evaluation"})
     return Scores(test, dial, share, usual_exposure(task, dial, share), profile)
@@ -71,19 +76,21 @@ def raw(experiment: Experiment) -> Scores:
 
 def calibrated(experiment: Experiment, without: frozenset[str] = frozenset()) -> Scores:
     """Return the calibrated regime's scores; `without`: features that the fit goes without."""
-    models = default_profile().models
-    model = fit_relevance(experiment.valid.requests, models[Context.HISTORY], without)
-    return _by(experiment, model)
+    prior = default_profile().models[Context.HISTORY]
+    model = fit_relevance(experiment.valid.requests, prior, without)
+    # The dial is not fitted to probabilities that know their own outcomes.
+    valid = cross_fitted(experiment.valid.requests, prior, without)
+    models = {**default_profile().models, Context.HISTORY: model}
+    return scored(experiment, valid, experiment.test.probabilities(model), models)
 
 
 def uncalibrated(experiment: Experiment) -> Scores:
     """Return the scores of the default profile, to which nothing is fitted."""
-    return _by(experiment, default_profile().models[Context.HISTORY])
-
-
-def _by(experiment: Experiment, model: RelevanceModel) -> Scores:
-    models = {**default_profile().models, Context.HISTORY: model}
-    valid, test = experiment.valid.probabilities(model), experiment.test.probabilities(model)
+    models = default_profile().models
+    valid, test = (
+        period.probabilities(models[Context.HISTORY])
+        for period in (experiment.valid, experiment.test)
+    )
     return scored(experiment, valid, test, models)
 
 

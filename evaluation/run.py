@@ -16,6 +16,7 @@ import numpy as np
 from evaluation.baselines.registry import BASELINES
 from evaluation.comparison import COVERAGE_REPLICATES, REPLICATES, Comparer
 from evaluation.cross_check import largest_differences
+from evaluation.dataset import DatasetError
 from evaluation.experiment import Experiment, Options, Progress, Stage, experiment
 from evaluation.latency import of_method
 from evaluation.methods import Scores, ablations, calibrated, ours, raw
@@ -69,6 +70,11 @@ def evaluate(
     """
     stage = Stages(show)
     material = experiment(folder, options, stage)
+    candidates = material.test.requests.items.shape[1]
+    if candidates < max(lengths):
+        raise DatasetError(
+            f"pools hold {candidates} candidates: too few for lists of {max(lengths)}"
+        )
     outside, absences = outside_methods()
     scores: dict[str, Scores] = {}
     for name, score in (("calibrated", calibrated), ("raw", raw)):

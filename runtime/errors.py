@@ -119,6 +119,13 @@ class StorageFull(ServiceError):
     reason = "STORAGE_FULL"
 
 
+class AnswerTooLarge(ServiceError):
+    """What was asked for does not fit into a message; it can be had in parts."""
+
+    code = StatusCode.RESOURCE_EXHAUSTED
+    reason = "ANSWER_TOO_LARGE"
+
+
 class Unavailable(ServiceError):
     """Something this process depends on cannot be reached now; a retry may succeed."""
 

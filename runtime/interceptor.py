@@ -18,6 +18,7 @@ from grpc_status import rpc_status
 from runtime.deadline import within
 from runtime.errors import DeadlineExceeded, Overloaded, ServiceError
 from runtime.malformed import Behaviour, Context, Deserializer, forgiving, refusing, refusing_stream
+from runtime.message_size import fitting
 from runtime.telemetry import RPC_IN_FLIGHT, RPC_SECONDS, RPC_TOTAL
 
 logger = logging.getLogger(__name__)
@@ -57,24 +58,22 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):
         return wrapped
 
     def _wrap(self, method: str, handler: "grpc.RpcMethodHandler[Any, Any]") -> Handler:
-        serializers: dict[str, Any] = {
-            "request_deserializer": forgiving(cast(Deserializer, handler.request_deserializer)),
-            "response_serializer": handler.response_serializer,
-        }
         # What grpc's types say of a handler holds for its blocking servers.
+        deserialize: Any = forgiving(cast(Deserializer, handler.request_deserializer))
+        serialize: Any = handler.response_serializer
         if handler.unary_unary is not None:
-            unary = refusing(cast(Behaviour, handler.unary_unary))
+            unary = fitting(refusing(cast(Behaviour, handler.unary_unary)), serialize)
             guarded = self._guard(method, unary, self._unary_seconds)
-            return grpc.unary_unary_rpc_method_handler(guarded, **serializers)
+            return grpc.unary_unary_rpc_method_handler(guarded, deserialize)
         if handler.unary_stream is not None:
             answers = refusing(_writing(cast(StreamBehaviour, handler.unary_stream)))
             guarded = self._guard(method, answers, self._stream_seconds)
-            return grpc.unary_stream_rpc_method_handler(guarded, **serializers)
+            return grpc.unary_stream_rpc_method_handler(guarded, deserialize, serialize)
         if handler.stream_unary is None:
             raise TypeError(f"{method} streams both ways, which nothing here bounds")
-        requests = refusing_stream(cast(Behaviour, handler.stream_unary))
+        requests = fitting(refusing_stream(cast(Behaviour, handler.stream_unary)), serialize)
         guarded = self._guard(method, requests, self._stream_seconds)
-        return grpc.stream_unary_rpc_method_handler(guarded, **serializers)
+        return grpc.stream_unary_rpc_method_handler(guarded, deserialize)
 
     def _guard(self, method: str, behaviour: Behaviour, limit_seconds: float) -> Behaviour:
         counted = self._counted(method.removeprefix(OURS), behaviour, limit_seconds)

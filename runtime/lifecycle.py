@@ -9,12 +9,12 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from runtime.message_size import MAX_MESSAGE_BYTES
 from runtime.reflection import enable_reflection
 from runtime.telemetry import SERVING
 
 logger = logging.getLogger(__name__)
 
-MAX_MESSAGE_BYTES = 16 * 2**20
 # Connections stay with the process that took them. Where several share a port, each connection is
 # ended so often, without harm to its calls, so that one that starts later gets its part of them.
 SHARED_CONNECTION_MS = 300_000

@@ -1,5 +1,7 @@
 """How relevant items are to one request: from what is known of them to the pool of candidates."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from server.odds_rules import rule_factors
@@ -7,7 +9,7 @@ from server.person import Person
 from server.pool import Floats, Pool
 from server.ranking.adjustment import adjusted, faded
 from server.ranking.evidence import PoolScale, features
-from server.ranking.exposure import rarity
+from server.ranking.exposure import blended, rarity
 from server.ranking.relevance import RelevanceModel
 from server.standpoint import Gathered, Standpoint
 from server.wish import Rotation, Wish
@@ -20,9 +22,11 @@ def appraised(
     person: Person,
     model: RelevanceModel,
     scale: PoolScale,
+    expected: Mapping[str, float],
 ) -> Pool:
     """Return what was gathered as candidates: with their relevance, measured on `scale`.
 
+    `expected` is the exposure of items by id before anything was counted: see `ExpectedColumn.of`.
     Raises InvalidArgument when the filter of a rule does not fit the catalogue.
     """
     columns, sight = standpoint.state.columns, standpoint.sight
@@ -32,6 +36,9 @@ def appraised(
     factor = rule_factors(wish.odds_rules, sight, ids, rows)
     penalty = columns.penalty(rows)
     rotation = _rotation(wish.rotation, person, ids, sight.now)
+    mean_count = columns.mean_exposure()
+    usual = standpoint.state.expected.of(expected, rows)
+    exposure = blended(usual, columns.exposure(rows) * mean_count, mean_count)
     return Pool(
         ids=ids,
         rows=rows,
@@ -51,7 +58,7 @@ def appraised(
         penalty=penalty,
         rotation=rotation,
         relevance=adjusted(estimate, factor, penalty, rotation),
-        rarity=rarity(columns.exposure(rows)),
+        rarity=rarity(exposure),
         liked=standpoint.liked,
     )
 

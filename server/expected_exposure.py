@@ -6,7 +6,7 @@ it is no part of the profile, which people read.
 
 import csv
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from server.ranking.profile import ProfileError
@@ -16,11 +16,14 @@ HEADER = ["item_id", "exposure"]
 
 def exposure_path(profile: Path) -> Path:
     """Return where the exposure of a profile is."""
-    return profile.with_suffix(".exposure.csv")
+    return profile.parent / f"{profile.stem}.exposure.csv"
 
 
 def write_exposure(exposure: Mapping[str, float], profile: Path) -> None:
-    """Write the exposure of items by id, 1 being the average of the catalogue."""
+    """Write the exposure of items by id, 1 being the average of the catalogue.
+
+    Whoever reads it meanwhile gets the old one or the new one.
+    """
     path = exposure_path(profile)
     new = path.with_name(path.name + ".new")
     with new.open("w", encoding="utf-8", newline="") as file:
@@ -38,22 +41,31 @@ def read_exposure(profile: Path) -> dict[str, float]:
     path = exposure_path(profile)
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            rows = csv.reader(file)
-            if next(rows, None) != HEADER:
-                raise ProfileError(f"{path}: the first line is not {','.join(HEADER)}")
-            return dict(_entry(path, number, row) for number, row in enumerate(rows, 2))
+            return _exposure(file)
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, UnicodeDecodeError, ProfileError) as error:
         raise ProfileError(f"{path}: {error}") from None
 
 
-def _entry(path: Path, number: int, row: list[str]) -> tuple[str, float]:
+def _exposure(lines: Iterable[str]) -> dict[str, float]:
+    rows = csv.reader(lines, strict=True)
+    try:
+        header = next(rows, [])
+        entries = dict(map(_entry, rows))
+    except (csv.Error, ProfileError) as error:
+        raise ProfileError(f"line {rows.line_num}: {error}") from None
+    if header != HEADER:
+        raise ProfileError(f"the first line is not {','.join(HEADER)}")
+    return entries
+
+
+def _entry(row: list[str]) -> tuple[str, float]:
     try:
         item_id, text = row
         value = float(text)
     except ValueError:
-        raise ProfileError(f"{path}: line {number} is no item_id and number") from None
+        raise ProfileError("no item_id and number") from None
     if not math.isfinite(value) or value < 0:
-        raise ProfileError(f"{path}: line {number} has the exposure {text}")
+        raise ProfileError(f"the exposure is {text}")
     return item_id, value

@@ -1,11 +1,13 @@
-"""The ranking profile that answers go by, read again whenever its file changes."""
+"""The ranking profile that answers go by, read again whenever its files change."""
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 from prometheus_client import Info
 
+from server.expected_exposure import exposure_path, read_exposure
 from server.ranking.profile import ProfileError, RankingProfile, default_profile, read_profile
 
 logger = logging.getLogger(__name__)
@@ -23,43 +25,52 @@ UNREADABLE = (0, 0, 0)
 class ProfileWatch:
     """The profile in the file `path`, or the default one while there is no file.
 
-    Raises ProfileError when the file is of no use.
+    `expected` is how often its lists are expected to show each item, by id: see `read_exposure`. It
+    is empty, as with the default profile, where that is not known. Raises ProfileError when a file
+    is of no use.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._mark = self._look()
+        self._marks = self._look()
         self.profile: RankingProfile
-        self._go_by(self._read())
+        self.expected: Mapping[str, float]
+        self._go_by(*self._read())
 
     def refresh(self) -> None:
-        """Go by what the file holds now; by what it held before when that is of no use."""
-        mark = self._look()
-        if mark == self._mark:
+        """Go by what the files hold now; by what they held before when one is of no use."""
+        marks = self._look()
+        if marks == self._marks:
             return
         # A file that is of no use is told of once.
-        self._mark = mark
+        self._marks = marks
         try:
-            self._go_by(self._read())
+            self._go_by(*self._read())
         except ProfileError as error:
             logger.error("ranking profile not changed version=%s: %s", self.profile.version, error)
 
-    def _look(self) -> Mark:
-        try:
-            found = self._path.stat()
-        except FileNotFoundError:
-            return None
-        except OSError:
-            return UNREADABLE
-        return found.st_ino, found.st_mtime_ns, found.st_size
+    def _look(self) -> tuple[Mark, Mark]:
+        return _mark(self._path), _mark(exposure_path(self._path))
 
-    def _read(self) -> RankingProfile:
-        return default_profile() if self._mark is None else read_profile(self._path)
+    def _read(self) -> tuple[RankingProfile, Mapping[str, float]]:
+        if self._marks[0] is None:
+            return default_profile(), {}
+        return read_profile(self._path), read_exposure(self._path)
 
-    def _go_by(self, profile: RankingProfile) -> None:
-        self.profile = profile
+    def _go_by(self, profile: RankingProfile, expected: Mapping[str, float]) -> None:
+        self.profile, self.expected = profile, expected
         METRIC.info({"version": profile.version})
-        logger.info("ranking profile version=%s", profile.version)
+        logger.info("ranking profile version=%s items=%d", profile.version, len(expected))
+
+
+def _mark(path: Path) -> Mark:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return UNREADABLE
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 async def watch_profile(watch: ProfileWatch) -> None:

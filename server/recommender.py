@@ -114,9 +114,10 @@ class Recommender:
         gathered = standpoint.gather(rows)
         missing = (*standpoint.missing, *candidates.unknown(wish.pins))
         searched = time.perf_counter()
-        profile = self._profiles.profile
+        profile, expected = self._profiles.profile, self._profiles.expected
         model = profile.models[standpoint.context]
-        pool = appraised(standpoint, gathered, wish, person, model, _scale(wish, gathered.evidence))
+        scale = _scale(wish, gathered.evidence)
+        pool = appraised(standpoint, gathered, wish, person, model, scale, expected)
         return Drawn(
             state=state,
             sight=sight,
@@ -142,7 +143,8 @@ class Recommender:
         standpoint = Standpoint(state, sight, self._behaviour.behaviour, wish, person)
         gathered = standpoint.gather(rows)
         pool = answer.pool
-        alone = appraised(standpoint, gathered, wish, person, pool.model, pool.scale)
+        expected = self._profiles.expected
+        alone = appraised(standpoint, gathered, wish, person, pool.model, pool.scale, expected)
         return Placed(
             parts=alone.parts[0],
             features=alone.features[0],

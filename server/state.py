@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.columns.columns import NO_ROW, Columns
+from server.columns.expected import ExpectedColumn
 from server.columns.filter import Filter
 from server.columns.mask_cache import MaskCache
 from server.columns.popularity import ScaleKeeper
@@ -75,12 +76,14 @@ class CatalogueState:
         index: VectorIndex,
         revision: int,
         weights: PopularityWeights,
+        expected: ExpectedColumn | None = None,
     ) -> None:
         self.encoder = encoder
         self.columns = columns
         self.index = index
         self.weights = weights
         self.popularity = ScaleKeeper(columns)
+        self.expected = expected or ExpectedColumn(columns)
         self._masks = MaskCache(columns.attributes)
         self.revision = revision
 
@@ -141,7 +144,7 @@ class CatalogueState:
     def count_exposure(self, changes: ChangeLog, *, after: int, until: int) -> None:
         """Take in the impressions counted in the revisions after .. until."""
         for change in changes.exposure_changes(after, until):
-            self.columns.set_exposure(change.item_id, change.level)
+            self.columns.set_exposure(change)
 
     def sight(self, now: int, wanted: Filter | None) -> Sight:
         """Return what a request may find at `now`, microseconds since the epoch."""
@@ -172,8 +175,10 @@ class CatalogueState:
         rest = np.flatnonzero(current & ~np.isin(born, held))
         for start in range(0, len(rest), LOAD_ROWS):
             index.append(self.index.vectors(rest[start : start + LOAD_ROWS]))
-        columns = self.columns.take(np.concatenate([_positions(born, held), rest]))
-        return CatalogueState(self.encoder, columns, index, self.revision, self.weights)
+        rows = np.concatenate([_positions(born, held), rest])
+        columns = self.columns.take(rows)
+        expected = self.expected.take(rows, columns)
+        return CatalogueState(self.encoder, columns, index, self.revision, self.weights, expected)
 
     def _apply(self, changes: Iterable[ItemChange]) -> None:
         for change in changes:

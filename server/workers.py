@@ -14,7 +14,7 @@ from longtail.v1 import embedding_service_pb2 as pb
 from longtail.v1 import embedding_service_pb2_grpc as pb_grpc
 
 from runtime.errors import DeadlineExceeded, Overloaded, Unavailable
-from runtime.lifecycle import MAX_MESSAGE_BYTES
+from runtime.message_size import MAX_MESSAGE_BYTES
 from server.store.records import EncoderBinding
 
 logger = logging.getLogger(__name__)

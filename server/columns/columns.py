@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.columns.attributes import AttributeColumns
+from server.columns.availability import AvailabilityColumns
 from server.columns.exposure import ExposureColumn
 from server.columns.growing import GrowingArray
 from server.columns.interactions import InteractionColumn
@@ -26,8 +27,6 @@ DIED_NEVER = np.iinfo(np.int64).max
 # Before every revision there is.
 DEAD = -1
 NO_ROW = -1
-# Bounds of a window of availability that are not set.
-ALWAYS_WAS, FOR_EVER = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
 
 class Columns:
@@ -53,9 +52,7 @@ class Columns:
         self._penalty = GrowingArray.empty(np.float64)
         self._interactions = InteractionColumn()
         self._exposure = ExposureColumn(self._live, lambda: self.version)
-        self._state = GrowingArray.empty(np.int8)
-        self._from = GrowingArray.empty(np.int64)
-        self._until = GrowingArray.empty(np.int64)
+        self._availability = AvailabilityColumns()
 
     @property
     def born(self) -> Ints:
@@ -182,9 +179,7 @@ class Columns:
         the epoch.
         """
         mask = self.visible(revision, count)
-        mask &= self._state.values[:count] == State.ACTIVE
-        mask &= self._from.values[:count] <= now_us
-        mask &= self._until.values[:count] > now_us
+        mask &= self._availability.open(slice(count), now_us)
         return mask
 
     def are_visible(self, rows: Ints, revision: int) -> Mask:
@@ -195,25 +190,23 @@ class Columns:
     def are_offered(self, rows: Ints, revision: int, now_us: int) -> Mask:
         """Return which of `rows` (n,) may be recommended, (n,); see `offered`."""
         mask = self.are_visible(rows, revision)
-        mask &= self._state.values[rows] == State.ACTIVE
-        mask &= self._from.values[rows] <= now_us
-        mask &= self._until.values[rows] > now_us
+        mask &= self._availability.open(rows, now_us)
         return mask
 
     def state_of(self, row: int) -> State:
         """Return the state of the item in a row."""
-        return State(int(self._state.values[row]))
+        return self._availability.state_of(row)
 
     def is_available(self, row: int, now_us: int) -> bool:
         """Return whether the item in a row is available at a moment, microseconds."""
-        return bool(self._from.values[row] <= now_us < self._until.values[row])
+        return self._availability.is_available(row, now_us)
 
     def take(self, rows: Ints) -> "Columns":
         """Return new columns (n,) with the content of `rows` (n,), each at most once.
 
         NO_ROW stands for a dead row. No older versions are kept for readers of older revisions.
-        Interactions of items whose newest version is not taken are remembered. Must not run beside
-        a change.
+        Interactions and exposure of items whose newest version is not taken are remembered. Must
+        not run beside a change.
         """
         taken = Columns()
         kept = np.flatnonzero(rows >= 0)
@@ -224,9 +217,7 @@ class Columns:
         taken._previous = GrowingArray(np.full(len(rows), NO_ROW, np.int32))
         taken._prior = self._prior.take(rows, 0)
         taken._penalty = self._penalty.take(rows, 0)
-        taken._state = self._state.take(rows, State.HIDDEN)
-        taken._from = self._from.take(rows, ALWAYS_WAS)
-        taken._until = self._until.take(rows, FOR_EVER)
+        taken._availability = self._availability.take(rows)
         taken.attributes = self.attributes.take(rows)
         # NO_ROW is the last one.
         ids = np.array([*self.ids, ""], object)[rows]
@@ -239,10 +230,7 @@ class Columns:
         newest[sources] = False
         left = {self.ids[row]: row for row in np.flatnonzero(newest).tolist()}
         taken._interactions = self._interactions.take(rows, left)
-        hidden = np.flatnonzero(newest & (self._exposure.values > NEVER_SHOWN)).tolist()
-        taken._unheld_exposure = self._unheld_exposure | {
-            self.ids[row]: float(self._exposure.values[row]) for row in hidden
-        }
+        taken._exposure = self._exposure.take(rows, left, taken._live, lambda: taken.version)
         taken.count = len(rows)
         taken.live_count = int((taken.died == DIED_NEVER).sum())
         return taken
@@ -257,9 +245,7 @@ class Columns:
         self._penalty.append([change.penalty for change in changes])
         self._interactions.append(ids, previous)
         self._exposure.append(ids, previous)
-        self._state.append([change.state for change in changes])
-        self._from.append([_or(change.available_from, ALWAYS_WAS) for change in changes])
-        self._until.append([_or(change.available_until, FOR_EVER) for change in changes])
+        self._availability.append(changes)
         self.attributes.append([change.attributes for change in changes])
 
     def _live(self) -> Mask:
@@ -271,7 +257,3 @@ class Columns:
         if row >= 0 and died[row] == DIED_NEVER:
             died[row] = revision
             self.live_count -= 1
-
-
-def _or(value: int | None, default: int) -> int:
-    return default if value is None else value

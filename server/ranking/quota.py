@@ -120,9 +120,12 @@ class Selection:
     hindrance: Hindrance | None
 
 
+@lru_cache(maxsize=128)
 def discounts(k: int) -> Floats:
-    """Return what relevance counts at each of `k` places, 1 / log2(place + 1)."""
-    return _discounts(k).copy()
+    """Return what relevance counts at each of `k` places, 1 / log2(place + 1); not to be changed."""
+    weights: Floats = 1 / np.log2(np.arange(2, k + 2))
+    weights.setflags(write=False)
+    return weights
 
 
 def ideal_dcg(candidates: Candidates, k: int) -> float:
@@ -134,7 +137,7 @@ def ideal_dcg(candidates: Candidates, k: int) -> float:
     expected = candidates.expected
     if expected is None:
         expected = float(candidates.relevance.sum())
-    return float(np.interp(max(1.0, expected), np.arange(1, k + 1), np.cumsum(_discounts(k))))
+    return float(np.interp(max(1.0, expected), *_ideal(k)))
 
 
 def relative_loss(dcg: Floats, reference: float) -> Floats:
@@ -151,12 +154,7 @@ def taste_divergence(taste: Floats | None, counts: Ints) -> Floats:
     """
     if taste is None:
         return np.zeros(len(counts))
-    # What each count of each bucket adds: far fewer logarithms than lists.
-    k = int(counts[0].sum())
-    listed = np.arange(k + 1) / k
-    liked = taste[:, None]
-    middle = (listed + liked) / 2
-    added = (_relative_entropy(listed, middle) + _relative_entropy(liked, middle)) / 2
+    added = _divergence_by_count(taste, int(counts[0].sum()))
     divergence: Floats = added[np.arange(BUCKETS), counts].sum(axis=1)
     return np.maximum(divergence, 0.0)
 
@@ -172,87 +170,111 @@ def select(
     relevance, m = candidates.relevance, len(places.discounts)
     k = m + sum(places.held)
     ideal = ideal_dcg(candidates, k)
-    bonus = prices.coverage * candidates.rarity / k
+    bonus = prices.coverage / k * candidates.rarity
     order = candidates.order
     if order is None:
-        order = np.argsort(-(relevance / ideal + bonus), kind="stable")
-    table = _shares(m)
-    # The first m of each bucket, side by side; what a bucket has not is nowhere referred to.
-    first = np.zeros((BUCKETS, m), np.int64)
-    sizes = np.empty(BUCKETS, np.int64)
-    in_order = candidates.bucket[order]
-    for bucket in range(BUCKETS):
-        of_bucket = order[in_order == bucket][:m]
-        first[bucket, : len(of_bucket)] = of_bucket
-        sizes[bucket] = len(of_bucket)
-    counts, members = table.counts, table.members
-    if (sizes < m).any():
-        possible = (counts <= sizes).all(axis=1)
-        counts, members = counts[possible], members[possible]
+        order = (-(relevance / ideal + bonus)).argsort(kind="stable")
+    first, sizes = _first_of_buckets(order, candidates.bucket, m)
+    counts, members = _shares(m)
+    if min(sizes) < m:
+        possible = (counts.T <= sizes).all(axis=1)
+        counts, members = counts[:, possible], members[possible]
 
     # Ascending from the negative, which is what sort can.
-    falling = np.take(-relevance[first], members)
+    falling = (-relevance[first]).take(members)
     falling.sort(axis=1)
     dcg = -(falling @ places.discounts)
-    shown = counts + places.held if k > m else counts
-    tail = shown[:, Bucket.TAIL]
-    value = dcg / ideal + prices.tail / k * tail
-    if prices.coverage:
-        rarest = np.zeros((BUCKETS, m + 1))
-        np.cumsum(bonus[first], axis=1, out=rarest[:, 1:])
-        value += rarest[np.arange(BUCKETS), counts].sum(axis=1)
-    divergence = taste_divergence(candidates.taste, shown)
-    value -= prices.taste * divergence
+    tail = counts[_TAIL] + places.held[_TAIL]
+    divergences = None
+    if candidates.taste is not None:
+        divergences = _divergence_by_count(candidates.taste, k)
+    # All but the DCG depends on one bucket's number at a time.
+    worth = _worth_by_count(bonus[first], divergences, places.held, prices)
+    value = dcg / ideal + worth.take(counts + _ROWS * (m + 1)).sum(axis=0)
     reference = places.reference
     if reference is None:
         reference = float(np.sort(relevance)[::-1][:m] @ places.discounts) + places.taken
-    losses = relative_loss(dcg + places.taken, reference)
-    row, hindrance = _choose(tail, losses, value, dcg, k, limits)
+    dcg += places.taken
+    row, hindrance = _choose(value, dcg, tail, reference, k, limits)
     if row is None:
         return None
-    chosen = first.ravel()[members[row]]
-    chosen = chosen[np.argsort(-relevance[chosen], kind="stable")]
+    chosen = first.take(members[row])
+    chosen = chosen[(-relevance[chosen]).argsort(kind="stable")]
+    divergence = 0.0
+    if divergences is not None:
+        held = zip(divergences.tolist(), counts[:, row].tolist(), places.held, strict=True)
+        divergence = max(0.0, sum(added[count + before] for added, count, before in held))
     return Selection(
         chosen=chosen,
         gains=relevance[chosen] * places.discounts / ideal,
-        tail_bonuses=np.where(candidates.bucket[chosen] == Bucket.TAIL, prices.tail / k, 0.0),
+        tail_bonuses=(candidates.bucket[chosen] == _TAIL) * (prices.tail / k),
         coverage_bonuses=bonus[chosen],
-        taste_cost=prices.taste * float(divergence[row]),
-        divergence=float(divergence[row]),
-        loss=float(losses[row]),
+        taste_cost=prices.taste * divergence,
+        divergence=divergence,
+        loss=float(relative_loss(dcg[row : row + 1], reference)[0]),
         tail_fraction=float(tail[row] / k),
         hindrance=hindrance,
     )
 
 
+def _first_of_buckets(order: Ints, bucket: NDArray[np.int8], count: int) -> tuple[Ints, list[int]]:
+    """Return the first `count` of each bucket (3, count), and how many it has, so many at most.
+
+    What a bucket has not is candidate 0.
+    """
+    first = np.zeros((BUCKETS, count), np.int64)
+    sizes = []
+    in_order = bucket[order]
+    for each in range(BUCKETS):
+        found = order[in_order == each][:count]
+        first[each, : len(found)] = found
+        sizes.append(len(found))
+    return first, sizes
+
+
+def _worth_by_count(
+    bonuses: Floats, divergences: Floats | None, held: tuple[int, ...], prices: Prices
+) -> Floats:
+    """Return what the first 0 to m of each bucket are worth beside their DCG, (3, m + 1).
+
+    `bonuses` (3, m): of those. `divergences` (3, k + 1): added by the numbers in the whole list.
+    """
+    m = bonuses.shape[1]
+    worth = np.zeros((BUCKETS, m + 1))
+    bonuses.cumsum(axis=1, out=worth[:, 1:])
+    worth[_TAIL] += prices.tail / (m + sum(held)) * _counts(m)
+    if divergences is not None:
+        for each, before in enumerate(held):
+            worth[each] -= prices.taste * divergences[each, before : before + m + 1]
+    return worth
+
+
 def _choose(
-    tail: Ints, losses: Floats, value: Floats, dcg: Floats, k: int, limits: Limits
+    value: Floats, dcg: Floats, tail: Ints, reference: float, k: int, limits: Limits
 ) -> tuple[int | None, Hindrance | None]:
-    allowed = losses <= limits.relevance_budget
-    if not allowed.any():
-        return None, None
-    needed = int(np.ceil(limits.min_tail_fraction * k - ROUNDING))
-    reachable = int(tail[allowed].max())
-    allowed &= tail >= min(needed, reachable)
-    # Of equal value, the more relevant.
-    rows = np.flatnonzero(allowed)
-    best = rows[np.lexsort((-dcg[rows], -value[rows]))[0]]
-    hindrance = None
-    if reachable < needed:
-        hindrance = Hindrance.CANDIDATES if int(tail.max()) < needed else Hindrance.BUDGET
-    return int(best), hindrance
-
-
-@dataclass(frozen=True)
-class _Shares:
-    """All ways to share k places: `counts` (r, 3), and `members` (r, k) of buckets of k each."""
-
-    counts: Ints
-    members: Ints
+    needed, hindrance = int(np.ceil(limits.min_tail_fraction * k - ROUNDING)), None
+    if limits.relevance_budget < 1 or needed > 0:
+        allowed = relative_loss(dcg, reference) <= limits.relevance_budget
+        if not allowed.any():
+            return None, None
+        if needed > 0:
+            reachable = int(tail[allowed].max())
+            if reachable < needed:
+                short = int(tail.max()) < needed
+                hindrance = Hindrance.CANDIDATES if short else Hindrance.BUDGET
+            allowed &= tail >= min(needed, reachable)
+        value = np.where(allowed, value, -np.inf)
+    best = int(value.argmax())
+    equal = (value == value[best]).nonzero()[0]
+    if len(equal) > 1:
+        # Of equal value, the more relevant.
+        best = int(equal[dcg[equal].argmax()])
+    return best, hindrance
 
 
 @lru_cache(maxsize=128)
-def _shares(k: int) -> _Shares:
+def _shares(k: int) -> tuple[Ints, Ints]:
+    """Return all r ways to share k places: numbers (3, r), and members (r, k) of buckets of k."""
     head, mid = np.meshgrid(np.arange(k + 1), np.arange(k + 1), indexing="ij")
     held = head + mid <= k
     head, mid = head[held], mid[held]
@@ -261,15 +283,35 @@ def _shares(k: int) -> _Shares:
     ends = np.cumsum(counts, axis=1)[..., None]
     bucket = (place >= ends).sum(axis=1)
     starts = np.take_along_axis((ends[..., 0] - counts), bucket, axis=1)
-    return _Shares(counts, bucket * k + place - starts)
+    return np.ascontiguousarray(counts.T), bucket * k + place - starts
 
 
 @lru_cache(maxsize=128)
-def _discounts(k: int) -> Floats:
-    return 1 / np.log2(np.arange(2, k + 2))
+def _counts(k: int) -> Ints:
+    return np.arange(k + 1)
+
+
+@lru_cache(maxsize=128)
+def _ideal(k: int) -> tuple[Ints, Floats]:
+    """Return 1 to k, and the DCG of lists of so many that are relevant."""
+    return np.arange(1, k + 1), np.cumsum(discounts(k))
+
+
+def _divergence_by_count(taste: Floats, k: int) -> Floats:
+    """Return what 0 to k items of each bucket in a list of k add to its divergence, (3, k + 1)."""
+    liked, listed = taste[:, None], _counts(k) / k
+    middle = (listed + liked) / 2
+    added: Floats = (_relative_entropy(listed, middle) + _relative_entropy(liked, middle)) / 2
+    return added
 
 
 def _relative_entropy(of: Floats, against: Floats) -> Floats:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        terms: Floats = np.where(of > 0, of * np.log2(of / against), 0.0)
+    # Of a share of zero nothing is left, whatever the logarithm, so long as it is finite.
+    terms: Floats = of * np.log2(np.maximum(of, _LEAST_SHARE) / np.maximum(against, _LEAST_SHARE))
     return terms
+
+
+# An Enum's members are slow to get at, and NumPy is slow to compare with them.
+_TAIL = int(Bucket.TAIL)
+_ROWS = np.arange(BUCKETS)[:, None]
+_LEAST_SHARE = float(np.finfo(np.float64).tiny)

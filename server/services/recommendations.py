@@ -13,6 +13,7 @@ from server.answer import Answer
 from server.item_encoding import Embed
 from server.recommendation_token import RecommendedList, TokenCodec
 from server.recommender import Recommender
+from server.services.answer_room import AnswerRoom
 from server.services.comparison import compared_lists, compared_policies
 from server.services.explanation import explain
 from server.services.frozen_pages import encode_page
@@ -61,13 +62,14 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
     ) -> pb.BatchRecommendResponse:
         """Return a list, or what is wrong, for each request."""
         check_batch("requests", request.requests, MAX_REQUESTS)
-        room = asyncio.Semaphore(AT_ONCE)
+        turns, room = asyncio.Semaphore(AT_ONCE), AnswerRoom()
 
         async def result(position: int, each: pb.RecommendRequest) -> pb.BatchRecommendResult:
             try:
-                async with room:
+                async with turns:
                     with seen_from(f"requests[{position}]"):
                         response = await self._recommend(each)
+                    room.take(response.ByteSize())
             except ServiceError as error:
                 return pb.BatchRecommendResult(status=error.status())
             return pb.BatchRecommendResult(status=status_pb2.Status(), response=response)

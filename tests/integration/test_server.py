@@ -54,12 +54,17 @@ def test_scores_and_similarities_add_up(client: LongtailClient) -> None:
         assert result.score == gained + parts.coverage_bonus + parts.taste_share
         total = parts.from_query + parts.from_examples + parts.from_history
         assert parts.similarity == total
+    strict = client.recommend(query="a robot in space", user_id="user-1", strength=0.0)
     parts_of = [result.breakdown for result in reply.results]
     said, price = reply.list_metrics, reply.policy.tail_price
-    assert sum(p.relevance_gain for p in parts_of) == pytest.approx(1 - said.relevance_loss)
-    assert sum(p.tail_bonus for p in parts_of) == pytest.approx(price * said.tail_fraction)
-    assert min(p.coverage_bonus for p in parts_of) > 0
-    assert sum(p.taste_share for p in parts_of) < 0
+    kept = sum(parts.relevance_gain for parts in parts_of)
+    assert kept / sum(result.score for result in strict.results) == pytest.approx(
+        1 - said.relevance_loss
+    )
+    assert sum(parts.tail_bonus for parts in parts_of) == pytest.approx(price * said.tail_fraction)
+    assert all(parts.coverage_bonus >= 0 for parts in parts_of)
+    [share] = {parts.taste_share for parts in parts_of}
+    assert share <= 0
 
 
 def test_strength_zero_is_the_order_of_relevance(client: LongtailClient) -> None:

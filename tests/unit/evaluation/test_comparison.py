@@ -46,7 +46,7 @@ def invented(
         "upd": 0.4 - 0.3 * push + noise,
     }
     spread = np.linspace(10, 10 + 70 * skill, len(dials)).astype(int)
-    shown = np.stack([random.integers(0, width, (USERS, K)) for width in spread]).astype(np.int32)
+    shown = np.stack([random.integers(0, width, (USERS, K)) for width in spread])
     overall = tuple(
         {metric: float(by_user[metric][at].mean()) for metric in BY_USER}
         | {"coverage": len(np.unique(shown[at])) / ITEMS, "gini": 0.9 - 0.5 * float(push[at, 0])}
@@ -124,6 +124,15 @@ def test_the_best_within_the_loss_is_at_the_strongest_dial_that_keeps_to_it() ->
 def test_a_method_that_always_loses_more_has_no_best() -> None:
     best = method(compared(invented("dear", 0.9, kept=(0.9, 0.8, 0.7, 0.6))), "dear").best
     assert all(np.isnan(each.dial) and np.isnan(each.estimate.value) for each in best.values())
+
+
+def test_of_two_dials_with_the_same_best_the_one_within_the_loss_is_named() -> None:
+    twice = invented("twice", 0.5, kept=(0.8, 0.97), dials=(0.2, 0.7))
+    twice.by_user["aplt"][:] = 0.5
+    for metrics in twice.overall:
+        metrics["aplt"] = 0.5
+    best = method(compared(twice), "twice").best["aplt"]
+    assert (best.estimate.value, best.dial) == (0.5, 0.7)
 
 
 def test_only_our_dial_promises_a_loss() -> None:

@@ -2,13 +2,18 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from evaluation import dial as dials
 from evaluation.dial import (
     HIGHEST_PRICE,
+    LEAST_OVERRUN,
+    MOST_OVERRUN,
     STRENGTHS,
     TASTE_GONE,
     TASTE_SHARE,
     TASTE_STRENGTH,
+    Observed,
     fit_dial,
     taste_loss,
     usual_exposure,
@@ -25,7 +30,7 @@ REACH = 0.6
 @lru_cache
 def fitted() -> tuple[Task, Dial]:
     task = random_task(users=30, pool=40)
-    return task, fit_dial(task, REACH)
+    return task, fit_dial(task, REACH, None)
 
 
 def loss(task: Task, prices: Prices) -> float:
@@ -88,10 +93,41 @@ def test_between_two_points_lists_lose_what_lies_between() -> None:
 
 def test_without_a_known_taste_it_has_no_price_and_the_losses_are_the_same() -> None:
     task, _ = fitted()
-    dial = fit_dial(task, REACH, known_taste=False)
+    dial = fit_dial(task, REACH, None, known_taste=False)
     assert all(point.prices.taste == 0 for point in dial.points)
     for point in dial.points[:8]:
         assert point.loss == pytest.approx(point.strength**2, abs=0.004)
+
+
+def overrun(task: Task, relevant: NDArray[np.bool_]) -> float:
+    """Return by which factor the dial takes losses to be beyond what is expected."""
+    dial = fit_dial(task, REACH, Observed(relevant, relevant.sum(axis=1)))
+    point = dial.points[1]
+    return point.loss / loss(task, point.prices)
+
+
+@pytest.fixture
+def _two_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dials, "STRENGTHS", (0.0, 0.3))
+
+
+@pytest.mark.usefixtures("_two_points")
+def test_where_chances_are_what_they_are_stated_to_be_losses_are_as_expected() -> None:
+    task = random_task(users=400, pool=20, k=5)
+    relevant = np.random.default_rng(0).random(task.scores.shape) < task.scores
+    assert overrun(task, relevant) == pytest.approx(1, abs=0.15)
+
+
+@pytest.mark.usefixtures("_two_points")
+def test_where_only_the_first_are_relevant_lists_lose_more_than_expected() -> None:
+    task = random_task()
+    order = np.argsort(-task.scores, axis=1)
+    first, last = (np.zeros(task.scores.shape, bool) for _ in range(2))
+    np.put_along_axis(first, order[:, : task.k], True, axis=1)
+    np.put_along_axis(last, order[:, task.k : 2 * task.k], True, axis=1)
+    assert 1.1 < overrun(task, first) <= MOST_OVERRUN + 1e-9
+    # What loses nothing is not believed to cost nothing.
+    assert overrun(task, last) == pytest.approx(LEAST_OVERRUN)
 
 
 def test_usual_exposure_is_of_the_whole_catalogue_and_of_what_the_lists_show() -> None:

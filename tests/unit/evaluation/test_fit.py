@@ -82,7 +82,7 @@ def test_exposure_is_told_of_every_item(fitted: Fit) -> None:
 
 def test_too_few_people_fit_nothing(folder: Path) -> None:
     few = replace(OPTIONS, people=fits.FEWEST_PEOPLE - 1)
-    with pytest.raises(DatasetError, match="19 people .* 20 are needed"):
+    with pytest.raises(DatasetError, match=r"19 people .* 20 are needed"):
         fit_profile(folder, few, stage)
     enough = replace(OPTIONS, people=fits.FEWEST_PEOPLE)
     assert fit_profile(folder, enough, stage).profile.fit["people"] == fits.FEWEST_PEOPLE

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from evaluation.dataset import DatasetError
-from evaluation.fitting import fit_relevance, reach
+from evaluation.fitting import cross_fitted, fit_relevance, reach
 from evaluation.metrics import Truth
 from evaluation.requests import Requests
 from server.ranking.evidence import FEATURES
@@ -80,6 +80,37 @@ def test_without_an_example_of_each_kind_nothing_is_fitted(intercept: float) -> 
     requests = simulated(5, 10, model=RelevanceModel.of(intercept, {}))
     with pytest.raises(DatasetError, match="nothing to fit on"):
         fit_relevance(requests, PRIOR)
+
+
+def test_what_a_person_liked_has_no_part_in_their_own_probabilities() -> None:
+    requests = simulated(40, 20)
+    before = cross_fitted(requests, PRIOR)
+    own = requests.items[6]
+    without_own = ~np.isin(requests.truth.items, own)
+    kept = np.bincount(requests.truth.requests[without_own], minlength=40)
+    offsets = np.concatenate(([0], np.cumsum(kept)))
+    other = _with_truth(requests, Truth(offsets, requests.truth.items[without_own]))
+    assert other.relevant.sum() < requests.relevant.sum()
+    after = cross_fitted(other, PRIOR)
+    np.testing.assert_array_equal(after[6], before[6])
+    assert not np.array_equal(after[7], before[7])
+
+
+def test_cross_fitted_probabilities_are_those_of_half_the_people() -> None:
+    requests = simulated(300, 20)
+    probabilities = cross_fitted(requests, PRIOR)
+    values = requests.features.reshape(-1, len(FEATURES)).astype(np.float64)
+    whole = fit_relevance(requests, PRIOR).probability(values).reshape(300, 20)
+    np.testing.assert_allclose(probabilities, whole, atol=0.15)
+    assert not np.allclose(probabilities, whole, atol=0.001)
+
+
+def test_cross_fitted_probabilities_go_without_what_is_left_out() -> None:
+    requests = simulated(40, 20)
+    without = frozenset(("behaviour", "behaviour x text"))
+    before = cross_fitted(requests, PRIOR, without)
+    requests.features[:, :, [FEATURES.index(name) for name in without]] = 5
+    np.testing.assert_array_equal(cross_fitted(requests, PRIOR, without), before)
 
 
 def test_reach_is_the_share_of_the_likes_that_the_pools_hold() -> None:

@@ -7,6 +7,7 @@ from grpc import StatusCode
 
 from runtime.errors import (
     DOMAIN,
+    AnswerTooLarge,
     DeadlineExceeded,
     FailedPrecondition,
     InferenceFailed,
@@ -39,6 +40,7 @@ def detail(error: ServiceError, kind: type[M]) -> M:
         (FailedPrecondition("x"), StatusCode.FAILED_PRECONDITION, "FAILED_PRECONDITION"),
         (Overloaded("x", retry_seconds=1), StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
         (StorageFull("x"), StatusCode.RESOURCE_EXHAUSTED, "STORAGE_FULL"),
+        (AnswerTooLarge("x"), StatusCode.RESOURCE_EXHAUSTED, "ANSWER_TOO_LARGE"),
         (Unavailable("x"), StatusCode.UNAVAILABLE, "UNAVAILABLE"),
         (DeadlineExceeded("x"), StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED"),
         (InferenceFailed("x"), StatusCode.INTERNAL, "INFERENCE_FAILED"),

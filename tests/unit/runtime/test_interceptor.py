@@ -1,7 +1,7 @@
 """What the interceptor does to every RPC, over real gRPC with a small service behind it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,6 +16,7 @@ from longtail.v1 import embedding_service_pb2_grpc as pb_grpc
 from runtime.deadline import remaining_seconds
 from runtime.errors import InvalidArgument, Overloaded, Violation
 from runtime.interceptor import ServiceInterceptor
+from runtime.message_size import MAX_MESSAGE_BYTES
 
 Answer = Callable[[], Awaitable[pb.GetModelResponse]]
 
@@ -39,7 +40,10 @@ class FakeService(pb_grpc.EmbeddingServiceServicer):
 
 @asynccontextmanager
 async def serving(
-    answer: Answer, max_in_flight: int = 10, unary_seconds: float = 10.0
+    answer: Answer,
+    max_in_flight: int = 10,
+    unary_seconds: float = 10.0,
+    options: Sequence[tuple[str, int]] = (),
 ) -> AsyncIterator[pb_grpc.EmbeddingServiceStub]:
     interceptor = ServiceInterceptor(
         max_in_flight=max_in_flight, unary_seconds=unary_seconds, stream_seconds=10.0
@@ -49,7 +53,7 @@ async def serving(
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
             yield pb_grpc.EmbeddingServiceStub(channel)
     finally:
         await server.stop(0)
@@ -172,6 +176,24 @@ async def test_an_unexpected_failure_tells_nothing_of_itself() -> None:
         error = await failure(stub)
     assert error.code is grpc.StatusCode.INTERNAL
     assert error.message == "internal error"
+
+
+@pytest.mark.parametrize(("over", "code"), [(0, "OK"), (1, "RESOURCE_EXHAUSTED")])
+async def test_an_answer_that_no_client_would_take_is_not_sent(over: int, code: str) -> None:
+    answer = pb.GetModelResponse(model=pb.Model(model_id="m" * (MAX_MESSAGE_BYTES - 100)))
+    answer.model.device = "d" * (MAX_MESSAGE_BYTES - answer.ByteSize() - 2 + over)
+    assert answer.ByteSize() == MAX_MESSAGE_BYTES + over
+
+    async def large() -> pb.GetModelResponse:
+        return answer
+
+    options = [("grpc.max_receive_message_length", MAX_MESSAGE_BYTES)]
+    async with serving(large, options=options) as stub:
+        if code == "OK":
+            assert await stub.GetModel(pb.GetModelRequest(), timeout=10) == answer
+            return
+        error = await failure(stub)
+    assert (error.code.name, error.reason, error.retry_after) == (code, "ANSWER_TOO_LARGE", None)
 
 
 async def test_too_many_in_flight_are_refused_at_once_and_none_later() -> None:

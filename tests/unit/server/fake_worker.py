@@ -13,7 +13,7 @@ from longtail.v1 import embedding_service_pb2_grpc as pb_grpc
 
 from runtime.errors import ServiceError
 from runtime.interceptor import abort
-from runtime.lifecycle import MAX_MESSAGE_BYTES
+from runtime.message_size import MAX_MESSAGE_BYTES
 from server.encoder import Encoder
 from server.store.records import EncoderBinding
 

@@ -294,17 +294,6 @@ def test_what_was_shown_lately_gives_way(films: Cinema) -> None:
     assert pool.relevance == pytest.approx(pool.estimate * (1 - pool.rotation))
 
 
-def test_what_is_seldom_shown_is_rare(films: Cinema) -> None:
-    assert films.pool(query=direction("sea")).rarity.tolist() == [1.0] * len(FILMS)
-    films.is_shown("ann", "jaws", times=3)
-    films.is_shown("ann", "big")
-    pool = films.pool(query=direction("sea"))
-    exposure = films.view.state.columns.exposure(pool.rows)
-    assert pool.rarity == pytest.approx(1 / np.sqrt(1 + exposure))
-    rarity = dict(zip(pool.ids, pool.rarity.tolist(), strict=True))
-    assert rarity["jaws"] < rarity["big"] < rarity["moon"] == 1
-
-
 def test_popularity_is_measured_on_the_catalogue(films: Cinema) -> None:
     films.crowd(9, "jaws")
     films.crowd(1, "up", "big")

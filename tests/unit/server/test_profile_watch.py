@@ -9,6 +9,7 @@ from prometheus_client import REGISTRY
 
 from runtime.settings import load
 from server import profile_watch
+from server.expected_exposure import exposure_path, write_exposure
 from server.profile_watch import ProfileWatch, watch_profile
 from server.ranking.profile import ProfileError, default_profile, write_profile
 from server.settings import Settings
@@ -105,6 +106,54 @@ def test_a_change_of_the_same_size_is_seen(path: Path) -> None:
     os.utime(path, ns=(1, 1))
     watch.refresh()
     assert watch.profile.fit["name"] == "two"
+
+
+def test_the_exposure_of_a_profile_comes_with_it(path: Path) -> None:
+    assert ProfileWatch(path).expected == {}
+    # Without its profile it is of no use.
+    write_exposure({"a": 0.5}, path)
+    watch = ProfileWatch(path)
+    assert watch.expected == {}
+    version = write(path, "first")
+    watch.refresh()
+    assert watch.expected == {"a": 0.5}
+    held = watch.expected
+    watch.refresh()
+    assert watch.expected is held
+    write_exposure({"a": 0.5, "b": 1.5}, path)
+    watch.refresh()
+    assert watch.expected == {"a": 0.5, "b": 1.5}
+    assert watch.profile.version == version
+    exposure_path(path).unlink()
+    watch.refresh()
+    assert watch.expected == {}
+    assert watch.profile.version == version
+
+
+def test_damaged_exposure_keeps_from_starting(path: Path) -> None:
+    write(path, "first")
+    exposure_path(path).write_text("item_id,exposure\na,-1\n")
+    with pytest.raises(ProfileError, match=f"{exposure_path(path)}: line 2"):
+        ProfileWatch(path)
+
+
+def test_damaged_exposure_changes_nothing(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    version = write(path, "first")
+    write_exposure({"a": 1.0}, path)
+    watch = ProfileWatch(path)
+    exposure_path(path).write_text("item_id,exposure\na\n")
+    write(path, "second")
+    with caplog.at_level(logging.ERROR):
+        watch.refresh()
+        watch.refresh()
+    assert (watch.profile.version, watch.expected) == (version, {"a": 1.0})
+    assert [f"{exposure_path(path)}: line 2" in record.message for record in caplog.records] == [
+        True
+    ]
+    write_exposure({"a": 2.0}, path)
+    watch.refresh()
+    assert watch.expected == {"a": 2.0}
+    assert watch.profile.version != version
 
 
 async def test_the_file_is_looked_at_again_and_again(

@@ -13,6 +13,7 @@ from runtime.errors import (
     Unavailable,
 )
 from server.recommendation_token import item_hash
+from server.services import answer_room
 from server.services.recommendations import AT_ONCE
 from tests.unit.server.answers import (
     SmallCatalogue,
@@ -172,6 +173,20 @@ async def test_a_batch_does_not_take_all_the_room(serving: Serving) -> None:
     reply = await answering
     assert [result.status.code for result in reply.results] == [0] * 100
     assert sorted(serving.encoder.texts) == sorted(request.query for request in requests)
+
+
+async def test_a_list_that_does_not_fit_beside_the_others_is_refused_alone(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = pb.RecommendRequest(query="robots", page_size=8)
+    short = pb.RecommendRequest(query="robots", page_size=1)
+    size = (await serving.recommend(query="robots", page_size=8)).ByteSize()
+    # Room for one long list and a half.
+    monkeypatch.setattr(answer_room, "MAX_MESSAGE_BYTES", answer_room.STATUS_BYTES + size * 3 // 2)
+    reply = await serving.batch(long, long, short)
+    assert [result.status.code for result in reply.results] == [0, 8, 0]
+    assert "ask for it in another call" in reply.results[1].status.message
+    assert not reply.results[1].HasField("response")
 
 
 async def test_policies_are_compared_side_by_side(serving: Serving) -> None:

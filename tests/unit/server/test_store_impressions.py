@@ -42,7 +42,7 @@ def delete_user(it: Opened, user_id: str) -> tuple[int, int]:
 
 def levels(it: Opened, after: int = 0) -> dict[str, float]:
     changes = it.store.changes.exposure_changes(after, it.revision)
-    return {change.item_id: 2**change.level for change in changes}
+    return {change.item_id: 2 ** change.total.level(change.half_life) for change in changes}
 
 
 def responses(it: Opened, item_id: str) -> tuple[Responses, Responses]:
