@@ -122,7 +122,7 @@ class Selection:
 
 @lru_cache(maxsize=128)
 def discounts(k: int) -> Floats:
-    """Return what relevance counts at each of `k` places, 1 / log2(place + 1); not to be changed."""
+    """Return what relevance counts at each of `k` places, 1 / log2(place + 1); read-only."""
     weights: Floats = 1 / np.log2(np.arange(2, k + 2))
     weights.setflags(write=False)
     return weights
@@ -177,7 +177,7 @@ def select(
     first, sizes = _first_of_buckets(order, candidates.bucket, m)
     counts, members = _shares(m)
     if min(sizes) < m:
-        possible = (counts.T <= sizes).all(axis=1)
+        possible = (sizes >= counts.T).all(axis=1)
         counts, members = counts[:, possible], members[possible]
 
     # Ascending from the negative, which is what sort can.

@@ -74,7 +74,13 @@ def test_a_query_finds_its_film(address: str) -> None:
 
 def test_a_table_is_for_people(address: str) -> None:
     done = longtail(
-        "recommend", "toys come to life", "--count=3", "--explain", address=address, json_flag=False
+        "recommend",
+        "toys come to life",
+        "--count=3",
+        "--explain",
+        "--long-tail=0",
+        address=address,
+        json_flag=False,
     )
 
     assert done.returncode == 0, done.stderr

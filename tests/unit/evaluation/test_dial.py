@@ -113,9 +113,9 @@ def _two_points(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_two_points")
 def test_where_chances_are_what_they_are_stated_to_be_losses_are_as_expected() -> None:
-    task = random_task(users=400, pool=20, k=5)
+    task = random_task(users=250, pool=20, k=5)
     relevant = np.random.default_rng(0).random(task.scores.shape) < task.scores
-    assert overrun(task, relevant) == pytest.approx(1, abs=0.15)
+    assert overrun(task, relevant) == pytest.approx(1, abs=0.2)
 
 
 @pytest.mark.usefixtures("_two_points")

@@ -1,3 +1,4 @@
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -9,10 +10,12 @@ import pytest
 from evaluation import experiment as experiments
 from evaluation.dataset import DatasetError, negatives, positives
 from evaluation.experiment import LEAST_RAW, Experiment, Progress, experiment, latest_period
-from evaluation.splits import Part
+from evaluation.splits import Part, SplitMethod
 from server.ranking.profile import Context, default_profile
+from server.store.records import Interaction, ItemContent, NewItem
 from tests.unit.evaluation import invented_data
 from tests.unit.evaluation.invented_data import OPTIONS, dataset, part_of_rows, stage
+from tests.unit.server import store_records
 
 
 @pytest.fixture
@@ -43,12 +46,62 @@ def test_a_folder_becomes_two_periods_each_of_which_knows_the_parts_before_it(
     assert found.encoder == "invented"
 
 
+@pytest.mark.parametrize(
+    "method", [method for method in SplitMethod if method is not SplitMethod.GIVEN]
+)
+def test_every_split_asks_about_what_is_new_in_two_periods(method: SplitMethod) -> None:
+    found = invented_data.experiment(dataset(), replace(OPTIONS, split=method))
+    for period in (found.valid, found.test):
+        assert len(period.requests.users) == OPTIONS.people
+        assert period.requests.relevant.any()
+        assert period.requests.truth.counts.min() >= 1
+        if method is SplitMethod.LEAVE_ONE_OUT:
+            assert period.requests.truth.counts.max() == 1
+    assert found.valid.world.popularity.sum() < found.test.world.popularity.sum()
+    assert (found.valid.world.popularity <= found.test.world.popularity).all()
+
+
 def test_a_fit_is_on_the_latest_period(folder: Path) -> None:
     period, item_ids = latest_period(folder, OPTIONS, stage)
     latest, test = period.requests, invented_data.usual_experiment().test.requests
     assert item_ids == dataset().item_ids
     np.testing.assert_array_equal(latest.features, test.features)
     np.testing.assert_array_equal(latest.truth.items, test.truth.items)
+
+
+def test_in_a_store_what_is_below_zero_is_disliked_and_zero_says_nothing(
+    folder: Path, tmp_path: Path
+) -> None:
+    data = dataset()
+    values = np.where(data.ratings >= 4, 1.0, np.where(data.ratings <= 2, -1.0, 0.0))
+    columns = data.users, data.items, values, data.times
+    rows = enumerate(zip(*(each.tolist() for each in columns), strict=True))
+    events = [
+        Interaction(
+            str(at), data.user_ids[user], data.item_ids[item], "rating", value, int(time * 1e6), ""
+        )
+        for at, (user, item, value, time) in rows
+    ]
+    content = zip(data.item_ids, data.titles, data.texts, strict=True)
+    path = tmp_path / "longtail.db"
+    with store_records.opened(path) as store:
+        store.upsert(
+            *(NewItem(ItemContent(*each, {}, 0.0), store_records.VECTOR, False) for each in content)
+        )
+        store.interact(*events)
+
+    def opinions(source: Path) -> Counter[tuple[frozenset[str], ...]]:
+        period, ids = latest_period(source, OPTIONS, stage)
+        pasts = [period.world.past(user) for user in range(invented_data.PEOPLE)]
+        return Counter(
+            tuple(
+                frozenset(ids[item] for item in items)
+                for items in (past.likes, past.dislikes, past.seen)
+            )
+            for past in pasts
+        )
+
+    assert opinions(path) == opinions(folder)
 
 
 def test_every_stage_is_named_once(folder: Path) -> None:

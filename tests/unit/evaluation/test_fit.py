@@ -49,8 +49,11 @@ def test_it_is_fitted_on_the_latest_period_and_says_so(fitted: Fit) -> None:
     profile = fitted.profile
     latest = invented_data.usual_experiment().test.requests
     expected = fit_relevance(latest, default_profile().models[Context.HISTORY])
-    np.testing.assert_array_equal(profile.models[Context.HISTORY].weights, expected.weights)
-    assert profile.reach == reach(latest)
+    # It is written with six digits.
+    np.testing.assert_allclose(
+        profile.models[Context.HISTORY].weights, expected.weights, rtol=1e-5, atol=1e-9
+    )
+    assert profile.reach == pytest.approx(reach(latest), rel=1e-5)
     facts = {name: profile.fit[name] for name in ("name", "people", "candidates", "relevant")}
     assert facts == {
         "name": "shelf",

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from evaluation import requests as module
 from evaluation.dataset import Dataset, DatasetError
 from evaluation.requests import Requests, requests
 from evaluation.splits import Part
@@ -50,6 +51,30 @@ def test_only_who_liked_something_before_asks() -> None:
     _, found = asked(replace(data, ratings=np.where(before | after, 3.0, data.ratings)))
     assert not {0, 1} & set(found.users.tolist())
     assert len(found.users) > PEOPLE / 2
+
+
+def test_only_who_liked_something_lately_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, more = asked()
+    monkeypatch.setattr(module, "INTEREST_LENGTH", 1)
+    world, found = asked()
+    assert 0 < len(found.users) < len(more.users)
+    assert all(world.past(int(user)).values[0] > 0 for user in found.users)
+
+
+def test_candidates_are_scored_by_what_was_said_lately_and_taste_is_of_everything(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, whole = asked()
+    monkeypatch.setattr(module, "HISTORY_LENGTH", 4)
+    monkeypatch.setattr(module, "INTEREST_LENGTH", 4)
+    _, late = asked()
+    both = np.isin(whole.users, late.users)
+    np.testing.assert_array_equal(whole.users[both], late.users)
+    np.testing.assert_array_equal(whole.taste[both], late.taste)
+    np.testing.assert_array_equal(whole.likes[both], late.likes)
+    activity = FEATURES.index("activity")
+    assert late.features[:, :, activity].max() <= np.log1p(4) + 1e-6
+    assert whole.features[:, :, activity].max() > np.log1p(5)
 
 
 def test_all_is_finite() -> None:

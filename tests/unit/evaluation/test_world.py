@@ -46,9 +46,17 @@ def tiny_world(known: Ints | None = None) -> World:
 
 def test_a_past_runs_from_the_latest_on() -> None:
     past = tiny_world().past(0)
-    assert past.seen.tolist() == [0, 2, 1]
+    assert past.seen.tolist() == past.items.tolist() == [0, 2, 1]
+    assert past.values.tolist() == [1, -1, 1]
     assert past.likes.tolist() == [0, 1]
     assert past.dislikes.tolist() == [2]
+
+
+def test_the_latest_of_a_past_is_as_if_no_more_had_been_said() -> None:
+    latest = tiny_world().past(0).latest(2)
+    assert latest.items.tolist() == [0, 2]
+    assert (latest.likes.tolist(), latest.dislikes.tolist()) == ([0], [2])
+    assert latest.seen.tolist() == [0, 2, 1]
 
 
 def test_of_one_time_the_later_row_is_the_later() -> None:
@@ -58,6 +66,7 @@ def test_of_one_time_the_later_row_is_the_later() -> None:
 def test_what_is_neither_liked_nor_disliked_is_only_seen() -> None:
     past = tiny_world().past(3)
     assert past.seen.tolist() == [4, 1]
+    assert past.items.tolist() == [1]
     assert (past.likes.tolist(), past.dislikes.tolist()) == ([], [1])
 
 

@@ -11,10 +11,11 @@ from server.ranking.exposure import EXPECTED_WEIGHT, blended
 from server.ranking.exposure import rarity as rarity_of
 from server.ranking.profile import default_profile, write_profile
 from tests.films import FILMS
-from tests.unit.server.cinema import Cinema, cinema, direction
+from tests.unit.server.catalogues import indexer_of
+from tests.unit.server.cinema import Cinema, cinema, direction, film
 
 # What a fit says of the catalogue as it was then, when there were no robots.
-EXPECTED = {film: 0.5 for film in FILMS if film != "robots"} | {"jaws": 6.0, "big": 0.0}
+EXPECTED = {each: 0.5 for each in FILMS if each != "robots"} | {"jaws": 6.0, "big": 0.0}
 
 
 @pytest.fixture
@@ -68,8 +69,8 @@ def test_without_a_fit_what_was_shown_decides(films: Cinema) -> None:
 def test_both_are_blended(films: Cinema) -> None:
     fit(films)
     films.is_shown("ann", "big", times=2)
-    counts = np.array([2.0 * (film == "big") for film in FILMS])
-    expected = np.array([EXPECTED.get(film, 0.0) for film in FILMS])
+    counts = np.array([2.0 * (each == "big") for each in FILMS])
+    expected = np.array([EXPECTED.get(each, 0.0) for each in FILMS])
     exposure = blended(expected, counts, 2 / len(FILMS))
     found = rarity(films)
     assert found == pytest.approx(
@@ -85,6 +86,16 @@ def test_what_is_shown_more_and_more_outweighs_the_fit(films: Cinema) -> None:
     fit(films)
     after = rarity(films)
     assert after["big"] == pytest.approx(before["big"], rel=0.01)
+
+
+def test_rarity_stays_when_the_index_is_merged(films: Cinema, tmp_path: Path) -> None:
+    fit(films)
+    films.is_shown("ann", "jaws", "big")
+    films.written.upsert(film("moon", prior=1.0), film("up", prior=2.0))
+    before, state = rarity(films), films.view.state
+    indexer_of(films.written, films.view, tmp_path).rebuild(state.encoder, lambda _done, _all: None)
+    assert films.view.state is not state
+    assert rarity(films) == pytest.approx(before, rel=1e-6)
 
 
 def test_a_fit_that_is_gone_no_longer_counts(films: Cinema) -> None:

@@ -52,7 +52,7 @@ def test_other_expectations_take_their_place() -> None:
 class Counting(dict[str, float]):
     asked = 0
 
-    def get(self, *given: object) -> float:  # type: ignore[override]
+    def get(self, *given: object) -> float:
         self.asked += 1
         return super().get(*given)  # type: ignore[call-overload, no-any-return]
 

@@ -79,6 +79,7 @@ def test_a_line_that_is_wrong_is_named(profile: Path) -> None:
     assert refusal(profile, HEADER + "a,nan\r\n") == "line 2: the exposure is nan"
     assert refusal(profile, HEADER + "a,inf\r\n") == "line 2: the exposure is inf"
     assert refusal(profile, HEADER + 'a,1\r\n"b,1\r\n').startswith("line 3: ")
+    assert refusal(profile, HEADER + '"a"b,1\r\n').startswith("line 2: ")
 
 
 def test_what_has_other_columns_is_refused(profile: Path) -> None:

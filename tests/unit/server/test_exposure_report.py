@@ -146,6 +146,22 @@ def test_views_follow_exposure(written: Written, tmp_path: Path) -> None:
         assert found == pytest.approx([expected[name] for name in ("head", "tail", "new")])
 
 
+def test_views_follow_another_half_life(written: Written, tmp_path: Path) -> None:
+    late = 10_000 * DAY
+    show(written, "first", "head", "tail", time=late)
+    show(written, "second", "head", "new", time=late + 7 * DAY)
+    view = view_of(written, tmp_path)
+    assert view.state.columns.mean_exposure() == pytest.approx((1.5 + 0.5 + 1) / 4)
+    for half_life, old in ((70 * DAY, 0.5**0.1), (DAY, 0.5**7), (float("inf"), 1.0)):
+        written.write(lambda tx, to=half_life: written.store.impressions.set_half_life(tx, to))  # type: ignore[misc]
+        view.follow()
+        mean = (1 + old + old + 1) / 4
+        expected = {"head": (1 + old) / mean, "mid": 0, "tail": old / mean, "new": 1 / mean}
+        for each in (view, view_of(written, tmp_path)):
+            assert each.state.columns.mean_exposure() == pytest.approx(mean)
+            assert exposure(each) == pytest.approx(expected)
+
+
 def test_exposure_stays_when_the_index_is_merged(written: Written, tmp_path: Path) -> None:
     written.upsert(*(item(f"i{number}", number + 10) for number in range(60)))
     show(written, "list", "head", "tail", time=0)
