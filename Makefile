@@ -19,7 +19,7 @@ STUBS       := $(PROTOS:.proto=_pb2.py)
 GOOGLEAPIS  := $(VENV)/googleapis
 PYTHON_CODE := runtime worker server export client demo evaluation loadtest bench tests
 
-.PHONY: help serve test lint proto export evaluate load-test bench-worker bench-index test-faults clean
+.PHONY: help serve test lint proto export evaluate load-test bench-worker bench-index bench-ranking test-faults clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ bench-worker: $(INSTALLED) $(STUBS) $(ARTEFACT) $(REFERENCE) ## Measure the work
 bench-index: $(INSTALLED) $(STUBS) $(ARTEFACT) ## Measure the index and the store beside their baselines.
 	@# One thread for a product of matrices, as the server has it.
 	OPENBLAS_NUM_THREADS=1 PYTHONPATH=.:protos:client $(BIN)/python -m bench index --artefact $(dir $(ARTEFACT)) $(ARGS)
+
+bench-ranking: $(INSTALLED) $(STUBS) ## Measure the ranking of one request, plain and with all that can be asked.
+	OPENBLAS_NUM_THREADS=1 PYTHONPATH=.:protos:client $(BIN)/python -m bench ranking $(ARGS)
 
 test-faults: $(INSTALLED) $(STUBS) $(ARTEFACT) $(REFERENCE) ## Kill, fill and damage the server at full length, an hour.
 	LONGTAIL_FAULTS=full $(BIN)/pytest -v tests/faults

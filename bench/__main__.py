@@ -1,11 +1,15 @@
-"""`python -m bench worker`, `python -m bench index`: measure a part. `--help` lists the options."""
+"""`python -m bench worker`, `index` or `ranking`: measure a part. `--help` lists the options."""
 
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
 # Each with what it imports: one can do without what the other needs.
-_BENCHES = {"worker": "bench.worker", "index": "bench.index.command"}
+_BENCHES = {
+    "worker": "bench.worker",
+    "index": "bench.index.command",
+    "ranking": "bench.ranking.command",
+}
 
 
 def main() -> int:

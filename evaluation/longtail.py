@@ -7,15 +7,8 @@ import numpy as np
 from evaluation.task import Floats, Ints, Rerank, Task
 from server.ranking.dial import Dial
 from server.ranking.exposure import blended, rarity, settled
-from server.ranking.quota import (
-    Candidates,
-    Limits,
-    Places,
-    Prices,
-    discounts,
-    ideal_dcg,
-    select,
-)
+from server.ranking.places import discounts
+from server.ranking.quota import Candidates, Limits, Places, Prices, ideal_dcg, select
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ for the many prefixes that are tested, is the package's; only the placing is don
 lists at once, because the package builds an object per document.
 """
 
+import warnings
 from functools import cache
 
 import numpy as np
@@ -41,9 +42,12 @@ fail_prob.LegalAssignmentKey.__hash__ = _hash
 def minimum_table(k: int, minimum_share: float) -> tuple[int, ...]:
     """Return the k minima m(1), ..., m(k): how many tail items each prefix must hold.
 
-    Raises ValueError for k under 2; the package warns of k under 10.
+    Raises ValueError for k under 2.
     """
-    return tuple(Fair(k, minimum_share, ALPHA).create_adjusted_mtable())
+    with warnings.catch_warnings():
+        # It warns, for each table, that it was not tested with k under 10.
+        warnings.simplefilter("ignore", UserWarning)
+        return tuple(Fair(k, minimum_share, ALPHA).create_adjusted_mtable())
 
 
 def place(scores: Floats, tail: NDArray[np.bool_], minima: tuple[int, ...]) -> Ints:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,17 @@ class Room:
                 if held[value] >= limit:
                     return False
         return True
+
+
+def without_room(caps: Sequence[CappedAttribute], items: Ints, count: int) -> Mask:
+    """Return which of `count` candidates break a cap as one more beside `items`, (count,)."""
+    breaking, listed = np.zeros((2, count), np.bool_)
+    listed[items] = True
+    for cap in caps:
+        owner = np.repeat(np.arange(count), np.diff(cap.offsets))
+        held = np.bincount(cap.values[listed[owner]], minlength=cap.values.max(initial=-1) + 1)
+        breaking[owner[held[cap.values] >= cap.limit]] = True
+    return breaking
 
 
 def within(caps: Sequence[CappedAttribute], pins: Iterable[int], order: Ints) -> Ints:

@@ -52,9 +52,9 @@ class Frame:
 
     `unpinned`: candidates without a pin, from the most relevant to the least; `capped` leaves out
     of them what the caps do not admit beside those before, and `most_relevant` is what is left
-    then. `slots`: places for some of the `eligible` (n,). `free`: the places that have no pin, of
-    all with `discounts` (k,). `held` (3,) and `taken`: number by bucket and expected DCG of the
-    `pinned`. `reference`: the DCG that losses are measured against.
+    then. `slots`: places for some of the `eligible` (n,). `free`: the places that have no pin, and
+    `free_discounts` theirs, of all with `discounts` (k,). `held` (3,) and `taken`: number by bucket
+    and expected DCG of the `pinned`. `reference`: the DCG that losses are measured against.
     """
 
     candidates: Candidates
@@ -70,6 +70,7 @@ class Frame:
     pinned_places: Ints
     free: Ints
     discounts: Floats
+    free_discounts: Floats
     held: tuple[int, ...]
     taken: float
     reference: float
@@ -150,14 +151,14 @@ def fill(frame: Frame) -> Filling:
             gave_way.add(GaveWay.TAIL_TO_BUDGET)
         case Hindrance.CANDIDATES:
             gave_way.add(GaveWay.TAIL_TO_CANDIDATES)
-    return replace(best, gave_way=frozenset(gave_way))
+    return replace(best, gave_way=frozenset(gave_way)) if gave_way else best
 
 
 def _attempt(frame: Frame, way: TakingOrder, slots: int) -> Filling | _Shortage:
     """Fill all but the last `slots` free places, with candidates taken in one order."""
     if len(way.pool) < len(frame.free):
         return _Shortage(GaveWay.EXPLORATION_TO_CANDIDATES, slots - 1)
-    weights = frame.discounts[frame.free]
+    weights = frame.free_discounts
     filled = len(weights) - slots
     held, taken, drawable = frame.held, frame.taken, way.pool[:0]
     if slots and frame.eligible is not None:
@@ -169,8 +170,12 @@ def _attempt(frame: Frame, way: TakingOrder, slots: int) -> Filling | _Shortage:
         taken += float(frame.candidates.relevance[drawable[-slots:]] @ weights[filled:])
         buckets = np.sort(frame.candidates.bucket[drawable])[:slots]
         held = tuple(np.add(held, np.bincount(buckets, minlength=BUCKETS)).tolist())
+    given = frame.candidates
     selection = select(
-        replace(frame.candidates, order=way.order),
+        # In half the time of `replace`.
+        Candidates(
+            given.relevance, given.bucket, given.rarity, way.order, given.taste, given.expected
+        ),
         Places(weights[:filled], held, taken, frame.reference),
         frame.prices,
         frame.limits,

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from server.ranking.caps import CappedAttribute, Room, within
+from server.ranking.caps import CappedAttribute, within, without_room
+from server.ranking.divergence import taste_divergence
 from server.ranking.exploration import inclusion_probabilities, systematic_sample
 from server.ranking.filling import Filling, Frame, GaveWay, fill
 from server.ranking.orders import Diversity
+from server.ranking.places import discounts
 from server.ranking.popularity import Bucket
 from server.ranking.quota import (
     BUCKETS,
@@ -17,10 +19,8 @@ from server.ranking.quota import (
     Candidates,
     Limits,
     Prices,
-    discounts,
     ideal_dcg,
     relative_loss,
-    taste_divergence,
 )
 
 __all__ = ["CappedAttribute", "Exploration", "GaveWay", "Listing", "Order", "compose"]
@@ -87,7 +87,7 @@ class Listing:
 
 def compose(candidates: Candidates, order: Order) -> Listing:
     """Return the best list for an order; n and order.k are at least 1."""
-    by_relevance = np.argsort(-candidates.relevance, kind="stable")
+    by_relevance = (-candidates.relevance).argsort(kind="stable")
     frame = _frame(candidates, order, by_relevance)
     filling = fill(frame)
     explored = np.empty(0, np.int64)
@@ -113,11 +113,14 @@ def _frame(candidates: Candidates, order: Order, by_relevance: Ints) -> Frame:
 
     most_relevant = capped(unpinned)
     k = min(order.k, len(most_relevant) + len(pinned))
-    weights, free = discounts(k), np.arange(k)
-    places = _places_of_pins(order.pins, k)
+    weights, free, places = discounts(k), np.arange(k), pinned
+    free_weights, held, taken = weights, (0,) * BUCKETS, 0.0
     if order.pins:
+        places = _places_of_pins(order.pins, k)
         free = np.delete(free, places)
-    taken = float(relevance[pinned] @ weights[places])
+        free_weights = weights[free]
+        held = tuple(np.bincount(candidates.bucket[pinned], minlength=BUCKETS).tolist())
+        taken = float(relevance[pinned] @ weights[places])
     diversity = None
     if order.diversity > 0 and order.vectors is not None:
         diversity = Diversity(order.diversity, order.vectors)
@@ -135,9 +138,10 @@ def _frame(candidates: Candidates, order: Order, by_relevance: Ints) -> Frame:
         pinned_places=places,
         free=free,
         discounts=weights,
-        held=tuple(np.bincount(candidates.bucket[pinned], minlength=BUCKETS).tolist()),
+        free_discounts=free_weights,
+        held=held,
         taken=taken,
-        reference=float(relevance[most_relevant[: len(free)]] @ weights[free]) + taken,
+        reference=float(relevance[most_relevant[: len(free)]] @ free_weights) + taken,
     )
 
 
@@ -156,6 +160,8 @@ def _listing(frame: Frame, filling: Filling, explored: Ints, probabilities: Floa
     candidates, prices, k = frame.candidates, frame.prices, len(frame.discounts)
     relevance, selection = candidates.relevance, filling.selection
     chosen, divergence, loss = selection.chosen, selection.divergence, selection.loss
+    gains, tail_bonuses = selection.gains, selection.tail_bonuses
+    coverage_bonuses = selection.coverage_bonuses
     propensities = np.ones(k)
     is_pinned, is_explored = np.zeros(k, bool), np.zeros(k, bool)
     if len(explored):
@@ -166,23 +172,26 @@ def _listing(frame: Frame, filling: Filling, explored: Ints, probabilities: Floa
         is_pinned[frame.pinned_places] = True
         unpinned, chosen = chosen, np.empty(k, np.int64)
         chosen[frame.pinned_places], chosen[frame.free] = frame.pinned, unpinned
-    bucket = candidates.bucket[chosen]
-    tail = bucket == Bucket.TAIL
+    if len(chosen) > len(selection.chosen):
+        # The selection is not the whole list.
+        gains = relevance[chosen] * frame.discounts / ideal_dcg(candidates, k)
+        tail_bonuses = (candidates.bucket[chosen] == Bucket.TAIL) * (prices.tail / k)
+        coverage_bonuses = prices.coverage / k * candidates.rarity[chosen]
     tail_fraction, gave_way = selection.tail_fraction, filling.gave_way
     if len(explored):
         # The selection took the worst draw for granted, not this one.
-        counts = np.bincount(bucket, minlength=BUCKETS)[None]
-        divergence = float(taste_divergence(candidates.taste, counts)[0])
+        counts = np.bincount(candidates.bucket[chosen], minlength=BUCKETS)
+        divergence = float(taste_divergence(candidates.taste, counts[None])[0])
         dcg = np.array([relevance[chosen] @ frame.discounts])
         loss = float(relative_loss(dcg, frame.reference)[0])
-        tail_fraction = float(np.count_nonzero(tail) / k)
+        tail_fraction = float(counts[Bucket.TAIL] / k)
         if tail_fraction >= frame.limits.min_tail_fraction - ROUNDING:
             gave_way -= {GaveWay.TAIL_TO_BUDGET, GaveWay.TAIL_TO_CANDIDATES}
     return Listing(
         chosen=chosen,
-        gains=relevance[chosen] * frame.discounts / ideal_dcg(candidates, k),
-        tail_bonuses=tail * (prices.tail / k),
-        coverage_bonuses=prices.coverage / k * candidates.rarity[chosen],
+        gains=gains,
+        tail_bonuses=tail_bonuses,
+        coverage_bonuses=coverage_bonuses,
         taste_share=0.0 - prices.taste * divergence / k,
         propensities=propensities,
         pinned=is_pinned,
@@ -197,7 +206,5 @@ def _listing(frame: Frame, filling: Filling, explored: Ints, probabilities: Floa
 
 
 def _mark_capped(listing: Listing, caps: tuple[CappedAttribute, ...]) -> None:
-    room = Room(caps)
-    room.take(listing.chosen.tolist())
-    listing.capped[:] = [not room.admits(item) for item in range(len(listing.capped))]
+    listing.capped[:] = without_room(caps, listing.chosen, len(listing.capped))
     listing.capped[listing.chosen] = False

@@ -67,17 +67,15 @@ def taking_orders(
         yield TakingOrder(most_relevant, most_relevant, 0.0)
         return
     gain = relevance / ideal_dcg(candidates, k)
-    coverage = prices.coverage * candidates.rarity / k
+    coverage = prices.coverage / k * candidates.rarity
     worth = gain + coverage
-    tail = (candidates.bucket == Bucket.TAIL) / k
     within_caps = len(most_relevant) < len(unpinned)
 
     def pool_at(tail_price: float) -> Ints:
-        if not within_caps:
-            return most_relevant
+        tail = (candidates.bucket == Bucket.TAIL) / k
         return _falling(capped(_falling(unpinned, worth + tail_price * tail)), relevance)
 
-    pool = pool_at(prices.tail)
+    pool = pool_at(prices.tail) if within_caps else most_relevant
     if diversity is not None:
         for share in WEAKER:
             strength = share * diversity.strength
@@ -85,7 +83,8 @@ def taking_orders(
             yield TakingOrder(pool, order, strength)
     if prices.coverage:
         for share in WEAKER:
-            yield TakingOrder(pool, _falling(pool, gain + share * coverage), 0.0)
+            key = worth if share == 1 else gain + share * coverage
+            yield TakingOrder(pool, _falling(pool, key), 0.0)
     else:
         yield TakingOrder(pool, pool, 0.0)
     if within_caps or prices.coverage:
@@ -97,7 +96,8 @@ def taking_orders(
 
 
 def _falling(items: Ints, key: Floats) -> Ints:
-    return items[np.argsort(-key[items], kind="stable")]
+    order: Ints = items[(-key[items]).argsort(kind="stable")]
+    return order
 
 
 def _diverse(

@@ -14,11 +14,12 @@ UMAP 2021, whose Jensen-Shannon divergence it is).
 
 from dataclasses import dataclass
 from enum import Enum
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from server.ranking.divergence import divergence_by_count
+from server.ranking.places import discounts, ideal_gains, numbers, shares
 from server.ranking.popularity import Bucket
 
 Floats = NDArray[np.float64]
@@ -120,14 +121,6 @@ class Selection:
     hindrance: Hindrance | None
 
 
-@lru_cache(maxsize=128)
-def discounts(k: int) -> Floats:
-    """Return what relevance counts at each of `k` places, 1 / log2(place + 1); read-only."""
-    weights: Floats = 1 / np.log2(np.arange(2, k + 2))
-    weights.setflags(write=False)
-    return weights
-
-
 def ideal_dcg(candidates: Candidates, k: int) -> float:
     """Return the DCG of a list of `k` that holds whatever is expected to be relevant, one at least.
 
@@ -137,7 +130,7 @@ def ideal_dcg(candidates: Candidates, k: int) -> float:
     expected = candidates.expected
     if expected is None:
         expected = float(candidates.relevance.sum())
-    return float(np.interp(max(1.0, expected), *_ideal(k)))
+    return float(np.interp(max(1.0, expected), *ideal_gains(k)))
 
 
 def relative_loss(dcg: Floats, reference: float) -> Floats:
@@ -145,18 +138,6 @@ def relative_loss(dcg: Floats, reference: float) -> Floats:
     losses = 1 - dcg / reference
     losses[losses < LEAST_LOSS] = 0.0
     return losses
-
-
-def taste_divergence(taste: Floats | None, counts: Ints) -> Floats:
-    """Return the Jensen-Shannon divergence, 0 to 1, of lists from a taste (3,); 0 without one.
-
-    `counts` (r, 3): how many of each bucket a list holds, of the same length all of them.
-    """
-    if taste is None:
-        return np.zeros(len(counts))
-    added = _divergence_by_count(taste, int(counts[0].sum()))
-    divergence: Floats = added[np.arange(BUCKETS), counts].sum(axis=1)
-    return np.maximum(divergence, 0.0)
 
 
 def select(
@@ -175,7 +156,7 @@ def select(
     if order is None:
         order = (-(relevance / ideal + bonus)).argsort(kind="stable")
     first, sizes = _first_of_buckets(order, candidates.bucket, m)
-    counts, members = _shares(m)
+    counts, members = shares(m)
     if min(sizes) < m:
         possible = (sizes >= counts.T).all(axis=1)
         counts, members = counts[:, possible], members[possible]
@@ -187,7 +168,7 @@ def select(
     tail = counts[_TAIL] + places.held[_TAIL]
     divergences = None
     if candidates.taste is not None:
-        divergences = _divergence_by_count(candidates.taste, k)
+        divergences = divergence_by_count(candidates.taste, k)
     # All but the DCG depends on one bucket's number at a time.
     worth = _worth_by_count(bonus[first], divergences, places.held, prices)
     value = dcg / ideal + worth.take(counts + _ROWS * (m + 1)).sum(axis=0)
@@ -202,8 +183,8 @@ def select(
     chosen = chosen[(-relevance[chosen]).argsort(kind="stable")]
     divergence = 0.0
     if divergences is not None:
-        held = zip(divergences.tolist(), counts[:, row].tolist(), places.held, strict=True)
-        divergence = max(0.0, sum(added[count + before] for added, count, before in held))
+        listed = counts[:, row] + places.held
+        divergence = max(0.0, float(divergences[range(BUCKETS), listed].sum()))
     return Selection(
         chosen=chosen,
         gains=relevance[chosen] * places.discounts / ideal,
@@ -242,7 +223,7 @@ def _worth_by_count(
     m = bonuses.shape[1]
     worth = np.zeros((BUCKETS, m + 1))
     bonuses.cumsum(axis=1, out=worth[:, 1:])
-    worth[_TAIL] += prices.tail / (m + sum(held)) * _counts(m)
+    worth[_TAIL] += prices.tail / (m + sum(held)) * numbers(m)
     if divergences is not None:
         for each, before in enumerate(held):
             worth[each] -= prices.taste * divergences[each, before : before + m + 1]
@@ -272,46 +253,6 @@ def _choose(
     return best, hindrance
 
 
-@lru_cache(maxsize=128)
-def _shares(k: int) -> tuple[Ints, Ints]:
-    """Return all r ways to share k places: numbers (3, r), and members (r, k) of buckets of k."""
-    head, mid = np.meshgrid(np.arange(k + 1), np.arange(k + 1), indexing="ij")
-    held = head + mid <= k
-    head, mid = head[held], mid[held]
-    counts = np.stack((head, mid, k - head - mid), axis=1)
-    place = np.arange(k)
-    ends = np.cumsum(counts, axis=1)[..., None]
-    bucket = (place >= ends).sum(axis=1)
-    starts = np.take_along_axis((ends[..., 0] - counts), bucket, axis=1)
-    return np.ascontiguousarray(counts.T), bucket * k + place - starts
-
-
-@lru_cache(maxsize=128)
-def _counts(k: int) -> Ints:
-    return np.arange(k + 1)
-
-
-@lru_cache(maxsize=128)
-def _ideal(k: int) -> tuple[Ints, Floats]:
-    """Return 1 to k, and the DCG of lists of so many that are relevant."""
-    return np.arange(1, k + 1), np.cumsum(discounts(k))
-
-
-def _divergence_by_count(taste: Floats, k: int) -> Floats:
-    """Return what 0 to k items of each bucket in a list of k add to its divergence, (3, k + 1)."""
-    liked, listed = taste[:, None], _counts(k) / k
-    middle = (listed + liked) / 2
-    added: Floats = (_relative_entropy(listed, middle) + _relative_entropy(liked, middle)) / 2
-    return added
-
-
-def _relative_entropy(of: Floats, against: Floats) -> Floats:
-    # Of a share of zero nothing is left, whatever the logarithm, so long as it is finite.
-    terms: Floats = of * np.log2(np.maximum(of, _LEAST_SHARE) / np.maximum(against, _LEAST_SHARE))
-    return terms
-
-
 # An Enum's members are slow to get at, and NumPy is slow to compare with them.
 _TAIL = int(Bucket.TAIL)
 _ROWS = np.arange(BUCKETS)[:, None]
-_LEAST_SHARE = float(np.finfo(np.float64).tiny)

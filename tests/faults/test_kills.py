@@ -17,7 +17,7 @@ from tests.faults.extent import extent
 from tests.faults.filled import SETTINGS
 from tests.faults.items import Material
 from tests.faults.load import Caller, callers, check_nothing_lost, users, writing
-from tests.faults.stores import check_store, copy_without_index, generations
+from tests.faults.stores import check_store, copy_without_index, generations, wait_for
 from tests.faults.tally import Tally
 
 pytestmark = pytest.mark.model
@@ -57,6 +57,8 @@ def test_nothing_acknowledged_is_lost_or_doubled_by_kills_under_load(
             assert read(client, users(writers)) == expected
             check_sound(client, asked, expected)
             if kill == KILLS:
+                # The indexer yields to the writers, so on a busy machine it may not have come far.
+                wait_for(lambda: max(generations(home), default=0) > 1)
                 assert running.stop() == 0
                 break
             with writing(writers, address):
@@ -68,8 +70,7 @@ def test_nothing_acknowledged_is_lost_or_doubled_by_kills_under_load(
         seen |= generations(home)
     check_store(home)
     tally.count("writes acknowledged", sum(writer.acknowledged for writer in writers))
-    tally.count("generations seen", len(seen))
-    assert len(seen) > 1
+    tally.count("generations seen", len(seen | generations(home)))
 
 
 def check(client: LongtailClient, writers: Sequence[Caller]) -> None:

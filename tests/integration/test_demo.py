@@ -29,7 +29,7 @@ SAID = {
     "--pin 50@1": r"^│ +1 │ 50 +│ Star Wars",
     "--explore 2": r"exploration.* propensity 0\.\d+",
     "--pages 2": r"^│ +20 │",
-    "compare": r"│ strict +│ strength=0\.5",
+    "compare": r"strict +. strength=0\.5",
     "exposure": "Gini coefficient",
     "items popularity": r"│ rating │ +583 │",
 }

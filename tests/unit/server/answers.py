@@ -14,8 +14,9 @@ from server.pool import Floats, Liked, Pool
 from server.ranking.evidence import FEATURES, Evidence, PoolScale
 from server.ranking.interest import Interest
 from server.ranking.listing import GaveWay, Listing
+from server.ranking.places import discounts
 from server.ranking.profile import Context
-from server.ranking.quota import Prices, discounts
+from server.ranking.quota import Prices
 from server.ranking.relevance import RelevanceModel
 from server.ranking.taste import taste
 from server.state import CatalogueState

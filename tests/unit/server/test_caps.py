@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.ranking.caps import CappedAttribute, Room, within
+from server.ranking.caps import CappedAttribute, Room, within, without_room
 
 
 def capped(values: list[list[int]], limit: int) -> CappedAttribute:
@@ -46,6 +46,19 @@ def test_room_ends_at_the_limit() -> None:
     assert room.admits(2)
     room.take([1])
     assert not room.admits(2)
+
+
+@given(st.lists(st.lists(st.integers(0, 3), unique=True), min_size=1, max_size=7), st.data())
+def test_without_room_is_what_room_does_not_admit(
+    values: list[list[int]], data: st.DataObject
+) -> None:
+    caps = (capped(values, 1), capped(values[::-1], 2))
+    items = data.draw(st.lists(st.integers(0, len(values) - 1), unique=True))
+    room = Room(caps)
+    room.take(items)
+    admitted = [room.admits(item) for item in range(len(values))]
+    found = without_room(caps, np.array(items, np.int64), len(values))
+    assert (~found).tolist() == admitted
 
 
 item_values = st.lists(st.lists(st.integers(0, 3), unique=True, max_size=3), min_size=1, max_size=7)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from server.ranking.divergence import taste_divergence
 from server.ranking.diversity import intra_list_diversity
 from server.ranking.listing import (
     CappedAttribute,
@@ -18,17 +19,9 @@ from server.ranking.listing import (
     Order,
     compose,
 )
+from server.ranking.places import discounts
 from server.ranking.popularity import Bucket
-from server.ranking.quota import (
-    Candidates,
-    Limits,
-    Places,
-    Prices,
-    discounts,
-    ideal_dcg,
-    select,
-    taste_divergence,
-)
+from server.ranking.quota import Candidates, Limits, Places, Prices, ideal_dcg, select
 
 H, M, T = Bucket
 PLAIN = Order(10, Prices(), Limits(), {})

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from server.ranking.divergence import taste_divergence
+from server.ranking.places import discounts
 from server.ranking.popularity import Bucket
 from server.ranking.quota import (
     Candidates,
@@ -15,11 +17,9 @@ from server.ranking.quota import (
     Places,
     Prices,
     Selection,
-    discounts,
     ideal_dcg,
     relative_loss,
     select,
-    taste_divergence,
 )
 
 Floats = NDArray[np.float64]

@@ -1,0 +1,1 @@
+"""The time that ranking takes of one request."""
