@@ -24,8 +24,8 @@ from evaluation.run import evaluate
 from evaluation.splits import SplitMethod
 from runtime.errors import ServiceError
 from runtime.settings import SettingsError
-from server.expected_exposure import write_exposure
 from server.ranking.profile import write_profile
+from server.recommending.expected_exposure import write_exposure
 from worker.artefact import ArtefactError
 from worker.devices import DeviceError
 

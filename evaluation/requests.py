@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from evaluation.dataset import Dataset, DatasetError, Mask
 from evaluation.metrics import Truth
 from evaluation.world import Floats, Ints, Past, World
-from server.person import HISTORY_LENGTH
 from server.ranking.evidence import FEATURES, Evidence, PoolScale, features
 from server.ranking.interest import Weighted, interests
 from server.ranking.retrieval import BEHAVIOUR_SHARE, merged
 from server.ranking.taste import taste
-from server.standpoint import HALF_LIFE, INTEREST_LENGTH, RECENT_HALF_LIFE
+from server.recommending.person import HISTORY_LENGTH
+from server.recommending.standpoint import HALF_LIFE, INTEREST_LENGTH, RECENT_HALF_LIFE
 
 # Who has so little left to recommend that they are among this share of people is not asked: one who
 # has met with everything would make the pools of all others small.

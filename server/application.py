@@ -19,7 +19,6 @@ from runtime.interceptor import ServiceInterceptor
 from runtime.lifecycle import HealthBoard, new_server, serve
 from runtime.settings import SettingsError
 from runtime.telemetry import start_metrics
-from server.behaviour_view import BehaviourView
 from server.canary import watch_recall
 from server.catalogue import Catalogue
 from server.encoder import Encoder
@@ -28,10 +27,11 @@ from server.indexer import Indexer
 from server.operations import OperationRunner
 from server.popularity_decay import keep_half_life
 from server.processes import lifeline, metrics_address
-from server.profile_watch import ProfileWatch, watch_profile
 from server.ranking.profile import ProfileError
 from server.recommendation_token import TokenCodec
-from server.recommender import Recommender
+from server.recommending.behaviour_view import BehaviourView
+from server.recommending.profile_watch import ProfileWatch, watch_profile
+from server.recommending.recommender import Recommender
 from server.services.admin import AdminService
 from server.services.insight import InsightService
 from server.services.interactions import InteractionService

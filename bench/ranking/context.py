@@ -9,13 +9,13 @@ import numpy as np
 
 from bench.index.prepared import opened, prepare
 from bench.texts import SEED
-from server.behaviour_view import BehaviourView
-from server.profile_watch import ProfileWatch
-from server.recommender import Recommender
+from server.recommending.behaviour_view import BehaviourView
+from server.recommending.profile_watch import ProfileWatch
+from server.recommending.recommender import Recommender
+from server.recommending.wish import Policy, Wish
 from server.store.clock import now
 from server.store.records import EncoderBinding, Interaction, ItemContent
 from server.view import CatalogueView
-from server.wish import Policy, Wish
 
 # The time of ranking depends on the pool, not on the catalogue that it was drawn from.
 ITEMS, DIMENSION, GENRES = 2000, 384, 20

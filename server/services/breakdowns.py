@@ -2,9 +2,9 @@
 
 from longtail.v1 import recommendation_service_pb2 as pb
 
-from server.answer import Placed
-from server.pool import Pool
 from server.ranking.relevance import RelevanceModel
+from server.recommending.answer import Placed
+from server.recommending.pool import Pool
 
 
 def placed_at(pool: Pool, position: int) -> Placed:

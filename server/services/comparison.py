@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from longtail.v1 import recommendation_service_pb2 as pb
 
 from runtime.errors import InvalidArgument, Violation
+from server.recommending.wish import Policy
+from server.recommending.wish_policy import policy_of
 from server.services.preparation import seen_from
 from server.validation import check_batch, check_id
-from server.wish import Policy
-from server.wish_policy import policy_of
 
 MAX_POLICIES = 4
 MAX_NAME = 64

@@ -7,10 +7,10 @@ import numpy as np
 from longtail.v1 import recommendation_service_pb2 as pb
 
 from runtime.errors import NotFound
-from server.answer import Answer
-from server.odds_rules import rule_factors
 from server.ranking.listing import Listing
-from server.recommender import Recommender
+from server.recommending.answer import Answer
+from server.recommending.odds_rules import rule_factors
+from server.recommending.recommender import Recommender
 from server.services.breakdowns import placed_at
 from server.services.results import results, unlisted
 from server.store.items import ItemRecords

@@ -12,8 +12,8 @@ import numpy as np
 from longtail.v1 import recommendation_service_pb2 as pb
 
 from server.ranking.evidence import PoolScale
+from server.recommending.wish import FrozenCandidates
 from server.services.page_tokens import decode_token, encode_token, foreign_token
-from server.wish import FrozenCandidates
 
 # What may differ from page to page.
 FREE_FIELDS = ("page_size", "explain", "include_items", "min_revision", "page_token")

@@ -8,7 +8,7 @@ import numpy as np
 from longtail.v1 import recommendation_service_pb2 as pb
 
 from server.columns.columns import NO_ROW
-from server.pool import NO_POSITION, Ints, Liked, Matrix
+from server.recommending.pool import NO_POSITION, Ints, Liked, Matrix
 from server.store.records import StoredItem
 
 MAX_MATCHING = 10

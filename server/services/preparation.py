@@ -10,11 +10,11 @@ from longtail.v1 import recommendation_service_pb2 as pb
 
 from runtime.errors import InvalidArgument, Unavailable
 from server.item_encoding import Embed
-from server.recommender import Recommender
+from server.recommending.recommender import Recommender
+from server.recommending.wish import Wish
+from server.recommending.wishes import wish_draft
 from server.services.frozen_pages import decode_page
 from server.state import CatalogueState
-from server.wish import Wish
-from server.wishes import wish_draft
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,13 @@
 import numpy as np
 from longtail.v1 import recommendation_service_pb2 as pb
 
-from server.answer import Placed
-from server.pool import Floats
 from server.ranking.evidence import FEATURES
 from server.ranking.listing import Listing
 from server.ranking.popularity import Bucket
 from server.ranking.profile import Context
 from server.ranking.relevance import RelevanceModel
+from server.recommending.answer import Placed
+from server.recommending.pool import Floats
 
 # In the order of interest's Part.
 PART_REASONS = (pb.REASON_QUERY, pb.REASON_EXAMPLES, pb.REASON_HISTORY)

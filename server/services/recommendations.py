@@ -9,10 +9,11 @@ from longtail.v1 import recommendation_service_pb2 as pb
 from longtail.v1 import recommendation_service_pb2_grpc
 
 from runtime.errors import InvalidArgument, ServiceError, Violation
-from server.answer import Answer
 from server.item_encoding import Embed
 from server.recommendation_token import RecommendedList, TokenCodec
-from server.recommender import Recommender
+from server.recommending.answer import Answer
+from server.recommending.recommender import Recommender
+from server.recommending.wish import FrozenCandidates
 from server.services.answer_room import AnswerRoom
 from server.services.comparison import compared_lists, compared_policies
 from server.services.explanation import explain
@@ -22,7 +23,6 @@ from server.services.replies import duration, recommend_response
 from server.store.clock import now
 from server.store.items import ItemRecords
 from server.validation import check_batch, check_id
-from server.wish import FrozenCandidates
 
 MAX_REQUESTS = 100
 # Requests of one batch that are answered at a time: enough to share batches in the worker, few

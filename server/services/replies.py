@@ -3,8 +3,8 @@
 from google.protobuf import duration_pb2
 from longtail.v1 import recommendation_service_pb2 as pb
 
-from server.answer import Answer
 from server.ranking.listing import GaveWay
+from server.recommending.answer import Answer
 from server.services.results import results
 from server.store.items import ItemRecords
 

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 from longtail.v1 import recommendation_service_pb2 as pb
 
-from server.answer import Answer, Placed
-from server.pool import Floats
 from server.ranking.listing import Listing
 from server.ranking.popularity import Bucket
+from server.recommending.answer import Answer, Placed
+from server.recommending.pool import Floats
 from server.services.breakdowns import breakdown_of, placed_at
 from server.services.item_messages import item_message
 from server.services.nearest import Likenesses, item_ids, nearest

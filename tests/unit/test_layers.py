@@ -120,7 +120,7 @@ def test_every_place_that_the_rules_name_exists() -> None:
         ("server/view.py", "from longtail import client"),
         ("export/build.py", "import server"),
         ("demo/stack.py", "import loadtest.report"),
-        ("server/recommender.py", "from evaluation.world import World"),
+        ("server/recommending/recommender.py", "from evaluation.world import World"),
         ("evaluation/run.py", "import matplotlib.figure"),
         ("loadtest/report.py", "import server.settings"),
         ("worker/model.py", "from tests import processes"),

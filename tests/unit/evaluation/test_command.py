@@ -13,8 +13,8 @@ from evaluation import methods
 from evaluation.experiment import Options, Stage
 from evaluation.report.results import Report
 from evaluation.splits import SplitMethod
-from server.expected_exposure import read_exposure
 from server.ranking.profile import read_profile
+from server.recommending.expected_exposure import read_exposure
 from tests.unit.evaluation import invented_data
 from tests.unit.evaluation.invented_report import invented_report
 

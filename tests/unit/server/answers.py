@@ -8,9 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from server.answer import Answer
 from server.columns.columns import NO_ROW
-from server.pool import Floats, Liked, Pool
 from server.ranking.evidence import FEATURES, Evidence, PoolScale
 from server.ranking.interest import Interest
 from server.ranking.listing import GaveWay, Listing
@@ -19,9 +17,11 @@ from server.ranking.profile import Context
 from server.ranking.quota import Prices
 from server.ranking.relevance import RelevanceModel
 from server.ranking.taste import taste
+from server.recommending.answer import Answer
+from server.recommending.pool import Floats, Liked, Pool
+from server.recommending.wish import Policy, Wish
 from server.state import CatalogueState
 from server.store.items import ItemRecords
-from server.wish import Policy, Wish
 from tests.unit.server.catalogues import DIMENSION, NOW, item, opened, unit, view_of
 
 MODEL = RelevanceModel.of(-0.5, {"text": 1.0, "behaviour": 0.5, "popularity": 0.25})

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from server.answer import Answer
-from server.behaviour_view import BehaviourView
-from server.pool import Pool
-from server.profile_watch import ProfileWatch
-from server.recommender import Drawn, Recommender
+from server.recommending.answer import Answer
+from server.recommending.behaviour_view import BehaviourView
+from server.recommending.pool import Pool
+from server.recommending.profile_watch import ProfileWatch
+from server.recommending.recommender import Drawn, Recommender
+from server.recommending.wish import ItemExample, Policy, Wish
 from server.store.clock import now
 from server.store.records import Impression, Interaction, ItemContent, NewItem, State, Vector
 from server.view import CatalogueView
-from server.wish import ItemExample, Policy, Wish
 from tests.films import FILMS
 from tests.unit.server.catalogues import DIMENSION, Written, opened, unit, view_of
 

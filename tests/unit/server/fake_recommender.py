@@ -8,12 +8,12 @@ from grpc.aio import ServicerContext
 from longtail.v1 import recommendation_service_pb2 as pb
 
 from runtime.errors import FailedPrecondition, InvalidArgument, Violation
-from server.answer import Answer, Placed
 from server.recommendation_token import TokenCodec
-from server.recommender import Recommender
+from server.recommending.answer import Answer, Placed
+from server.recommending.recommender import Recommender
+from server.recommending.wish import Policy, Wish
 from server.services.recommendations import RecommendationService
 from server.state import CatalogueState
-from server.wish import Policy, Wish
 from tests.unit.server.answers import SmallCatalogue, answer_of, listing_of, pool_of
 from tests.unit.server.written_catalogue import FakeEncoder
 

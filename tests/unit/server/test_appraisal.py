@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from server.expected_exposure import write_exposure
 from server.ranking.exposure import EXPECTED_WEIGHT, blended
 from server.ranking.exposure import rarity as rarity_of
 from server.ranking.profile import default_profile, write_profile
+from server.recommending.expected_exposure import write_exposure
 from tests.films import FILMS
 from tests.unit.server.catalogues import indexer_of
 from tests.unit.server.cinema import Cinema, cinema, direction, film

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from server.behaviour_view import BehaviourView
 from server.ranking.behaviour import Behaviour
+from server.recommending.behaviour_view import BehaviourView
 from server.store.opinions import OpinionLog, person_hash
 from server.store.record_store import RecordStore
 from server.store.records import Interaction, Opinion
@@ -153,7 +153,7 @@ def test_serving_does_not_wait_for_a_large_store(written: Written) -> None:
 
 
 def test_leaving_ends_a_load(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.behaviour_view.LOOK_AROUND", 1)
+    monkeypatch.setattr("server.recommending.behaviour_view.LOOK_AROUND", 1)
     written.interact(opinion("ann", "a"), opinion("ann", "b"))
     slow = written.store.opinions = Slow(written.store.opinions)
     with BehaviourView(written.store, patience_seconds=0.01) as view:

@@ -9,12 +9,12 @@ import pytest
 
 from runtime.errors import InvalidArgument
 from server.columns.filter import Condition, Equals, Filter, Kind
-from server.pool import NO_POSITION
 from server.ranking.evidence import FEATURES
 from server.ranking.popularity import Bucket
 from server.ranking.profile import Context
+from server.recommending.pool import NO_POSITION
+from server.recommending.wish import FrozenCandidates, OddsRule, PinRule, Rotation, VectorExample
 from server.store.records import State
-from server.wish import FrozenCandidates, OddsRule, PinRule, Rotation, VectorExample
 from tests.films import FILMS
 from tests.unit.server.catalogues import item, unit
 from tests.unit.server.cinema import (

@@ -3,8 +3,8 @@ from longtail.v1 import recommendation_service_pb2 as pb
 
 from runtime.errors import InvalidArgument
 from server.ranking.quota import Limits
+from server.recommending.wish import Cap, Policy
 from server.services.comparison import compared_lists, compared_policies
-from server.wish import Cap, Policy
 
 WHOLE = pb.RecommendRequest(
     long_tail=pb.LongTail(strength=0.5, relevance_budget=0.1),

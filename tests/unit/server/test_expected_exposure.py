@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, strategies
 
-from server.expected_exposure import exposure_path, read_exposure, write_exposure
 from server.ranking.profile import ProfileError
+from server.recommending.expected_exposure import exposure_path, read_exposure, write_exposure
 
 HEADER = "item_id,exposure\r\n"
 

@@ -9,13 +9,13 @@ import pytest
 from longtail.v1 import recommendation_service_pb2 as pb
 
 from runtime.errors import NotFound
-from server.answer import Answer, Placed
 from server.columns.filter import Condition, Equals, Filter, Kind
-from server.pool import NO_POSITION
 from server.ranking.evidence import FEATURES
+from server.recommending.answer import Answer, Placed
+from server.recommending.pool import NO_POSITION
+from server.recommending.wish import Cap, ItemExample, OddsRule, PinRule, Policy, Wish
 from server.services.explanation import explain
 from server.store.records import State
-from server.wish import Cap, ItemExample, OddsRule, PinRule, Policy, Wish
 from tests.unit.server.answers import (
     WISH,
     SmallCatalogue,

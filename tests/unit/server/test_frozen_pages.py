@@ -9,9 +9,9 @@ from longtail.v1 import recommendation_service_pb2 as pb
 
 from runtime.errors import InvalidArgument
 from server.ranking.evidence import PoolScale
+from server.recommending.wish import FrozenCandidates
 from server.services.frozen_pages import MAX_TOKEN, _arguments, decode_page, encode_page
 from server.services.page_tokens import encode_token
-from server.wish import FrozenCandidates
 
 Request = pb.RecommendRequest
 

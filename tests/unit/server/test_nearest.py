@@ -4,7 +4,7 @@ import numpy as np
 from longtail.v1 import recommendation_service_pb2 as pb
 
 from server.columns.columns import NO_ROW
-from server.pool import NO_POSITION, Liked
+from server.recommending.pool import NO_POSITION, Liked
 from server.services.nearest import (
     MAX_MATCH,
     MAX_MATCHING,

@@ -8,10 +8,10 @@ import pytest
 from prometheus_client import REGISTRY
 
 from runtime.settings import load
-from server import profile_watch
-from server.expected_exposure import exposure_path, write_exposure
-from server.profile_watch import ProfileWatch, watch_profile
 from server.ranking.profile import ProfileError, default_profile, write_profile
+from server.recommending import profile_watch
+from server.recommending.expected_exposure import exposure_path, write_exposure
+from server.recommending.profile_watch import ProfileWatch, watch_profile
 from server.settings import Settings
 
 

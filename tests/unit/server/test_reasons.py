@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from longtail.v1 import recommendation_service_pb2 as pb
 
-from server.answer import Placed
 from server.ranking.evidence import FEATURES
 from server.ranking.popularity import Bucket
 from server.ranking.profile import Context
 from server.ranking.relevance import RelevanceModel
+from server.recommending.answer import Placed
 from server.services.reasons import placing_reason, relevance_reasons
 from tests.unit.server.answers import listing_of
 

@@ -13,9 +13,9 @@ from server.ranking.diversity import intra_list_diversity
 from server.ranking.popularity import Bucket
 from server.ranking.profile import Context, default_profile, write_profile
 from server.ranking.quota import Limits, Prices
+from server.recommending.wish import Cap, FrozenCandidates, OddsRule, PinRule, Policy, Rotation
 from server.store.record_store import RecordStore
 from server.view import CatalogueView
-from server.wish import Cap, FrozenCandidates, OddsRule, PinRule, Policy, Rotation
 from tests.films import FILMS
 from tests.unit.server.catalogues import SETTINGS
 from tests.unit.server.cinema import (

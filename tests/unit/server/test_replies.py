@@ -11,8 +11,8 @@ from server.columns.filter import Condition, Exists, Filter
 from server.ranking.evidence import PoolScale
 from server.ranking.listing import GaveWay
 from server.ranking.quota import Limits
+from server.recommending.wish import FrozenCandidates, Policy, Wish
 from server.services.replies import recommend_response
-from server.wish import FrozenCandidates, Policy, Wish
 from tests.unit.server.answers import (
     WISH,
     SmallCatalogue,

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 from longtail.v1 import recommendation_service_pb2 as pb
 
-from server.answer import Answer
-from server.pool import NO_POSITION
+from server.recommending.answer import Answer
+from server.recommending.pool import NO_POSITION
 from server.services.results import results
 from tests.unit.server.answers import (
     SmallCatalogue,

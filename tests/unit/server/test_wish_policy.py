@@ -8,8 +8,8 @@ from longtail.v1 import recommendation_service_pb2 as pb
 
 from runtime.errors import InvalidArgument
 from server.ranking.quota import Limits
-from server.wish import Cap, Policy, Wish
-from server.wishes import wish_draft
+from server.recommending.wish import Cap, Policy, Wish
+from server.recommending.wishes import wish_draft
 
 NAN = float("nan")
 

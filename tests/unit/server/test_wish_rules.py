@@ -11,8 +11,8 @@ from longtail.v1 import recommendation_service_pb2 as pb
 from runtime.errors import InvalidArgument
 from server.columns.filter import Exists
 from server.ranking.evidence import PoolScale
-from server.wish import FrozenCandidates, OddsRule, PinRule, Wish
-from server.wishes import wish_draft
+from server.recommending.wish import FrozenCandidates, OddsRule, PinRule, Wish
+from server.recommending.wishes import wish_draft
 
 HEART = filter_pb2.Filter(all_of=[filter_pb2.Condition(field="heart", exists=True)])
 FROZEN = FrozenCandidates(("a", "b"), PoolScale(np.zeros(4), np.ones(4)), 10)

@@ -7,11 +7,11 @@ from google.protobuf.duration_pb2 import Duration
 from longtail.v1 import recommendation_service_pb2 as pb
 
 from runtime.errors import InvalidArgument
-from server.wish import (
+from server.recommending.wish import (
     ItemExample,
     Rotation,
 )
-from server.wishes import WishDraft, wish_draft
+from server.recommending.wishes import WishDraft, wish_draft
 
 DIMENSION = 4
 VECTOR = np.array([3, 0, 4, 0], "<f4").tobytes()

@@ -4,15 +4,15 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from server.odds_rules import rule_factors
-from server.person import Person
-from server.pool import Floats, Pool
 from server.ranking.adjustment import adjusted, faded
 from server.ranking.evidence import PoolScale, features
 from server.ranking.exposure import blended, rarity
 from server.ranking.relevance import RelevanceModel
-from server.standpoint import Gathered, Standpoint
-from server.wish import Rotation, Wish
+from server.recommending.odds_rules import rule_factors
+from server.recommending.person import Person
+from server.recommending.pool import Floats, Pool
+from server.recommending.standpoint import Gathered, Standpoint
+from server.recommending.wish import Rotation, Wish
 
 
 def appraised(

@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.columns.columns import NO_ROW
-from server.person import HISTORY_LENGTH
-from server.pool import NO_POSITION, Floats, Ints, Liked, Matrix
+from server.recommending.person import HISTORY_LENGTH
+from server.recommending.pool import NO_POSITION, Floats, Ints, Liked, Matrix
+from server.recommending.wish import ItemExample, VectorExample
 from server.state import CatalogueState
 from server.store.records import PastInteraction
-from server.wish import ItemExample, VectorExample
 
 
 @dataclass(frozen=True)

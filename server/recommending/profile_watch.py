@@ -7,8 +7,8 @@ from pathlib import Path
 
 from prometheus_client import Info
 
-from server.expected_exposure import exposure_path, read_exposure
 from server.ranking.profile import ProfileError, RankingProfile, default_profile, read_profile
+from server.recommending.expected_exposure import exposure_path, read_exposure
 
 logger = logging.getLogger(__name__)
 

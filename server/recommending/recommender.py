@@ -9,28 +9,28 @@ from itertools import compress
 import numpy as np
 
 from runtime.errors import FailedPrecondition, InvalidArgument, Violation
-from server.answer import Answer, Placed
-from server.appraisal import appraised
-from server.behaviour_view import BehaviourView
-from server.candidates import Candidates
 from server.columns.columns import NO_ROW
 from server.columns.filter import FilterTypeError
 from server.columns.values import values_of
-from server.person import recall
-from server.pool import Pool
-from server.profile_watch import ProfileWatch
 from server.ranking.caps import CappedAttribute
 from server.ranking.diversity import intra_list_diversity
 from server.ranking.evidence import Evidence, PoolScale
 from server.ranking.listing import Exploration, Order, compose
 from server.ranking.profile import RankingProfile
 from server.ranking.quota import Candidates as Choice
-from server.standpoint import Standpoint
+from server.recommending.answer import Answer, Placed
+from server.recommending.appraisal import appraised
+from server.recommending.behaviour_view import BehaviourView
+from server.recommending.candidates import Candidates
+from server.recommending.person import recall
+from server.recommending.pool import Pool
+from server.recommending.profile_watch import ProfileWatch
+from server.recommending.standpoint import Standpoint
+from server.recommending.wish import Policy, Wish
 from server.state import CatalogueState, Sight
 from server.store.clock import now
 from server.store.record_store import RecordStore
 from server.view import CatalogueView
-from server.wish import Policy, Wish
 
 NOTHING_TO_SCALE = PoolScale(np.zeros(4), np.zeros(4))
 

@@ -6,8 +6,6 @@ from itertools import islice
 import numpy as np
 
 from runtime.errors import InvalidArgument, Violation
-from server.person import Person
-from server.pool import Floats, Ints, Matrix
 from server.ranking.behaviour import Behaviour
 from server.ranking.evidence import Evidence
 from server.ranking.interest import (
@@ -19,9 +17,11 @@ from server.ranking.interest import (
 )
 from server.ranking.profile import Context
 from server.ranking.taste import taste
-from server.remembered import ItemExamples, Past, examples_of, liked_of, past_of
+from server.recommending.person import Person
+from server.recommending.pool import Floats, Ints, Matrix
+from server.recommending.remembered import ItemExamples, Past, examples_of, liked_of, past_of
+from server.recommending.wish import Wish
 from server.state import CatalogueState, Sight
-from server.wish import Wish
 
 # The latest items of a history that shape interests: older ones are left without weight.
 INTEREST_LENGTH = 50

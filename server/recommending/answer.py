@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from server.pool import Floats, Pool
 from server.ranking.listing import Listing
 from server.ranking.quota import Prices
+from server.recommending.pool import Floats, Pool
+from server.recommending.wish import Wish
 from server.state import CatalogueState, Sight
-from server.wish import Wish
 
 
 @dataclass(frozen=True)

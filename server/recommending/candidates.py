@@ -6,14 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.columns.columns import NO_ROW
-from server.pool import Ints
 from server.ranking.diversity import pick_diverse
 from server.ranking.interest import Interest
 from server.ranking.popularity import Bucket
 from server.ranking.profile import Context
 from server.ranking.retrieval import BEHAVIOUR_SHARE, merged
-from server.standpoint import Standpoint
-from server.wish import FrozenCandidates, PinRule, Wish
+from server.recommending.pool import Ints
+from server.recommending.standpoint import Standpoint
+from server.recommending.wish import FrozenCandidates, PinRule, Wish
 
 # Where nothing is known to go by: popular items offered per bucket, how many of them are kept for
 # being unlike each other, and how much popularity counts against unlikeness.

@@ -6,9 +6,9 @@ from longtail.v1 import recommendation_service_pb2 as pb
 
 from runtime.errors import InvalidArgument, Violation
 from server.ranking.quota import Limits
+from server.recommending.wish import Cap, Policy
+from server.recommending.wish_limits import check_attribute, check_count
 from server.validation import check_number
-from server.wish import Cap, Policy
-from server.wish_limits import check_attribute, check_count
 
 MAX_CAPS, MAX_CAP = 5, 100
 # Popularity up to which an item is hardly known.

@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 
 from runtime.errors import InvalidArgument, Violation
 from server.filter_request import filter_of
+from server.recommending.wish import FrozenCandidates, ItemExample, Rotation, VectorExample, Wish
+from server.recommending.wish_limits import check_count
+from server.recommending.wish_policy import policy_of
+from server.recommending.wish_rules import check_places, rules_of
 from server.validation import (
     MAX_QUERY,
     MAX_TYPE,
@@ -18,10 +22,6 @@ from server.validation import (
     check_text,
     unit_vector,
 )
-from server.wish import FrozenCandidates, ItemExample, Rotation, VectorExample, Wish
-from server.wish_limits import check_count
-from server.wish_policy import policy_of
-from server.wish_rules import check_places, rules_of
 
 DEFAULT_PAGE, MAX_PAGE = 10, 100
 MAX_EXAMPLES = 100

@@ -7,9 +7,9 @@ import numpy as np
 from runtime.errors import InvalidArgument, Violation
 from server.columns.filter import FilterTypeError
 from server.columns.postings import Mask
-from server.pool import Floats, Ints
+from server.recommending.pool import Floats, Ints
+from server.recommending.wish import OddsRule
 from server.state import Sight
-from server.wish import OddsRule
 
 
 def rule_factors(rules: Sequence[OddsRule], sight: Sight, ids: Sequence[str], rows: Ints) -> Floats:

@@ -7,9 +7,9 @@ from longtail.v1 import recommendation_service_pb2 as pb
 
 from runtime.errors import InvalidArgument, Violation
 from server.filter_request import filter_of
+from server.recommending.wish import OddsRule, PinRule
+from server.recommending.wish_limits import check_count
 from server.validation import check_id, check_number, check_text
-from server.wish import OddsRule, PinRule
-from server.wish_limits import check_count
 
 K = TypeVar("K", bound=Hashable)
 

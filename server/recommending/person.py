@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from server.recommending.wish import Wish
 from server.store.record_store import RecordStore
 from server.store.records import PastInteraction
-from server.wish import Wish
 
 # Items of a history that count, and the interactions read to find them: an item may come again and
 # again.

@@ -1,0 +1,1 @@
+"""From a request to its answer: the wish, the person, the candidates, their relevance, the list."""
