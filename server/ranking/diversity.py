@@ -14,7 +14,7 @@ def intra_list_diversity(vectors: Matrix) -> float:
         return 0.0
     # The sum over all ordered pairs is the squared length of the sum of the vectors.
     total = vectors.sum(axis=0, dtype=np.float64)
-    pairs = float(total @ total) - float(np.einsum("ij,ij->", vectors, vectors, dtype=np.float64))
+    pairs = float(total @ total) - n
     return 1 - pairs / (n * (n - 1))
 
 
