@@ -1,6 +1,8 @@
 """Reading a folder: what is kept, and what is left out for which reason."""
 
+import csv
 import gzip
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -79,6 +81,15 @@ def test_compressed_files(tmp_path: Path) -> None:
         read(tmp_path)
 
 
+@pytest.fixture
+def usual_cells() -> Iterator[None]:
+    """Let cells be as long as Python has it; the limit is the whole process's."""
+    limit = csv.field_size_limit(131_072)
+    yield
+    csv.field_size_limit(limit)
+
+
+@pytest.mark.usefixtures("usual_cells")
 def test_rows_of_no_use_are_counted_by_reason(tmp_path: Path) -> None:
     items = ITEMS + " ,D,none\na,A,again\nd,D,too,many\n"
     interactions = (

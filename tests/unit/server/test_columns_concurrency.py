@@ -45,15 +45,15 @@ def version(item: int, revision: int) -> ItemChange:
 class Writer:
     """Replaces random items batch by batch, and says which revision readers may go by.
 
-    `moments`: the revisions that were read. However busy the machine, each round of batches has a
-    reading of its own: the writer does not begin the next without one.
+    `moments`: the revisions that were read, one for each reading. However busy the machine, each
+    round of batches has a reading of its own: the writer does not begin the next without one.
     """
 
     def __init__(self) -> None:
         self.columns = Columns()
         self.columns.append([version(item, item + 1) for item in range(ITEMS)])
         self.revision = ITEMS
-        self.moments: set[int] = set()
+        self.moments: list[int] = []
         self.failures: list[BaseException] = []
         self.done = False
 
@@ -108,7 +108,7 @@ def test_a_reader_sees_each_item_once_and_whole_while_versions_are_appended() ->
     def keep_reading() -> None:
         try:
             while not writer.done and not writer.failures:
-                writer.moments.add(read(writer))
+                writer.moments.append(read(writer))
         except BaseException as failure:
             writer.failures.append(failure)
 

@@ -184,9 +184,12 @@ async def test_a_list_that_does_not_fit_beside_the_others_is_refused_alone(
     # Room for one long list and a half.
     monkeypatch.setattr(answer_room, "MAX_MESSAGE_BYTES", answer_room.STATUS_BYTES + size * 3 // 2)
     reply = await serving.batch(long, long, short)
-    assert [result.status.code for result in reply.results] == [0, 8, 0]
-    assert "ask for it in another call" in reply.results[1].status.message
-    assert not reply.results[1].HasField("response")
+    # Whichever long list is ready first has the room.
+    [left_out] = (result for result in reply.results if result.status.code == 8)
+    assert left_out in reply.results[:2]
+    assert "ask for it in another call" in left_out.status.message
+    assert not left_out.HasField("response")
+    assert [result.HasField("response") for result in reply.results].count(True) == 2
 
 
 async def test_policies_are_compared_side_by_side(serving: Serving) -> None:
