@@ -48,17 +48,6 @@ def taste_groups(taste: Floats) -> tuple[Ints, ...]:
     return order[:niche], order[niche:blockbuster], order[blockbuster:]
 
 
-def gini(shown: Ints) -> float:
-    """Return how unequally items are shown: 0 when all alike, near 1 when one takes all.
-
-    `shown` (I,): how often each item of the catalogue was, zeros included.
-    """
-    n, total = len(shown), int(shown.sum())
-    if not total:
-        return 0.0
-    return float((2 * np.arange(1, n + 1) - n - 1) @ np.sort(shown) / (n * total))
-
-
 def variety(vectors: Matrix, lists: Ints) -> Floats:
     """Return the mean of 1 - cosine over all pairs in each row of `lists` (U, K), as (U,).
 

@@ -9,14 +9,12 @@ from numpy.typing import NDArray
 
 from evaluation.exposure_metrics import (
     bucket_shares,
-    gini,
     jensen_shannon,
     taste_groups,
     variety,
 )
 from evaluation.relevance_metrics import (
     Marks,
-    discounts,
     effective_sample_size,
     inverse_propensities,
     limited,
@@ -27,6 +25,8 @@ from evaluation.relevance_metrics import (
     share,
 )
 from evaluation.task import Catalogue
+from server.exposure import gini
+from server.ranking.places import discounts
 from server.ranking.popularity import Bucket
 
 Floats = NDArray[np.float64]

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.metrics import Truth, mean_of_present
-from evaluation.relevance_metrics import discounts, share
+from evaluation.relevance_metrics import share
 from evaluation.task import Catalogue
+from server.ranking.places import discounts
 from server.ranking.popularity import Bucket
 
 Ints = NDArray[np.int64]

@@ -3,17 +3,14 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from server.ranking.places import discounts
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Marks = NDArray[np.bool_]
 
 # No relevant item may count for more than this many times the mean one.
 WEIGHT_LIMIT = 10.0
-
-
-def discounts(k: int) -> Floats:
-    """Return what each place of a list of k is worth to the DCG, as (k,)."""
-    return 1 / np.log2(np.arange(2, k + 2))
 
 
 def share(part: Floats | Ints, whole: Floats | Ints) -> Floats:

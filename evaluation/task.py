@@ -77,15 +77,3 @@ class Method:
     family: Family
     dials: tuple[float, ...]
     rerank: Rerank
-
-
-def resorted(method: Method) -> Method:
-    """Return the method with its lists shown in the order of the scores: the sets stay the same."""
-
-    def rerank(task: Task, dial: float) -> Ints:
-        lists = method.rerank(task, dial)
-        scores = np.take_along_axis(task.scores, lists, axis=1)
-        order = np.argsort(-scores, axis=1, kind="stable")
-        return np.take_along_axis(lists, order, axis=1)
-
-    return replace(method, name=f"{method.name} re-sorted", rerank=rerank)

@@ -6,11 +6,11 @@ import pytest
 
 from evaluation.exposure_metrics import (
     bucket_shares,
-    gini,
     jensen_shannon,
     taste_groups,
     variety,
 )
+from server.exposure import gini
 from server.ranking.diversity import intra_list_diversity
 
 
