@@ -32,7 +32,7 @@ for _name, _folder in (
         sys.modules[_name].__path__ = [str(_folder)]
 
 
-def load(name: str) -> Any:  # noqa: ANN401  the package has no types
+def load(name: str) -> Any:  # noqa: ANN401 (the package has no types)
     """Return the class of a re-ranker, which is named as its file is; ImportError without it."""
     module: Any = import_module(f"{_RERANKERS}.{name}")
     # Its progress bar would run into ours.
@@ -41,7 +41,7 @@ def load(name: str) -> Any:  # noqa: ANN401  the package has no types
 
 
 def rerank(
-    reranker: Any,  # noqa: ANN401
+    reranker: Any,  # noqa: ANN401 (the package has no types)
     scores: Floats,
     membership: Floats,
     k: int,

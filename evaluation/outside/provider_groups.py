@@ -53,13 +53,13 @@ def _fair_sync_settings(dial: float, task: Task) -> dict[str, float]:
     return {"minimum_exposure": dial * len(task.items) * task.k, "learning_rate": 0.01}
 
 
-def _shared(reranker: Any, settings: Settings, task: Task, dial: float) -> Ints:  # noqa: ANN401
+def _shared(reranker: Any, settings: Settings, task: Task, dial: float) -> Ints:  # noqa: ANN401 (no types)
     slots = Slots.of(tail_or_rest(task), NEVER)
     columns = rerank(reranker, slots.relevance, slots.membership, task.k, **settings(dial, task))
     return slots.candidates(columns)
 
 
-def _k_neighbor(reranker: Any, task: Task, dial: float) -> Ints:  # noqa: ANN401
+def _k_neighbor(reranker: Any, task: Task, dial: float) -> Ints:  # noqa: ANN401 (no types)
     popularity = task.catalogue.popularity
     band = np.empty(len(popularity), np.int64)
     band[np.argsort(-popularity, kind="stable")] = np.arange(len(band)) * BANDS // len(band)
@@ -69,7 +69,7 @@ def _k_neighbor(reranker: Any, task: Task, dial: float) -> Ints:  # noqa: ANN401
     return slots.candidates(columns)
 
 
-def _welf(reranker: Any, task: Task, dial: float) -> Ints:  # noqa: ANN401
+def _welf(reranker: Any, task: Task, dial: float) -> Ints:  # noqa: ANN401 (no types)
     # It takes a power of a person's summed relevance, so all of the pool goes in and nothing may be
     # below zero. A slot with nobody in it then comes after the person's candidates of the same
     # group, but can come before the other group. The list has the best of those left instead.

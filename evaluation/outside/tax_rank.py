@@ -25,13 +25,13 @@ _TAX_RANK = load("TaxRank")
 
 def _tax_rank(task: Task, dial: float) -> Ints:
     # The package draws from numpy's global state, which is given back as it was.
-    state = np.random.get_state()  # noqa: NPY002
-    np.random.seed(task.seed)  # noqa: NPY002
+    state = np.random.get_state()  # noqa: NPY002 (its own)
+    np.random.seed(task.seed)  # noqa: NPY002 (its own)
     try:
         blocks = np.array_split(np.arange(len(task.items)), -(-len(task.items) // PEOPLE))
         return np.concatenate([_block(task.rows(block), dial) for block in blocks])
     finally:
-        np.random.set_state(state)  # noqa: NPY002
+        np.random.set_state(state)  # noqa: NPY002 (its own)
 
 
 def _block(task: Task, dial: float) -> Ints:
