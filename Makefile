@@ -41,28 +41,28 @@ proto: $(STUBS) ## Generate the stubs beside the contracts.
 export: $(INSTALLED) $(STUBS) ## Export MODEL (a Hugging Face id or a folder) to OUT.
 ifeq ($(MODEL),all-MiniLM-L6-v2)
 	$(BIN)/python -m demo.assets encoder
-	$(BIN)/python -m export $(HOME_DIR)/cache/all-MiniLM-L6-v2 $(OUT)
+	$(BIN)/python -m longtail.export $(HOME_DIR)/cache/all-MiniLM-L6-v2 $(OUT)
 else
-	$(BIN)/python -m export $(MODEL) $(OUT)
+	$(BIN)/python -m longtail.export $(MODEL) $(OUT)
 endif
 
 evaluate: $(INSTALLED) $(STUBS) $(ARTEFACT) ## Compare re-rankers on DATA (items.csv, interactions.csv), into REPORT.
 	@# One thread for a product of matrices: the methods themselves run side by side.
-	OPENBLAS_NUM_THREADS=1 PYTHONPATH=.:protos:client $(BIN)/python -m evaluation $(DATA) --out $(REPORT) $(ARGS)
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m evaluation $(DATA) --out $(REPORT) $(ARGS)
 
 load-test: $(INSTALLED) $(STUBS) ## Load the running server at RATE requests per second for SECONDS.
 	$(BIN)/python -m loadtest --rate $(RATE) --seconds $(SECONDS) $(ARGS)
 
 bench-worker: $(INSTALLED) $(STUBS) $(ARTEFACT) $(REFERENCE) ## Measure the worker beside its baselines.
-	PYTHONPATH=.:protos:client $(BIN)/python -m bench worker \
+	$(BIN)/python -m bench worker \
 		--artefact $(dir $(ARTEFACT)) --reference $(dir $(REFERENCE)) $(ARGS)
 
 bench-index: $(INSTALLED) $(STUBS) $(ARTEFACT) ## Measure the index and the store beside their baselines.
 	@# One thread for a product of matrices, as the server has it.
-	OPENBLAS_NUM_THREADS=1 PYTHONPATH=.:protos:client $(BIN)/python -m bench index --artefact $(dir $(ARTEFACT)) $(ARGS)
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m bench index --artefact $(dir $(ARTEFACT)) $(ARGS)
 
 bench-ranking: $(INSTALLED) $(STUBS) ## Measure the ranking of one request, plain and with all that can be asked.
-	OPENBLAS_NUM_THREADS=1 PYTHONPATH=.:protos:client $(BIN)/python -m bench ranking $(ARGS)
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m bench ranking $(ARGS)
 
 test-faults: $(INSTALLED) $(STUBS) $(ARTEFACT) $(REFERENCE) ## Kill, fill and damage the server at full length, an hour.
 	LONGTAIL_FAULTS=full $(BIN)/pytest -v tests/faults
@@ -93,4 +93,4 @@ $(ARTEFACT): | $(INSTALLED) $(STUBS)
 
 # What parity and speed are held against: the same checkpoint as it was trained.
 $(REFERENCE): | $(ARTEFACT)
-	$(BIN)/python -m export $(HOME_DIR)/cache/all-MiniLM-L6-v2 $(dir $@) --precision fp32
+	$(BIN)/python -m longtail.export $(HOME_DIR)/cache/all-MiniLM-L6-v2 $(dir $@) --precision fp32

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from longtail.worker import artefact as artefacts
+from longtail.worker import model
+from longtail.worker.artefact import ArtefactError
+from longtail.worker.devices import Device, DeviceChoice, DeviceError
+from longtail.worker.tokenizer import Role, Tokenizer
+from longtail.worker.vectors import TokenIds
+
 from bench.figures import NotRun
-from worker import artefact as artefacts
-from worker import model
-from worker.artefact import ArtefactError
-from worker.devices import Device, DeviceChoice, DeviceError
-from worker.tokenizer import Role, Tokenizer
-from worker.vectors import TokenIds
 
 _BATCH = 16
 

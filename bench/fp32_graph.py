@@ -8,10 +8,9 @@ import sys
 from pathlib import Path
 
 import onnx
-
-from export import checkpoint as checkpoints
-from export import fp32
-from export.reference import Reference
+from longtail.export import checkpoint as checkpoints
+from longtail.export import fp32
+from longtail.export.reference import Reference
 
 
 def main(checkpoint: str, out: Path) -> None:

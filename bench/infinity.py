@@ -13,14 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from longtail.export import checkpoint as checkpoints
+from longtail.export.checkpoint import Checkpoint, Pooling
+from longtail.worker.vectors import Vectors
 
 from bench import environments, processes
 from bench.closed_loop import http_posts
 from bench.figures import NotRun
 from bench.processes import free_address, listens, running, wait_until
-from export import checkpoint as checkpoints
-from export.checkpoint import Checkpoint, Pooling
-from worker.vectors import Vectors
 
 PATH = "/embeddings"
 _MODEL = "encoder"

@@ -57,7 +57,7 @@ def worker(artefact: Path, out: Path, **extra: str) -> Iterator[Service]:
         "LONGTAIL_WORKER_DEVICE": "cpu",
         **extra,
     }
-    with _serving("worker", address, metrics_address, variables, out) as service:
+    with _serving("longtail.worker", address, metrics_address, variables, out) as service:
         yield service
 
 
@@ -73,7 +73,7 @@ def server(home: Path, worker_address: str, out: Path, **extra: str) -> Iterator
         "LONGTAIL_WORKER_ADDRESS": worker_address,
         **extra,
     }
-    with _serving("server", address, metrics_address, variables, out) as service:
+    with _serving("longtail.server", address, metrics_address, variables, out) as service:
         yield service
 
 
@@ -121,8 +121,7 @@ def wait_until(is_ready: Callable[[], bool], process: subprocess.Popen[bytes], l
 def our_environment() -> dict[str, str]:
     """Return variables for our own programs, with no setting that the caller's shell may have."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LONGTAIL_")}
-    paths = os.pathsep.join(str(ROOT / folder) for folder in (".", "protos", "client"))
-    return {**kept, "PYTHONPATH": paths}
+    return {**kept, "PYTHONPATH": str(ROOT)}
 
 
 def free_address() -> str:

@@ -6,14 +6,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from longtail.export import checkpoint as checkpoints
+from longtail.export.checkpoint import Checkpoint
+from longtail.export.errors import ExportError
+
 from bench import texts
 from bench.bare import Bare
 from bench.figures import Bar, Figure, Measured, NotRun, figures_of
 from bench.generator import Generator
 from bench.texts import Corpora
-from export import checkpoint as checkpoints
-from export.checkpoint import Checkpoint
-from export.errors import ExportError
 
 B = TypeVar("B")
 

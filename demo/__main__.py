@@ -67,8 +67,8 @@ async def serve(addresses: Mapping[str, str], dataset: Path, console: Console) -
         write(text)
 
     programs = [
-        stack.Program("worker", (sys.executable, "-m", "worker"), worker),
-        stack.Program("server", (sys.executable, "-m", "server"), server),
+        stack.Program("worker", (sys.executable, "-m", "longtail.worker"), worker),
+        stack.Program("server", (sys.executable, "-m", "longtail.server"), server),
     ]
     await stack.run(programs, when_serving, write=write, limits=stack.Limits())
     write("Stopped.")

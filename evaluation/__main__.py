@@ -11,6 +11,12 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
+from longtail.runtime.errors import ServiceError
+from longtail.runtime.settings import SettingsError
+from longtail.server.ranking.expected_exposure import write_exposure
+from longtail.server.ranking.profile import write_profile
+from longtail.worker.artefact import ArtefactError
+from longtail.worker.devices import DeviceError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -22,12 +28,6 @@ from evaluation.report.folder import write
 from evaluation.report.results import Report
 from evaluation.run import evaluate
 from evaluation.splits import SplitMethod
-from runtime.errors import ServiceError
-from runtime.settings import SettingsError
-from server.ranking.profile import write_profile
-from server.recommending.expected_exposure import write_exposure
-from worker.artefact import ArtefactError
-from worker.devices import DeviceError
 
 USAGE = 2
 FIT = "fit"

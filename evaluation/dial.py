@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from longtail.server.ranking.dial import WHOLE_TAIL, Dial, DialPoint
+from longtail.server.ranking.quota import Prices
 from numpy.typing import NDArray
 
 from evaluation.longtail import best_gains, serve, settled_exposure
 from evaluation.relevance_metrics import ndcg
 from evaluation.task import Floats, Ints, Task
-from server.ranking.dial import WHOLE_TAIL, Dial, DialPoint
-from server.ranking.quota import Prices
 
 # Close together where most people turn it.
 STRENGTHS = (

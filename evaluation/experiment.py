@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from longtail.runtime.settings import load
+from longtail.server.ranking.evidence import FEATURES
+from longtail.server.ranking.relevance import RelevanceModel
+from longtail.worker.settings import WorkerSettings
 
 from evaluation.dataset import Dataset, DatasetError, Mask, negatives, positives, read
 from evaluation.requests import Requests, requests
@@ -15,10 +19,6 @@ from evaluation.store_source import read_store
 from evaluation.task import Catalogue, Floats, Matrix, Task
 from evaluation.text_vectors import encoder_id, item_vectors
 from evaluation.world import World
-from runtime.settings import load
-from server.ranking.evidence import FEATURES
-from server.ranking.relevance import RelevanceModel
-from worker.settings import WorkerSettings
 
 # Tells (done, total) of one stage.
 Progress = Callable[[int, int], None]

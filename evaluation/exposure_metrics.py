@@ -1,9 +1,8 @@
 """What lists show, whoever finds it relevant: by popularity, by spread and by variety."""
 
 import numpy as np
+from longtail.server.ranking.popularity import Bucket
 from numpy.typing import NDArray
-
-from server.ranking.popularity import Bucket
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

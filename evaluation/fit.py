@@ -7,6 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from longtail.server.ranking.profile import (
+    Context,
+    RankingProfile,
+    default_profile,
+    document,
+    profile_of,
+)
 
 from evaluation.dataset import DatasetError
 from evaluation.dial import fit_dial, usual_exposure
@@ -15,13 +22,6 @@ from evaluation.fitting import cross_fitted, fit_relevance, reach
 from evaluation.methods import DIAL_LENGTH, dial_task
 from evaluation.queries import query_task
 from evaluation.reliability import reliability
-from server.ranking.profile import (
-    Context,
-    RankingProfile,
-    default_profile,
-    document,
-    profile_of,
-)
 
 # Fewer people than that say nothing that the default profile does not know better.
 FEWEST_PEOPLE = 20

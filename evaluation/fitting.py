@@ -3,14 +3,14 @@
 from dataclasses import replace
 
 import numpy as np
+from longtail.server.ranking.evidence import FEATURES
+from longtail.server.ranking.profile import LEAST_REACH
+from longtail.server.ranking.relevance import RelevanceModel, fitted
 from numpy.typing import NDArray
 
 from evaluation.dataset import DatasetError
 from evaluation.requests import Requests
 from evaluation.task import Floats
-from server.ranking.evidence import FEATURES
-from server.ranking.profile import LEAST_REACH
-from server.ranking.relevance import RelevanceModel, fitted
 
 # How strongly the weights are held to the default profile's, see `relevance.fitted`.
 PRIOR_STRENGTH = 10.0

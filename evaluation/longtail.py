@@ -3,12 +3,12 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+from longtail.server.ranking.dial import Dial
+from longtail.server.ranking.exposure import blended, rarity, settled
+from longtail.server.ranking.places import discounts
+from longtail.server.ranking.quota import Candidates, Limits, Places, Prices, ideal_dcg, select
 
 from evaluation.task import Floats, Ints, Rerank, Task
-from server.ranking.dial import Dial
-from server.ranking.exposure import blended, rarity, settled
-from server.ranking.places import discounts
-from server.ranking.quota import Candidates, Limits, Places, Prices, ideal_dcg, select
 
 
 @dataclass(frozen=True)

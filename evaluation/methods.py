@@ -4,17 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from longtail.server.ranking.dial import Dial
+from longtail.server.ranking.popularity import Bucket
+from longtail.server.ranking.profile import Context, RankingProfile, default_profile
+from longtail.server.ranking.quota import Prices
+from longtail.server.ranking.relevance import RelevanceModel
 
 from evaluation.dial import Observed, fit_dial, usual_exposure
 from evaluation.experiment import Experiment, Period
 from evaluation.fitting import cross_fitted, fit_relevance, reach
 from evaluation.longtail import longtail, serve
 from evaluation.task import Family, Floats, Ints, Method, Rerank, Task
-from server.ranking.dial import Dial
-from server.ranking.popularity import Bucket
-from server.ranking.profile import Context, RankingProfile, default_profile
-from server.ranking.quota import Prices
-from server.ranking.relevance import RelevanceModel
 
 # Strengths, dense where little is lost.
 STRENGTHS = (*np.linspace(0, 0.6, 49).tolist(), *np.linspace(0.65, 1, 8).tolist())

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from longtail.server.catalogue.exposure_report import gini
+from longtail.server.ranking.places import discounts
+from longtail.server.ranking.popularity import Bucket
 from numpy.typing import NDArray
 
 from evaluation.exposure_metrics import (
@@ -25,9 +28,6 @@ from evaluation.relevance_metrics import (
     share,
 )
 from evaluation.task import Catalogue
-from server.exposure import gini
-from server.ranking.places import discounts
-from server.ranking.popularity import Bucket
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

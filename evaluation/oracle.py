@@ -7,13 +7,13 @@ reach them all.
 from dataclasses import dataclass
 
 import numpy as np
+from longtail.server.ranking.places import discounts
+from longtail.server.ranking.popularity import Bucket
 from numpy.typing import NDArray
 
 from evaluation.metrics import Truth, mean_of_present
 from evaluation.relevance_metrics import share
 from evaluation.task import Catalogue
-from server.ranking.places import discounts
-from server.ranking.popularity import Bucket
 
 Ints = NDArray[np.int64]
 

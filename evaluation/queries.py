@@ -1,12 +1,12 @@
 """Requests by text alone, for the dial of a query: the text of an item stands in for a query."""
 
 import numpy as np
+from longtail.server.ranking.evidence import Evidence, PoolScale, features
+from longtail.server.ranking.relevance import RelevanceModel
+from longtail.server.ranking.taste import taste
 
 from evaluation.task import Catalogue, Task
 from evaluation.world import World
-from server.ranking.evidence import Evidence, PoolScale, features
-from server.ranking.relevance import RelevanceModel
-from server.ranking.taste import taste
 
 NOBODY = np.empty(0)
 

@@ -1,9 +1,8 @@
 """How well lists find what was relevant: per request, from the marks of the places that hit."""
 
 import numpy as np
+from longtail.server.ranking.places import discounts
 from numpy.typing import NDArray
-
-from server.ranking.places import discounts
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

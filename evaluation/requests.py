@@ -4,17 +4,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from longtail.server.ranking.evidence import FEATURES, Evidence, PoolScale, features
+from longtail.server.ranking.interest import Weighted, interests
+from longtail.server.ranking.retrieval import BEHAVIOUR_SHARE, merged
+from longtail.server.ranking.taste import taste
+from longtail.server.recommend.context import HALF_LIFE, INTEREST_LENGTH, RECENT_HALF_LIFE
+from longtail.server.recommend.person import HISTORY_LENGTH
 from numpy.typing import NDArray
 
 from evaluation.dataset import Dataset, DatasetError, Mask
 from evaluation.metrics import Truth
 from evaluation.world import Floats, Ints, Past, World
-from server.ranking.evidence import FEATURES, Evidence, PoolScale, features
-from server.ranking.interest import Weighted, interests
-from server.ranking.retrieval import BEHAVIOUR_SHARE, merged
-from server.ranking.taste import taste
-from server.recommending.person import HISTORY_LENGTH
-from server.recommending.standpoint import HALF_LIFE, INTEREST_LENGTH, RECENT_HALF_LIFE
 
 # Who has so little left to recommend that they are among this share of people is not asked: one who
 # has met with everything would make the pools of all others small.

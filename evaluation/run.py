@@ -12,6 +12,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+from longtail.server.ranking.popularity import Bucket
 
 from evaluation.baselines.registry import BASELINES
 from evaluation.comparison import COVERAGE_REPLICATES, REPLICATES, Comparer
@@ -36,7 +37,6 @@ from evaluation.report.results import (
 from evaluation.significance import CONFIDENCE, REFERENCE_SHARE
 from evaluation.sweep import Sweep, sweeps
 from evaluation.task import Family, Method, Task
-from server.ranking.popularity import Bucket
 
 MAX_LOSS = 0.05
 PACKAGES = ("numpy", "fairsearchcore", "fairdiverse", "pyversity", "pytrec_eval-terrier")

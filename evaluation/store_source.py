@@ -6,10 +6,10 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+from longtail.server.store.record_store import RecordStore
+from longtail.server.store.records import Interaction, StoredItem
 
 from evaluation.dataset import Dataset, DatasetError, Dropped
-from server.store.record_store import RecordStore
-from server.store.records import Interaction, StoredItem
 
 PAGE = 5000
 MICROSECONDS = 1e6

@@ -17,7 +17,7 @@ class Catalogue:
     """What is known of all I items before the test period.
 
     `popularity` (I,): interactions in train and validation. `bucket` (I,): the
-    `server.ranking.popularity.Bucket` of each. `vectors` (I, d): unit text vectors.
+    `longtail.server.ranking.popularity.Bucket` of each. `vectors` (I, d): unit text vectors.
     """
 
     popularity: Floats

@@ -13,15 +13,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from longtail.server.write.encoding import text_to_encode
+from longtail.worker import artefact as artefacts
+from longtail.worker import loading
+from longtail.worker.artefact import Artefact
+from longtail.worker.settings import WorkerSettings
+from longtail.worker.tokenizer import Role, Tokenizer
+from longtail.worker.vectors import Vectors
 from numpy.typing import NDArray
-
-from server.item_encoding import text_to_encode
-from worker import artefact as artefacts
-from worker import loading
-from worker.artefact import Artefact
-from worker.settings import WorkerSettings
-from worker.tokenizer import Role, Tokenizer
-from worker.vectors import Vectors
 
 logger = logging.getLogger(__name__)
 

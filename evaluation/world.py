@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
+from longtail.server.ranking.behaviour import Behaviour
+from longtail.server.ranking.popularity import PopularityScale
 from numpy.typing import NDArray
 
 from evaluation.dataset import Dataset, Mask
-from server.ranking.behaviour import Behaviour
-from server.ranking.popularity import PopularityScale
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

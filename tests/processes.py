@@ -42,8 +42,7 @@ def free_address() -> str:
 def environment(home: Path, **extra: str) -> dict[str, str]:
     """Return an environment for our processes with state under `home`, apart from the user's."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith("LONGTAIL_")}
-    paths = os.pathsep.join(str(ROOT / folder) for folder in (".", "protos", "client"))
-    return {**ours, "PYTHONPATH": paths, "LONGTAIL_HOME": str(home), **extra}
+    return {**ours, "PYTHONPATH": str(ROOT), "LONGTAIL_HOME": str(home), **extra}
 
 
 def start(
@@ -98,7 +97,7 @@ def worker(home: Path, artefact: Path, **extra: str) -> Iterator[Running]:
         **extra,
     )
     log = home / "worker.log"
-    with _ended(Running(start("worker", log, variables), address, log)) as running:
+    with _ended(Running(start("longtail.worker", log, variables), address, log)) as running:
         yield wait_until_serving(running)
 
 
@@ -124,7 +123,9 @@ def server(
         **extra,
     )
     log = home / "server.log"
-    with _ended(Running(start("server", log, variables, arguments), address, log)) as running:
+    with _ended(
+        Running(start("longtail.server", log, variables, arguments), address, log)
+    ) as running:
         yield wait_until_serving(running, service)
 
 

@@ -4,13 +4,13 @@ import re
 from dataclasses import dataclass
 
 import numpy as np
+from longtail.server.catalogue.columns.filter import Condition, Equals, Filter, Kind, Range
+from longtail.server.store.records import ItemContent
 from numpy.typing import NDArray
 
 from bench.figures import NotRun
 from bench.index.catalogue import Catalogue
 from bench.texts import SEED
-from server.columns.filter import Condition, Equals, Filter, Kind, Range
-from server.store.records import ItemContent
 
 Matrix = NDArray[np.float32]
 Mask = NDArray[np.bool_]

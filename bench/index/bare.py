@@ -4,10 +4,9 @@ from collections.abc import Callable
 
 import hnswlib
 import numpy as np
+from longtail.server.catalogue.index.generation import GRAPH_FILE, Generation
+from longtail.server.catalogue.index.graph import SPACE
 from numpy.typing import NDArray
-
-from server.index.generation import GRAPH_FILE, Generation
-from server.index.graph import SPACE
 
 Matrix = NDArray[np.float32]
 

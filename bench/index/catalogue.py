@@ -9,11 +9,11 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from longtail.server.write.encoding import text_to_encode
 from numpy.typing import NDArray
 
 from bench.figures import NotRun
 from bench.texts import SEED
-from server.item_encoding import text_to_encode
 
 FILE = Path("packages") / "items.csv.gz"
 _QUERY_WORDS = 3

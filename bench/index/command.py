@@ -11,6 +11,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
+from longtail.server.settings import Settings
 from rich.console import Console
 
 from bench import machine, report, run
@@ -18,7 +19,6 @@ from bench.generator import generator
 from bench.index.context import IndexBench
 from bench.index.sections import filters, importing, memory, recall, speed, start, writes
 from bench.section import Section
-from server.settings import Settings
 
 _MODULES = (recall, speed, writes, filters, start, memory, importing)
 SECTIONS: Sequence[Section[IndexBench]] = sorted(

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from longtail.server.store.records import EncoderBinding
 from longtail.v1 import embedding_service_pb2 as pb
 from numpy.typing import NDArray
 
@@ -17,7 +18,6 @@ from bench.index.catalogue import Catalogue
 from bench.index.embedding import binding_of, embedded
 from bench.index.prepared import Opened, opened, prepare
 from bench.texts import SEED
-from server.store.records import EncoderBinding
 
 Matrix = NDArray[np.float32]
 

@@ -4,7 +4,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from longtail.server.store.records import FLOAT32, EncoderBinding
 from longtail.v1 import embedding_service_pb2 as pb
+from longtail.worker import artefact as artefacts
+from longtail.worker.artefact import ArtefactError
 from numpy.typing import NDArray
 
 from bench.closed_loop import grpc_calls
@@ -12,9 +15,6 @@ from bench.figures import NotRun
 from bench.generator import checked, requests_of
 from bench.index.catalogue import digest
 from bench.processes import worker
-from server.store.records import FLOAT32, EncoderBinding
-from worker import artefact as artefacts
-from worker.artefact import ArtefactError
 
 Matrix = NDArray[np.float32]
 

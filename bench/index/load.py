@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
+from longtail.server.store.records import NewItem
+
 from bench.generator import LoadError
 from bench.index.prepared import Opened
-from server.store.records import NewItem
 
 # Of the writes that were due; a writer that comes later than that has not kept the rate.
 _KEPT = 0.95

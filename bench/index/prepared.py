@@ -10,19 +10,19 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from longtail.server.app import INDEX_FOLDER
+from longtail.server.catalogue.index.build import BLOCK_ROWS
+from longtail.server.catalogue.index.generation import Generation, latest_generation
+from longtail.server.catalogue.indexer import Indexer
+from longtail.server.catalogue.replica import CatalogueView
+from longtail.server.settings import Settings
+from longtail.server.store.group_commit import GroupCommit
+from longtail.server.store.record_store import DATABASE, RecordStore
+from longtail.server.store.records import EncoderBinding, ItemContent, NewItem
+from longtail.server.store.transaction import Transaction
 from numpy.typing import NDArray
 
 from bench.index.catalogue import digest
-from server.application import INDEX_FOLDER
-from server.index.build import BLOCK_ROWS
-from server.index.generation import Generation, latest_generation
-from server.indexer import Indexer
-from server.settings import Settings
-from server.store.group_commit import GroupCommit
-from server.store.record_store import DATABASE, RecordStore
-from server.store.records import EncoderBinding, ItemContent, NewItem
-from server.store.transaction import Transaction
-from server.view import CatalogueView
 
 Matrix = NDArray[np.float32]
 

@@ -6,16 +6,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from longtail.server.catalogue.behaviour import BehaviourView
+from longtail.server.catalogue.replica import CatalogueView
+from longtail.server.recommend.recommender import Recommender
+from longtail.server.recommend.request import Policy, Wish
+from longtail.server.store.clock import now
+from longtail.server.store.records import EncoderBinding, Interaction, ItemContent
+from longtail.server.upkeep.profile_watch import ProfileWatch
 
 from bench.index.prepared import opened, prepare
 from bench.texts import SEED
-from server.recommending.behaviour_view import BehaviourView
-from server.recommending.profile_watch import ProfileWatch
-from server.recommending.recommender import Recommender
-from server.recommending.wish import Policy, Wish
-from server.store.clock import now
-from server.store.records import EncoderBinding, Interaction, ItemContent
-from server.view import CatalogueView
 
 # The time of ranking depends on the pool, not on the catalogue that it was drawn from.
 ITEMS, DIMENSION, GENRES = 2000, 384, 20

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from functools import partial
 
+from longtail.server.ranking.quota import Limits
+from longtail.server.recommend.request import Cap, Policy
+
 from bench.figures import Bar, Measured, at_most, percentile, reported
 from bench.ranking.context import RankingBench
 from bench.section import Section
-from server.ranking.quota import Limits
-from server.recommending.wish import Cap, Policy
 
 # Candidates, places, and the bar of p50; p99 may be three times it.
 SIZES = ((200, 10, 0.3), (500, 50, 1.5))

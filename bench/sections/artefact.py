@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
+from longtail.export import parity
+from longtail.worker.artefact import Parity
+from longtail.worker.tokenizer import Role
+
 from bench.bare import Bare
 from bench.figures import Measured, at_least, at_most, ratio, single
 from bench.section import Bench, Section
-from export import parity
-from worker.artefact import Parity
-from worker.tokenizer import Role
 
 _FASTER_LINES, _FASTER_PLOTS = "rate against fp32, one-line", "rate against fp32, plots"
 _OVERLAP_LINES, _OVERLAP_PLOTS = "top-10 shared with fp32, one-line", "top-10 shared, plots"

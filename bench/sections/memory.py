@@ -7,13 +7,13 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from longtail.worker.vectors import TokenIds
 
 from bench.bare import Bare
 from bench.figures import Measured, at_most
 from bench.generator import generator
 from bench.section import Bench, Section
 from bench.texts import SEED
-from worker.vectors import TokenIds
 
 _GROWTH = "growth of the resident memory"
 _MOST_TEXTS, _MOST_TOKENS, _LEAST_TOKENS = 8, 64, 4

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from longtail.export import parity
+from longtail.worker.tokenizer import Role
 
 from bench import infinity, sentence_transformers
 from bench.closed_loop import grpc_calls, http_posts
@@ -10,8 +12,6 @@ from bench.figures import Measured, NotRun, at_least, ratio
 from bench.generator import checked, requests_of
 from bench.processes import Service, worker
 from bench.section import NO_CACHE, Bench, Section
-from export import parity
-from worker.tokenizer import Role
 
 _SINGLES, _BATCHES = "32 callers, one text a call", "8 callers, 32 texts a call"
 _INFINITY, _TRANSFORMERS = "against infinity, 32 x 1 text", "against encode(), 8 x 32 texts"

@@ -9,11 +9,11 @@ requests before, is behind that of the best served group.
 from collections.abc import Callable
 
 import numpy as np
+from longtail.server.ranking.popularity import Bucket
 
 from evaluation.baselines.dials import factors, relevance
 from evaluation.baselines.groups import tail_or_rest
 from evaluation.task import Family, Floats, Ints, Method, Rerank, Task
-from server.ranking.popularity import Bucket
 
 
 def log_discounted(k: int) -> Floats:

@@ -9,10 +9,10 @@ serves a sample in this way to save time; here everybody is.
 """
 
 import numpy as np
+from longtail.server.ranking.popularity import Bucket
 
 from evaluation.baselines.dials import factors, mixtures, relevance
 from evaluation.task import Family, Floats, Ints, Method, Task
-from server.ranking.popularity import Bucket
 
 
 def _serve(task: Task, theta: Floats, arrival: Ints) -> Ints:

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from longtail.server.ranking.popularity import Bucket
 from numpy.typing import NDArray
 
 from evaluation.baselines.dials import relevance
 from evaluation.task import Floats, Ints, Task
-from server.ranking.popularity import Bucket
 
 # From how many items of each group the lists hold so far (U, G), the same total in each row, to
 # the worth (U, G) of one more item of that group.

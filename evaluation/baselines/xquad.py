@@ -8,11 +8,11 @@ little of everything bears more of the cost.
 """
 
 import numpy as np
+from longtail.server.ranking.popularity import Bucket
 
 from evaluation.baselines.dials import mixtures
 from evaluation.baselines.groups import buckets, greedy, tail_or_rest
 from evaluation.task import Family, Floats, Ints, Method, Task
-from server.ranking.popularity import Bucket
 
 
 def _taste_for_rest_and_tail(task: Task) -> Floats:

@@ -11,10 +11,10 @@ from functools import cache
 
 import numpy as np
 from fairsearchcore import Fair, fail_prob
+from longtail.server.ranking.popularity import Bucket
 from numpy.typing import NDArray
 
 from evaluation.task import Family, Floats, Ints, Method, Task
-from server.ranking.popularity import Bucket
 
 # The significance level of the authors' experiments.
 ALPHA = 0.1

@@ -6,11 +6,11 @@ plan, so that even without tax they are not the plain order.
 """
 
 import numpy as np
+from longtail.server.ranking.popularity import Bucket
 
 from evaluation.baselines.dials import relevance
 from evaluation.outside.fair_diverse import load, rerank
 from evaluation.task import Family, Ints, Method, Task
-from server.ranking.popularity import Bucket
 
 # Powers 1 - t with small denominators are cones that the solver knows; it fails at t = 1 and, with
 # thousands of items, somewhere above 10.

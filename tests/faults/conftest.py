@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from longtail.worker.artefact import load, model_id, write_manifest
 
 from tests import processes
 from tests.faults.extent import FULL, FULL_SECONDS
 from tests.faults.filled import FilledStore
 from tests.faults.items import Material
 from tests.faults.tally import Tally
-from worker.artefact import load, model_id, write_manifest
 
 TALLIES = pytest.StashKey[dict[str, Tally]]()
 

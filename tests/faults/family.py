@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from longtail.client import LongtailClient, LongtailError
+from longtail.server.app import INDEX_FOLDER
+from longtail.server.catalogue.indexer import LOCK_FILE
 
-from server.application import INDEX_FOLDER
-from server.indexer import LOCK_FILE
 from tests import processes
 from tests.faults.filled import SETTINGS
 from tests.faults.stores import wait_for

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from server.application import INDEX_FOLDER
-from server.index.generation import PREFIX, UNFINISHED
-from server.store.check import check_database
-from server.store.record_store import DATABASE
+from longtail.server.app import INDEX_FOLDER
+from longtail.server.catalogue.index.generation import PREFIX, UNFINISHED
+from longtail.server.store.check import check_database
+from longtail.server.store.record_store import DATABASE
 
 WAIT_SECONDS = 30.0
 

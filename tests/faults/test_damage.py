@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from longtail.client import LongtailClient
+from longtail.server.catalogue.index.generation import GRAPH_FILE, MANIFEST_FILE, ROWS_FILE
+from longtail.server.catalogue.index.vector_file import SUFFIX
 
-from server.index.generation import GRAPH_FILE, MANIFEST_FILE, ROWS_FILE
-from server.index.vector_file import SUFFIX
 from tests import processes
 from tests.faults.answers import check_exact, questions
 from tests.faults.extent import extent

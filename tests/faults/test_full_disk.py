@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from longtail.client import LongtailClient
+from longtail.server.app import INDEX_FOLDER
+from longtail.server.catalogue.index.vector_file import SUFFIX
+from longtail.server.store.record_store import DATABASE
 
-from server.application import INDEX_FOLDER
-from server.index.vector_file import SUFFIX
-from server.store.record_store import DATABASE
 from tests import processes
 from tests.faults.answers import check_exact, check_sound, questions
 from tests.faults.contents import read, union

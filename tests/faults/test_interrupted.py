@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from longtail.client import LongtailClient
+from longtail.server.operations.snapshots import SNAPSHOT_FOLDER, UNFINISHED
 from longtail.v1.admin_service_pb2 import Operation, OperationState
 
-from server.snapshots import SNAPSHOT_FOLDER, UNFINISHED
 from tests import processes
 from tests.faults.answers import check_exact, questions
 from tests.faults.extent import extent

@@ -83,7 +83,7 @@ def test_a_second_server_is_refused_while_several_processes_run(
             LONGTAIL_WORKER_ADDRESS=worker_address,
         )
         log = tmp_path / "second.log"
-        assert processes.start("server", log, variables, arguments).wait(30) == 1
+        assert processes.start("longtail.server", log, variables, arguments).wait(30) == 1
         assert "another server runs on" in log.read_text()
         log.unlink()
 

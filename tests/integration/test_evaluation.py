@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from longtail.server.ranking.expected_exposure import read_exposure
+from longtail.server.ranking.profile import Context, read_profile
 from PIL import Image
 
 from evaluation.baselines.registry import BASELINES
 from evaluation.report.document import SCHEMA
 from evaluation.report.figures import LOSS_METRICS, PAIRS
-from server.ranking.profile import Context, read_profile
-from server.recommending.expected_exposure import read_exposure
 from tests import processes
 from tests.unit.evaluation import invented_data
 

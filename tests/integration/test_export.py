@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from longtail.v1 import embedding_service_pb2 as pb
 from longtail.v1.embedding_service_pb2_grpc import EmbeddingServiceStub
+from longtail.worker.artefact import load
 
 from tests import processes
 from tests.unit.export import checkpoints
-from worker.artefact import load
 
 
 def export(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     # Nothing here may reach for the network.
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
-    command = [sys.executable, "-m", "export", *map(str, arguments)]
+    command = [sys.executable, "-m", "longtail.export", *map(str, arguments)]
     return subprocess.run(
         command, cwd=processes.ROOT, env=environment, capture_output=True, text=True, timeout=120
     )

@@ -50,7 +50,7 @@ def test_a_second_server_on_the_same_store_is_refused(worker_address: str, tmp_p
             LONGTAIL_WORKER_ADDRESS=worker_address,
         )
         log = tmp_path / "second.log"
-        assert processes.start("server", log, variables).wait(30) == 1
+        assert processes.start("longtail.server", log, variables).wait(30) == 1
         assert "another server runs on" in log.read_text()
 
 

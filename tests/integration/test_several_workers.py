@@ -13,11 +13,11 @@ import pytest
 from grpc_health.v1 import health_pb2
 from longtail.client import LongtailClient, LongtailError
 from longtail.v1 import item_pb2
+from longtail.worker.artefact import load, model_id, write_manifest
 
 from tests import processes
 from tests.films import films
 from tests.integration.test_server_faults import wait_for
-from worker.artefact import load, model_id, write_manifest
 
 pytestmark = pytest.mark.model
 
@@ -65,7 +65,9 @@ def start_worker(tmp_path: Path, artefact: Path) -> Iterator[StartWorker]:
             LONGTAIL_WORKER_SLOTS="1",
         )
         log = tmp_path / f"worker-{len(started)}.log"
-        running = processes.Running(processes.start("worker", log, variables), address, log)
+        running = processes.Running(
+            processes.start("longtail.worker", log, variables), address, log
+        )
         started.append(running)
         return Worker(processes.wait_until_serving(running), metrics)
 

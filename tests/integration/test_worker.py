@@ -14,10 +14,10 @@ from grpc_health.v1 import health_pb2
 from grpc_status import rpc_status
 from longtail.v1 import embedding_service_pb2 as pb
 from longtail.v1.embedding_service_pb2_grpc import EmbeddingServiceStub
+from longtail.worker.artefact import load
+from longtail.worker.vectors import Vectors
 
 from tests import processes
-from worker.artefact import load
-from worker.vectors import Vectors
 
 pytestmark = pytest.mark.model
 

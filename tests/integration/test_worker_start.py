@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from longtail.worker.artefact import GRAPH, MANIFEST
 
 from tests import processes
-from worker.artefact import GRAPH, MANIFEST
 
 pytestmark = pytest.mark.model
 
@@ -55,7 +55,7 @@ def test_a_gpu_that_is_not_there_is_refused(tmp_path: Path, artefact: Path) -> N
 
 
 def test_help_lists_every_setting(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "worker", "--help"]
+    command = [sys.executable, "-m", "longtail.worker", "--help"]
     shown = subprocess.run(
         command,
         cwd=processes.ROOT,
@@ -75,7 +75,7 @@ def failed(home: Path, *, code: int = 1, **variables: str) -> str:
         LONGTAIL_WORKER_METRICS_ADDRESS=processes.free_address(),
         **variables,
     )
-    process = processes.start("worker", home / "failed.log", environment)
+    process = processes.start("longtail.worker", home / "failed.log", environment)
     assert process.wait(60) == code
     log = (home / "failed.log").read_text()
     assert "Traceback" not in log

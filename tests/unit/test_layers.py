@@ -9,12 +9,14 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 CLIENT, STUBS = "longtail.client", "longtail.v1"
+RUNTIME, WORKER, EXPORT = "longtail.runtime", "longtail.worker", "longtail.export"
+SERVER = "longtail.server"
 FOLDERS = {
-    "runtime": "runtime",
+    RUNTIME: "runtime/longtail/runtime",
     CLIENT: "client/longtail/client",
-    "worker": "worker",
-    "server": "server",
-    "export": "export",
+    WORKER: "worker/longtail/worker",
+    SERVER: "server/longtail/server",
+    EXPORT: "export/longtail/export",
     "demo": "demo",
     "loadtest": "loadtest",
     "bench": "bench",
@@ -22,24 +24,24 @@ FOLDERS = {
 }
 # What each may import of ours beside itself.
 MAY_IMPORT = {
-    "runtime": set[str](),
+    RUNTIME: set[str](),
     CLIENT: {STUBS},
-    "worker": {"runtime", STUBS},
-    "server": {"runtime", STUBS},
-    "export": {"runtime", "worker", STUBS},
-    "demo": {"runtime", CLIENT, STUBS},
-    "loadtest": {"runtime", CLIENT, STUBS},
-    "bench": {"runtime", "worker", "server", "export", STUBS},
-    "evaluation": {"runtime", "worker", "server"},
+    WORKER: {RUNTIME, STUBS},
+    SERVER: {RUNTIME, STUBS},
+    EXPORT: {RUNTIME, WORKER, STUBS},
+    "demo": {RUNTIME, CLIENT, STUBS},
+    "loadtest": {RUNTIME, CLIENT, STUBS},
+    "bench": {RUNTIME, WORKER, SERVER, EXPORT, STUBS},
+    "evaluation": {RUNTIME, WORKER, SERVER},
 }
 # The only files or folders that may import a library.
 HOMES = {
-    "hnswlib": ["server/index/graph.py", "bench/index/bare.py"],
-    "onnxruntime": ["worker/model.py"],
+    "hnswlib": ["server/longtail/server/catalogue/index/graph.py", "bench/index/bare.py"],
+    "onnxruntime": ["worker/longtail/worker/model.py"],
     "onnxruntime.quantization": ["export", "bench/foreign/int8_graph.py"],
     "onnxruntime.transformers": ["export"],
-    "sqlalchemy": ["server/store"],
-    "alembic": ["server/store"],
+    "sqlalchemy": ["server/longtail/server/store"],
+    "alembic": ["server/longtail/server/store"],
     "matplotlib": ["evaluation/report"],
     "fairsearchcore": ["evaluation/outside"],
     "fairdiverse": ["evaluation/outside"],
@@ -48,11 +50,11 @@ HOMES = {
 }
 # Where gRPC does not enter: these compute.
 WITHOUT_GRPC = [
-    "server/ranking",
-    "server/columns",
-    "server/index",
-    "server/store",
-    "worker/batcher.py",
+    "server/longtail/server/ranking",
+    "server/longtail/server/catalogue",
+    "server/longtail/server/recommend",
+    "server/longtail/server/store",
+    "worker/longtail/worker/batcher.py",
 ]
 
 
@@ -112,26 +114,32 @@ def test_every_place_that_the_rules_name_exists() -> None:
 @pytest.mark.parametrize(
     ("file", "source"),
     [
-        ("runtime/errors.py", "import server.index"),
-        ("client/longtail/client/aio.py", "from runtime.errors import NotFound"),
-        ("worker/service.py", "from server import index"),
-        ("server/encoder.py", "def f():\n    from worker.model import Model"),
-        ("server/view.py", "from longtail.client import Client"),
-        ("server/view.py", "from longtail import client"),
-        ("export/build.py", "import server"),
+        ("runtime/longtail/runtime/errors.py", "import longtail.server.catalogue.index"),
+        ("client/longtail/client/aio.py", "from longtail.runtime.errors import NotFound"),
+        ("worker/longtail/worker/service.py", "from longtail.server import catalogue"),
+        (
+            "server/longtail/server/encoder/encoder.py",
+            "def f():\n    from longtail.worker.model import Model",
+        ),
+        ("server/longtail/server/catalogue/replica.py", "from longtail.client import Client"),
+        ("server/longtail/server/catalogue/replica.py", "from longtail import client"),
+        ("export/longtail/export/build.py", "import longtail.server"),
         ("demo/stack.py", "import loadtest.report"),
-        ("server/recommending/recommender.py", "from evaluation.world import World"),
+        ("server/longtail/server/recommend/recommender.py", "from evaluation.world import World"),
         ("evaluation/run.py", "import matplotlib.figure"),
-        ("loadtest/report.py", "import server.settings"),
-        ("worker/model.py", "from tests import processes"),
-        ("server/view.py", "import hnswlib"),
-        ("worker/embedder.py", "import onnxruntime"),
-        ("export/graph.py", "from onnxruntime import InferenceSession"),
-        ("worker/model.py", "import onnxruntime.quantization"),
-        ("server/view.py", "from sqlalchemy.exc import OperationalError"),
-        ("server/catalogue.py", "from alembic import command"),
-        ("server/ranking/quota.py", "import grpc.aio"),
-        ("worker/batcher.py", "from grpc import StatusCode"),
+        ("loadtest/report.py", "import longtail.server.settings"),
+        ("worker/longtail/worker/model.py", "from tests import processes"),
+        ("server/longtail/server/catalogue/replica.py", "import hnswlib"),
+        ("worker/longtail/worker/embedder.py", "import onnxruntime"),
+        ("export/longtail/export/graph.py", "from onnxruntime import InferenceSession"),
+        ("worker/longtail/worker/model.py", "import onnxruntime.quantization"),
+        (
+            "server/longtail/server/catalogue/replica.py",
+            "from sqlalchemy.exc import OperationalError",
+        ),
+        ("server/longtail/server/write/writer.py", "from alembic import command"),
+        ("server/longtail/server/ranking/quota.py", "import grpc.aio"),
+        ("worker/longtail/worker/batcher.py", "from grpc import StatusCode"),
     ],
 )
 def test_a_crossing_is_seen(file: str, source: str) -> None:

@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-from runtime.settings import describe
-from server.settings import Settings as ServerSettings
-from worker.settings import WorkerSettings
+from longtail.runtime.settings import describe
+from longtail.server.settings import Settings as ServerSettings
+from longtail.worker.settings import WorkerSettings
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

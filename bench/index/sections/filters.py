@@ -5,6 +5,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 import numpy as np
+from longtail.server.catalogue.columns.filter import Filter
+from longtail.server.catalogue.columns.mask_cache import MaskCache
+from longtail.server.catalogue.state import CatalogueState, Sight
 
 from bench.figures import Bar, Measured, at_least, at_most
 from bench.index.attributes import SHARES, Mask
@@ -12,9 +15,6 @@ from bench.index.context import IndexBench
 from bench.index.exact import nearest_cosines, recall
 from bench.index.turns import against, take_turns
 from bench.section import Section
-from server.columns.filter import Filter
-from server.columns.mask_cache import MaskCache
-from server.state import CatalogueState, Sight
 
 _K = 10
 _RECALL, _TIMES = 0.99, 3.0

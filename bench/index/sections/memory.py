@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from longtail.server.catalogue.indexer import DELTA_SHARE
+from longtail.server.store.records import ItemContent, NewItem
 
 from bench.figures import Measured, NotRun, at_most, reported, single
 from bench.generator import generator
@@ -15,8 +17,6 @@ from bench.index.prepared import copied, opened
 from bench.index.usage import Memory, forget_peak, memory
 from bench.section import Section
 from bench.texts import SEED
-from server.indexer import DELTA_SHARE
-from server.store.records import ItemContent, NewItem
 
 _PRIVATE, _RESIDENT = "private memory over the vectors", "with mapped files"
 _LOADING, _MERGING, _MERGED = "peak while loading", "peak in a merge", "after a merge, private"

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from longtail.server.catalogue.index.generation import GRAPH_FILE
+
 from bench.figures import Measured, NotRun, at_most, median, reported, single
 from bench.index.catalogue import queries
 from bench.index.context import IndexBench
@@ -13,7 +15,6 @@ from bench.index.prepared import copied
 from bench.index.rpc import Client, client
 from bench.processes import Service, server, worker
 from bench.section import Section
-from server.index.generation import GRAPH_FILE
 
 _WARM, _COLD = "start to SERVING", "start to SERVING, files not in memory"
 _MISSING, _ANSWER, _BACK = (

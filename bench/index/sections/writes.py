@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
+from longtail.server.catalogue.indexer import DELTA_SHARE, Indexer
+from longtail.server.store.records import ItemContent, NewItem
 
 from bench.figures import Measured, at_most, percentile
 from bench.index.attributes import DRAW, WORDS
@@ -14,8 +16,6 @@ from bench.index.load import search_at, writing
 from bench.index.prepared import Opened, copied, opened
 from bench.section import Section
 from bench.texts import SEED
-from server.indexer import DELTA_SHARE, Indexer
-from server.store.records import ItemContent, NewItem
 
 _SEARCHES, _WRITES = 100.0, 200.0
 # A merge takes long, and the figures come from hundreds of searches each.

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from longtail.server.catalogue.columns.attributes import AttributeColumns
+from longtail.server.catalogue.columns.matching import matching
 
 from bench.figures import NotRun
 from bench.index import catalogue
 from bench.index.attributes import DRAW, SHARES, WORDS, Attributes, attributes_of
 from bench.index.catalogue import Catalogue
-from server.columns.attributes import AttributeColumns
-from server.columns.matching import matching
 
 WORD_OF = {0.5: "half", 0.1: "tenth", 0.01: "hundredth", 0.001: "thousandth"}
 COUNT = 2_000

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from longtail.server.store.records import EncoderBinding, ItemContent, NewItem
 
 from bench.index.load import search_at, writing
 from bench.index.prepared import Opened, copied, opened, prepare
-from server.store.records import EncoderBinding, ItemContent, NewItem
 
 BINDING = EncoderBinding("tiny@1", 8)
 COUNT = 20

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import grpc
 from google.protobuf.message import Message
+from longtail.runtime.errors import ServiceError
 from longtail.v1.item_pb2 import Item
 from longtail.v1.recommendation_service_pb2 import (
     CompareRecommendationsResponse,
@@ -12,8 +13,6 @@ from longtail.v1.recommendation_service_pb2 import (
     Recommendation,
     RecommendResponse,
 )
-
-from runtime.errors import ServiceError
 
 
 @dataclass

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import grpc
 from google.rpc import status_pb2
+from longtail.runtime.errors import InvalidArgument, NotFound, Violation
 from longtail.v1 import item_service_pb2
 from longtail.v1.item_service_pb2_grpc import ItemServiceServicer
 
-from runtime.errors import InvalidArgument, NotFound, Violation
 from tests.unit.client.fake import Fake
 
 BAD_TITLE = InvalidArgument(Violation("items[0].title", "too long")).status()

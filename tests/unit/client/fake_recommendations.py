@@ -2,12 +2,12 @@
 
 import grpc
 from google.rpc import status_pb2
+from longtail.runtime.errors import InvalidArgument, NotFound, Violation
 from longtail.v1 import insight_service_pb2, recommendation_service_pb2
 from longtail.v1.insight_service_pb2_grpc import InsightServiceServicer
 from longtail.v1.recommendation_service_pb2 import BUCKET_TAIL, BatchRecommendResult
 from longtail.v1.recommendation_service_pb2_grpc import RecommendationServiceServicer
 
-from runtime.errors import InvalidArgument, NotFound, Violation
 from tests.unit.client.fake import Fake
 
 BAD_QUERY = InvalidArgument(Violation("requests[0].query", "too long")).status()

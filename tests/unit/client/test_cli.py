@@ -11,9 +11,9 @@ from threading import Event
 from typing import Any
 
 import pytest
+from longtail.runtime.errors import InvalidArgument, Violation
 from longtail.v1.item_pb2 import STATE_HIDDEN, Item
 
-from runtime.errors import InvalidArgument, Violation
 from tests.processes import free_address
 from tests.unit.client.fake_server import Fake
 

@@ -7,9 +7,9 @@ from importlib.resources import files
 import grpc
 import pytest
 from longtail.client import AsyncLongtailClient, LongtailClient, LongtailError
+from longtail.runtime.errors import InvalidArgument, NotFound, Overloaded, Unavailable, Violation
 from longtail.v1.item_pb2 import Item
 
-from runtime.errors import InvalidArgument, NotFound, Overloaded, Unavailable, Violation
 from tests.unit.client.fake_server import Fake
 
 

@@ -12,6 +12,7 @@ from longtail.client import (
     policy,
     recommend_request,
 )
+from longtail.runtime.errors import Unavailable
 from longtail.v1.insight_service_pb2 import GetExposureReportRequest
 from longtail.v1.interaction_service_pb2 import Impression, RecordImpressionsRequest
 from longtail.v1.recommendation_service_pb2 import (
@@ -22,7 +23,6 @@ from longtail.v1.recommendation_service_pb2 import (
     RecommendResponse,
 )
 
-from runtime.errors import Unavailable
 from tests.unit.client.fake import Fake
 
 

@@ -1,9 +1,9 @@
 """Small tasks, and what every list must be, for tests of the methods from outside."""
 
 import numpy as np
+from longtail.server.ranking.popularity import PopularityScale
 
 from evaluation.task import Catalogue, Ints, Task
-from server.ranking.popularity import PopularityScale
 
 
 def random_task(

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from longtail.server.ranking.popularity import Bucket
 
 from evaluation.baselines.calibration import (
     CALIBRATED_POPULARITY,
@@ -14,7 +15,6 @@ from evaluation.baselines.calibration import (
 )
 from evaluation.baselines.xquad import PFAR, XQUAD_BINARY, XQUAD_SMOOTH
 from evaluation.task import Catalogue, Method, Task
-from server.ranking.popularity import Bucket
 
 # From the taste, the buckets of the list so far and the bucket of a candidate to its bonus.
 CandidateBonus = Callable[[np.ndarray, list[int], int], float]

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from longtail.server.ranking.popularity import Bucket
 
 from evaluation.baselines.fairco import FAIRCO, FAIRCO_COUNTED, counted, log_discounted, merit
 from evaluation.baselines.ganc import GANC, GANC_UNIFORM
 from evaluation.task import Catalogue, Floats, Method, Task
-from server.ranking.popularity import Bucket
 
 SEQUENTIAL = [FAIRCO, FAIRCO_COUNTED, GANC, GANC_UNIFORM]
 

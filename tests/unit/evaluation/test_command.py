@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from longtail.server.ranking.expected_exposure import read_exposure
+from longtail.server.ranking.profile import read_profile
 
 import evaluation.__main__ as command
 from evaluation import experiment as experiments
@@ -13,8 +15,6 @@ from evaluation import methods
 from evaluation.experiment import Options, Stage
 from evaluation.report.results import Report
 from evaluation.splits import SplitMethod
-from server.ranking.profile import read_profile
-from server.recommending.expected_exposure import read_exposure
 from tests.unit.evaluation import invented_data
 from tests.unit.evaluation.invented_report import invented_report
 

@@ -2,6 +2,8 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
+from longtail.server.ranking.dial import WHOLE_TAIL, Dial
+from longtail.server.ranking.quota import Prices
 from numpy.typing import NDArray
 
 from evaluation import dial as dials
@@ -20,8 +22,6 @@ from evaluation.dial import (
 )
 from evaluation.longtail import best_gains, serve
 from evaluation.task import Task
-from server.ranking.dial import WHOLE_TAIL, Dial
-from server.ranking.quota import Prices
 from tests.unit.evaluation.outside_tasks import random_task
 
 REACH = 0.6

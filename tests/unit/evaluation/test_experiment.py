@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from longtail.server.ranking.profile import Context, default_profile
+from longtail.server.store.records import Interaction, ItemContent, NewItem
 
 from evaluation import experiment as experiments
 from evaluation.dataset import DatasetError, negatives, positives
 from evaluation.experiment import LEAST_RAW, Experiment, Progress, experiment, latest_period
 from evaluation.splits import Part, SplitMethod
-from server.ranking.profile import Context, default_profile
-from server.store.records import Interaction, ItemContent, NewItem
 from tests.unit.evaluation import invented_data
 from tests.unit.evaluation.invented_data import OPTIONS, dataset, part_of_rows, stage
 from tests.unit.server import store_records

@@ -3,6 +3,8 @@ import math
 
 import numpy as np
 import pytest
+from longtail.server.catalogue.exposure_report import gini
+from longtail.server.ranking.diversity import intra_list_diversity
 
 from evaluation.exposure_metrics import (
     bucket_shares,
@@ -10,8 +12,6 @@ from evaluation.exposure_metrics import (
     taste_groups,
     variety,
 )
-from server.exposure import gini
-from server.ranking.diversity import intra_list_diversity
 
 
 def kullback_leibler(p: np.ndarray, q: np.ndarray) -> float:

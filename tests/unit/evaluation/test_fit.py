@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from longtail.server.ranking.profile import Context, default_profile, document, profile_of
 
 from evaluation import experiment as experiments
 from evaluation import fit as fits
@@ -12,7 +13,6 @@ from evaluation import methods
 from evaluation.dataset import DatasetError
 from evaluation.fit import Fit, fit_profile
 from evaluation.fitting import fit_relevance, reach
-from server.ranking.profile import Context, default_profile, document, profile_of
 from tests.unit.evaluation import invented_data
 from tests.unit.evaluation.invented_data import OPTIONS, dataset, stage
 

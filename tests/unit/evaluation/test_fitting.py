@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
+from longtail.server.ranking.evidence import FEATURES
+from longtail.server.ranking.profile import LEAST_REACH, Context, default_profile
+from longtail.server.ranking.relevance import RelevanceModel
 
 from evaluation.dataset import DatasetError
 from evaluation.fitting import cross_fitted, fit_relevance, reach
 from evaluation.metrics import Truth
 from evaluation.requests import Requests
-from server.ranking.evidence import FEATURES
-from server.ranking.profile import LEAST_REACH, Context, default_profile
-from server.ranking.relevance import RelevanceModel
 
 PRIOR = default_profile().models[Context.HISTORY]
 TRUE = RelevanceModel.of(

@@ -2,13 +2,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from longtail.server.ranking.exposure import blended, rarity
+from longtail.server.ranking.popularity import Bucket
+from longtail.server.ranking.profile import Context, default_profile
+from longtail.server.ranking.quota import Prices
 
 from evaluation.longtail import best_gains, longtail, serve, settled_exposure
 from evaluation.task import Floats, Ints, Task
-from server.ranking.exposure import blended, rarity
-from server.ranking.popularity import Bucket
-from server.ranking.profile import Context, default_profile
-from server.ranking.quota import Prices
 from tests.unit.evaluation.outside_tasks import assert_lists_of_candidates, plain, random_task
 
 REACH = 0.5

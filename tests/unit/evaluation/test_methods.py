@@ -3,6 +3,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from longtail.server.ranking.evidence import FEATURES
+from longtail.server.ranking.popularity import Bucket
+from longtail.server.ranking.profile import Context, default_profile
 
 from evaluation import methods
 from evaluation.experiment import Experiment
@@ -19,9 +22,6 @@ from evaluation.methods import (
 )
 from evaluation.splits import Part
 from evaluation.task import Family, Floats, Method, Task
-from server.ranking.evidence import FEATURES
-from server.ranking.popularity import Bucket
-from server.ranking.profile import Context, default_profile
 from tests.unit.evaluation import invented_data
 from tests.unit.evaluation.outside_tasks import assert_lists_of_candidates, plain
 

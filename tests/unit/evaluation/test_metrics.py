@@ -2,12 +2,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from longtail.server.ranking.popularity import Bucket
 
 from evaluation.exposure_metrics import jensen_shannon
 from evaluation.metrics import Judge, Truth
 from evaluation.relevance_metrics import WEIGHT_LIMIT
 from evaluation.task import Catalogue
-from server.ranking.popularity import Bucket
 
 USERS, ITEMS, K = 40, 60, 8
 

@@ -2,11 +2,11 @@ import itertools
 
 import numpy as np
 import pytest
+from longtail.server.ranking.popularity import Bucket
 
 from evaluation.metrics import Judge, Truth
 from evaluation.oracle import ceilings
 from evaluation.task import Catalogue
-from server.ranking.popularity import Bucket
 
 
 def test_the_ceilings_are_the_best_of_all_lists() -> None:

@@ -2,13 +2,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from longtail.server.ranking.evidence import FEATURES
 
 from evaluation import requests as module
 from evaluation.dataset import Dataset, DatasetError
 from evaluation.requests import Requests, requests
 from evaluation.splits import Part
 from evaluation.world import World
-from server.ranking.evidence import FEATURES
 from tests.unit.evaluation import invented_data
 from tests.unit.evaluation.invented_data import PEOPLE, dataset, part_of_rows, untold, vectors
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from longtail.server.store.records import Interaction, ItemContent, NewItem
 
 from evaluation import store_source
 from evaluation.dataset import Dataset, DatasetError, read
 from evaluation.store_source import read_store
-from server.store.records import Interaction, ItemContent, NewItem
 from tests.unit.evaluation import invented_data
 from tests.unit.server.store_records import VECTOR, Opened, event, new_item, opened
 

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from longtail.server.write.encoding import text_to_encode
+from longtail.worker import artefact as artefacts
+from longtail.worker import model
+from longtail.worker.devices import Device, DeviceChoice
+from longtail.worker.settings import WorkerSettings
+from longtail.worker.tokenizer import Role, Tokenizer
+from longtail.worker.vectors import Vectors
 
 from evaluation.text_vectors import batches, cached, item_vectors
-from server.item_encoding import text_to_encode
-from worker import artefact as artefacts
-from worker import model
-from worker.devices import Device, DeviceChoice
-from worker.settings import WorkerSettings
-from worker.tokenizer import Role, Tokenizer
-from worker.vectors import Vectors
 
 DIMENSION = 4
 

@@ -2,12 +2,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from longtail.server.ranking.behaviour import SHRINKAGE
 
 from evaluation.dataset import Dataset, Dropped
 from evaluation.splits import Part
 from evaluation.task import Ints
 from evaluation.world import World
-from server.ranking.behaviour import SHRINKAGE
 from tests.unit.evaluation import invented_data
 
 # Five people and six items, in the order of the file.

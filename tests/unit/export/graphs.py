@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import TypeAlias
 
 import onnxruntime
+from longtail.export import fp32, nbits8
+from longtail.export.checkpoint import Checkpoint, Pooling, read
+from longtail.export.reference import Reference
+from longtail.worker.model import Encoder
+from longtail.worker.vectors import TokenIds, Vectors
 from onnx import ModelProto
 from transformers import PreTrainedModel
 
-from export import fp32, nbits8
-from export.checkpoint import Checkpoint, Pooling, read
-from export.reference import Reference
 from tests.unit.export.checkpoints import CHINESE, TEXTS
-from worker.model import Encoder
-from worker.vectors import TokenIds, Vectors
 
 Build: TypeAlias = Callable[[PreTrainedModel, Pooling, Path], ModelProto]
 

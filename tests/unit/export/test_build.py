@@ -4,22 +4,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from longtail.export.build import Options, build
+from longtail.export.checkpoint import read
+from longtail.export.errors import ExportError
+from longtail.export.parity import Gate
+from longtail.export.precision import Precision
+from longtail.export.reduction import Wanted
+from longtail.export.reference import Reference
+from longtail.export.texts import Sample
+from longtail.worker import model
+from longtail.worker.artefact import Artefact, load
+from longtail.worker.devices import Device, DeviceChoice, DeviceError
+from longtail.worker.tokenizer import Role, Tokenizer
+from longtail.worker.vectors import Vectors
 
-from export.build import Options, build
-from export.checkpoint import read
-from export.errors import ExportError
-from export.parity import Gate
-from export.precision import Precision
-from export.reduction import Wanted
-from export.reference import Reference
-from export.texts import Sample
 from tests.unit.export import checkpoints
 from tests.unit.export.checkpoints import PROMPTS, TEXTS
-from worker import model
-from worker.artefact import Artefact, load
-from worker.devices import Device, DeviceChoice, DeviceError
-from worker.tokenizer import Role, Tokenizer
-from worker.vectors import Vectors
 
 # Ten neighbours of eight texts are all of them; the cosine is what a tiny model is judged by.
 GATE = Gate(cosine_min=0.99, top10_overlap=0.0)

@@ -2,11 +2,11 @@ import json
 from pathlib import Path
 
 import pytest
+from longtail.export.checkpoint import Pooling, read
+from longtail.export.errors import ExportError
+from longtail.worker.artefact import Prompts
 
-from export.checkpoint import Pooling, read
-from export.errors import ExportError
 from tests.unit.export import checkpoints
-from worker.artefact import Prompts
 
 
 def change(path: Path, settings: dict[str, object]) -> None:

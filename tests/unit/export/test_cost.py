@@ -2,10 +2,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
-
-from export import cost
-from export.cost import Encode
-from worker.vectors import TokenIds, Vectors
+from longtail.export import cost
+from longtail.export.cost import Encode
+from longtail.worker.vectors import TokenIds, Vectors
 
 TEXTS = [[1] * length for length in range(1, 41)]
 
@@ -33,7 +32,7 @@ def repeat(*seconds: float) -> Iterator[float]:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("export.cost.time.perf_counter", lambda: clock.now)
+    monkeypatch.setattr("longtail.export.cost.time.perf_counter", lambda: clock.now)
     return clock
 
 

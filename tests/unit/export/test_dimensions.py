@@ -2,12 +2,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from longtail.export import dimensions, fp16, fp32, parity
+from longtail.export.errors import ExportError
+from longtail.worker.vectors import Vectors
 
-from export import dimensions, fp16, fp32, parity
-from export.errors import ExportError
 from tests.unit.export import checkpoints
 from tests.unit.export.graphs import MIXED, Build, Tiny, eight_bits
-from worker.vectors import Vectors
 
 
 @pytest.fixture

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from longtail.export import fp16, fp32, head
+from longtail.export.errors import ExportError
+from longtail.worker.vectors import Vectors
 from onnx import ModelProto, TensorProto
 from onnx.reference import ReferenceEvaluator
 
-from export import fp16, fp32, head
-from export.errors import ExportError
 from tests.unit.export import checkpoints
 from tests.unit.export.contrib_operators import OPERATORS
 from tests.unit.export.graphs import MIXED, Tiny, lowest_cosine
-from worker.vectors import Vectors
 
 FUSED: dict[str, dict[str, Any]] = {
     "bert": {},

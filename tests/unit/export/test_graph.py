@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from longtail.export import fp32
+from longtail.export.errors import ExportError
 
-from export import fp32
-from export.errors import ExportError
 from tests.unit.export import checkpoints
 from tests.unit.export.graphs import MIXED, Build, Tiny, eight_bits, lowest_cosine
 

@@ -2,10 +2,9 @@
 
 import pytest
 import torch
+from longtail.export.row_int8 import gptq, linear
+from longtail.export.row_int8.weights import Linear
 from torch import Tensor
-
-from export.row_int8 import gptq, linear
-from export.row_int8.weights import Linear
 
 
 @pytest.fixture(autouse=True)

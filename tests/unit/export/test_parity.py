@@ -1,10 +1,9 @@
 import numpy as np
 import pytest
-
-from export.errors import ExportError
-from export.parity import Gate, measure
-from worker.artefact import Parity
-from worker.vectors import Vectors
+from longtail.export.errors import ExportError
+from longtail.export.parity import Gate, measure
+from longtail.worker.artefact import Parity
+from longtail.worker.vectors import Vectors
 
 
 def random_units(count: int, seed: int) -> Vectors:

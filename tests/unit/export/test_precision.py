@@ -2,9 +2,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from longtail.export import precision
+from longtail.export.precision import Precision
 
-from export import precision
-from export.precision import Precision
 from tests.unit.export import checkpoints
 from tests.unit.export.graphs import MIXED, Tiny, lowest_cosine
 

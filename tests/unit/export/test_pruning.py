@@ -3,11 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from longtail.export import fp32, pruning
+from longtail.export.errors import ExportError
 from torch.nn import Linear, Module
 from transformers import PreTrainedModel
 
-from export import fp32, pruning
-from export.errors import ExportError
 from tests.unit.export import checkpoints
 from tests.unit.export.graphs import MIXED, Tiny, lowest_cosine
 

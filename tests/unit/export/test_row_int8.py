@@ -7,11 +7,11 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from longtail.export import head
+from longtail.export.row_int8 import calibration, graph, weights
+from longtail.export.row_int8.weights import UnsupportedEncoder
 from onnx import ModelProto, TensorProto
 
-from export import head
-from export.row_int8 import calibration, graph, weights
-from export.row_int8.weights import UnsupportedEncoder
 from tests.unit.export import checkpoints
 from tests.unit.export.graphs import MIXED, Tiny, encoder, lowest_cosine
 

@@ -2,9 +2,8 @@ import gzip
 from pathlib import Path
 
 import pytest
-
-from export import texts
-from export.errors import ExportError
+from longtail.export import texts
+from longtail.export.errors import ExportError
 
 
 def test_lines_are_read_without_blanks_and_repetitions(tmp_path: Path) -> None:

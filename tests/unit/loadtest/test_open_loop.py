@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from longtail.runtime.errors import Overloaded
 from longtail.v1.item_pb2 import Item
 from longtail.v1.recommendation_service_pb2 import RecommendRequest
 
 from loadtest.measurements import Measurements
 from loadtest.open_loop import Schedule, run
 from loadtest.target import connect
-from runtime.errors import Overloaded
 from tests.processes import ROOT, free_address
 from tests.unit.client.fake_server import Fake, fake_server, stall_once
 
@@ -81,12 +81,11 @@ async def test_a_refusal_is_an_error_and_not_retried(fake: Fake) -> None:
 
 
 def load(*arguments: str | Path, address: str) -> subprocess.CompletedProcess[str]:
-    paths = os.pathsep.join(str(ROOT / folder) for folder in (".", "protos", "client"))
     return subprocess.run(
         [sys.executable, "-m", "loadtest", "--rate", "50", "--seconds", "0.4", "--warmup", "0",
          "--address", address, *map(str, arguments)],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": paths, "COLUMNS": "150"},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "150"},
         capture_output=True,
         text=True,
         check=False,

@@ -4,8 +4,7 @@ import pytest
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 from grpc import StatusCode
-
-from runtime.errors import (
+from longtail.runtime.errors import (
     DOMAIN,
     AnswerTooLarge,
     DeadlineExceeded,

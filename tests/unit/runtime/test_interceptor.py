@@ -10,13 +10,12 @@ import pytest
 from google.protobuf.message import Message
 from longtail.client import LongtailError
 from longtail.client.errors import error_from_rpc
+from longtail.runtime.deadline import remaining_seconds
+from longtail.runtime.errors import InvalidArgument, Overloaded, Violation
+from longtail.runtime.interceptor import ServiceInterceptor
+from longtail.runtime.message_size import MAX_MESSAGE_BYTES
 from longtail.v1 import embedding_service_pb2 as pb
 from longtail.v1 import embedding_service_pb2_grpc as pb_grpc
-
-from runtime.deadline import remaining_seconds
-from runtime.errors import InvalidArgument, Overloaded, Violation
-from runtime.interceptor import ServiceInterceptor
-from runtime.message_size import MAX_MESSAGE_BYTES
 
 Answer = Callable[[], Awaitable[pb.GetModelResponse]]
 

@@ -9,12 +9,11 @@ import grpc
 import pytest
 from longtail.client import LongtailError
 from longtail.client.errors import error_from_rpc
+from longtail.runtime.deadline import remaining_seconds
+from longtail.runtime.errors import NotFound
+from longtail.runtime.interceptor import ServiceInterceptor
 from longtail.v1 import embedding_service_pb2 as pb
 from prometheus_client import REGISTRY
-
-from runtime.deadline import remaining_seconds
-from runtime.errors import NotFound
-from runtime.interceptor import ServiceInterceptor
 
 Answers = Callable[[], AsyncGenerator[pb.EmbedResponse, None]]
 

@@ -3,8 +3,7 @@
 import asyncio
 
 import pytest
-
-from runtime.lifecycle import HealthBoard, new_server, serve
+from longtail.runtime.lifecycle import HealthBoard, new_server, serve
 
 
 async def serve_until(stop_when: asyncio.Future[None], background: asyncio.Future[None]) -> None:

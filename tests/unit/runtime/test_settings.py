@@ -1,8 +1,7 @@
 from dataclasses import dataclass
 
 import pytest
-
-from runtime.settings import Bounds, SettingsError, describe, load, setting
+from longtail.runtime.settings import Bounds, SettingsError, describe, load, setting
 
 
 @dataclass(frozen=True)

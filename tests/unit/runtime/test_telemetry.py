@@ -1,7 +1,6 @@
 import pytest
-
-from runtime.settings import SettingsError
-from runtime.telemetry import configure_logging, start_metrics
+from longtail.runtime.settings import SettingsError
+from longtail.runtime.telemetry import configure_logging, start_metrics
 
 
 def test_an_unknown_log_level_is_refused_with_its_variable() -> None:

@@ -7,21 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from longtail.server.catalogue.columns.columns import NO_ROW
+from longtail.server.catalogue.state import CatalogueState
+from longtail.server.ranking.evidence import FEATURES, Evidence, PoolScale
+from longtail.server.ranking.interest import Interest
+from longtail.server.ranking.listing import GaveWay, Listing
+from longtail.server.ranking.places import discounts
+from longtail.server.ranking.profile import Context
+from longtail.server.ranking.quota import Prices
+from longtail.server.ranking.relevance import RelevanceModel
+from longtail.server.ranking.taste import taste
+from longtail.server.recommend.answer import Answer
+from longtail.server.recommend.pool import Floats, Liked, Pool
+from longtail.server.recommend.request import Policy, Wish
+from longtail.server.store.items import ItemRecords
 
-from server.columns.columns import NO_ROW
-from server.ranking.evidence import FEATURES, Evidence, PoolScale
-from server.ranking.interest import Interest
-from server.ranking.listing import GaveWay, Listing
-from server.ranking.places import discounts
-from server.ranking.profile import Context
-from server.ranking.quota import Prices
-from server.ranking.relevance import RelevanceModel
-from server.ranking.taste import taste
-from server.recommending.answer import Answer
-from server.recommending.pool import Floats, Liked, Pool
-from server.recommending.wish import Policy, Wish
-from server.state import CatalogueState
-from server.store.items import ItemRecords
 from tests.unit.server.catalogues import DIMENSION, NOW, item, opened, unit, view_of
 
 MODEL = RelevanceModel.of(-0.5, {"text": 1.0, "behaviour": 0.5, "popularity": 0.25})

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
-
-from runtime.settings import load
-from server.indexer import Indexer
-from server.settings import Settings
-from server.store.group_commit import GroupCommit
-from server.store.record_store import RecordStore
-from server.store.records import (
+from longtail.runtime.settings import load
+from longtail.server.catalogue.indexer import Indexer
+from longtail.server.catalogue.replica import CatalogueView
+from longtail.server.settings import Settings
+from longtail.server.store.group_commit import GroupCommit
+from longtail.server.store.record_store import RecordStore
+from longtail.server.store.records import (
     BoundEncoder,
     EncoderBinding,
     Interaction,
@@ -21,8 +20,8 @@ from server.store.records import (
     NewItem,
     State,
 )
-from server.store.transaction import Transaction
-from server.view import CatalogueView
+from longtail.server.store.transaction import Transaction
+from numpy.typing import NDArray
 
 T = TypeVar("T")
 

@@ -6,16 +6,23 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from longtail.server.catalogue.behaviour import BehaviourView
+from longtail.server.catalogue.replica import CatalogueView
+from longtail.server.recommend.answer import Answer
+from longtail.server.recommend.pool import Pool
+from longtail.server.recommend.recommender import Drawn, Recommender
+from longtail.server.recommend.request import ItemExample, Policy, Wish
+from longtail.server.store.clock import now
+from longtail.server.store.records import (
+    Impression,
+    Interaction,
+    ItemContent,
+    NewItem,
+    State,
+    Vector,
+)
+from longtail.server.upkeep.profile_watch import ProfileWatch
 
-from server.recommending.answer import Answer
-from server.recommending.behaviour_view import BehaviourView
-from server.recommending.pool import Pool
-from server.recommending.profile_watch import ProfileWatch
-from server.recommending.recommender import Drawn, Recommender
-from server.recommending.wish import ItemExample, Policy, Wish
-from server.store.clock import now
-from server.store.records import Impression, Interaction, ItemContent, NewItem, State, Vector
-from server.view import CatalogueView
 from tests.films import FILMS
 from tests.unit.server.catalogues import DIMENSION, Written, opened, unit, view_of
 

@@ -5,15 +5,15 @@ from dataclasses import dataclass, field, replace
 from typing import cast
 
 from grpc.aio import ServicerContext
+from longtail.runtime.errors import FailedPrecondition, InvalidArgument, Violation
+from longtail.server.catalogue.state import CatalogueState
+from longtail.server.recommend.answer import Answer, Placed
+from longtail.server.recommend.recommender import Recommender
+from longtail.server.recommend.request import Policy, Wish
+from longtail.server.rpc.recommendations import RecommendationService
+from longtail.server.rpc.tokens.recommendation import TokenCodec
 from longtail.v1 import recommendation_service_pb2 as pb
 
-from runtime.errors import FailedPrecondition, InvalidArgument, Violation
-from server.recommendation_token import TokenCodec
-from server.recommending.answer import Answer, Placed
-from server.recommending.recommender import Recommender
-from server.recommending.wish import Policy, Wish
-from server.services.recommendations import RecommendationService
-from server.state import CatalogueState
 from tests.unit.server.answers import SmallCatalogue, answer_of, listing_of, pool_of
 from tests.unit.server.written_catalogue import FakeEncoder
 

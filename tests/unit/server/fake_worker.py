@@ -8,14 +8,13 @@ import grpc
 import numpy as np
 from google.rpc import status_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from longtail.runtime.errors import ServiceError
+from longtail.runtime.interceptor import abort
+from longtail.runtime.message_size import MAX_MESSAGE_BYTES
+from longtail.server.encoder.encoder import Encoder
+from longtail.server.store.records import EncoderBinding
 from longtail.v1 import embedding_service_pb2 as pb
 from longtail.v1 import embedding_service_pb2_grpc as pb_grpc
-
-from runtime.errors import ServiceError
-from runtime.interceptor import abort
-from runtime.message_size import MAX_MESSAGE_BYTES
-from server.encoder import Encoder
-from server.store.records import EncoderBinding
 
 SERVICE = "longtail.v1.EmbeddingService"
 TINY = EncoderBinding("tiny@1", 2)

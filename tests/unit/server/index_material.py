@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-
-from server.index.build import Source, Target, build
-from server.index.generation import Generation
-from server.index.graph import Graph, IndexParameters
-from server.index.vector_index import Mask, VectorIndex
+from longtail.server.catalogue.index.build import Source, Target, build
+from longtail.server.catalogue.index.generation import Generation
+from longtail.server.catalogue.index.graph import Graph, IndexParameters
+from longtail.server.catalogue.index.vector_index import Mask, VectorIndex
 
 PARAMETERS = IndexParameters(dimension=16, links=16, ef_construction=100, ef_search=100)
 

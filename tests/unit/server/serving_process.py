@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from runtime.telemetry import configure_logging
-from server.processes import lifeline, supervise
+from longtail.runtime.telemetry import configure_logging
+from longtail.server.process.supervision import lifeline, supervise
 
 DRAIN_SECONDS, STOP_SECONDS = 2.0, 5.0
 PID = "/test.Process/Pid"
@@ -55,8 +55,7 @@ def _supervise(address: str, count: int, path: Path) -> int:
 async def _serve(address: str) -> None:
     # The parent is to stay without gRPC.
     import grpc
-
-    from runtime.lifecycle import HealthBoard, new_server, serve
+    from longtail.runtime.lifecycle import HealthBoard, new_server, serve
 
     async def pid(request: bytes, context: object) -> bytes:
         return str(os.getpid()).encode()

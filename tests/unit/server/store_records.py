@@ -6,17 +6,16 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-
-from server.store.group_commit import GroupCommit
-from server.store.record_store import RecordStore
-from server.store.records import (
+from longtail.server.store.group_commit import GroupCommit
+from longtail.server.store.record_store import RecordStore
+from longtail.server.store.records import (
     EncoderBinding,
     Interaction,
     ItemContent,
     NewItem,
     Vector,
 )
-from server.store.transaction import Transaction
+from longtail.server.store.transaction import Transaction
 
 T = TypeVar("T")
 

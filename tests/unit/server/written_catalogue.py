@@ -12,6 +12,15 @@ import numpy as np
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 from longtail.client.errors import error_from_rpc
+from longtail.runtime.errors import ServiceError
+from longtail.runtime.interceptor import ServiceInterceptor
+from longtail.server.rpc.interactions import InteractionService
+from longtail.server.rpc.items import ItemService
+from longtail.server.rpc.tokens.recommendation import TokenCodec
+from longtail.server.store.group_commit import GroupCommit
+from longtail.server.store.record_store import RecordStore
+from longtail.server.store.records import BoundEncoder, EncoderBinding
+from longtail.server.write.writer import Catalogue
 from longtail.v1 import (
     embedding_service_pb2,
     interaction_service_pb2_grpc,
@@ -20,16 +29,6 @@ from longtail.v1 import (
     item_service_pb2_grpc,
 )
 from numpy.typing import NDArray
-
-from runtime.errors import ServiceError
-from runtime.interceptor import ServiceInterceptor
-from server.catalogue import Catalogue
-from server.recommendation_token import TokenCodec
-from server.services.interactions import InteractionService
-from server.services.items import ItemService
-from server.store.group_commit import GroupCommit
-from server.store.record_store import RecordStore
-from server.store.records import BoundEncoder, EncoderBinding
 
 DIMENSION = 4
 FIRST, SECOND = EncoderBinding("first@1", DIMENSION), EncoderBinding("second@1", DIMENSION)

@@ -7,10 +7,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import numpy as np
-
-from worker.batcher import Batcher, Embedded
-from worker.vectors import TokenIds, Vectors
-from worker.waiting import Lane
+from longtail.worker.batcher import Batcher, Embedded
+from longtail.worker.vectors import TokenIds, Vectors
+from longtail.worker.waiting import Lane
 
 POISON = 666
 LATER = time.monotonic() + 3_600

@@ -6,9 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tokenizers
-from tokenizers import models, normalizers, pre_tokenizers, processors
-
-from worker.artefact import (
+from longtail.worker.artefact import (
     GRAPH,
     TOKENIZER,
     Artefact,
@@ -20,6 +18,7 @@ from worker.artefact import (
     model_id,
     write_manifest,
 )
+from tokenizers import models, normalizers, pre_tokenizers, processors
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "find", ":", "a", "quiet", "film", "about", "brothers"]
 MAX_TOKENS = 8

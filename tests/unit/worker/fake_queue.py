@@ -4,16 +4,16 @@ import asyncio
 from collections.abc import Sequence
 
 import numpy as np
+from longtail.runtime.errors import ServiceError
+from longtail.worker.batcher import Embedded
+from longtail.worker.cache import Known
+from longtail.worker.call import Outcome, Result, Terms
+from longtail.worker.embedder import Embedder
+from longtail.worker.tokenizer import Role, Tokenizer, Truncation
+from longtail.worker.vectors import TokenIds, Vector
+from longtail.worker.waiting import Lane
 
-from runtime.errors import ServiceError
 from tests.unit.worker.conftest import MAX_TOKENS
-from worker.batcher import Embedded
-from worker.cache import Known
-from worker.call import Outcome, Result, Terms
-from worker.embedder import Embedder
-from worker.tokenizer import Role, Tokenizer, Truncation
-from worker.vectors import TokenIds, Vector
-from worker.waiting import Lane
 
 INTERACTIVE, BULK = Lane.INTERACTIVE, Lane.BULK
 

@@ -2,11 +2,10 @@
 
 import prometheus_client
 import pytest
-
-from runtime.errors import DeadlineExceeded, Overloaded
-from worker.admission import Admission
-from worker.scheduler import Scheduler
-from worker.waiting import Lane
+from longtail.runtime.errors import DeadlineExceeded, Overloaded
+from longtail.worker.admission import Admission
+from longtail.worker.scheduler import Scheduler
+from longtail.worker.waiting import Lane
 
 INTERACTIVE, BULK = Lane.INTERACTIVE, Lane.BULK
 LATER, PER_TOKEN, MAX_QUEUED = 1e9, 0.0002, 1_000

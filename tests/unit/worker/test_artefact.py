@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from worker.artefact import GRAPH, MANIFEST, TOKENIZER, Artefact, ArtefactError, load
+from longtail.worker.artefact import GRAPH, MANIFEST, TOKENIZER, Artefact, ArtefactError, load
 
 Change = Callable[[dict[str, Any]], None]
 

@@ -5,11 +5,11 @@ import time
 
 import prometheus_client
 import pytest
+from longtail.runtime.errors import DeadlineExceeded, Overloaded
+from longtail.worker.batcher import Batcher
+from longtail.worker.waiting import Lane
 
-from runtime.errors import DeadlineExceeded, Overloaded
 from tests.unit.worker.batching import FakeEncoder, occupy, running, submit, text, values
-from worker.batcher import Batcher
-from worker.waiting import Lane
 
 
 def dropped(reason: str) -> float:

@@ -5,8 +5,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
+from longtail.runtime.errors import DeadlineExceeded, InferenceFailed, Unavailable
+from longtail.worker.batcher import Batcher
+from longtail.worker.scheduler import Scheduler
+from longtail.worker.vectors import TokenIds, Vectors
+from longtail.worker.waiting import Lane
 
-from runtime.errors import DeadlineExceeded, InferenceFailed, Unavailable
 from tests.unit.worker.batching import (
     POISON,
     FakeEncoder,
@@ -16,10 +20,6 @@ from tests.unit.worker.batching import (
     text,
     values,
 )
-from worker.batcher import Batcher
-from worker.scheduler import Scheduler
-from worker.vectors import TokenIds, Vectors
-from worker.waiting import Lane
 
 
 class Health:

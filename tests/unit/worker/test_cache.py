@@ -2,9 +2,8 @@ import itertools
 import tracemalloc
 
 import pytest
-
-from worker.cache import Known, VectorCache, key_of
-from worker.tokenizer import Role, Truncation
+from longtail.worker.cache import Known, VectorCache, key_of
+from longtail.worker.tokenizer import Role, Truncation
 
 DIMENSION = 384
 ROW = bytes(4 * DIMENSION)

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from worker import capacity
-from worker.batcher import Infer
-from worker.vectors import TokenIds, Vectors
+from longtail.worker import capacity
+from longtail.worker.batcher import Infer
+from longtail.worker.vectors import TokenIds, Vectors
 
 
 def affinity(cores: int) -> Callable[[int], set[int]]:

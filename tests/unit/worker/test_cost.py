@@ -4,8 +4,7 @@ import math
 import random
 
 import pytest
-
-from worker.cost import Cost
+from longtail.worker.cost import Cost
 
 
 def learn(cost: Cost, fixed: float, per_token: float, sizes: list[int], noise: float = 0.0) -> None:

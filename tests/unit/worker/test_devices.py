@@ -5,8 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
-from worker.devices import (
+from longtail.worker.devices import (
     DRIVER,
     Device,
     DeviceChoice,

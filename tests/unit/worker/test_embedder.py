@@ -6,19 +6,25 @@ import threading
 from collections.abc import Sequence
 
 import pytest
+from longtail.runtime.errors import (
+    DeadlineExceeded,
+    InferenceFailed,
+    Overloaded,
+    ServiceError,
+    Unavailable,
+)
+from longtail.worker import golden
+from longtail.worker.artefact import Artefact
+from longtail.worker.batcher import Embedded
+from longtail.worker.cache import Known, VectorCache
+from longtail.worker.call import Refused
+from longtail.worker.embedder import Embedder
+from longtail.worker.golden import GoldenError
+from longtail.worker.tokenizer import Role, Tokenizer, TokenizerFailed, Tokens, Truncation
+from longtail.worker.waiting import Lane
 
-from runtime.errors import DeadlineExceeded, InferenceFailed, Overloaded, ServiceError, Unavailable
 from tests.unit.worker.conftest import MAX_TOKENS
 from tests.unit.worker.fake_queue import FakeQueue, expected, start, terms, vector_of, vectors
-from worker import golden
-from worker.artefact import Artefact
-from worker.batcher import Embedded
-from worker.cache import Known, VectorCache
-from worker.call import Refused
-from worker.embedder import Embedder
-from worker.golden import GoldenError
-from worker.tokenizer import Role, Tokenizer, TokenizerFailed, Tokens, Truncation
-from worker.waiting import Lane
 
 INTERACTIVE, BULK = Lane.INTERACTIVE, Lane.BULK
 
@@ -192,7 +198,7 @@ async def test_the_tokenizers_failure_on_a_text_fails_it_alone(
 async def test_the_time_is_that_of_the_inference_that_started_last(
     embedder: Embedder, queue: FakeQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.embedder.time.monotonic", lambda: 100.0)
+    monkeypatch.setattr("longtail.worker.embedder.time.monotonic", lambda: 100.0)
     call = await start(embedder, "a film", "quiet", "brothers")
     for i, (started, seconds) in enumerate([(101.0, 0.5), (103.0, 0.25), (102.0, 0.75)]):
         ids, answer = queue.waiting[i]

@@ -6,10 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-
-from worker.encoder_pool import EncoderPool
-from worker.model import CUDA, Placement
-from worker.vectors import TokenIds, Vectors
+from longtail.worker.encoder_pool import EncoderPool
+from longtail.worker.model import CUDA, Placement
+from longtail.worker.vectors import TokenIds, Vectors
 
 
 class HeldEncoder:

@@ -3,13 +3,18 @@ import contextlib
 
 import numpy as np
 import pytest
-
-from runtime.errors import DeadlineExceeded, InferenceFailed, Overloaded, ServiceError, Unavailable
-from worker import golden
-from worker.artefact import Golden
-from worker.golden import GoldenError
-from worker.tokenizer import Role
-from worker.vectors import Vector
+from longtail.runtime.errors import (
+    DeadlineExceeded,
+    InferenceFailed,
+    Overloaded,
+    ServiceError,
+    Unavailable,
+)
+from longtail.worker import golden
+from longtail.worker.artefact import Golden
+from longtail.worker.golden import GoldenError
+from longtail.worker.tokenizer import Role
+from longtail.worker.vectors import Vector
 
 UNIT = np.array([1, 0], np.float32)
 WRONG = np.array([0, 1], np.float32)
@@ -119,7 +124,7 @@ async def test_the_next_check_comes_sooner_until_one_passes(
     async def report(well: bool) -> None:
         pass
 
-    monkeypatch.setattr("worker.golden.asyncio.sleep", sleep)
+    monkeypatch.setattr("longtail.worker.golden.asyncio.sleep", sleep)
     device = Device(UNIT, WRONG, BUSY[0], UNIT)
     with pytest.raises(asyncio.CancelledError):
         await golden.watch(GOLDEN, device.embed, seconds=60, report=report)

@@ -1,4 +1,4 @@
-from worker.health import Health
+from longtail.worker.health import Health
 
 
 async def test_the_worker_is_well_while_every_part_is() -> None:

@@ -2,13 +2,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-
-from runtime.settings import load
-from worker import loading
-from worker.artefact import Artefact
-from worker.capacity import Layout
-from worker.encoder_pool import EncoderPool
-from worker.settings import WorkerSettings
+from longtail.runtime.settings import load
+from longtail.worker import loading
+from longtail.worker.artefact import Artefact
+from longtail.worker.capacity import Layout
+from longtail.worker.encoder_pool import EncoderPool
+from longtail.worker.settings import WorkerSettings
 
 
 @pytest.mark.parametrize(
@@ -41,9 +40,9 @@ def test_what_the_settings_leave_open_is_filled_in(
         places = ["cpu"] if device == "cpu" else ["cuda:0", "cuda:1"]
         return [SimpleNamespace(placement=SimpleNamespace(device=place)) for place in places]
 
-    monkeypatch.setattr("worker.model.load", fake_load)
-    monkeypatch.setattr("worker.capacity.cores", lambda: 8)
-    monkeypatch.setattr("worker.capacity.probe", lambda load, cores, batch: Layout(3, 2))
+    monkeypatch.setattr("longtail.worker.model.load", fake_load)
+    monkeypatch.setattr("longtail.worker.capacity.cores", lambda: 8)
+    monkeypatch.setattr("longtail.worker.capacity.probe", lambda load, cores, batch: Layout(3, 2))
     variables = {
         "LONGTAIL_WORKER_DEVICE": device,
         "LONGTAIL_WORKER_SLOTS": str(slots),

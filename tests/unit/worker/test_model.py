@@ -9,16 +9,16 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from longtail.worker import model
+from longtail.worker.artefact import GRAPH, Artefact, ArtefactError, Prompts
+from longtail.worker.artefact import load as load_artefact
+from longtail.worker.devices import Device, DeviceChoice, DeviceError
+from longtail.worker.model import CPU, CUDA, Encoder, Feed, Placement, bucketed, check_assignment
+from longtail.worker.vectors import TokenIds, Vectors
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.unit.worker.conftest import MakeArtefact
-from worker import model
-from worker.artefact import GRAPH, Artefact, ArtefactError, Prompts
-from worker.artefact import load as load_artefact
-from worker.devices import Device, DeviceChoice, DeviceError
-from worker.model import CPU, CUDA, Encoder, Feed, Placement, bucketed, check_assignment
-from worker.vectors import TokenIds, Vectors
 
 ON_CPU, ON_CUDA, AUTO = (DeviceChoice(d) for d in (Device.CPU, Device.CUDA, Device.AUTO))
 BATCH: list[TokenIds] = [[2, 4, 3], [2, 3], [2, 7, 8, 9, 10, 3], [2, 9, 3]]

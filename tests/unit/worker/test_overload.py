@@ -11,11 +11,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 import pytest
-
-from runtime.errors import Overloaded
-from worker.admission import Admission
-from worker.scheduler import Batch, Scheduler
-from worker.waiting import Entry, Lane
+from longtail.runtime.errors import Overloaded
+from longtail.worker.admission import Admission
+from longtail.worker.scheduler import Batch, Scheduler
+from longtail.worker.waiting import Entry, Lane
 
 BATCH_TOKENS = 256
 

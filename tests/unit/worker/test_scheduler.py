@@ -1,9 +1,8 @@
 """What the scheduler gives a free slot: lane, size, and the texts that it gives up."""
 
 import pytest
-
-from worker.scheduler import Batch, Scheduler
-from worker.waiting import Entry, Lane
+from longtail.worker.scheduler import Batch, Scheduler
+from longtail.worker.waiting import Entry, Lane
 
 INTERACTIVE, BULK = Lane.INTERACTIVE, Lane.BULK
 BATCH_TOKENS, LATER = 256, 1e9

@@ -9,19 +9,18 @@ import numpy as np
 import pytest
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
+from longtail.runtime.deadline import within
+from longtail.runtime.errors import InferenceFailed, InvalidArgument
 from longtail.v1 import embedding_service_pb2 as pb
-
-from runtime.deadline import within
-from runtime.errors import InferenceFailed, InvalidArgument
-from worker import answer, validation
-from worker.artefact import Artefact
-from worker.cache import Known
-from worker.call import Outcome, Refused, Result, Terms
-from worker.model import Placement
-from worker.service import EmbeddingService
-from worker.tokenizer import Role, Truncation
-from worker.vectors import Vector
-from worker.waiting import Lane
+from longtail.worker import answer, validation
+from longtail.worker.artefact import Artefact
+from longtail.worker.cache import Known
+from longtail.worker.call import Outcome, Refused, Result, Terms
+from longtail.worker.model import Placement
+from longtail.worker.service import EmbeddingService
+from longtail.worker.tokenizer import Role, Truncation
+from longtail.worker.vectors import Vector
+from longtail.worker.waiting import Lane
 
 DIMENSION = 32
 

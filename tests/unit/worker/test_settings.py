@@ -1,9 +1,8 @@
 from pathlib import Path
 
 import pytest
-
-from runtime.settings import SettingsError, load
-from worker.settings import WorkerSettings
+from longtail.runtime.settings import SettingsError, load
+from longtail.worker.settings import WorkerSettings
 
 
 def test_a_bare_name_is_looked_up_and_a_path_is_taken_as_it_is() -> None:

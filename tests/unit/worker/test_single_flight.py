@@ -4,16 +4,16 @@ import asyncio
 
 import numpy as np
 import pytest
+from longtail.runtime.errors import DeadlineExceeded, InferenceFailed
+from longtail.worker.artefact import Artefact
+from longtail.worker.batcher import Embedded
+from longtail.worker.cache import VectorCache
+from longtail.worker.embedder import Embedder
+from longtail.worker.tokenizer import Tokenizer
+from longtail.worker.waiting import Lane
 from prometheus_client import REGISTRY
 
-from runtime.errors import DeadlineExceeded, InferenceFailed
 from tests.unit.worker.fake_queue import FakeQueue, expected, start, terms, vector_of, vectors
-from worker.artefact import Artefact
-from worker.batcher import Embedded
-from worker.cache import VectorCache
-from worker.embedder import Embedder
-from worker.tokenizer import Tokenizer
-from worker.waiting import Lane
 
 INTERACTIVE, BULK = Lane.INTERACTIVE, Lane.BULK
 
@@ -162,7 +162,7 @@ async def test_a_text_that_came_to_be_known_while_it_was_tokenised_is_not_comput
 async def test_what_started_before_the_call_came_was_not_waited_for(
     embedder: Embedder, queue: FakeQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.embedder.time.monotonic", lambda: 100.0)
+    monkeypatch.setattr("longtail.worker.embedder.time.monotonic", lambda: 100.0)
     call = await start(embedder, "a film")
     queue.answer(started=99.0)
     assert (await call).queue_seconds == 0

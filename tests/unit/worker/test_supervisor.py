@@ -3,8 +3,7 @@
 import asyncio
 
 import pytest
-
-from worker.supervisor import MAX_RESTARTS, RESTART_SECONDS, Supervisor
+from longtail.worker.supervisor import MAX_RESTARTS, RESTART_SECONDS, Supervisor
 
 
 class Work:

@@ -2,10 +2,10 @@ from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
+from longtail.worker.artefact import Artefact, Prompts
+from longtail.worker.tokenizer import Role, Tokenizer, TokenizerFailed, Truncation
 
 from tests.unit.worker.conftest import MAX_TOKENS, WORDS, MakeArtefact
-from worker.artefact import Artefact, Prompts
-from worker.tokenizer import Role, Tokenizer, TokenizerFailed, Truncation
 
 
 def words(ids: object) -> list[str]:

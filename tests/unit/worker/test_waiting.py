@@ -6,8 +6,7 @@ from collections import Counter
 
 from hypothesis import given
 from hypothesis import strategies as st
-
-from worker.waiting import Entry, LaneQueue
+from longtail.worker.waiting import Entry, LaneQueue
 
 BUDGET, MAX_WASTE, LATER = 256, 0.1, 1e9
 

@@ -1,0 +1,123 @@
+"""Run a gRPC server from start to drain: truthful health, reflection, signals, watched tasks."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from longtail.runtime.message_size import MAX_MESSAGE_BYTES
+from longtail.runtime.reflection import enable_reflection
+from longtail.runtime.telemetry import SERVING
+
+logger = logging.getLogger(__name__)
+
+# Connections stay with the process that took them. Where several share a port, each connection is
+# ended so often, without harm to its calls, so that one that starts later gets its part of them.
+SHARED_CONNECTION_MS = 300_000
+
+
+class HealthBoard:
+    """The health of each service of a process; the process as a whole, "", needs all of them."""
+
+    def __init__(self, services: Sequence[str]) -> None:
+        self.servicer = health.aio.HealthServicer()
+        self._serving = dict.fromkeys(services, False)
+
+    async def set(self, service: str, serving: bool) -> None:
+        """Say whether `service` can do its work now."""
+        if self._serving[service] != serving:
+            logger.info("health service=%s serving=%s", service, serving)
+        self._serving[service] = serving
+        await self.publish()
+
+    async def set_all(self, serving: bool) -> None:
+        """Say of every service whether it can do its work now."""
+        for service in self._serving:
+            await self.set(service, serving)
+
+    async def publish(self) -> None:
+        """Show the state to the clients of `grpc.health.v1`."""
+        for service, serving in {**self._serving, "": all(self._serving.values())}.items():
+            status = health_pb2.HealthCheckResponse
+            SERVING.labels(service or "all").set(serving)
+            await self.servicer.set(service, status.SERVING if serving else status.NOT_SERVING)
+
+
+def new_server(
+    interceptors: Sequence[grpc.aio.ServerInterceptor],
+    board: HealthBoard,
+    *,
+    reuse_port: bool = False,
+) -> grpc.aio.Server:
+    """Create a server with health; the caller registers its services on it.
+
+    `reuse_port` is for processes that share a port under one parent. Elsewhere two servers on one
+    port would each get half of the calls, so that the second must fail.
+    """
+    shared = [("grpc.max_connection_age_ms", SHARED_CONNECTION_MS)] if reuse_port else []
+    server = grpc.aio.server(
+        interceptors=interceptors,
+        options=[
+            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+            ("grpc.so_reuseport", int(reuse_port)),
+            # Clients may ping every 10 s; gRPC's own default cuts them off below five minutes.
+            ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+            *shared,
+        ],
+    )
+    health_pb2_grpc.add_HealthServicer_to_server(board.servicer, server)
+    return server
+
+
+async def serve(
+    server: grpc.aio.Server,
+    *,
+    address: str,
+    board: HealthBoard,
+    services: Sequence[str],
+    background: Mapping[str, Coroutine[None, None, None]],
+    drain_seconds: float,
+    stop_when: Coroutine[None, None, None] | None = None,
+) -> None:
+    """Listen on `address` until SIGINT, SIGTERM or the end of `stop_when`, then drain.
+
+    `background` are the tasks that the process lives by: when one of them ends or dies, the process
+    stops too, and the failure is raised. The end of `stop_when` is no failure, only its death is.
+    All of them begin once the server listens. Raises OSError when `address` cannot be listened on.
+    """
+    enable_reflection(server, [*services, health.SERVICE_NAME])
+    await board.publish()
+    try:
+        server.add_insecure_port(address)
+    except RuntimeError as error:
+        for coroutine in (*background.values(), *([stop_when] if stop_when else [])):
+            coroutine.close()
+        raise OSError(f"cannot listen on {address}: {error}") from error
+    await server.start()
+    logger.info("listening address=%s", address)
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    stopping: list[asyncio.Task[Any]] = [asyncio.create_task(stop.wait(), name="signal")]
+    if stop_when is not None:
+        stopping.append(asyncio.create_task(stop_when, name="stop condition"))
+    tasks = [asyncio.create_task(task, name=name) for name, task in background.items()]
+    every = [*stopping, *tasks]
+    done, _ = await asyncio.wait(every, return_when=asyncio.FIRST_COMPLETED)
+
+    logger.info("draining seconds=%s because=%s", drain_seconds, sorted(t.get_name() for t in done))
+    await board.servicer.enter_graceful_shutdown()
+    await server.stop(drain_seconds)
+    for task in every:
+        task.cancel()
+    await asyncio.gather(*every, return_exceptions=True)
+    for task in done:
+        task.result()
+        if task in tasks:
+            raise RuntimeError(f"background task {task.get_name()!r} ended")
+    logger.info("stopped")

@@ -1,0 +1,41 @@
+"""Logs and metrics: one line per event with key=value, and Prometheus counters over HTTP."""
+
+import logging
+import sys
+
+from longtail.runtime.settings import SettingsError
+from prometheus_client import Counter, Gauge, Histogram, start_http_server
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+RPC_SECONDS = Histogram(
+    "longtail_rpc_seconds", "Time from request to answer.", ["method"], buckets=_SECONDS
+)
+RPC_TOTAL = Counter("longtail_rpc_total", "Requests answered.", ["method", "code"])
+RPC_IN_FLIGHT = Gauge("longtail_rpc_in_flight", "Requests being worked on.")
+SERVING = Gauge("longtail_serving", "1 while the service answers, else 0.", ["service"])
+
+
+def configure_logging(level: str) -> None:
+    """Send the logs of this process to standard error; raise SettingsError for an unknown level."""
+    if level.lower() not in LOG_LEVELS:
+        raise SettingsError(f"LONGTAIL_LOG_LEVEL={level!r} is not one of {', '.join(LOG_LEVELS)}")
+    logging.basicConfig(
+        level=level.upper(),
+        stream=sys.stderr,
+        format="%(asctime)s.%(msecs)03d %(levelname)s %(name)s %(message)s",
+        datefmt="%Y-%m-%dT%H:%M:%S",
+        force=True,
+    )
+
+
+def start_metrics(address: str) -> None:
+    """Serve `/metrics` on `address` (host:port) from a thread of its own.
+
+    Raises OSError when it cannot be listened on.
+    """
+    host, _, port = address.rpartition(":")
+    if not port.isdecimal():
+        raise OSError(f"the metrics address {address!r} is not host:port")
+    start_http_server(int(port), addr=host)

@@ -1,0 +1,99 @@
+"""`longtail-server`: hold the folder of the store, then serve, or keep several that do."""
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from longtail.runtime.settings import SettingsError, describe, load
+from longtail.runtime.telemetry import configure_logging
+from longtail.server.process.folder_lock import held
+from longtail.server.process.supervision import supervise
+from longtail.server.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+MAX_PROCESSES = 64
+# Searches share the interpreter with validation, merges and what is written; each gives it up
+# after so long, where Python's own interval is five milliseconds.
+SWITCH_SECONDS = 0.0005
+# Beyond the time for calls in flight: what a process needs to leave.
+LEAVE_SECONDS = 10.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the server; return the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = load(Settings, os.environ)
+        configure_logging(settings.log_level)
+        if options.process is not None:
+            # The parent holds the folder, and this process its lock with it.
+            return _serve(settings, options.process)
+        settings.data.mkdir(parents=True, exist_ok=True)
+        with held(settings.data) as lock:
+            if options.processes == 1:
+                return _serve(settings, None)
+            return supervise(
+                lambda index: [sys.executable, "-m", "longtail.server", "--process", str(index)],
+                options.processes,
+                settings.address,
+                stop_seconds=settings.drain_seconds + LEAVE_SECONDS,
+                inherited=[lock],
+            )
+    except SettingsError as error:
+        sys.stderr.write(f"server: {error}\n")
+        return 2
+    except OSError as error:
+        sys.stderr.write(f"server: {error}\n")
+        return 1
+
+
+def _serve(settings: Settings, process: int | None) -> int:
+    # Requests run side by side; one that takes the cores of others makes all of them late.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # Imported only now, because numpy reads that once, and because the parent of several
+    # processes has no use for gRPC and all that comes with it.
+    from longtail.server.app import StartError, run
+
+    sys.setswitchinterval(SWITCH_SECONDS)
+    try:
+        asyncio.run(run(settings, process=process))
+    except StartError as error:
+        sys.stderr.write(f"server: {error}\n")
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    variables = "\n".join(
+        f"{variable} (default {default})\n    {text}"
+        for variable, default, text in describe(Settings)
+    )
+    parser = argparse.ArgumentParser(
+        prog="longtail-server",
+        description="Serve recommendations.",
+        epilog=f"The rest is set by environment variables:\n\n{variables}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--processes",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="serving processes on this machine, which share the port and the store (default 1)",
+    )
+    parser.add_argument("--process", type=int, help=argparse.SUPPRESS)
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_PROCESSES:
+        raise argparse.ArgumentTypeError(f"{text!r} is not 1 to {MAX_PROCESSES}")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,219 @@
+"""One serving process: open the store, load the view, serve until told to stop."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from longtail.runtime.errors import Unavailable
+from longtail.runtime.interceptor import ServiceInterceptor
+from longtail.runtime.lifecycle import HealthBoard, new_server, serve
+from longtail.runtime.settings import SettingsError
+from longtail.runtime.telemetry import start_metrics
+from longtail.server.catalogue.behaviour import BehaviourView
+from longtail.server.catalogue.indexer import Indexer
+from longtail.server.catalogue.replica import CatalogueView
+from longtail.server.encoder.encoder import Encoder
+from longtail.server.operations.runner import OperationRunner
+from longtail.server.operations.snapshots import SNAPSHOT_FOLDER
+from longtail.server.process.supervision import lifeline, metrics_address
+from longtail.server.ranking.profile import ProfileError
+from longtail.server.recommend.recommender import Recommender
+from longtail.server.rpc.admin import AdminService
+from longtail.server.rpc.insight import InsightService
+from longtail.server.rpc.interactions import InteractionService
+from longtail.server.rpc.items import ItemService
+from longtail.server.rpc.recommendations import RecommendationService
+from longtail.server.rpc.tokens.recommendation import TokenCodec
+from longtail.server.settings import Settings
+from longtail.server.store.group_commit import GroupCommit
+from longtail.server.store.record_store import DATABASE, RecordStore
+from longtail.server.store.records import BoundEncoder
+from longtail.server.upkeep.exposure_watch import watch_exposure
+from longtail.server.upkeep.half_life import keep_half_life
+from longtail.server.upkeep.profile_watch import ProfileWatch, watch_profile
+from longtail.server.upkeep.recall_canary import watch_recall
+from longtail.server.write.writer import Catalogue
+from longtail.v1 import (
+    admin_service_pb2_grpc,
+    insight_service_pb2_grpc,
+    interaction_service_pb2_grpc,
+    item_service_pb2_grpc,
+    recommendation_service_pb2_grpc,
+)
+
+logger = logging.getLogger(__name__)
+
+INDEX_FOLDER = "index"
+RECOMMENDATION = "longtail.v1.RecommendationService"
+ITEM = "longtail.v1.ItemService"
+SERVICES = (
+    RECOMMENDATION,
+    ITEM,
+    "longtail.v1.InteractionService",
+    "longtail.v1.InsightService",
+    "longtail.v1.AdminService",
+)
+# Those that cannot do all their work without a worker that has the catalogue's encoder.
+NEED_ENCODER = (RECOMMENDATION, ITEM)
+# A write through another process is seen after so long at the latest.
+FOLLOW_SECONDS = 0.1
+
+
+class StartError(Exception):
+    """The server cannot start; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class _Sources:
+    """What answers are made from, and all that follows the store."""
+
+    store: RecordStore
+    view: CatalogueView
+    behaviour: BehaviourView
+    profiles: ProfileWatch
+
+    def follow(self) -> None:
+        """Take in what the store changed; return when it can be read."""
+        # In this order, so that what is seen in the catalogue is known of people too.
+        self.behaviour.follow()
+        self.view.follow()
+
+
+async def run(settings: Settings, *, process: int | None) -> None:
+    """Serve; as number `process` of several that share the port, or alone.
+
+    Raises StartError, SettingsError, and OSError when an address cannot be listened on.
+    """
+    try:
+        encoder = Encoder(settings.worker_address)
+    except ValueError as error:
+        raise SettingsError(f"LONGTAIL_WORKER_ADDRESS: {error}") from error
+    try:
+        profiles = ProfileWatch(settings.profile_path)
+    except ProfileError as error:
+        raise StartError(f"the ranking profile is of no use: {error}") from None
+    store = RecordStore.open(settings.data / DATABASE)
+    try:
+        async with encoder:
+            bound = await _bind(store, encoder, settings)
+            await keep_half_life(store, settings)
+            view = await asyncio.to_thread(
+                CatalogueView, store, bound, settings, settings.data / INDEX_FOLDER
+            )
+            with BehaviourView(store) as behaviour:
+                sources = _Sources(store, view, behaviour, profiles)
+                with store.group_commit(sources.follow, settings.max_waiting_writes) as commit:
+                    await _serve(settings, sources, encoder, commit, process)
+    finally:
+        store.close()
+
+
+async def _bind(store: RecordStore, encoder: Encoder, settings: Settings) -> BoundEncoder:
+    """Return the catalogue's encoder; a new catalogue gets that of the worker."""
+    bound = await asyncio.to_thread(store.encoders.current)
+    if bound is not None:
+        return bound
+    try:
+        found = await encoder.describe(settings.start_seconds)
+    except Unavailable as error:
+        raise StartError(f"{error}: start a worker, or set LONGTAIL_WORKER_ADDRESS") from None
+    with store.group_commit(lambda: None, settings.max_waiting_writes) as commit:
+        return await asyncio.wrap_future(commit.submit(lambda tx: store.encoders.bind(tx, found)))
+
+
+async def _serve(
+    settings: Settings,
+    sources: _Sources,
+    encoder: Encoder,
+    commit: GroupCommit,
+    process: int | None,
+) -> None:
+    store, view = sources.store, sources.view
+    board = HealthBoard(SERVICES)
+    interceptor = ServiceInterceptor(
+        max_in_flight=settings.max_in_flight,
+        unary_seconds=settings.unary_seconds,
+        stream_seconds=settings.stream_seconds,
+    )
+    server = new_server([interceptor], board, reuse_port=process is not None)
+    catalogue = Catalogue(store, lambda: view.state.encoder, encoder.embed, commit)
+    recommender = Recommender(store, view, sources.behaviour, sources.profiles, settings.candidates)
+    tokens = TokenCodec(store.changes.identity().encode())
+    indexer = Indexer(
+        view, store, settings.data / INDEX_FOLDER, merge_rows=settings.index_merge_rows
+    )
+    operations = OperationRunner(
+        store, commit, view, indexer, encoder, settings.data / SNAPSHOT_FOLDER
+    )
+    recommendation_service_pb2_grpc.add_RecommendationServiceServicer_to_server(
+        RecommendationService(store.items, recommender, encoder.embed, tokens, settings.strength),
+        server,
+    )
+    item_service_pb2_grpc.add_ItemServiceServicer_to_server(
+        ItemService(store.items, catalogue), server
+    )
+    interaction_service_pb2_grpc.add_InteractionServiceServicer_to_server(
+        InteractionService(store.interactions, catalogue, tokens), server
+    )
+    insight_service_pb2_grpc.add_InsightServiceServicer_to_server(
+        InsightService(store, view), server
+    )
+    admin_service_pb2_grpc.add_AdminServiceServicer_to_server(
+        AdminService(view, operations), server
+    )
+    start_metrics(metrics_address(settings.metrics_address, process or 0))
+    for service in SERVICES:
+        await board.set(service, service not in NEED_ENCODER)
+    background = {
+        "encoder watch": _watch_encoder(encoder, view, board),
+        "indexer": _keep_index(indexer, operations.own),
+        "operations": operations.run(),
+        "recall canary": watch_recall(view),
+        "ranking profile": watch_profile(sources.profiles),
+        "exposure watch": watch_exposure(store, view, commit, settings),
+    }
+    if process is not None:
+        background["store watch"] = _follow_others(sources)
+    await serve(
+        server,
+        address=settings.address,
+        board=board,
+        services=SERVICES,
+        background=background,
+        drain_seconds=settings.drain_seconds,
+        stop_when=None if process is None else lifeline(),
+    )
+
+
+async def _watch_encoder(encoder: Encoder, view: CatalogueView, board: HealthBoard) -> None:
+    """Keep the health of what needs the encoder true: it takes one worker that serves."""
+    serving = False
+    while True:
+        serving = await encoder.wait_for_change(serving, lambda: view.state.encoder.binding)
+        for service in NEED_ENCODER:
+            await board.set(service, serving)
+
+
+async def _keep_index(indexer: Indexer, became_owner: Callable[[], None]) -> None:
+    """Run the indexer in a thread of its own, and see its end when this task is cancelled."""
+    loop = asyncio.get_running_loop()
+    with ThreadPoolExecutor(1, thread_name_prefix="indexer") as thread:
+
+        def tell() -> None:
+            loop.call_soon_threadsafe(became_owner)
+
+        work = loop.run_in_executor(thread, indexer.run, tell)
+        try:
+            await asyncio.shield(work)
+        finally:
+            indexer.stop()
+            await work
+
+
+async def _follow_others(sources: _Sources) -> None:
+    """Take in what other processes of this server write."""
+    while True:
+        await asyncio.sleep(FOLLOW_SECONDS)
+        await asyncio.to_thread(sources.follow)

@@ -1,0 +1,1 @@
+"""What of the store is held in memory, by row, and the index over it."""

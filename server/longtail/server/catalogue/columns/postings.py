@@ -1,0 +1,162 @@
+"""The values of one attribute, by row: postings of texts, of numbers and of truth values.
+
+A posting is a row and a value. Rows ascend, and a row that holds a list has a posting for each
+element. So an attribute costs what its values cost, however few items have it.
+"""
+
+import itertools
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+import numpy as np
+from longtail.server.catalogue.columns.growing import GrowingArray
+from longtail.server.catalogue.columns.moments import microseconds_of
+from numpy.typing import NDArray
+
+Mask = NDArray[np.bool_]
+Rows = NDArray[np.int32]
+Moments = NDArray[np.int64]
+S = TypeVar("S", bound=np.generic)
+
+# A longer text equals no operand, so it is not kept; the contract's limit of an operand.
+MAX_COMPARED = 1000
+# The code of a text that is not kept.
+NOT_KEPT = 0
+NO_MOMENT = np.iinfo(np.int64).min
+
+
+class Postings(Generic[S]):
+    """Rows and their values; one thread appends, any number read without a lock."""
+
+    __slots__ = ("listed", "rows", "values")
+
+    def __init__(self, rows: GrowingArray[np.int32], values: GrowingArray[S], listed: bool) -> None:
+        self.rows = rows
+        self.values = values
+        # Whether a row may have several values.
+        self.listed = listed
+
+    @classmethod
+    def empty(cls, dtype: type[S]) -> "Postings[S]":
+        """Return postings of values of one type, none so far."""
+        return cls(GrowingArray.empty(np.int32), GrowingArray.empty(dtype), False)
+
+    def append(self, rows: Sequence[int], values: Sequence[object] | NDArray[S]) -> None:
+        """Append `values` (n,) of ascending `rows` (n,), none below one that is there."""
+        if not self.listed:
+            last = self.rows.values[-1:].tolist()
+            self.listed = len(set(rows)) < len(rows) or last == list(rows[:1])
+        self.values.append(values)
+        self.rows.append(rows)
+
+    def between(self, start: int, stop: int) -> tuple[Rows, NDArray[S]]:
+        """Return the postings of rows start .. stop - 1: rows (n,), values (n,)."""
+        # The rows are read first, since they are written last.
+        rows = self.rows.values
+        low, high = rows.searchsorted(np.array((start, stop), np.int32)).tolist()
+        return rows[low:high], self.values.values[low:high]
+
+    def present(self, start: int, stop: int) -> Mask:
+        """Return which of the rows start .. stop - 1 have a posting, (stop - start,)."""
+        rows, _ = self.between(start, stop)
+        if len(rows) == stop - start and not self.listed:
+            return np.ones(stop - start, np.bool_)
+        present = np.zeros(stop - start, np.bool_)
+        present[rows - start] = True
+        return present
+
+    def mask(self, rows: Rows, hits: Mask, start: int, stop: int) -> Mask:
+        """Return which rows (stop - start,) hold a hit; `rows` and `hits` (n,) as of `between`."""
+        if len(rows) == stop - start and not self.listed:
+            return hits
+        mask = np.zeros(stop - start, np.bool_)
+        mask[rows[np.flatnonzero(hits)] - start] = True
+        return mask
+
+    def taken(self, new_row: Rows) -> "Postings[S] | None":
+        """Return a copy with row r as row `new_row[r]`, or without it at -1; None if empty."""
+        rows = new_row[self.rows.values]
+        kept = np.flatnonzero(rows >= 0)
+        if not len(kept):
+            return None
+        rows = rows[kept]
+        if (rows[1:] < rows[:-1]).any():
+            order = np.argsort(rows, kind="stable")
+            kept, rows = kept[order], rows[order]
+        return Postings(GrowingArray(rows), GrowingArray(self.values.values[kept]), self.listed)
+
+
+class TextPostings:
+    """Texts by row, as codes of a dictionary that also knows which of its texts are times."""
+
+    __slots__ = ("_code_of", "_moments", "postings")
+
+    def __init__(
+        self,
+        postings: Postings[np.int32],
+        code_of: dict[str, int],
+        moments: GrowingArray[np.int64] | None,
+    ) -> None:
+        self.postings = postings
+        # In the order of the codes, which begin at 1.
+        self._code_of = code_of
+        self._moments = moments
+
+    @classmethod
+    def empty(cls) -> "TextPostings":
+        """Return postings without texts."""
+        return cls(Postings.empty(np.int32), {}, None)
+
+    def append(self, rows: Sequence[int], texts: Sequence[str]) -> None:
+        """Append `texts` (n,) of ascending `rows` (n,)."""
+        self.postings.append(rows, [self._code_of.get(t) or self._new_code(t) for t in texts])
+
+    def code(self, text: str) -> int | None:
+        """Return the code of a text, None when no row has it."""
+        return self._code_of.get(text)
+
+    @property
+    def size(self) -> int:
+        """One more than the highest code."""
+        return len(self._code_of) + 1
+
+    @property
+    def moments(self) -> Moments | None:
+        """Microseconds since the epoch by code, NO_MOMENT where a text is no time.
+
+        None when no text is one.
+        """
+        return None if self._moments is None else self._moments.values
+
+    def taken(self, new_row: Rows) -> "TextPostings | None":
+        """Return a copy as Postings.taken does, without the texts that no row has any more."""
+        postings = self.postings.taken(new_row)
+        if postings is None:
+            return None
+        codes = postings.values.values
+        used = np.zeros(self.size, np.bool_)
+        used[codes] = True
+        used[NOT_KEPT] = True
+        new_code = (np.cumsum(used) - 1).astype(np.int32)
+        texts = itertools.compress(self._code_of, used[1:].tolist())
+        code_of = dict(zip(texts, itertools.count(1)))
+        moments = None if self._moments is None else self._moments.values[used]
+        if moments is not None and (moments == NO_MOMENT).all():
+            moments = None
+        return TextPostings(
+            Postings(postings.rows, GrowingArray(new_code[codes]), postings.listed),
+            code_of,
+            None if moments is None else GrowingArray(moments),
+        )
+
+    def _new_code(self, text: str) -> int:
+        if len(text) > MAX_COMPARED:
+            return NOT_KEPT
+        code = len(self._code_of) + 1
+        moment = microseconds_of(text)
+        if self._moments is None and moment is not None:
+            self._moments = GrowingArray(np.full(code, NO_MOMENT))
+        if self._moments is not None:
+            self._moments.append((NO_MOMENT if moment is None else moment,))
+        self._code_of[text] = code
+        return code

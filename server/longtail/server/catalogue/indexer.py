@@ -1,0 +1,208 @@
+"""Keeps the graph up with the catalogue: merges, rebuilds, and the generations on disk.
+
+Of the processes of one store, one builds generations; the others take over what it built. The
+thread that builds yields to those that answer.
+"""
+
+import fcntl
+import logging
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from longtail.server.catalogue.index.build import Progress, Stopped, build
+from longtail.server.catalogue.index.generation import (
+    Generation,
+    finished_number,
+    latest_generation,
+    prune,
+)
+from longtail.server.catalogue.index.vector_file import DamagedFileError
+from longtail.server.catalogue.replica import CatalogueView
+from longtail.server.catalogue.state import CatalogueState
+from longtail.server.store.record_store import RecordStore
+from longtail.server.store.records import BoundEncoder
+from prometheus_client import Counter, Gauge
+
+logger = logging.getLogger(__name__)
+
+LOCK_FILE = "owner.lock"
+POLL_SECONDS = 0.5
+# A disk that is full will not be empty in a moment.
+RETRY_SECONDS = 10.0
+# The graph is built anew when more than this share of its rows is no longer current.
+DEAD_SHARE = 0.25
+# The delta is merged when it is longer than this share of the graph: scanning it then takes
+# about as long as searching the graph.
+DELTA_SHARE = 1 / 32
+PROGRESS_ROWS = 10_240
+NICENESS = 10
+
+TO_BUILD = Gauge("longtail_index_build_rows", "Rows that the build in progress adds; 0 for none.")
+BUILT = Gauge("longtail_index_built_rows", "Rows that the build in progress has added.")
+GENERATIONS = Counter("longtail_index_generations_total", "Generations written.", ["reason"])
+FAILURES = Counter("longtail_index_build_failures_total", "Builds that failed and are tried again.")
+
+
+class Indexer:
+    """Builds the generations of the index of `view`; `run` it in a thread of its own.
+
+    `merge_rows`: the shortest delta that is merged.
+    """
+
+    def __init__(
+        self, view: CatalogueView, store: RecordStore, folder: Path, merge_rows: int
+    ) -> None:
+        self._view = view
+        self._store = store
+        self._folder = folder
+        self._merge_rows = merge_rows
+        self._stopping = threading.Event()
+        self._building = threading.Lock()
+        self._seen = Path(), 0
+
+    def run(self, became_owner: Callable[[], None]) -> None:
+        """Own the index, or follow its owner, until stopped."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        _yield_to_others()
+        with (self._folder / LOCK_FILE).open("w") as lock:
+            while not self._stopping.is_set() and not _locked(lock.fileno()):
+                self._take_over()
+                self._stopping.wait(POLL_SECONDS)
+            if self._stopping.is_set():
+                return
+            self._prune()
+            became_owner()
+            self._own()
+
+    def stop(self) -> None:
+        """Let `run` and `rebuild` end soon."""
+        self._stopping.set()
+
+    def rebuild(self, encoder: BoundEncoder, progress: Progress) -> None:
+        """Bring the index of `encoder` up to the store; from nothing when it is the current one.
+
+        Raises Stopped, and OSError when the disk takes no more.
+        """
+        # A thread of its own: one that was given a low priority does not get it back.
+        with ThreadPoolExecutor(1, "rebuild", initializer=_yield_to_others) as thread:
+            thread.submit(self._rebuild, encoder, progress).result()
+
+    def _rebuild(self, encoder: BoundEncoder, progress: Progress) -> None:
+        self._view.follow()
+        current = self._view.state
+        if encoder.id == current.encoder.id:
+            self._build(current, "rebuild", progress, afresh=True)
+            return
+        target = self._view.target(encoder)
+        state = CatalogueState.load(
+            self._store.changes, encoder, target.parameters, None, current.weights
+        )
+        self._build(state, "encoder", progress, afresh=False)
+
+    def _own(self) -> None:
+        while not self._stopping.wait(POLL_SECONDS):
+            state = self._view.state
+            try:
+                if state.dead_share() > DEAD_SHARE:
+                    self._build(state, "tombstones", _ignore, afresh=True)
+                elif self._is_due(state):
+                    self._build(state, "merge", _ignore, afresh=False)
+            except Stopped:
+                return
+            except OSError as error:
+                FAILURES.inc()
+                logger.error("index not written, trying again later error=%s", error)
+                self._stopping.wait(RETRY_SECONDS)
+
+    def _is_due(self, state: CatalogueState) -> bool:
+        index = state.index
+        return index.delta_rows >= max(self._merge_rows, DELTA_SHARE * index.graph_rows)
+
+    def _build(
+        self, state: CatalogueState, reason: str, progress: Progress, *, afresh: bool
+    ) -> None:
+        with self._building:
+            started = time.monotonic()
+            target = self._view.target(state.encoder)
+            previous = None if afresh else _latest(self._view, state)
+            try:
+                generation = build(target, state.source(), previous, self._reporting(progress))
+            except DamagedFileError as error:
+                logger.warning("generation damaged while it was in use, building anew %s", error)
+                generation = build(target, state.source(), None, self._reporting(progress))
+            finally:
+                TO_BUILD.set(0)
+                BUILT.set(0)
+            GENERATIONS.labels(reason).inc()
+            logger.info(
+                "generation written number=%d rows=%d reason=%s seconds=%.1f",
+                generation.number,
+                len(generation.table),
+                reason,
+                time.monotonic() - started,
+            )
+            self._view.adopt(generation)
+            self._prune()
+
+    def _reporting(self, progress: Progress) -> Progress:
+        def report(done: int, total: int) -> None:
+            if self._stopping.is_set():
+                raise Stopped
+            TO_BUILD.set(total)
+            BUILT.set(done)
+            if done // PROGRESS_ROWS > (done - 1) // PROGRESS_ROWS and total > PROGRESS_ROWS:
+                logger.info("building index rows=%d of=%d", done, total)
+            progress(done, total)
+
+        return report
+
+    def _take_over(self) -> None:
+        """Adopt what the owner has built since the last look."""
+        target = self._view.target(self._view.state.encoder)
+        newest = target.folder, finished_number(target.folder)
+        if newest == self._seen:
+            return
+        # What the owner has indexed may not have been followed here yet.
+        self._view.follow()
+        generation = _latest(self._view, self._view.state)
+        self._seen = newest
+        if generation is not None and self._view.adopt(generation):
+            logger.info("generation taken over number=%d", generation.number)
+
+    def _prune(self) -> None:
+        """Remove generations that nobody needs: older ones, and those of retired encoders."""
+        encoders = self._store.encoders.current(), self._store.encoders.next()
+        used = {self._view.target(encoder).folder for encoder in encoders if encoder is not None}
+        for folder in self._folder.glob("encoder-*"):
+            if folder in used:
+                prune(folder)
+            else:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _latest(view: CatalogueView, state: CatalogueState) -> Generation | None:
+    target = view.target(state.encoder)
+    return latest_generation(
+        target.folder, target.parameters, target.built_for, revision=state.revision
+    )
+
+
+def _yield_to_others() -> None:
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _ignore(_done: int, _total: int) -> None:
+    pass

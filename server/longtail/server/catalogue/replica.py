@@ -1,0 +1,126 @@
+"""The catalogue in memory: a view that follows the store.
+
+It is brought up to date by replaying what the store changed since the revision that it holds, after
+every write and whenever another process wrote. So a crash loses nothing. A new generation of the
+index, or another encoder, is a second state that takes the place of the first when it is complete.
+"""
+
+import logging
+import threading
+import time
+from pathlib import Path
+
+from longtail.server.catalogue.index.build import Target
+from longtail.server.catalogue.index.generation import Generation, latest_generation
+from longtail.server.catalogue.index.graph import IndexParameters
+from longtail.server.catalogue.index.vector_index import VectorIndex
+from longtail.server.catalogue.state import CatalogueState
+from longtail.server.settings import Settings
+from longtail.server.store.record_store import RecordStore
+from longtail.server.store.records import BoundEncoder
+
+logger = logging.getLogger(__name__)
+
+
+class CatalogueView:
+    """The state of the catalogue, kept up to date. Take `state` once per request.
+
+    `recall` is what the recall canary found last, 0 before.
+    """
+
+    def __init__(
+        self, store: RecordStore, encoder: BoundEncoder, settings: Settings, folder: Path
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._folder = folder
+        self._identity = store.changes.identity()
+        self._following = threading.Lock()
+        self.recall = 0.0
+        self._state = self._load(encoder)
+
+    @property
+    def state(self) -> CatalogueState:
+        """The state to answer from."""
+        return self._state
+
+    @property
+    def revision(self) -> int:
+        """The revision that can be read."""
+        return self._state.revision
+
+    @property
+    def live_count(self) -> int:
+        """Items that are in the catalogue."""
+        return self._state.columns.live_count
+
+    @property
+    def tombstone_count(self) -> int:
+        """Versions of items that are no longer current and still take memory."""
+        return self._state.columns.count - self._state.columns.live_count
+
+    @property
+    def delta_count(self) -> int:
+        """Versions that stand beside the graph."""
+        return self._state.index.delta_rows
+
+    def follow(self) -> None:
+        """Take in what the store changed; return when it can be read."""
+        with self._following:
+            position = self._store.changes.position()
+            if position.encoder_id != self._state.encoder.id:
+                current = self._store.encoders.current()
+                if current is None:
+                    raise RuntimeError("the store has lost its encoder")
+                logger.info("switching encoder model=%s", current.binding.model_id)
+                self._state = self._load(current)
+            self._state.follow(self._store.changes, position.revision)
+
+    def target(self, encoder: BoundEncoder) -> Target:
+        """Return where the generations of an encoder's index are, and what they are built for."""
+        binding = encoder.binding
+        parameters = IndexParameters(
+            binding.dimension,
+            self._settings.index_links,
+            self._settings.index_ef_construction,
+            self._settings.index_ef_search,
+        )
+        # The same store with another encoder, or another store with the same one, is another index.
+        built_for = f"{binding.model_id} {self._identity}"
+        return Target(self._folder / f"encoder-{encoder.id}", built_for, parameters)
+
+    def adopt(self, generation: Generation) -> bool:
+        """Go over to a generation of the index; return whether it was of use."""
+        index = VectorIndex.of(generation)
+        self.follow()
+        with self._following:
+            state = self._state
+            current = generation.built_for == self.target(state.encoder).built_for
+            if not current or generation.newest > state.revision:
+                return False
+            self._state = state.rebased(generation, index)
+        return True
+
+    def _load(self, encoder: BoundEncoder) -> CatalogueState:
+        started = time.monotonic()
+        target = self.target(encoder)
+        revision = self._store.changes.position().revision
+        generation = latest_generation(
+            target.folder, target.parameters, target.built_for, revision=revision
+        )
+        state = CatalogueState.load(
+            self._store.changes,
+            encoder,
+            target.parameters,
+            generation,
+            self._settings.type_weights,
+        )
+        # What was replaced while it was read is put right by what changed since.
+        state.follow(self._store.changes, self._store.changes.position().revision)
+        logger.info(
+            "catalogue loaded items=%d in_graph=%d seconds=%.1f",
+            state.columns.live_count,
+            state.index.graph_rows,
+            time.monotonic() - started,
+        )
+        return state

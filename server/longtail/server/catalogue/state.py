@@ -1,0 +1,203 @@
+"""The catalogue in memory as one encoder sees it: columns and index, row by row, at a revision."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+
+import numpy as np
+from longtail.server.catalogue.columns.columns import NO_ROW, Columns
+from longtail.server.catalogue.columns.expected import ExpectedColumn
+from longtail.server.catalogue.columns.filter import Filter
+from longtail.server.catalogue.columns.mask_cache import MaskCache
+from longtail.server.catalogue.columns.popularity import ScaleKeeper
+from longtail.server.catalogue.index.build import Source
+from longtail.server.catalogue.index.generation import Generation
+from longtail.server.catalogue.index.graph import IndexParameters, Rows
+from longtail.server.catalogue.index.vector_index import Mask, VectorIndex
+from longtail.server.catalogue.popularity_weights import PopularityWeights
+from longtail.server.store.changes import ChangeLog
+from longtail.server.store.records import BoundEncoder, ItemChange
+from numpy.typing import NDArray
+
+# Items read from the store at a time.
+LOAD_ROWS = 2000
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What one request may find: current at its revision, active, available, let through."""
+
+    columns: Columns
+    masks: MaskCache
+    revision: int
+    rows: int
+    now: int
+    filter: Filter | None
+
+    @property
+    def share(self) -> float:
+        """About the share of the rows that may be found, above 0."""
+        found = self.columns.live_count if self.filter is None else int(self.mask().sum())
+        return min(1.0, max(1, found) / max(1, self.rows))
+
+    def mask(self) -> Mask:
+        """Return for each row (rows,) whether it may be found."""
+        return self._mask
+
+    def passes(self, rows: Rows) -> Mask:
+        """Return for each of `rows` (n,) whether it may be found."""
+        if self.filter is not None:
+            found: Mask = rows < self.rows
+            found[found] = self._mask[rows[found]]
+            return found
+        return (rows < self.rows) & self.columns.are_offered(rows, self.revision, self.now)
+
+    @cached_property
+    def _mask(self) -> Mask:
+        offered = self.columns.offered(self.revision, self.rows, self.now)
+        if self.filter is not None:
+            offered &= self.masks.matching(self.filter, self.rows)
+        return offered
+
+
+class CatalogueState:
+    """Columns and index of the same rows. One thread changes them, any number read.
+
+    `revision` grows when all up to it is in place, so a reader that takes it first sees neither
+    half of a change. `weights` are those of the types of interactions in popularity.
+    """
+
+    def __init__(
+        self,
+        encoder: BoundEncoder,
+        columns: Columns,
+        index: VectorIndex,
+        revision: int,
+        weights: PopularityWeights,
+        expected: ExpectedColumn | None = None,
+    ) -> None:
+        self.encoder = encoder
+        self.columns = columns
+        self.index = index
+        self.weights = weights
+        self.popularity = ScaleKeeper(columns)
+        self.expected = expected or ExpectedColumn(columns)
+        self._masks = MaskCache(columns.attributes)
+        self.revision = revision
+
+    @classmethod
+    def load(
+        cls,
+        changes: ChangeLog,
+        encoder: BoundEncoder,
+        parameters: IndexParameters,
+        generation: Generation | None,
+        weights: PopularityWeights,
+    ) -> "CatalogueState":
+        """Return the state of all items that have a vector of `encoder`.
+
+        Those that `generation` has are not read again. The rest stands in the delta, to be scanned.
+        """
+        revision = changes.position().revision
+        columns = Columns()
+        index = VectorIndex(parameters) if generation is None else VectorIndex.of(generation)
+        held = np.empty(0, np.int64) if generation is None else generation.table["revision"]
+        present = changes.current()
+        # Little by little: the memory of all of them at once would stay with the process.
+        while part := list(islice(present, LOAD_ROWS)):
+            revisions = np.fromiter((change.revision for change in part), np.int64, len(part))
+            late = [part[at] for at in np.flatnonzero(~np.isin(revisions, held))]
+            vectors = changes.vectors(encoder.id, [change.id for change in late])
+            if vectors:
+                index.append(np.stack([vectors[ch.id] for ch in late if ch.id in vectors]))
+            without = {change.revision for change in late if change.id not in vectors}
+            columns.append([change for change in part if change.revision not in without])
+        if generation is not None:
+            born = columns.born[: columns.count]
+            rest = np.flatnonzero(~np.isin(born, held))
+            columns = columns.take(np.concatenate([_positions(born, held), rest]))
+        state = cls(encoder, columns, index, revision, weights)
+        state.count_popularity(changes, after=0, until=revision)
+        state.count_exposure(changes, after=0, until=revision)
+        return state
+
+    def follow(self, changes: ChangeLog, until: int) -> None:
+        """Take in what changed after `revision`, up to the revision `until`."""
+        if until <= self.revision:
+            return
+        self._apply(changes.item_changes(self.revision, until, self.encoder.id))
+        self.count_popularity(changes, after=self.revision, until=until)
+        self.count_exposure(changes, after=self.revision, until=until)
+        self.revision = until
+
+    def count_popularity(self, changes: ChangeLog, *, after: int, until: int) -> None:
+        """Take in the interactions counted in the revisions after .. until."""
+        decay = changes.popularity_decay()
+        self.columns.set_decay(decay)
+        for change in changes.popularity_changes(after, until):
+            sums = ((each.type, each.total) for each in change.types)
+            total = self.weights.total(sums, decay.half_life)
+            self.columns.set_interactions(change.item_id, total)
+
+    def count_exposure(self, changes: ChangeLog, *, after: int, until: int) -> None:
+        """Take in the impressions counted in the revisions after .. until."""
+        for change in changes.exposure_changes(after, until):
+            self.columns.set_exposure(change)
+
+    def sight(self, now: int, wanted: Filter | None) -> Sight:
+        """Return what a request may find at `now`, microseconds since the epoch."""
+        revision = self.revision
+        return Sight(self.columns, self._masks, revision, self.columns.count, now, wanted)
+
+    def source(self) -> Source:
+        """Return the versions that are current, for the next generation of the index."""
+        rows = np.flatnonzero(self.columns.visible(self.revision, self.columns.count))
+        return Source(
+            self.columns.born[rows], lambda positions: self.index.vectors(rows[positions])
+        )
+
+    def dead_share(self) -> float:
+        """Return the share of the graph's rows that are no longer current."""
+        rows = self.index.graph_rows
+        visible = self.columns.visible(self.revision, self.columns.count)[:rows]
+        return 1 - float(visible.mean()) if rows else 0.0
+
+    def rebased(self, generation: Generation, index: VectorIndex) -> "CatalogueState":
+        """Return the same state over `index`, which is that of `generation` and not ahead of it.
+
+        Must not run beside a change.
+        """
+        born = self.columns.born[: self.columns.count]
+        held = generation.table["revision"]
+        current = self.columns.visible(self.revision, self.columns.count)
+        rest = np.flatnonzero(current & ~np.isin(born, held))
+        for start in range(0, len(rest), LOAD_ROWS):
+            index.append(self.index.vectors(rest[start : start + LOAD_ROWS]))
+        rows = np.concatenate([_positions(born, held), rest])
+        columns = self.columns.take(rows)
+        expected = self.expected.take(rows, columns)
+        return CatalogueState(self.encoder, columns, index, self.revision, self.weights, expected)
+
+    def _apply(self, changes: Iterable[ItemChange]) -> None:
+        for change in changes:
+            row = self.columns.row_of.get(change.id)
+            if row is not None and int(self.columns.born[row]) >= change.revision:
+                continue
+            if change.vector is None:
+                # It was removed, or has no vector of this encoder and cannot be found yet.
+                self.columns.kill(change.id, change.revision)
+            else:
+                self.index.append(change.vector[np.newaxis])
+                self.columns.append([change])
+
+
+def _positions(born: NDArray[np.int64], revisions: NDArray[np.int64]) -> Rows:
+    """Return where each of `revisions` (n,) stands in `born`, NO_ROW where it does not."""
+    order = np.argsort(born, kind="stable")
+    at = np.searchsorted(born, revisions, sorter=order)
+    rows = np.full(len(revisions), NO_ROW)
+    inside = at < len(born)
+    rows[inside] = order[at[inside]]
+    rows[inside] = np.where(born[rows[inside]] == revisions[inside], rows[inside], NO_ROW)
+    return rows

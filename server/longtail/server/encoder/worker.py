@@ -1,0 +1,149 @@
+"""One worker as the server sees it: whether it serves, which encoder it has, how busy it is."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import cast
+
+import grpc
+from google.rpc import error_details_pb2
+from grpc_health.v1 import health_pb2
+from grpc_status import rpc_status
+from longtail.runtime.errors import DeadlineExceeded, Overloaded, Unavailable
+from longtail.runtime.message_size import MAX_MESSAGE_BYTES
+from longtail.server.store.records import EncoderBinding
+from longtail.v1 import embedding_service_pb2 as pb
+from longtail.v1 import embedding_service_pb2_grpc as pb_grpc
+
+logger = logging.getLogger(__name__)
+
+SERVICE = "longtail.v1.EmbeddingService"
+RECONNECT_SECONDS = 0.5
+GET_MODEL_SECONDS = 5.0
+# While a worker does not say when to come back.
+RETRY_SECONDS = 0.1
+# A worker that did not answer a call is likely gone, which its connection will say soon.
+AWAY_SECONDS = 1.0
+# How long calls in flight may go on when the worker's address is no longer one of ours.
+CLOSE_SECONDS = 10.0
+_CHANNEL_OPTIONS = [
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    # A worker that comes back is found within a second.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    # A machine that vanished closes no connection. The workers allow a ping every 10 s.
+    ("grpc.keepalive_time_ms", 15_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+]
+
+
+class Worker:
+    """The connection to one worker. `changed` is called when something is known anew.
+
+    `model` is the encoder that it said it has when it last connected, None while it is away;
+    `outstanding` are the texts that were sent to it and are not answered.
+    """
+
+    def __init__(self, address: str, changed: Callable[[], None]) -> None:
+        self.address = address
+        self.model: EncoderBinding | None = None
+        self.serving = False
+        self.outstanding = 0
+        self._changed = changed
+        self._avoided_until: dict[pb.Lane, float] = {}
+        self._failure: grpc.StatusCode | None = None
+        self._channel = grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
+        self._stub = pb_grpc.EmbeddingServiceStub(self._channel)
+        self._watch = self._channel.unary_stream(
+            "/grpc.health.v1.Health/Watch",
+            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+            response_deserializer=health_pb2.HealthCheckResponse.FromString,
+        )
+
+    async def follow(self) -> None:
+        """Keep `serving` and `model` true until cancelled, then close the connection."""
+        try:
+            while True:
+                try:
+                    await self._follow_connection()
+                except grpc.aio.AioRpcError as error:
+                    self._report(error)
+                self.serving, self.model = False, None
+                self._changed()
+                await asyncio.sleep(RECONNECT_SECONDS)
+        finally:
+            await self._channel.close(CLOSE_SECONDS)
+
+    async def embed(self, request: pb.EmbedRequest, seconds: float) -> pb.EmbedResponse:
+        """Embed through this worker, within `seconds`.
+
+        Raises Unavailable when it is away or has another encoder by now, Overloaded, and
+        DeadlineExceeded; after the first two, others are preferred for a while.
+        """
+        model = self.model
+        self.outstanding += len(request.texts)
+        try:
+            reply: pb.EmbedResponse = await self._stub.Embed(request, timeout=seconds)
+        except grpc.aio.AioRpcError as error:
+            raise self._failed(request.lane, error) from error
+        finally:
+            self.outstanding -= len(request.texts)
+        if model is not None and reply.model_id != model.model_id:
+            raise self._away(request.lane)
+        return reply
+
+    def avoided(self, lane: pb.Lane) -> bool:
+        """Say whether others are to be preferred now."""
+        return time.monotonic() < self._avoided_until.get(lane, 0.0)
+
+    def _failed(self, lane: pb.Lane, error: grpc.aio.AioRpcError) -> Exception:
+        match error.code():
+            case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.CANCELLED:
+                return self._away(lane)
+            case grpc.StatusCode.RESOURCE_EXHAUSTED:
+                seconds = _retry_seconds(error)
+                self._avoid(lane, seconds)
+                return Overloaded("the encoder is overloaded", retry_seconds=seconds)
+            case grpc.StatusCode.DEADLINE_EXCEEDED:
+                return DeadlineExceeded("the deadline passed while texts were being encoded")
+            case _:
+                # The server validates before it asks; anything else is a fault of ours.
+                return error
+
+    def _away(self, lane: pb.Lane) -> Unavailable:
+        self._avoid(lane, AWAY_SECONDS)
+        return Unavailable(f"the encoder at {self.address} cannot be reached")
+
+    def _avoid(self, lane: pb.Lane, seconds: float) -> None:
+        self._avoided_until[lane] = time.monotonic() + seconds
+
+    async def _follow_connection(self) -> None:
+        async for reply in self._watch(health_pb2.HealthCheckRequest(service=SERVICE)):
+            if self.model is None:
+                model = await self._get_model()
+                logger.info("worker found address=%s encoder=%s", self.address, model.model_id)
+                self.model, self._failure = model, None
+            self.serving = reply.status == health_pb2.HealthCheckResponse.SERVING
+            self._changed()
+
+    async def _get_model(self) -> EncoderBinding:
+        reply = await self._stub.GetModel(pb.GetModelRequest(), timeout=GET_MODEL_SECONDS)
+        return EncoderBinding(reply.model.model_id, reply.model.dimension)
+
+    def _report(self, error: grpc.aio.AioRpcError) -> None:
+        # Each attempt to reconnect fails the same way.
+        if error.code() != self._failure:
+            self._failure = error.code()
+            logger.warning("worker away address=%s code=%s", self.address, error.code().name)
+
+
+def _retry_seconds(error: grpc.aio.AioRpcError) -> float:
+    """Return when a worker that refused wants to be asked again."""
+    status = rpc_status.from_call(cast(grpc.Call, error))
+    for detail in status.details if status is not None else ():
+        retry = error_details_pb2.RetryInfo()
+        if detail.Unpack(retry):
+            return float(retry.retry_delay.ToNanoseconds() / 1e9)
+    return RETRY_SECONDS

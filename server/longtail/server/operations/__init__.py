@@ -1,0 +1,1 @@
+"""Long-running work: snapshots, re-embedding, restore, and its progress."""

@@ -1,0 +1,226 @@
+"""What goes on in the background: asked for in any process, done by the one that owns the index."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from grpc import StatusCode
+from longtail.runtime.errors import (
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    Overloaded,
+    ServiceError,
+    Violation,
+)
+from longtail.server.catalogue.indexer import Indexer
+from longtail.server.catalogue.replica import CatalogueView
+from longtail.server.encoder.encoder import Encoder
+from longtail.server.operations.progress import Progress
+from longtail.server.operations.reembedding import Reembedding
+from longtail.server.operations.snapshots import Snapshot, Snapshots
+from longtail.server.store.clock import now
+from longtail.server.store.group_commit import GroupCommit
+from longtail.server.store.record_store import RecordStore
+from longtail.server.store.records import EncoderBinding, Operation, OperationKind, OperationState
+from longtail.server.store.transaction import Transaction
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+POLL_SECONDS = 0.5
+PRUNE_SECONDS = 3600.0
+KEPT_MICROSECONDS = 7 * 86_400 * 1_000_000
+MAX_UNFINISHED = 16
+RETRY_SECONDS = 10.0
+
+
+class OperationRunner:
+    """Takes operations down, and does them once `own` was called: one rebuild and one other."""
+
+    def __init__(
+        self,
+        store: RecordStore,
+        commit: GroupCommit,
+        view: CatalogueView,
+        indexer: Indexer,
+        encoder: Encoder,
+        folder: Path,
+    ) -> None:
+        self._store = store
+        self._commit = commit
+        self._view = view
+        self._indexer = indexer
+        self._encoder = encoder
+        self._snapshots = Snapshots(folder)
+        self._reembedding = Reembedding(store, commit, encoder, indexer.rebuild)
+        self._owner = asyncio.Event()
+        self._asking = asyncio.Lock()
+
+    def own(self) -> None:
+        """Say that this process is the owner from now on; called in the thread of the loop."""
+        self._owner.set()
+
+    async def get(self, operation_id: str) -> Operation:
+        """Return an operation. Raises NotFound."""
+        found = await asyncio.to_thread(self._store.operations.get, operation_id)
+        if found is None:
+            raise NotFound("operation", operation_id)
+        return found
+
+    async def rebuild_index(self, model_id: str) -> Operation:
+        """Have the index rebuilt, with the encoder `model_id` or, when empty, the catalogue's own.
+
+        Raises FailedPrecondition.
+        """
+        current = self._view.state.encoder.binding
+        arguments: dict[str, Any] = {}
+        if model_id not in ("", current.model_id):
+            binding = self._connected(model_id)
+            given = await asyncio.to_thread(self._store.encoders.given_vectors, 3)
+            if given:
+                raise FailedPrecondition(
+                    "items have vectors of the caller's own, which another encoder cannot replace: "
+                    + ", ".join(map(repr, given))
+                )
+            arguments = {"model_id": binding.model_id, "dimension": binding.dimension}
+        return await self._ask(OperationKind.REBUILD_INDEX, arguments)
+
+    async def create_snapshot(self) -> Operation:
+        """Have a snapshot made."""
+        return await self._ask(OperationKind.CREATE_SNAPSHOT, {})
+
+    async def verify_snapshot(self, snapshot_id: str) -> Operation:
+        """Have a snapshot checked. Raises NotFound."""
+        if not snapshot_id:
+            raise InvalidArgument(Violation("id", "is required"))
+        await asyncio.to_thread(self._snapshots.path, snapshot_id)
+        return await self._ask(OperationKind.VERIFY_SNAPSHOT, {"snapshot_id": snapshot_id})
+
+    async def list_snapshots(self) -> list[Snapshot]:
+        """Return the snapshots, the latest first."""
+        return await asyncio.to_thread(self._snapshots.all)
+
+    async def run(self) -> None:
+        """Do what is asked for, once this process is the owner, until cancelled."""
+        await self._owner.wait()
+        await asyncio.to_thread(self._snapshots.remove_unfinished)
+        running: dict[bool, asyncio.Task[None]] = {}
+        pruned = 0.0
+        try:
+            while True:
+                for rebuilds, task in list(running.items()):
+                    if task.done():
+                        task.result()
+                        del running[rebuilds]
+                try:
+                    for operation in await asyncio.to_thread(self._store.operations.unfinished):
+                        rebuilds = operation.kind == OperationKind.REBUILD_INDEX
+                        if rebuilds not in running:
+                            running[rebuilds] = asyncio.create_task(self._do(operation))
+                    if not pruned or time.monotonic() - pruned > PRUNE_SECONDS:
+                        await self._write(self._prune)
+                        pruned = time.monotonic()
+                except ServiceError as error:
+                    logger.warning("operations not looked at error=%s", error)
+                await asyncio.sleep(POLL_SECONDS)
+        finally:
+            for task in running.values():
+                task.cancel()
+            await asyncio.gather(*running.values(), return_exceptions=True)
+
+    def _connected(self, model_id: str) -> EncoderBinding:
+        models = self._encoder.models()
+        for binding in models:
+            if binding.model_id == model_id:
+                return binding
+        there = ", ".join(sorted(binding.model_id for binding in models)) or "none"
+        raise FailedPrecondition(f"no worker has the encoder {model_id}; connected are: {there}")
+
+    async def _ask(self, kind: OperationKind, arguments: Mapping[str, Any]) -> Operation:
+        def create(tx: Transaction) -> Operation:
+            # Whoever holds the transaction is the only one that writes.
+            unfinished = self._store.operations.unfinished()
+            rebuild = OperationKind.REBUILD_INDEX
+            if kind == rebuild:
+                for operation in unfinished:
+                    if operation.kind == rebuild:
+                        raise FailedPrecondition(f"another rebuild runs: {operation.id}")
+            if len(unfinished) >= MAX_UNFINISHED:
+                message = f"{MAX_UNFINISHED} operations wait already"
+                raise Overloaded(message, retry_seconds=RETRY_SECONDS)
+            return self._store.operations.create(tx, kind, arguments)
+
+        # What waits in the same transaction is not seen by `unfinished`.
+        async with self._asking:
+            return await self._write(create)
+
+    async def _do(self, operation: Operation) -> None:
+        logger.info("operation begins id=%s kind=%s", operation.id, operation.kind.name)
+        progress = Progress(operation)
+        keeper = asyncio.create_task(self._keep(progress))
+        code, message = 0, ""
+        try:
+            await self._work(operation, progress)
+        except ServiceError as error:
+            code, message = error.code.value[0], str(error)
+        except Exception:
+            logger.exception("operation failed id=%s", operation.id)
+            code, message = StatusCode.INTERNAL.value[0], "internal error: see the server's log"
+        finally:
+            progress.stop()
+            keeper.cancel()
+            await asyncio.gather(keeper, return_exceptions=True)
+        state = OperationState.FAILED if code else OperationState.SUCCEEDED
+        ended = replace(progress.operation, state=state, error_code=code, error_message=message)
+        while not await self._persist(ended):  # noqa: ASYNC110  # a full disk sends no event
+            await asyncio.sleep(POLL_SECONDS)
+        logger.info("operation ended id=%s state=%s error=%s", ended.id, state.name, message)
+
+    async def _work(self, operation: Operation, progress: Progress) -> None:
+        arguments = operation.arguments
+        match operation.kind:
+            case OperationKind.CREATE_SNAPSHOT:
+                made = await asyncio.to_thread(self._snapshots.create, self._store, progress.count)
+                progress.name_snapshot(made.id)
+            case OperationKind.VERIFY_SNAPSHOT:
+                progress.name_snapshot(arguments["snapshot_id"])
+                await asyncio.to_thread(
+                    self._snapshots.verify, arguments["snapshot_id"], progress.count
+                )
+            case OperationKind.REBUILD_INDEX if arguments:
+                binding = EncoderBinding(arguments["model_id"], arguments["dimension"])
+                await self._reembedding.run(binding, progress)
+            case OperationKind.REBUILD_INDEX:
+                bound = self._view.state.encoder
+                await asyncio.to_thread(self._indexer.rebuild, bound, progress.count)
+                await self._reembedding.drop_retired(progress)
+
+    async def _keep(self, progress: Progress) -> None:
+        """Write how far the operation has come, when that has changed."""
+        kept: Operation | None = None
+        while True:
+            standing = progress.operation
+            if standing != kept and await self._persist(standing):
+                kept = standing
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _persist(self, operation: Operation) -> bool:
+        try:
+            await self._write(lambda tx: self._store.operations.update(tx, operation))
+        except ServiceError as error:
+            logger.warning("operation not written id=%s error=%s", operation.id, error)
+            return False
+        return True
+
+    def _prune(self, tx: Transaction) -> int:
+        before = now() - KEPT_MICROSECONDS
+        return self._store.operations.prune(tx, before)
+
+    async def _write(self, write: Callable[[Transaction], T]) -> T:
+        return await asyncio.wrap_future(self._commit.submit(write))

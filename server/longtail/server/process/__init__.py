@@ -1,0 +1,1 @@
+"""What one process needs of the machine: others beside it, locks, durable files."""

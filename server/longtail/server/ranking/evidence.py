@@ -1,0 +1,148 @@
+"""What is known of each candidate before anything is weighed, and the features it is weighed by."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from longtail.server.ranking.popularity import Bucket
+from longtail.server.ranking.taste import Taste
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+# Values of a signal that spread less than this do not differ.
+FLAT = 1e-6
+# People who like an item for its behaviour to count as much as its text.
+COLD_LIKES = 3.0
+# Beyond so many standard deviations a signal says no more.
+CLIP = 6.0
+
+FEATURES = (
+    "text",
+    "text cosine",
+    "behaviour",
+    "recent behaviour",
+    "aversion",
+    "popularity",
+    "popularity squared",
+    "head",
+    "tail",
+    "taste",
+    "off taste",
+    "tail taste",
+    "activity",
+    "behaviour x popularity",
+    "text x popularity",
+    "behaviour x text",
+)
+# Those that a person's history gives; zero without one. Of behaviour, likes as examples give too.
+OF_TASTE = frozenset(("taste", "off taste", "tail taste", "activity"))
+OF_BEHAVIOUR = frozenset(
+    ("behaviour", "recent behaviour", "behaviour x popularity", "behaviour x text")
+)
+OF_HISTORY = OF_TASTE | OF_BEHAVIOUR | {"aversion"}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Signals of n candidates, each (n,).
+
+    `text`: cosine to the nearest interest. `behaviour` and `recent`: how strongly all likes, and
+    the last few, lead to the item. `aversion`: cosine to the nearest dislike, zero without one.
+    `support`: people who like the item. `popularity`: relative log popularity. `bucket`: of
+    popularity, the Bucket.
+    """
+
+    text: Floats
+    behaviour: Floats
+    recent: Floats
+    aversion: Floats
+    support: Floats
+    popularity: Floats
+    bucket: NDArray[np.int8]
+
+    @cached_property
+    def signals(self) -> Floats:
+        """Text, behaviour, recent behaviour and aversion (4, n), on a scale that is compared."""
+        # The root: a score of behaviour is zero for most and large for few.
+        return np.array(
+            (
+                self.text,
+                np.sqrt(np.maximum(self.behaviour, 0.0)),
+                np.sqrt(np.maximum(self.recent, 0.0)),
+                self.aversion,
+            )
+        )
+
+
+@dataclass(frozen=True)
+class PoolScale:
+    """Mean and standard deviation (4,) of a pool's text, behaviour, recent behaviour and aversion.
+
+    Signals lie in other ranges for another encoder and another request; what carries over is how
+    far a candidate stands out from the others of its pool.
+    """
+
+    mean: Floats
+    deviation: Floats
+
+    @classmethod
+    def of(cls, evidence: Evidence) -> "PoolScale":
+        """Take a pool of at least one candidate as the scale."""
+        mean = evidence.signals.mean(axis=1)
+        deviations = evidence.signals - mean[:, None]
+        return cls(mean, np.sqrt(np.square(deviations).mean(axis=1)))
+
+    def standardised(self, evidence: Evidence) -> Floats:
+        """Return the signals (4, m) of candidates, from the pool or not."""
+        flat = self.deviation < FLAT
+        spread = np.where(flat, 1.0, self.deviation)[:, None]
+        standing: Floats = (evidence.signals - self.mean[:, None]) / spread
+        np.minimum(standing, CLIP, out=standing)
+        np.maximum(standing, -CLIP, out=standing)
+        standing[flat] = 0.0
+        return standing
+
+
+def features(evidence: Evidence, taste: Taste, scale: PoolScale) -> Floats:
+    """Return the FEATURES of m candidates, (m, len(FEATURES))."""
+    text, behaviour, recent, aversion = scale.standardised(evidence)
+    popularity = evidence.popularity
+    # What few people have met with stands where its text puts it.
+    known = evidence.support / (evidence.support + COLD_LIKES)
+    behaviour = known * behaviour + (1 - known) * text
+    off = popularity - taste.popularity
+    columns = (
+        text,
+        evidence.text,
+        behaviour,
+        recent,
+        aversion,
+        popularity,
+        popularity**2,
+        evidence.bucket == _HEAD,
+        evidence.bucket == _TAIL,
+        off,
+        np.abs(off),
+        taste.shares[Bucket.TAIL] * popularity,
+        np.log1p(taste.likes),
+        behaviour * popularity,
+        text * popularity,
+        behaviour * text,
+    )
+    values = np.empty((len(FEATURES), len(text)))
+    for at, column in enumerate(columns):
+        values[at] = column
+    if not taste.likes:
+        # Where examples lead nowhere there is no behaviour for the text to stand in for.
+        led = scale.deviation[_BEHAVIOUR] >= FLAT
+        values[_OF_TASTE if led else _OF_HISTORY] = 0.0
+    return values.T
+
+
+_OF_TASTE = [at for at, name in enumerate(FEATURES) if name in OF_TASTE]
+_OF_HISTORY = [at for at, name in enumerate(FEATURES) if name in OF_HISTORY]
+# NumPy compares with a plain number in a fifth of the time.
+_HEAD, _TAIL = int(Bucket.HEAD), int(Bucket.TAIL)
+# Its place in the signals.
+_BEHAVIOUR = 1

@@ -1,0 +1,132 @@
+"""The ranking profile: everything that is fitted, in one small file that people can read."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from longtail.server.ranking.dial import Dial, dial_of, dial_rows
+from longtail.server.ranking.evidence import FEATURES
+from longtail.server.ranking.relevance import RelevanceModel
+
+FORMAT = 1
+LEAST_REACH = 0.01
+
+
+class Context(StrEnum):
+    """What a request gives to go by; each has weights of its own."""
+
+    HISTORY = "history"
+    QUERY = "query"
+    NOTHING = "nothing"
+
+
+class ProfileError(ValueError):
+    """A profile cannot be used; the message says why."""
+
+
+@dataclass(frozen=True)
+class RankingProfile:
+    """The weights of relevance and the dial, each by context.
+
+    `reach`: the share of what is relevant to a request that its candidates hold, above 0. `fit`:
+    what it was fitted on, for people.
+    """
+
+    models: Mapping[Context, RelevanceModel]
+    reach: float
+    dials: Mapping[Context, Dial]
+    fit: Mapping[str, Any] = field(default_factory=dict)
+
+    # Every answer tells it, and it takes long to make.
+    @cached_property
+    def version(self) -> str:
+        """The profile's name and what tells it from any other."""
+        content = json.dumps(document(self), sort_keys=True).encode()
+        return f"{self.fit.get('name', 'default')}@{hashlib.sha256(content).hexdigest()[:12]}"
+
+
+def document(profile: RankingProfile) -> dict[str, Any]:
+    """Return a profile as JSON has it."""
+    return {
+        "format": FORMAT,
+        "fit": dict(profile.fit),
+        "relevance": {
+            context.value: {"intercept": model.intercept}
+            | {
+                name: float(weight)
+                for name, weight in zip(FEATURES, model.weights, strict=True)
+                if weight
+            }
+            for context, model in profile.models.items()
+        },
+        "reach": profile.reach,
+        "dial": {context.value: dial_rows(dial) for context, dial in profile.dials.items()},
+    }
+
+
+def profile_of(content: Any) -> RankingProfile:  # noqa: ANN401 (JSON)
+    """Return the profile in a JSON document.
+
+    Raises ProfileError that names what is wrong.
+    """
+    try:
+        if content["format"] != FORMAT:
+            raise ProfileError(f"format is {content['format']}, not {FORMAT}")
+        models = {context: _model(content["relevance"][context.value]) for context in Context}
+        reach = _number("reach", content["reach"], least=LEAST_REACH)
+        dials = {context: dial_of(_rows(content["dial"][context.value])) for context in Context}
+        fit = dict(content["fit"])
+    except KeyError as error:
+        raise ProfileError(f"{error.args[0]!r} is missing or unknown") from None
+    except (TypeError, ValueError) as error:
+        raise error if isinstance(error, ProfileError) else ProfileError(str(error)) from None
+    return RankingProfile(models, reach, dials, fit)
+
+
+def read_profile(path: Path) -> RankingProfile:
+    """Return the profile in a file. Raises ProfileError, also when it cannot be read."""
+    try:
+        return profile_of(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ProfileError(f"{path}: {error}") from None
+    except ProfileError as error:
+        raise ProfileError(f"{path}: {error}") from None
+
+
+def write_profile(profile: RankingProfile, path: Path) -> None:
+    """Write a profile to a file; whoever reads it meanwhile gets the old one or the new one."""
+    new = path.with_name(path.name + ".new")
+    new.write_text(json.dumps(document(profile), indent=2) + "\n", encoding="utf-8")
+    new.replace(path)
+
+
+def default_profile() -> RankingProfile:
+    """Return the profile that stands until one is fitted.
+
+    The weights say what is known of recommending in general: text and behaviour count alike, the
+    popular a little more, and nothing is as sure as it looks.
+    """
+    return read_profile(Path(__file__).with_name("default_profile.json"))
+
+
+def _model(weights: Mapping[str, Any]) -> RelevanceModel:
+    numbers = {name: _number(name, value) for name, value in weights.items()}
+    return RelevanceModel.of(numbers.pop("intercept"), numbers)
+
+
+def _rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
+    return [{name: _number(name, value, least=0.0) for name, value in row.items()} for row in rows]
+
+
+def _number(name: str, value: Any, least: float = -np.inf) -> float:  # noqa: ANN401 (JSON)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+        raise ProfileError(f"{name} is {value!r}, no number")
+    if value < least:
+        raise ProfileError(f"{name} is {value}, below {least:g}")
+    return float(value)

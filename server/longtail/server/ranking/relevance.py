@@ -1,0 +1,87 @@
+"""From features to a calibrated probability of relevance: a logistic model, and its fit."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from longtail.server.ranking.evidence import FEATURES
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+# Beyond this a probability would round to 0 or 1.
+MAX_LOG_ODDS = 30.0
+
+
+@dataclass(frozen=True)
+class RelevanceModel:
+    """P(relevant) = 1 / (1 + exp(-(intercept + weights . features))).
+
+    `weights` (len(FEATURES),).
+    """
+
+    intercept: float
+    weights: Floats
+
+    @classmethod
+    def of(cls, intercept: float, weights: Mapping[str, float]) -> "RelevanceModel":
+        """Return the model with these weights by feature; a feature that is not named has none.
+
+        Raises KeyError that names a weight without a feature.
+        """
+        values = np.zeros(len(FEATURES))
+        for name, weight in weights.items():
+            if name not in FEATURES:
+                raise KeyError(name)
+            values[FEATURES.index(name)] = weight
+        return cls(intercept, values)
+
+    def probability(self, features: Floats) -> Floats:
+        """Return P(relevant) of candidates with `features` (n, len(FEATURES)), each in (0, 1)."""
+        log_odds = np.clip(self.intercept + features @ self.weights, -MAX_LOG_ODDS, MAX_LOG_ODDS)
+        probability: Floats = 1 / (1 + np.exp(-log_odds))
+        return probability
+
+    def terms(self, features: Floats) -> dict[str, float]:
+        """Return what the intercept and each feature (len(FEATURES),) with weight add."""
+        added = self.weights * features
+        weighed = np.flatnonzero(self.weights)
+        return {"intercept": self.intercept} | {FEATURES[at]: float(added[at]) for at in weighed}
+
+
+def fitted(
+    features: Floats, relevant: Floats, prior: RelevanceModel, strength: float
+) -> RelevanceModel:
+    """Return the model that makes `relevant` (n,) of 0 and 1 likeliest, held to a prior.
+
+    `features` (n, len(FEATURES)). The penalty is `strength` * the squared distance from the prior's
+    weights, in units of the features' deviations; the intercept is free. So little data leaves the
+    prior as it is. Newton's method; the problem is convex.
+
+    Raises ValueError without an example of each kind.
+    """
+    if not 0 < relevant.sum() < len(relevant):
+        raise ValueError("the fit needs relevant examples and others")
+    mean, deviation = features.mean(axis=0), features.std(axis=0)
+    deviation[deviation == 0] = 1.0
+    design = np.column_stack((np.ones(len(features)), (features - mean) / deviation))
+    held = np.concatenate(([0.0], prior.weights * deviation))
+    penalty = np.diag(np.concatenate(([0.0], np.full(len(deviation), strength))))
+    rate = relevant.mean()
+    values = held.copy()
+    values[0] = np.log(rate / (1 - rate))
+    for _ in range(MAX_STEPS):
+        log_odds = np.clip(design @ values, -MAX_LOG_ODDS, MAX_LOG_ODDS)
+        probability = 1 / (1 + np.exp(-log_odds))
+        slope = design.T @ (relevant - probability) - penalty @ (values - held)
+        curvature = (design * (probability * (1 - probability))[:, None]).T @ design + penalty
+        step = np.linalg.solve(curvature, slope)
+        # A full step may overshoot far from the optimum.
+        values += step / max(1.0, float(np.abs(step).max()) / MAX_STEP)
+        if np.abs(step).max() < CONVERGED:
+            break
+    weights = values[1:] / deviation
+    return RelevanceModel(float(values[0] - weights @ mean), weights)
+
+
+MAX_STEPS, MAX_STEP, CONVERGED = 100, 2.0, 1e-8

@@ -1,0 +1,37 @@
+"""How popular the things are that a person likes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from longtail.server.ranking.popularity import Bucket, PopularityScale
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+# Likes that the catalogue's own shares count for: a person of whom little is known is taken for
+# an average one.
+PRIOR_LIKES = 2.0
+
+
+@dataclass(frozen=True)
+class Taste:
+    """Where a person's likes stand in popularity.
+
+    `shares` (3,): of Bucket.HEAD, MID and TAIL, smoothed, adding up to 1. `popularity`: the mean of
+    the relative log popularity. `likes`: how many likes that is made of; 0 of an unknown person.
+    """
+
+    shares: Floats
+    popularity: float
+    likes: int
+
+
+def taste(mass: Floats, scale: PopularityScale) -> Taste:
+    """Return the taste of who likes items of these masses (n,), n zero or more."""
+    usual = np.array([share.share for share in scale.shares().values()])
+    if not usual.any():
+        usual[Bucket.TAIL] = 1.0
+    counts = np.bincount(scale.bucket(mass), minlength=len(Bucket))
+    shares = (counts + PRIOR_LIKES * usual) / (len(mass) + PRIOR_LIKES)
+    popularity = float(scale.relative_log(mass).mean()) if len(mass) else 0.0
+    return Taste(shares, popularity, len(mass))

@@ -1,0 +1,111 @@
+"""What one validated request asks for."""
+
+from dataclasses import dataclass, field
+
+from longtail.server.catalogue.columns.filter import Filter
+from longtail.server.ranking.evidence import PoolScale
+from longtail.server.ranking.interest import Vector
+from longtail.server.ranking.quota import Limits
+
+
+@dataclass(frozen=True)
+class VectorExample:
+    """A unit vector (d,), a text's or the caller's, at a position of the request's examples."""
+
+    vector: Vector
+    weight: float
+    position: int
+
+
+@dataclass(frozen=True)
+class ItemExample:
+    """An item of the catalogue, at a position of the request's examples."""
+
+    item_id: str
+    weight: float
+    position: int
+
+
+@dataclass(frozen=True)
+class Cap:
+    """At most `limit` results may share a value of the attribute `field`."""
+
+    field: str
+    limit: int
+
+
+@dataclass(frozen=True)
+class OddsRule:
+    """Multiplies the odds of relevance of items by `factor`: of those that pass, or of these.
+
+    `position`: in the request's rules.
+    """
+
+    name: str
+    factor: float
+    filter: Filter | None
+    item_ids: frozenset[str]
+    position: int
+
+
+@dataclass(frozen=True)
+class PinRule:
+    """An item to be shown at a place, from 0."""
+
+    name: str
+    item_id: str
+    place: int
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """The share of relevance that an item just shown loses, halved every `half_life` µs."""
+
+    rate: float
+    half_life: int
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How the list is chosen from the candidates: what may differ between compared lists."""
+
+    strength: float
+    limits: Limits = field(default_factory=Limits)
+    diversity: float = 0.0
+    caps: tuple[Cap, ...] = ()
+    exploration_slots: int = 0
+    exploration_popularity: float = 5.0
+
+
+@dataclass(frozen=True)
+class FrozenCandidates:
+    """What is left of the first page's candidates, in the order of its pool, and its scale.
+
+    `shown`: results on the pages before.
+    """
+
+    item_ids: tuple[str, ...]
+    scale: PoolScale
+    shown: int
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A validated request. `query` (d,) is a unit vector; None without one, or without encoder."""
+
+    user_id: str
+    query: Vector | None
+    examples: tuple[VectorExample, ...]
+    item_examples: tuple[ItemExample, ...]
+    excluded: frozenset[str]
+    seen_types: frozenset[str]
+    allow_seen: bool
+    page_size: int
+    filter: Filter | None
+    policy: Policy
+    odds_rules: tuple[OddsRule, ...] = ()
+    pins: tuple[PinRule, ...] = ()
+    rotation: Rotation | None = None
+    seed: int = 0
+    frozen: FrozenCandidates | None = None
+    min_revision: int = 0

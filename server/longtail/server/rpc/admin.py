@@ -1,0 +1,126 @@
+"""AdminService: the running server, its operations and its snapshots."""
+
+import importlib.metadata
+
+from google.protobuf import timestamp_pb2
+from grpc.aio import ServicerContext
+from longtail.server.catalogue.replica import CatalogueView
+from longtail.server.operations.runner import OperationRunner
+from longtail.server.operations.snapshots import Snapshot
+from longtail.server.store.records import Operation
+from longtail.v1 import admin_service_pb2 as pb
+from longtail.v1 import admin_service_pb2_grpc
+
+
+class AdminService(admin_service_pb2_grpc.AdminServiceServicer):
+    """Describes the server, and takes down what is to be done in the background."""
+
+    def __init__(self, view: CatalogueView, operations: OperationRunner) -> None:
+        self._view = view
+        self._operations = operations
+        self._started = timestamp_pb2.Timestamp()
+        self._started.GetCurrentTime()
+
+    async def GetServerInfo(
+        self,
+        request: pb.GetServerInfoRequest,
+        context: ServicerContext[pb.GetServerInfoRequest, pb.GetServerInfoResponse],
+    ) -> pb.GetServerInfoResponse:
+        """Describe the server."""
+        state = self._view.state
+        parameters = state.index.parameters
+        return pb.GetServerInfoResponse(
+            version=importlib.metadata.version("longtail"),
+            model_id=state.encoder.binding.model_id,
+            dimension=state.encoder.binding.dimension,
+            revision=state.revision,
+            start_time=self._started,
+            index=pb.IndexInfo(
+                live_count=self._view.live_count,
+                tombstone_count=self._view.tombstone_count,
+                links=parameters.links,
+                ef_construction=parameters.ef_construction,
+                ef_search=parameters.ef_search,
+                delta_count=self._view.delta_count,
+                recall=self._view.recall,
+            ),
+        )
+
+    async def RebuildIndex(
+        self,
+        request: pb.RebuildIndexRequest,
+        context: ServicerContext[pb.RebuildIndexRequest, pb.RebuildIndexResponse],
+    ) -> pb.RebuildIndexResponse:
+        """Have the index rebuilt."""
+        operation = await self._operations.rebuild_index(request.model_id)
+        return pb.RebuildIndexResponse(operation=_operation(operation))
+
+    async def GetOperation(
+        self,
+        request: pb.GetOperationRequest,
+        context: ServicerContext[pb.GetOperationRequest, pb.GetOperationResponse],
+    ) -> pb.GetOperationResponse:
+        """Return how an operation stands."""
+        operation = await self._operations.get(request.id)
+        return pb.GetOperationResponse(operation=_operation(operation))
+
+    async def CreateSnapshot(
+        self,
+        request: pb.CreateSnapshotRequest,
+        context: ServicerContext[pb.CreateSnapshotRequest, pb.CreateSnapshotResponse],
+    ) -> pb.CreateSnapshotResponse:
+        """Have a snapshot made."""
+        operation = await self._operations.create_snapshot()
+        return pb.CreateSnapshotResponse(operation=_operation(operation))
+
+    async def ListSnapshots(
+        self,
+        request: pb.ListSnapshotsRequest,
+        context: ServicerContext[pb.ListSnapshotsRequest, pb.ListSnapshotsResponse],
+    ) -> pb.ListSnapshotsResponse:
+        """List the snapshots, the latest first."""
+        snapshots = await self._operations.list_snapshots()
+        return pb.ListSnapshotsResponse(snapshots=map(_snapshot, snapshots))
+
+    async def VerifySnapshot(
+        self,
+        request: pb.VerifySnapshotRequest,
+        context: ServicerContext[pb.VerifySnapshotRequest, pb.VerifySnapshotResponse],
+    ) -> pb.VerifySnapshotResponse:
+        """Have a snapshot checked."""
+        operation = await self._operations.verify_snapshot(request.id)
+        return pb.VerifySnapshotResponse(operation=_operation(operation))
+
+
+def _operation(operation: Operation) -> pb.Operation:
+    message = pb.Operation(
+        id=operation.id,
+        kind=pb.OperationKind.Name(operation.kind),
+        state=pb.OperationState.Name(operation.state),
+        done_count=operation.done,
+        total_count=operation.total,
+        create_time=_timestamp(operation.create_time),
+        update_time=_timestamp(operation.update_time),
+        snapshot_id=operation.snapshot_id,
+    )
+    message.error.code = operation.error_code
+    message.error.message = operation.error_message
+    return message
+
+
+def _snapshot(snapshot: Snapshot) -> pb.Snapshot:
+    return pb.Snapshot(
+        id=snapshot.id,
+        create_time=_timestamp(snapshot.create_time),
+        revision=snapshot.revision,
+        model_id=snapshot.model_id,
+        item_count=snapshot.items,
+        interaction_count=snapshot.interactions,
+        size_bytes=snapshot.size,
+    )
+
+
+def _timestamp(microseconds: int) -> timestamp_pb2.Timestamp:
+    message = timestamp_pb2.Timestamp()
+    message.FromMicroseconds(microseconds)
+    return message

@@ -1,0 +1,164 @@
+"""InteractionService: what people did, over gRPC."""
+
+import asyncio
+import struct
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+
+from google.rpc import status_pb2
+from grpc.aio import ServicerContext
+from longtail.runtime.errors import InvalidArgument, Violation
+from longtail.server.rpc.import_stream import patiently
+from longtail.server.rpc.read.fields import (
+    check_batch,
+    check_id,
+    check_page_size,
+    each,
+    interaction,
+)
+from longtail.server.rpc.read.impressions import impressions
+from longtail.server.rpc.refusals import Refusals
+from longtail.server.rpc.tokens.page import decode_token, encode_token
+from longtail.server.rpc.tokens.recommendation import TokenCodec
+from longtail.server.store.interactions import InteractionRecords
+from longtail.server.store.records import Interaction
+from longtail.server.write.writer import Catalogue
+from longtail.v1 import interaction_service_pb2 as pb
+from longtail.v1 import interaction_service_pb2_grpc
+
+DEFAULT_PAGE, MAX_PAGE = 100, 1000
+# How a page token holds a time, in microseconds since the epoch.
+TIME = struct.Struct(">q")
+
+
+class InteractionService(interaction_service_pb2_grpc.InteractionServiceServicer):
+    """Reads interactions from the store and writes them through the catalogue."""
+
+    def __init__(
+        self, records: InteractionRecords, catalogue: Catalogue, tokens: TokenCodec
+    ) -> None:
+        self._records = records
+        self._catalogue = catalogue
+        self._tokens = tokens
+
+    async def WriteInteractions(
+        self,
+        request: pb.WriteInteractionsRequest,
+        context: ServicerContext[pb.WriteInteractionsRequest, pb.WriteInteractionsResponse],
+    ) -> pb.WriteInteractionsResponse:
+        """Record a batch of interactions."""
+        wrong, recorded, revision = await self._write(request.interactions)
+        statuses = [
+            wrong[position].status() if position in wrong else status_pb2.Status()
+            for position in range(len(request.interactions))
+        ]
+        return pb.WriteInteractionsResponse(
+            statuses=statuses, recorded_count=recorded, revision=revision
+        )
+
+    async def ImportInteractions(
+        self,
+        request_iterator: AsyncIterator[pb.ImportInteractionsRequest],
+        context: ServicerContext[pb.ImportInteractionsRequest, pb.ImportInteractionsResponse],
+    ) -> pb.ImportInteractionsResponse:
+        """Record a stream of batches."""
+        refusals = Refusals()
+        imported = duplicates = revision = 0
+        async for request in request_iterator:
+            write = partial(self._write, request.interactions)
+            wrong, recorded, revision = await patiently(write)
+            imported += recorded
+            duplicates += len(request.interactions) - len(wrong) - recorded
+            refusals.add(wrong, [event.event_id for event in request.interactions])
+        return pb.ImportInteractionsResponse(
+            imported_count=imported,
+            duplicate_count=duplicates,
+            refused_count=refusals.count,
+            refusals=refusals.first,
+            revision=revision,
+        )
+
+    async def RecordImpressions(
+        self,
+        request: pb.RecordImpressionsRequest,
+        context: ServicerContext[pb.RecordImpressionsRequest, pb.RecordImpressionsResponse],
+    ) -> pb.RecordImpressionsResponse:
+        """Record what of a list was shown."""
+        recorded, revision = await self._catalogue.write_impressions(
+            impressions(request, self._tokens)
+        )
+        return pb.RecordImpressionsResponse(recorded_count=recorded, revision=revision)
+
+    async def ListInteractions(
+        self,
+        request: pb.ListInteractionsRequest,
+        context: ServicerContext[pb.ListInteractionsRequest, pb.ListInteractionsResponse],
+    ) -> pb.ListInteractionsResponse:
+        """Return a page of interactions."""
+        if not (request.user_id or request.item_id):
+            raise InvalidArgument(Violation("user_id", "is empty, and so is item_id"))
+        for field, value in (("user_id", request.user_id), ("item_id", request.item_id)):
+            if value:
+                check_id(field, value)
+        size = check_page_size(request.page_size, default=DEFAULT_PAGE, limit=MAX_PAGE)
+        return await asyncio.to_thread(self._page, request, size)
+
+    async def DeleteUserData(
+        self,
+        request: pb.DeleteUserDataRequest,
+        context: ServicerContext[pb.DeleteUserDataRequest, pb.DeleteUserDataResponse],
+    ) -> pb.DeleteUserDataResponse:
+        """Forget a person."""
+        check_id("user_id", request.user_id)
+        done, shown, revision = await self._catalogue.delete_user(request.user_id)
+        return pb.DeleteUserDataResponse(
+            deleted_interaction_count=done, deleted_impression_count=shown, revision=revision
+        )
+
+    async def _write(
+        self, messages: Sequence[pb.Interaction]
+    ) -> tuple[dict[int, InvalidArgument], int, int]:
+        check_batch("interactions", messages)
+        # A thousand of them take long enough to be felt by others on the event loop.
+        validate = partial(interaction, tokens=self._tokens)
+        events, wrong = await asyncio.to_thread(each, "interactions", messages, validate)
+        recorded, revision = await self._catalogue.write_interactions(events)
+        return wrong, recorded, revision
+
+    def _page(self, request: pb.ListInteractionsRequest, size: int) -> pb.ListInteractionsResponse:
+        arguments = ("ListInteractions", request.user_id, request.item_id)
+        after = None
+        if request.page_token:
+            after = _unpack(decode_token(arguments, request.page_token))
+        # One more than the page tells whether there is another.
+        found = self._records.list_page(
+            user_id=request.user_id, item_id=request.item_id, after=after, limit=size + 1
+        )
+        page, more = found[:size], len(found) > size
+        return pb.ListInteractionsResponse(
+            interactions=map(_message, page),
+            next_page_token=encode_token(arguments, _pack(page[-1])) if more else "",
+        )
+
+
+def _pack(last: Interaction) -> bytes:
+    return TIME.pack(last.time) + last.event_id.encode()
+
+
+def _unpack(position: bytes) -> tuple[int, str]:
+    [time] = TIME.unpack_from(position)
+    return time, position[TIME.size :].decode()
+
+
+def _message(event: Interaction) -> pb.Interaction:
+    message = pb.Interaction(
+        event_id=event.event_id,
+        user_id=event.user_id,
+        item_id=event.item_id,
+        type=event.type,
+        value=event.value,
+        query=event.query,
+        recommendation_token=event.recommendation_token,
+    )
+    message.time.FromMicroseconds(event.time)
+    return message

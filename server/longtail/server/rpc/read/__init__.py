@@ -1,0 +1,1 @@
+"""From messages to validated values: every limit of the contract."""

@@ -1,0 +1,58 @@
+"""From an item's attributes as they are sent, a `google.protobuf.Struct`, to a JSON object."""
+
+import math
+from typing import Any
+
+from google.protobuf import struct_pb2
+from longtail.runtime.errors import InvalidArgument, Violation
+from longtail.server.store.json_object import encode_object
+
+MAX_ATTRIBUTES_BYTES = 16 * 1024
+# A Struct within an Item can be parsed up to 33 levels deep. An answer holds the item in more
+# messages than the write did, and every client has to be able to parse it.
+MAX_ATTRIBUTES_DEPTH = 30
+
+
+def attributes_object(struct: struct_pb2.Struct) -> dict[str, Any]:
+    """Return the JSON object that `struct` stands for; every number is a float.
+
+    The same as protobuf's json_format makes, which does not say where something is wrong. Raises
+    InvalidArgument with the path of what JSON does not know, as `attributes.sizes[2]`, or when the
+    whole is over 16 KiB as JSON or 30 levels deep.
+    """
+    attributes = _object("attributes", struct, MAX_ATTRIBUTES_DEPTH)
+    if attributes and len(encode_object(attributes).encode()) > MAX_ATTRIBUTES_BYTES:
+        raise InvalidArgument(
+            Violation("attributes", f"is over {MAX_ATTRIBUTES_BYTES} bytes as JSON")
+        )
+    return attributes
+
+
+def _object(path: str, struct: struct_pb2.Struct, levels: int) -> dict[str, Any]:
+    return {name: _value(path, f".{name}", value, levels) for name, value in struct.fields.items()}
+
+
+def _value(parent: str, step: str, value: struct_pb2.Value, levels: int) -> Any:  # noqa: ANN401 (JSON)
+    kind = value.WhichOneof("kind")
+    if kind == "string_value":
+        return value.string_value
+    if kind == "number_value":
+        number = value.number_value
+        if not math.isfinite(number):
+            raise InvalidArgument(
+                Violation(parent + step, f"is {number}, which JSON does not know")
+            )
+        return number
+    if kind == "bool_value":
+        return value.bool_value
+    if kind is None or kind == "null_value":
+        return None
+    path = parent + step
+    if levels <= 1:
+        raise InvalidArgument(Violation(path, f"is over {MAX_ATTRIBUTES_DEPTH} levels deep"))
+    if kind == "struct_value":
+        return _object(path, value.struct_value, levels - 1)
+    return [
+        _value(path, f"[{position}]", element, levels - 1)
+        for position, element in enumerate(value.list_value.values)
+    ]

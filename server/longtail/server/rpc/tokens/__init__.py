@@ -1,0 +1,1 @@
+"""Tokens that go out with an answer and come back with a later call."""

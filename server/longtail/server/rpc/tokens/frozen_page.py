@@ -1,0 +1,80 @@
+"""Pages of one list: a token holds the candidates that the pages before it have left.
+
+So nothing is kept between calls, any process of the store can answer, and what is written meanwhile
+neither repeats nor moves what is still to come.
+"""
+
+import hashlib
+import struct
+import zlib
+
+import numpy as np
+from longtail.server.ranking.evidence import PoolScale
+from longtail.server.recommend.request import FrozenCandidates
+from longtail.server.rpc.tokens.page import decode_token, encode_token, foreign_token
+from longtail.v1 import recommendation_service_pb2 as pb
+
+# What may differ from page to page.
+FREE_FIELDS = ("page_size", "explain", "include_items", "min_revision", "page_token")
+SIGNALS = 4
+# Results shown before, then mean and deviation of each signal.
+HEAD = struct.Struct(f"<H{2 * SIGNALS}d")
+# No id holds it, as none holds a control character.
+SEPARATOR = "\n"
+# Of ids; 2,000 candidates, the most a server can be set to, have ids of up to 1,024 bytes each.
+MAX_IDS_BYTES = 2**21
+# Of a token: what cannot be compressed grows by less than a thousandth, then by a third as text.
+MAX_TOKEN = 3_000_000
+
+
+def encode_page(request: pb.RecommendRequest, left: FrozenCandidates) -> str:
+    """Return the token for the page after that of `request`; empty when no candidate is left."""
+    if not left.item_ids:
+        return ""
+    head = HEAD.pack(left.shown, *left.scale.mean, *left.scale.deviation)
+    ids = zlib.compress(SEPARATOR.join(left.item_ids).encode())
+    return encode_token(_arguments(request), head + ids)
+
+
+def decode_page(request: pb.RecommendRequest) -> FrozenCandidates | None:
+    """Return the candidates that the page of `request` is made from; None for the first page.
+
+    Raises InvalidArgument when the token was not given out for such a request.
+    """
+    if not request.page_token:
+        return None
+    if len(request.page_token) > MAX_TOKEN:
+        raise foreign_token()
+    content = decode_token(_arguments(request), request.page_token)
+    # The check in a token tells mistakes, not malice: what follows may be anybody's.
+    if len(content) < HEAD.size:
+        raise foreign_token()
+    shown, *scale = HEAD.unpack_from(content)
+    if not np.isfinite(scale).all():
+        raise foreign_token()
+    return FrozenCandidates(
+        item_ids=_ids(content[HEAD.size :]),
+        scale=PoolScale(np.array(scale[:SIGNALS]), np.array(scale[SIGNALS:])),
+        shown=shown,
+    )
+
+
+def _ids(compressed: bytes) -> tuple[str, ...]:
+    stream = zlib.decompressobj()
+    try:
+        # Bounded: a few bytes can stand for gigabytes.
+        ids = stream.decompress(compressed, MAX_IDS_BYTES).decode()
+    except (zlib.error, UnicodeDecodeError):
+        raise foreign_token() from None
+    if not stream.eof or stream.unused_data:
+        raise foreign_token()
+    return tuple(dict.fromkeys(ids.split(SEPARATOR)))
+
+
+def _arguments(request: pb.RecommendRequest) -> tuple[str, str]:
+    asked = pb.RecommendRequest()
+    asked.CopyFrom(request)
+    for field in FREE_FIELDS:
+        asked.ClearField(field)
+    content = asked.SerializeToString(deterministic=True)
+    return "Recommend", hashlib.sha256(content).hexdigest()

@@ -1,0 +1,173 @@
+"""Recommendation tokens: each names one recommended list, and holds what has to be known of it.
+
+Nothing is stored when a list is given out, so a list that nobody is shown costs nothing. A token is
+good in every process of its store and after a restart, because its key comes from the store.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import math
+import secrets
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from longtail.runtime.errors import InvalidArgument, Violation
+from numpy.typing import NDArray
+
+ID_BYTES = 12
+HASH_BYTES = 4
+# Half of SHA-256; RFC 2104 advises against less.
+MAC_BYTES = 16
+# id, time, revision, strength, relevance_loss, tail_fraction, items, propensities below 1.
+_HEAD = struct.Struct(f"<{ID_BYTES}sqQfffBB")
+_PROPENSITY = np.dtype([("place", "u1"), ("propensity", "<f4")])
+
+# The longest that is given out: 100 items, all of them drawn, for a user_id of 256 characters.
+MAX_TOKEN = math.ceil(
+    (MAC_BYTES + _HEAD.size + 100 * (HASH_BYTES + _PROPENSITY.itemsize) + 4 * 256) * 4 / 3
+)
+
+
+@dataclass(frozen=True)
+class RecommendedList:
+    """A list as it was given out, for `user_id` or, when that is empty, for nobody known.
+
+    `time` is in microseconds since the epoch; `revision` is that of the catalogue. `item_hashes`
+    stand for the items and `propensities` say how likely each was to be listed, in rank order.
+    A token keeps strength, shares and propensities to single precision.
+    """
+
+    id: bytes
+    user_id: str
+    time: int
+    revision: int
+    strength: float
+    relevance_loss: float
+    tail_fraction: float
+    item_hashes: tuple[int, ...]
+    propensities: tuple[float, ...]
+
+    @classmethod
+    def new(
+        cls,
+        *,
+        user_id: str,
+        time: int,
+        revision: int,
+        strength: float,
+        relevance_loss: float,
+        tail_fraction: float,
+        item_ids: Sequence[str],
+        propensities: Sequence[float],
+    ) -> "RecommendedList":
+        """Return a list of at most 255 items with an id that no other has."""
+        return cls(
+            secrets.token_bytes(ID_BYTES),
+            user_id,
+            time,
+            revision,
+            strength,
+            relevance_loss,
+            tail_fraction,
+            tuple(map(item_hash, item_ids)),
+            tuple(propensities),
+        )
+
+    def rank_of(self, item_id: str) -> int | None:
+        """Return the place of an item, from 1; None when the list does not hold it.
+
+        One foreign item in 43 million is taken for one of a list of 100.
+        """
+        wanted = item_hash(item_id)
+        return self.item_hashes.index(wanted) + 1 if wanted in self.item_hashes else None
+
+
+def item_hash(item_id: str) -> int:
+    """Return what stands for an item in a token, the same in every process: 32 bits."""
+    digest = hashlib.blake2b(item_id.encode(), digest_size=HASH_BYTES).digest()
+    return int.from_bytes(digest, "little")
+
+
+class TokenCodec:
+    """Makes and reads the tokens of one store. `key` is what that store alone has."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = hashlib.sha256(b"recommendation token " + key).digest()
+
+    def encode(self, recommended: RecommendedList) -> str:
+        """Return the token of a list, at most MAX_TOKEN characters for up to 100 items."""
+        content = _pack(recommended)
+        return _to_text(self._mac(content) + content)
+
+    def decode(self, field: str, token: str) -> RecommendedList:
+        """Return the list that a token names.
+
+        Raises InvalidArgument, naming `field`, when no server of this store gave it out.
+        """
+        if len(token) > MAX_TOKEN:
+            raise _foreign(field)
+        try:
+            signed = base64.b64decode(token + "=" * (-len(token) % 4), b"-_", validate=True)
+        except (binascii.Error, ValueError):
+            raise _foreign(field) from None
+        mac, content = signed[:MAC_BYTES], signed[MAC_BYTES:]
+        # The last character has bits that mean nothing: one token, one way to write it.
+        if not hmac.compare_digest(mac, self._mac(content)) or _to_text(signed) != token:
+            raise _foreign(field)
+        return _unpack(content)
+
+    def _mac(self, content: bytes) -> bytes:
+        return hmac.digest(self._key, content, "sha256")[:MAC_BYTES]
+
+
+def _pack(recommended: RecommendedList) -> bytes:
+    propensities = np.array(recommended.propensities, "<f4")
+    # Hardly any item is drawn, and those that are not have a propensity of 1.
+    places = np.flatnonzero(propensities != 1)
+    drawn: NDArray[np.void] = np.empty(len(places), _PROPENSITY)
+    drawn["place"], drawn["propensity"] = places, propensities[places]
+    head = _HEAD.pack(
+        recommended.id,
+        recommended.time,
+        recommended.revision,
+        recommended.strength,
+        recommended.relevance_loss,
+        recommended.tail_fraction,
+        len(recommended.item_hashes),
+        len(drawn),
+    )
+    hashes = np.array(recommended.item_hashes, "<u4").tobytes()
+    return head + hashes + drawn.tobytes() + recommended.user_id.encode()
+
+
+def _unpack(content: bytes) -> RecommendedList:
+    list_id, time, revision, *policy, count, drawn_count = _HEAD.unpack_from(content)
+    hashes = np.frombuffer(content, "<u4", count, _HEAD.size)
+    at = _HEAD.size + hashes.nbytes
+    drawn = np.frombuffer(content, _PROPENSITY, drawn_count, at)
+    propensities = np.ones(count, np.float32)
+    propensities[drawn["place"]] = drawn["propensity"]
+    strength, relevance_loss, tail_fraction = policy
+    return RecommendedList(
+        id=list_id,
+        user_id=content[at + drawn.nbytes :].decode(),
+        time=time,
+        revision=revision,
+        strength=strength,
+        relevance_loss=relevance_loss,
+        tail_fraction=tail_fraction,
+        item_hashes=tuple(hashes.tolist()),
+        propensities=tuple(propensities.tolist()),
+    )
+
+
+def _to_text(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).decode().rstrip("=")
+
+
+def _foreign(field: str) -> InvalidArgument:
+    return InvalidArgument(Violation(field, "is none that this server gave out"))

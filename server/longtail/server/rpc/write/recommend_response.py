@@ -1,0 +1,86 @@
+"""From answers to messages."""
+
+from google.protobuf import duration_pb2
+from longtail.server.ranking.listing import GaveWay
+from longtail.server.recommend.answer import Answer
+from longtail.server.rpc.write.results import results
+from longtail.server.store.items import ItemRecords
+from longtail.v1 import recommendation_service_pb2 as pb
+
+TAIL_GAVE_WAY = frozenset({GaveWay.TAIL_TO_BUDGET, GaveWay.TAIL_TO_CANDIDATES})
+
+
+def recommend_response(
+    answer: Answer, records: ItemRecords, request: pb.RecommendRequest
+) -> pb.RecommendResponse:
+    """Return an answer as a message, as much of it explained as `request` asks for.
+
+    It has no tokens, and of the timings those of the answer. Reads the items from the store.
+    """
+    listed = results(answer, records, request.explain, include_items=request.include_items)
+    return pb.RecommendResponse(
+        results=listed,
+        list_metrics=_list_metrics(answer),
+        policy=_effective_policy(answer),
+        provenance=pb.Provenance(
+            model_id=answer.state.encoder.binding.model_id,
+            revision=answer.sight.revision,
+            ranking_profile=answer.profile,
+        ),
+        missing_ids=answer.missing,
+        short_page_reason=_short_page_reason(answer, len(listed)),
+        timings=pb.RecommendTimings(
+            search=duration(answer.search_seconds), ranking=duration(answer.ranking_seconds)
+        ),
+    )
+
+
+def duration(seconds: float) -> duration_pb2.Duration:
+    """Return a span of time."""
+    message = duration_pb2.Duration()
+    message.FromNanoseconds(round(seconds * 1e9))
+    return message
+
+
+def _list_metrics(answer: Answer) -> pb.ListMetrics:
+    listing, pool = answer.listing, answer.pool
+    if listing is None:
+        return pb.ListMetrics()
+    percentiles = pool.popularity_scale.percentile(pool.mass[listing.chosen])
+    return pb.ListMetrics(
+        tail_fraction=listing.tail_fraction,
+        mean_popularity_percentile=float(percentiles.mean()),
+        relevance_loss=listing.loss,
+        intra_list_diversity=answer.intra_list_diversity,
+        taste_divergence=listing.taste_divergence,
+    )
+
+
+def _effective_policy(answer: Answer) -> pb.EffectivePolicy:
+    wish, listing = answer.wish, answer.listing
+    gave_way = frozenset[GaveWay]() if listing is None else listing.gave_way
+    return pb.EffectivePolicy(
+        strength=wish.policy.strength,
+        min_tail_fraction=wish.policy.limits.min_tail_fraction,
+        relevance_budget=wish.policy.limits.relevance_budget,
+        min_tail_fraction_met=not gave_way & TAIL_GAVE_WAY,
+        page_size=wish.page_size,
+        tail_price=answer.prices.tail,
+        gave_way=[
+            f"GAVE_WAY_{each.name}" for each in sorted(gave_way, key=lambda each: each.value)
+        ],
+        exploration_slots=0 if listing is None else int(listing.explored.sum()),
+    )
+
+
+def _short_page_reason(answer: Answer, shown: int) -> pb.ShortPageReason:
+    wish, listing = answer.wish, answer.listing
+    if shown >= wish.page_size:
+        return pb.SHORT_PAGE_REASON_UNSPECIFIED
+    if listing is not None and listing.capped.any():
+        return pb.SHORT_PAGE_REASON_CAPS
+    if wish.frozen is not None:
+        return pb.SHORT_PAGE_REASON_LAST_PAGE
+    if wish.filter is not None:
+        return pb.SHORT_PAGE_REASON_FILTER
+    return pb.SHORT_PAGE_REASON_CATALOGUE_EXHAUSTED

@@ -1,0 +1,166 @@
+"""Settings of the server, read from the environment."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from longtail.runtime.settings import Bounds, SettingsError, setting
+from longtail.server.catalogue.popularity_weights import PopularityWeights
+
+# In microseconds.
+DAY = 24 * 3600 * 10**6
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What an operator can set. Each field says what it trades."""
+
+    address: str = setting(
+        "LONGTAIL_SERVER_ADDRESS", "127.0.0.1:50051", "Where the server listens, host:port."
+    )
+    metrics_address: str = setting(
+        "LONGTAIL_SERVER_METRICS_ADDRESS",
+        "127.0.0.1:9464",
+        "Where Prometheus reads /metrics, host:port.",
+    )
+    worker_address: str = setting(
+        "LONGTAIL_WORKER_ADDRESS",
+        "127.0.0.1:50052",
+        "Where the worker is found, host:port; or several workers of one encoder, separated by "
+        "commas, or dns:///name:port for one at every address of the name.",
+    )
+    home: str = setting("LONGTAIL_HOME", "var", "Folder of all state; the store is in data/.")
+    candidates: int = setting(
+        "LONGTAIL_CANDIDATES",
+        200,
+        "Items taken from the index for ranking. More find more of the long tail and take longer.",
+        Bounds(100, 2000),
+    )
+    strength: float = setting(
+        "LONGTAIL_STRENGTH",
+        0.2,
+        "The long-tail dial where a request does not set it: 0 is pure relevance.",
+        Bounds(0, 1),
+    )
+    ranking_profile: str = setting(
+        "LONGTAIL_RANKING_PROFILE",
+        "",
+        "File of the ranking profile: weights of relevance, prices of the dial. Empty: "
+        "ranking-profile.json in LONGTAIL_HOME. Without the file the defaults hold; a change is "
+        "taken over within seconds.",
+    )
+    index_links: int = setting(
+        "LONGTAIL_INDEX_LINKS",
+        16,
+        "HNSW links per node (M). More: better recall, more memory. A change rebuilds the index.",
+        Bounds(4, 64),
+    )
+    index_ef_construction: int = setting(
+        "LONGTAIL_INDEX_EF_CONSTRUCTION",
+        200,
+        "HNSW width while building. More: better recall, slower writes. Rebuilds the index.",
+        Bounds(10, 2000),
+    )
+    index_ef_search: int = setting(
+        "LONGTAIL_INDEX_EF_SEARCH",
+        400,
+        "HNSW width while searching. More: better recall, slower searches.",
+        Bounds(10, 4000),
+    )
+    index_merge_rows: int = setting(
+        "LONGTAIL_INDEX_MERGE_ROWS",
+        2048,
+        "Writes that are searched by scanning before they are merged into the graph. More: fewer "
+        "merges, slower searches while writes arrive.",
+        Bounds(1, 1_000_000),
+    )
+    popularity_half_life_days: float = setting(
+        "LONGTAIL_POPULARITY_HALF_LIFE_DAYS",
+        0.0,
+        "Days after which an interaction counts half in popularity. Fewer follow fashions sooner. "
+        "0: it counts whole for ever. A change counts all interactions anew.",
+        Bounds(0, 36_500),
+    )
+    popularity_weights: str = setting(
+        "LONGTAIL_POPULARITY_WEIGHTS",
+        "*=1",
+        "How much each type of interaction counts in popularity, such as view=0.1,purchase=5,*=1; "
+        "* stands for all others.",
+    )
+    exposure_half_life_days: float = setting(
+        "LONGTAIL_EXPOSURE_HALF_LIFE_DAYS",
+        7.0,
+        "Days after which an impression counts half against an item. Fewer forget sooner what was "
+        "shown too often. A change counts all impressions anew.",
+        Bounds(0.01, 3650),
+    )
+    impression_days: float = setting(
+        "LONGTAIL_IMPRESSION_DAYS",
+        90.0,
+        "Days that impressions are kept. More reach further back in reports and take more disk.",
+        Bounds(1, 3650),
+    )
+    max_waiting_writes: int = setting(
+        "LONGTAIL_SERVER_MAX_WAITING_WRITES",
+        1000,
+        "Writes that may wait for the disk; more are refused with RESOURCE_EXHAUSTED.",
+        Bounds(1, 100_000),
+    )
+    max_in_flight: int = setting(
+        "LONGTAIL_SERVER_MAX_IN_FLIGHT",
+        256,
+        "Requests worked on at a time; more are refused with RESOURCE_EXHAUSTED.",
+        Bounds(1, 100_000),
+    )
+    unary_seconds: float = setting(
+        "LONGTAIL_SERVER_UNARY_SECONDS",
+        30.0,
+        "Longest a call may take, whatever deadline it came with.",
+        Bounds(0.1, 3600),
+    )
+    stream_seconds: float = setting(
+        "LONGTAIL_SERVER_STREAM_SECONDS",
+        3600.0,
+        "Longest an import stream may take.",
+        Bounds(1, 86_400),
+    )
+    start_seconds: float = setting(
+        "LONGTAIL_SERVER_START_SECONDS",
+        60.0,
+        "How long to wait at start for the worker.",
+        Bounds(0, 3600),
+    )
+    drain_seconds: float = setting(
+        "LONGTAIL_SERVER_DRAIN_SECONDS",
+        10.0,
+        "How long calls in flight may go on after SIGTERM.",
+        Bounds(0, 600),
+    )
+    log_level: str = setting("LONGTAIL_LOG_LEVEL", "info", "debug, info, warning or error.")
+
+    def __post_init__(self) -> None:
+        """Raise SettingsError where text is not what it should be."""
+        self.type_weights  # noqa: B018 (read for what it raises)
+
+    @property
+    def type_weights(self) -> PopularityWeights:
+        """The weights of types of interactions in popularity."""
+        try:
+            return PopularityWeights.parse(self.popularity_weights)
+        except ValueError as error:
+            raise SettingsError(f"LONGTAIL_POPULARITY_WEIGHTS: {error}") from None
+
+    @property
+    def popularity_half_life(self) -> float:
+        """The half-life of interactions in popularity, in microseconds; inf without decay."""
+        return self.popularity_half_life_days * DAY or math.inf
+
+    @property
+    def profile_path(self) -> Path:
+        """The file of the ranking profile, there or not."""
+        return Path(self.ranking_profile or Path(self.home) / "ranking-profile.json")
+
+    @property
+    def data(self) -> Path:
+        """Folder of the store and the index file."""
+        return Path(self.home) / "data"

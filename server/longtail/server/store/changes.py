@@ -1,0 +1,189 @@
+"""What a view reads to follow the store: the rows that changed above the revision it holds."""
+
+from collections.abc import Collection, Iterator, Sequence
+from itertools import groupby, islice
+from typing import Any
+
+from longtail.server.store.decay import DecayedSum
+from longtail.server.store.exposure import half_life_of
+from longtail.server.store.json_object import decode_object
+from longtail.server.store.popularity import decay_of
+from longtail.server.store.records import (
+    ExposureChange,
+    ItemChange,
+    PopularityChange,
+    PopularityDecay,
+    Position,
+    State,
+    TypeCount,
+    Vector,
+    decode_vector,
+)
+from longtail.server.store.schema import (
+    Role,
+    encoders,
+    exposure,
+    items,
+    popularity,
+    sequence,
+    vectors,
+)
+from sqlalchemy import Engine, and_, bindparam, select
+
+# Rows that are read at a time.
+CHUNK = 1000
+
+_STATES = {state.value: state for state in State}
+
+_ITEM = (
+    items.c.id,
+    items.c.revision,
+    items.c.removed,
+    items.c.prior,
+    items.c.state,
+    items.c.available_from,
+    items.c.available_until,
+    items.c.attributes,
+    items.c.penalty,
+)
+
+_POPULARITY = (
+    popularity.c.item_id,
+    popularity.c.type,
+    popularity.c.interactions,
+    popularity.c.mass,
+    popularity.c.time,
+)
+# Made once: it is asked after every write.
+_POPULARITY_CHANGES = (
+    select(*_POPULARITY)
+    .where(
+        popularity.c.item_id.in_(
+            select(popularity.c.item_id).where(
+                popularity.c.revision > bindparam("after"),
+                popularity.c.revision <= bindparam("until"),
+            )
+        )
+    )
+    .order_by(popularity.c.item_id)
+)
+
+
+class ChangeLog:
+    """The changes of the catalogue in the order of their revisions."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def identity(self) -> str:
+        """Return what tells this store's revisions from those of any other."""
+        with self._engine.connect() as connection:
+            return str(connection.execute(select(sequence.c.identity)).scalar_one())
+
+    def position(self) -> Position:
+        """Return how far the store has come."""
+        current = select(encoders.c.id).where(encoders.c.role == Role.CURRENT).scalar_subquery()
+        with self._engine.connect() as connection:
+            row = connection.execute(select(sequence.c.revision, current)).one()
+        return Position(*row)
+
+    def current(self) -> Iterator[ItemChange]:
+        """Yield all items that exist, in the order of their revisions, without vectors.
+
+        It is one consistent read, and while it lasts SQLite's log is not trimmed: read on.
+        """
+        query = select(*_ITEM).where(~items.c.removed).order_by(items.c.revision)
+        with self._engine.connect() as connection:
+            for row in connection.execution_options(yield_per=CHUNK).execute(query):
+                yield _change(row, None)
+
+    def vectors(self, encoder_id: int, ids: Collection[str]) -> dict[str, Vector]:
+        """Return an encoder's vectors (d,) of those of `ids` that it has one of."""
+        query = select(vectors.c.item_id, vectors.c.data).where(vectors.c.encoder_id == encoder_id)
+        found: dict[str, Vector] = {}
+        waiting = iter(ids)
+        while chunk := list(islice(waiting, CHUNK)):
+            with self._engine.connect() as connection:
+                rows = connection.execute(query.where(vectors.c.item_id.in_(chunk)))
+                found.update((row.item_id, decode_vector(row.data)) for row in rows)
+        return found
+
+    def item_changes(self, after: int, until: int, encoder_id: int) -> Iterator[ItemChange]:
+        """Yield the items whose current version lies in the revisions after .. until, in order.
+
+        They come with the encoder's vectors. What is replaced while this is read goes beyond
+        `until`, and is left out.
+        """
+        theirs = and_(vectors.c.encoder_id == encoder_id, vectors.c.item_id == items.c.id)
+        query = (
+            select(*_ITEM, vectors.c.data)
+            .outerjoin(vectors, theirs)
+            .where(items.c.revision <= until)
+            .order_by(items.c.revision)
+            .limit(CHUNK)
+        )
+        # A reader that stays open keeps SQLite from trimming its log: each chunk has its own.
+        while True:
+            with self._engine.connect() as connection:
+                rows = connection.execute(query.where(items.c.revision > after)).all()
+            for row in rows:
+                yield _change(row, None if row.data is None else decode_vector(row.data))
+            if len(rows) < CHUNK:
+                return
+            after = rows[-1].revision
+
+    def popularity_decay(self) -> PopularityDecay:
+        """Return how the sums of interactions decay."""
+        with self._engine.connect() as connection:
+            return decay_of(connection)
+
+    def popularity_changes(self, after: int, until: int) -> Iterator[PopularityChange]:
+        """Yield the items whose interactions were last counted in the revisions after .. until."""
+        span = {"after": after, "until": until}
+        with self._engine.connect() as connection:
+            found = connection.execute(_POPULARITY_CHANGES, span)
+            for item_id, rows in groupby(found, lambda row: row[0]):
+                yield PopularityChange(item_id, [_type_count(row) for row in rows])
+
+    def popularity_of(self, item_id: str) -> tuple[PopularityDecay, list[TypeCount]]:
+        """Return how popularity decays, and the types of interactions that an item has."""
+        query = (
+            select(*_POPULARITY)
+            .where(popularity.c.item_id == item_id, popularity.c.interactions > 0)
+            .order_by(popularity.c.type)
+        )
+        with self._engine.connect() as connection:
+            return decay_of(connection), [_type_count(row) for row in connection.execute(query)]
+
+    def exposure_changes(self, after: int, until: int) -> Iterator[ExposureChange]:
+        """Yield the items whose impressions were last counted in the revisions after .. until."""
+        query = (
+            select(exposure)
+            .where(exposure.c.revision > after, exposure.c.revision <= until)
+            .order_by(exposure.c.revision)
+        )
+        with self._engine.connect() as connection:
+            half_life = half_life_of(connection)
+            for row in connection.execute(query):
+                yield ExposureChange(row.item_id, DecayedSum(row.mass, row.time), half_life)
+
+
+def _change(row: Sequence[Any], vector: Vector | None) -> ItemChange:
+    item_id, revision, removed, prior, state, opening, end, attributes, penalty = row[:9]
+    return ItemChange(
+        item_id,
+        revision,
+        removed,
+        prior,
+        _STATES[state],
+        opening,
+        end,
+        decode_object(attributes),
+        vector,
+        penalty,
+    )
+
+
+def _type_count(row: Sequence[Any]) -> TypeCount:
+    _, kind, interactions, mass, time = row
+    return TypeCount(kind, interactions, DecayedSum(mass, time))

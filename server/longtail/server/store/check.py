@@ -1,0 +1,83 @@
+"""Check a database: that SQLite finds it sound, and that its tables agree with each other."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from alembic.script import ScriptDirectory
+from longtail.server.store.database import alembic_config
+
+# Each finds a number that is zero in a sound store.
+RULES = {
+    "items have no vector of the catalogue's encoder": """
+        SELECT count(*) FROM items WHERE NOT removed AND NOT EXISTS (
+            SELECT 1 FROM vectors WHERE item_id = items.id AND encoder_id = (
+                SELECT id FROM encoders WHERE role = 'current'))""",
+    "vectors are not of the dimension of their encoder": """
+        SELECT count(*) FROM vectors LEFT JOIN encoders ON encoders.id = vectors.encoder_id
+        WHERE encoders.id IS NULL OR length(data) <> 4 * dimension""",
+    "vectors are of items that do not exist": """
+        SELECT count(*) FROM vectors LEFT JOIN items ON items.id = vectors.item_id
+        WHERE items.id IS NULL OR items.removed""",
+    "items have revisions that were never given out": """
+        SELECT count(*) FROM items WHERE revision > (SELECT revision FROM sequence)""",
+    "interactions have revisions that were never given out": """
+        SELECT count(*) FROM interactions WHERE revision > (SELECT revision FROM sequence)""",
+    "counts have revisions that were never given out": """
+        SELECT count(*) FROM popularity WHERE revision > (SELECT revision FROM sequence)""",
+    "counts of impressions have revisions that were never given out": """
+        SELECT count(*) FROM exposure WHERE revision > (SELECT revision FROM sequence)""",
+    "items have fewer impressions counted than there are": """
+        SELECT count(*) FROM (SELECT item_id, count(*) AS kept FROM impressions GROUP BY item_id)
+        LEFT JOIN exposure USING (item_id) WHERE kept > ifnull(impressions, 0)""",
+    "items have another count of interactions than there are": """
+        SELECT count(*) FROM (
+            SELECT item_id FROM (
+                SELECT item_id, type, interactions AS events FROM popularity
+                UNION ALL SELECT item_id, type, -count(*) FROM interactions GROUP BY item_id, type
+            ) GROUP BY item_id, type HAVING sum(events) <> 0)""",
+    # The newest part of a sum has the weight 1, and all have it where nothing decays.
+    "items have a sum of interactions that they cannot have": """
+        SELECT count(*) FROM popularity, popularity_decay
+        WHERE mass > interactions * 1.000001 OR mass < min(interactions, 1) * 0.999999
+        OR (half_life = 0 AND mass <> interactions)""",
+}
+
+
+def check_database(path: Path) -> list[str]:
+    """Read the store in the file `path` whole; return what is wrong with it, empty when sound."""
+    try:
+        with closing(_open_read_only(path)) as connection:
+            return list(_problems(connection))
+    except sqlite3.Error as error:
+        return [f"SQLite cannot read it: {error}"]
+
+
+def _open_read_only(path: Path) -> sqlite3.Connection:
+    # Without a log nobody has it open, or it is a copy: it is read without locks.
+    immutable = not path.with_name(f"{path.name}-wal").exists()
+    uri = f"{path.resolve().as_uri()}?mode=ro&immutable={int(immutable)}"
+    return sqlite3.connect(uri, uri=True, isolation_level=None)
+
+
+def _problems(connection: sqlite3.Connection) -> Iterator[str]:
+    connection.execute("BEGIN")
+    found = [row[0] for row in connection.execute("PRAGMA integrity_check")]
+    if found != ["ok"]:
+        yield from (f"integrity check: {problem}" for problem in found)
+        # What a damaged file answers says nothing of the store.
+        return
+    expected = ScriptDirectory.from_config(alembic_config()).get_current_head()
+    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+    if "alembic_version" not in tables:
+        yield "it is not a store"
+        return
+    versions = [row[0] for row in connection.execute("SELECT version_num FROM alembic_version")]
+    if versions != [expected]:
+        yield f"its schema is {', '.join(versions) or 'unknown'}, not {expected}"
+        return
+    for rule, query in RULES.items():
+        (count,) = connection.execute(query).fetchone()
+        if count:
+            yield f"{count} {rule}"

@@ -1,0 +1,95 @@
+"""Open the database: durable settings, explicit transactions, migrations."""
+
+import sqlite3
+import time
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from longtail.server.store.decay import decayed
+from longtail.server.store.failures import told_plainly
+from sqlalchemy import Connection, Engine, create_engine, event
+
+# How long a writer waits for one in another process.
+BUSY_SECONDS = 10
+# More than any number of threads that read at once; each such connection costs a small cache.
+POOL_SIZE, POOL_OVERFLOW = 8, 56
+# The log is cut back to this once a checkpoint has emptied it.
+LOG_LIMIT = 64 * 2**20
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def open_database(path: Path) -> Engine:
+    """Open the SQLite database at `path`, made or migrated to the newest schema.
+
+    Raises StorageFull when there is no room for it, Unavailable when another process keeps it
+    locked.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(
+        f"sqlite:///{path}",
+        connect_args={"timeout": BUSY_SECONDS, "isolation_level": None},
+        pool_size=POOL_SIZE,
+        max_overflow=POOL_OVERFLOW,
+    )
+    event.listen(engine, "connect", _make_durable)
+    event.listen(engine, "connect", _add_functions)
+    event.listen(engine, "begin", _begin)
+    try:
+        with told_plainly(), for_writing(engine).begin() as connection:
+            config = alembic_config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def for_writing(engine: Engine) -> Engine:
+    """Return the same engine with transactions that have the lock for writing from their start.
+
+    A reader that turns writer finds that another has written meanwhile, and has to begin again.
+    """
+    return engine.execution_options(begin="BEGIN IMMEDIATE")
+
+
+def alembic_config() -> Config:
+    """Return where the migrations are."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    return config
+
+
+def _add_functions(connection: sqlite3.Connection, _record: object) -> None:
+    # SQLite has powers only where it was built with them.
+    connection.create_function("decayed", 3, decayed, deterministic=True)
+
+
+def _make_durable(connection: sqlite3.Connection, _record: object) -> None:
+    _keep_log(connection)
+    # In WAL mode only FULL keeps a committed transaction through a loss of power.
+    for pragma in ("synchronous=FULL", f"journal_size_limit={LOG_LIMIT}"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _keep_log(connection: sqlite3.Connection) -> None:
+    # SQLite does not wait for the lock here: two processes that make a new store would collide.
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").close()
+        except sqlite3.OperationalError as error:
+            locked = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not locked or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+def _begin(connection: Connection) -> None:
+    # Python's sqlite3 would begin by itself, late and not before a SAVEPOINT: isolation_level None
+    # keeps it from that.
+    connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))

@@ -1,0 +1,201 @@
+"""Group commit: writes that wait together share one transaction, and so one flush to the disk."""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from longtail.runtime.errors import Overloaded, ServiceError, Unavailable
+from longtail.server.store.database import for_writing
+from longtail.server.store.failures import told_plainly
+from longtail.server.store.transaction import Transaction
+from sqlalchemy import Connection, Engine
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# After this long a group takes in no more: the first of it wait for the last, and so does every
+# writer of another process.
+GROUP_SECONDS = 0.05
+RETRY_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    write: Callable[[Transaction], Any]
+    future: Future[Any]
+
+
+@dataclass(frozen=True)
+class _Written:
+    future: Future[Any]
+    result: Any = None
+    error: BaseException | None = None
+
+
+class GroupCommit:
+    """A thread that does the writes given to it, in their order, while the block lasts.
+
+    Whatever waits when the thread is free becomes one transaction; a write that comes alone does
+    not wait for others. Leaving the block waits for what was given before.
+    """
+
+    def __init__(self, engine: Engine, committed: Callable[[], None], max_waiting: int) -> None:
+        self._engine = for_writing(engine)
+        self._committed = committed
+        self._max_waiting = max_waiting
+        self._waiting: deque[_Waiting] = deque()
+        self._changed = threading.Condition()
+        self._open = False
+        # One connection, as long as it is good: SQLite's cache of pages goes with it.
+        self._connection: Connection | None = None
+        self._thread = threading.Thread(target=self._run, name="writer")
+
+    def __enter__(self) -> Self:
+        self._open = True
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with self._changed:
+            self._open = False
+            self._changed.notify()
+        self._thread.join()
+
+    def submit(self, write: Callable[[Transaction], T]) -> Future[T]:
+        """Have `write` done in a transaction; the future has its result once that is on disk.
+
+        An exception of `write` undoes what it did, and nothing else, and is the future's. When the
+        transaction fails, all futures of the group fail and nothing is kept: StorageFull,
+        Unavailable when another process keeps the lock. A future that is cancelled before its turn
+        is passed over. Raises Overloaded when too many wait, Unavailable when the block was left.
+        """
+        future: Future[T] = Future()
+        with self._changed:
+            if not self._open:
+                raise Unavailable("the server is stopping: nothing of this write was kept")
+            if len(self._waiting) >= self._max_waiting:
+                message = f"{self._max_waiting} writes wait already"
+                raise Overloaded(message, retry_seconds=RETRY_SECONDS)
+            self._waiting.append(_Waiting(write, future))
+            self._changed.notify()
+        return future
+
+    def _run(self) -> None:
+        while group := self._take():
+            self._do(group)
+        self._discard_connection()
+
+    def _take(self) -> deque[_Waiting]:
+        """Return what waits; nothing once the block is left and all is done."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or not self._open)
+            group, self._waiting = self._waiting, deque()
+            return group
+
+    def _give_back(self, group: deque[_Waiting]) -> None:
+        with self._changed:
+            self._waiting.extendleft(reversed(group))
+
+    def _do(self, group: deque[_Waiting]) -> None:
+        """Do what waits, or the first of it, and have the futures know."""
+        begun: list[_Waiting] = []
+        try:
+            with told_plainly():
+                written = self._commit(group, begun)
+        except BaseException as error:
+            if not isinstance(error, ServiceError):
+                logger.exception("writes failed count=%d", len(begun))
+            # SQLite may have given up the transaction or not: a new connection is in neither state.
+            self._discard_connection()
+            for waiting in begun:
+                waiting.future.set_exception(error)
+        else:
+            self._acknowledge(written)
+        self._give_back(group)
+
+    def _commit(self, group: deque[_Waiting], begun: list[_Waiting]) -> list[_Written]:
+        """Do writes of `group` in one transaction, moving each to `begun`; return how they went."""
+        try:
+            if self._connection is None:
+                self._connection = self._engine.connect()
+            transaction = self._connection.begin()
+        except BaseException:
+            # Who cannot have the lock waits long for it: once for all of them.
+            begun.extend(_still_wanted(group))
+            raise
+        until = time.monotonic() + GROUP_SECONDS
+        written = []
+        with transaction:
+            for waiting in _still_wanted(group):
+                begun.append(waiting)
+                written.append(_attempt(self._connection, waiting))
+                if time.monotonic() > until:
+                    break
+        return written
+
+    def _acknowledge(self, written: Sequence[_Written]) -> None:
+        failure: RuntimeError | None = None
+        try:
+            self._committed()
+        except BaseException as error:
+            logger.exception("writes are durable but not followed count=%d", len(written))
+            failure = RuntimeError("the write is durable, but the server could not follow it")
+            failure.__cause__ = error
+        for done in written:
+            outcome = done.error or failure
+            if outcome is None:
+                done.future.set_result(done.result)
+            else:
+                done.future.set_exception(outcome)
+
+    def _discard_connection(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.invalidate()
+            connection.close()
+
+
+def _still_wanted(group: deque[_Waiting]) -> Iterator[_Waiting]:
+    while group:
+        waiting = group.popleft()
+        if waiting.future.set_running_or_notify_cancel():
+            yield waiting
+
+
+def _attempt(connection: Connection, waiting: _Waiting) -> _Written:
+    savepoint = connection.begin_nested()
+    try:
+        result = waiting.write(connection)
+        savepoint.commit()
+    except BaseException as error:
+        if not _in_transaction(connection):
+            # On some failures SQLite undoes the whole transaction, the savepoints of others too.
+            raise
+        savepoint.rollback()
+        return _Written(waiting.future, error=_plain(error))
+    return _Written(waiting.future, result)
+
+
+def _in_transaction(connection: Connection) -> bool:
+    driver_connection: Any = connection.connection.driver_connection
+    return bool(driver_connection.in_transaction)
+
+
+def _plain(error: BaseException) -> BaseException:
+    try:
+        with told_plainly():
+            raise error
+    except BaseException as plain:
+        return plain

@@ -1,0 +1,152 @@
+"""What people did, and how often each item was met with."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+
+from longtail.server.store.clock import now
+from longtail.server.store.opinions import person_hash
+from longtail.server.store.popularity import (
+    COUNTED_TIME,
+    Key,
+    add_interactions,
+    set_half_life,
+    take_back_interactions,
+)
+from longtail.server.store.records import Interaction, PastInteraction
+from longtail.server.store.revisions import current_revision
+from longtail.server.store.schema import forgotten, interactions
+from longtail.server.store.transaction import Transaction
+from sqlalchemy import Engine, and_, delete, or_, select, tuple_, update
+from sqlalchemy.dialects.sqlite import Insert, insert
+
+# Rows that are read at a time.
+CHUNK = 5000
+
+
+class InteractionRecords:
+    """Interactions, and the popularity they add up to. Writes run in the caller's transaction."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def write(self, tx: Transaction, events: Sequence[Interaction]) -> tuple[int, int]:
+        """Record interactions; return how many were new, and the revision that holds them.
+
+        An event_id that is recorded already, or comes twice, is recorded once, as it came first.
+        """
+        ids = [event.event_id for event in events]
+        query = select(interactions.c.event_id).where(interactions.c.event_id.in_(ids))
+        known = set(tx.execute(query).scalars())
+        new: dict[str, Interaction] = {}
+        for event in events:
+            if event.event_id not in known:
+                new.setdefault(event.event_id, event)
+        if not new:
+            return 0, current_revision(tx)
+        moment = now()
+        times: defaultdict[Key, list[int]] = defaultdict(list)
+        for event in new.values():
+            times[event.item_id, event.type].append(min(event.time, moment))
+        revision = add_interactions(tx, times)
+        rows = [{**vars(event), "revision": revision} for event in new.values()]
+        tx.execute(_INSERT_INTERACTION, rows)
+        ahead = [event.event_id for event in new.values() if event.time > moment]
+        if ahead:
+            theirs = interactions.c.event_id.in_(ahead)
+            tx.execute(update(interactions).where(theirs).values(counted_time=moment))
+        return len(new), revision
+
+    def delete_user(self, tx: Transaction, user_id: str) -> tuple[int, int]:
+        """Forget a person; return how many interactions that were, and the revision."""
+        theirs = interactions.c.user_id == user_id
+        query = select(interactions.c.item_id, interactions.c.type, COUNTED_TIME).where(theirs)
+        times: defaultdict[Key, list[int]] = defaultdict(list)
+        for item_id, kind, time in tx.execute(query):
+            times[item_id, kind].append(time)
+        if not times:
+            return 0, current_revision(tx)
+        tx.execute(delete(interactions).where(theirs))
+        revision = take_back_interactions(tx, times)
+        tx.execute(_UPSERT_FORGOTTEN, {"person": person_hash(user_id), "revision": revision})
+        return sum(map(len, times.values())), revision
+
+    def set_half_life(self, tx: Transaction, half_life: float) -> bool:
+        """Have popularity decay by another half-life: see `longtail.server.store.popularity`."""
+        return set_half_life(tx, half_life)
+
+    def history(self, user_id: str, limit: int) -> list[PastInteraction]:
+        """Return what a person did, at most `limit`, from the latest on."""
+        query = (
+            select(interactions.c.item_id, interactions.c.type, interactions.c.value)
+            .where(interactions.c.user_id == user_id)
+            .order_by(interactions.c.time.desc(), interactions.c.event_id)
+            .limit(limit)
+        )
+        with self._engine.connect() as connection:
+            return [PastInteraction(*row) for row in connection.execute(query)]
+
+    def seen_items(self, user_id: str, types: frozenset[str]) -> frozenset[str]:
+        """Return the items that a person met with in one of `types` of interactions; none: all."""
+        query = select(interactions.c.item_id).where(interactions.c.user_id == user_id)
+        if types:
+            query = query.where(interactions.c.type.in_(types))
+        with self._engine.connect() as connection:
+            return frozenset(connection.execute(query).scalars())
+
+    def list_page(
+        self, *, user_id: str, item_id: str, after: tuple[int, str] | None, limit: int
+    ) -> list[Interaction]:
+        """Return interactions of a person, with an item, or both; an empty id stands for any.
+
+        The latest first, those of one moment by event_id; at most `limit` of those that come
+        `after` the time and event_id of another.
+        """
+        query = select(*_RECORDED)
+        if user_id:
+            query = query.where(interactions.c.user_id == user_id)
+        if item_id:
+            query = query.where(interactions.c.item_id == item_id)
+        if after is not None:
+            time, event_id = after
+            # The first condition, implied by the second, is the one that an index helps with.
+            query = query.where(
+                interactions.c.time <= time,
+                or_(
+                    interactions.c.time < time,
+                    and_(interactions.c.time == time, interactions.c.event_id > event_id),
+                ),
+            )
+        query = query.order_by(interactions.c.time.desc(), interactions.c.event_id).limit(limit)
+        with self._engine.connect() as connection:
+            return [Interaction(**row._mapping) for row in connection.execute(query)]
+
+    def all(self) -> Iterator[Interaction]:
+        """Yield all interactions, person by person, those of each in the order of time.
+
+        They are read in parts, so that a slow reader does not keep SQLite's log from being trimmed:
+        what is written meanwhile may or may not be among them, and comes once if it is.
+        """
+        # The order of an index, which leads straight to each part.
+        at = (interactions.c.user_id, interactions.c.time, interactions.c.event_id)
+        query = select(*_RECORDED).order_by(*at).limit(CHUNK)
+        part = query
+        while True:
+            with self._engine.connect() as connection:
+                read = [Interaction(**row._mapping) for row in connection.execute(part)]
+            yield from read
+            if len(read) < CHUNK:
+                return
+            part = query.where(tuple_(*at) > (read[-1].user_id, read[-1].time, read[-1].event_id))
+
+
+def _upsert_forgotten() -> Insert:
+    statement = insert(forgotten)
+    return statement.on_conflict_do_update(
+        index_elements=["person"], set_={"revision": statement.excluded.revision}
+    )
+
+
+_INSERT_INTERACTION = insert(interactions)
+_UPSERT_FORGOTTEN = _upsert_forgotten()
+_RECORDED = [interactions.c[field.name] for field in fields(Interaction)]

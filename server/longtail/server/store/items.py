@@ -1,0 +1,213 @@
+"""Items and their vectors."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from longtail.server.store.clock import now
+from longtail.server.store.encoders import UPSERT_VECTOR, require_current
+from longtail.server.store.json_object import EMPTY, decode_object, encode_object
+from longtail.server.store.records import (
+    EncodedText,
+    ItemContent,
+    NewItem,
+    State,
+    StoredItem,
+    decode_vector,
+    encode_vector,
+)
+from longtail.server.store.revisions import current_revision, take_revisions
+from longtail.server.store.schema import encoders, items, vectors
+from longtail.server.store.transaction import Transaction
+from sqlalchemy import ColumnElement, Engine, Row, and_, bindparam, case, delete, select, update
+from sqlalchemy.dialects.sqlite import Insert, insert
+
+
+class ItemRecords:
+    """Items and their vectors. Writes run in the caller's transaction."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def upsert(self, tx: Transaction, new_items: Sequence[NewItem], encoder_id: int) -> int:
+        """Write items, no id twice, with their vectors of one encoder; return the last revision.
+
+        The vectors that other encoders made of a text that is replaced are dropped. Raises
+        EncoderChanged when the encoder is not the catalogue's, or is so no more.
+        """
+        if not new_items:
+            return current_revision(tx)
+        others = require_current(tx, encoder_id)
+        if others:
+            _drop_outdated(tx, new_items, others)
+        moment = now()
+        last = take_revisions(tx, len(new_items))
+        tx.execute(
+            _UPSERT_ITEM,
+            [
+                {
+                    "id": content.id,
+                    "revision": revision,
+                    "removed": False,
+                    "title": content.title,
+                    "text": content.text,
+                    "attributes": encode_object(content.attributes),
+                    "prior": content.prior,
+                    "vector_given": item.vector_given,
+                    "create_time": moment,
+                    "update_time": moment,
+                    "state": content.state,
+                    "available_from": content.available_from,
+                    "available_until": content.available_until,
+                    "penalty": content.penalty,
+                }
+                for revision, item in enumerate(new_items, start=last - len(new_items) + 1)
+                for content in (item.content,)
+            ],
+        )
+        tx.execute(
+            UPSERT_VECTOR,
+            [
+                {
+                    "encoder_id": encoder_id,
+                    "item_id": item.content.id,
+                    "data": encode_vector(item.vector),
+                }
+                for item in new_items
+            ],
+        )
+        return last
+
+    def remove(self, tx: Transaction, ids: Collection[str]) -> tuple[frozenset[str], int]:
+        """Remove items; return those of `ids` that were there, and the revision."""
+        there = self.revisions(tx, ids)
+        if not there:
+            return frozenset(), current_revision(tx)
+        last = take_revisions(tx, len(there))
+        first = last - len(there) + 1
+        tx.execute(
+            _REMOVE_ITEM,
+            [
+                {"removed_id": item_id, "removal": revision}
+                for revision, item_id in enumerate(there, start=first)
+            ],
+        )
+        tx.execute(
+            delete(vectors).where(
+                vectors.c.encoder_id.in_(select(encoders.c.id)),
+                vectors.c.item_id.in_(list(there)),
+            )
+        )
+        return frozenset(there), last
+
+    def revisions(self, tx: Transaction, ids: Collection[str]) -> dict[str, int]:
+        """Return the revisions of the current versions of those of `ids` that exist."""
+        query = select(items.c.id, items.c.revision).where(items.c.id.in_(ids), ~items.c.removed)
+        return {row.id: row.revision for row in tx.execute(query)}
+
+    def current(self, tx: Transaction, ids: Collection[str]) -> dict[str, StoredItem]:
+        """Return those of `ids` that exist, as the transaction sees them."""
+        query = select(items).where(items.c.id.in_(ids), ~items.c.removed)
+        return {row.id: _stored_item(row) for row in tx.execute(query)}
+
+    def get(self, ids: Collection[str]) -> dict[str, StoredItem]:
+        """Return those of `ids` that exist."""
+        with self._engine.connect() as connection:
+            return self.current(connection, ids)
+
+    def list_page(self, *, after: str, limit: int) -> list[StoredItem]:
+        """Return the first `limit` items whose ids come after `after`, in the order of ids."""
+        query = select(items).where(items.c.id > after, ~items.c.removed)
+        with self._engine.connect() as connection:
+            rows = connection.execute(query.order_by(items.c.id).limit(limit))
+            return [_stored_item(row) for row in rows]
+
+    def encoded_texts(self, ids: Collection[str], encoder_id: int) -> dict[str, EncodedText]:
+        """Return what an encoder's vectors of those `ids` that exist were made from.
+
+        Items that came with vectors of their own are left out.
+        """
+        query = (
+            select(items.c.id, items.c.title, items.c.text, vectors.c.data)
+            .join(vectors, vectors.c.item_id == items.c.id)
+            .where(
+                vectors.c.encoder_id == encoder_id,
+                items.c.id.in_(ids),
+                ~items.c.removed,
+                ~items.c.vector_given,
+            )
+        )
+        with self._engine.connect() as connection:
+            return {
+                row.id: EncodedText(row.title, row.text, decode_vector(row.data))
+                for row in connection.execute(query)
+            }
+
+
+def _drop_outdated(tx: Transaction, new_items: Sequence[NewItem], others: Collection[int]) -> None:
+    # The next encoder keeps what it made of texts that stay, so that a change of encoder is not
+    # thrown back by writes that only touch attributes.
+    new = {item.content.id: item for item in new_items}
+    query = select(items.c.id, items.c.title, items.c.text, items.c.vector_given)
+    outdated = [
+        row.id
+        for row in tx.execute(query.where(items.c.id.in_(new), ~items.c.removed))
+        if row.vector_given
+        or new[row.id].vector_given
+        or (row.title, row.text) != (new[row.id].content.title, new[row.id].content.text)
+    ]
+    if outdated:
+        of_others = vectors.c.encoder_id.in_(others), vectors.c.item_id.in_(outdated)
+        tx.execute(delete(vectors).where(*of_others))
+
+
+def _upsert_item() -> Insert:
+    statement = insert(items)
+    replaced: dict[str, ColumnElement[Any]] = {
+        column.name: statement.excluded[column.name]
+        for column in items.columns
+        if column.name not in ("id", "create_time", "update_time")
+    }
+    # An item that was removed and comes back is a new one.
+    new = statement.excluded.create_time
+    replaced["create_time"] = case((items.c.removed, new), else_=items.c.create_time)
+    # No item changes before it was made, though the clock be set back.
+    set_back = and_(~items.c.removed, items.c.create_time > new)
+    replaced["update_time"] = case((set_back, items.c.create_time), else_=new)
+    return statement.on_conflict_do_update(index_elements=["id"], set_=replaced)
+
+
+_UPSERT_ITEM = _upsert_item()
+
+# Nothing of what was written stays but the id.
+_REMOVE_ITEM = (
+    update(items)
+    .where(items.c.id == bindparam("removed_id"))
+    .values(
+        revision=bindparam("removal"),
+        removed=True,
+        title="",
+        text="",
+        attributes=EMPTY,
+        prior=0.0,
+        vector_given=False,
+        state=State.ACTIVE,
+        available_from=None,
+        available_until=None,
+        penalty=0.0,
+    )
+)
+
+
+def _stored_item(row: Row[Any]) -> StoredItem:
+    content = ItemContent(
+        row.id,
+        row.title,
+        row.text,
+        decode_object(row.attributes),
+        row.prior,
+        State(row.state),
+        row.available_from,
+        row.available_until,
+        row.penalty,
+    )
+    return StoredItem(content, row.create_time, row.update_time, row.revision, row.vector_given)

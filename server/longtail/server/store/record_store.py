@@ -1,0 +1,90 @@
+"""The store as a whole: its parts, its size, its writer."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from longtail.server.store.backup import back_up
+from longtail.server.store.changes import ChangeLog
+from longtail.server.store.check import check_database
+from longtail.server.store.database import open_database
+from longtail.server.store.encoders import EncoderRecords
+from longtail.server.store.group_commit import GroupCommit
+from longtail.server.store.impressions import ImpressionRecords
+from longtail.server.store.interactions import InteractionRecords
+from longtail.server.store.items import ItemRecords
+from longtail.server.store.operations import OperationRecords
+from longtail.server.store.opinions import OpinionLog
+from longtail.server.store.records import Counts
+from longtail.server.store.requests import RequestRecords
+from longtail.server.store.revisions import current_revision
+from longtail.server.store.schema import interactions, items
+from sqlalchemy import Connection, Engine, Select, func, select
+
+__all__ = ["DATABASE", "RecordStore", "check_database"]
+
+DATABASE = "longtail.db"
+
+
+class RecordStore:
+    """Items, vectors, interactions and popularity, under one sequence of revisions.
+
+    Any number of threads read, and what they read is consistent; writes are given to a GroupCommit.
+    Several processes may have the same store open.
+    """
+
+    def __init__(self, engine: Engine, path: Path, anchor: Connection) -> None:
+        self._engine = engine
+        self._anchor = anchor
+        self.path = path
+        self.items = ItemRecords(engine)
+        self.interactions = InteractionRecords(engine)
+        self.impressions = ImpressionRecords(engine)
+        self.changes = ChangeLog(engine)
+        self.opinions = OpinionLog(engine)
+        self.requests = RequestRecords(engine)
+        self.encoders = EncoderRecords(engine)
+        self.operations = OperationRecords(engine)
+
+    @classmethod
+    def open(cls, path: Path) -> "RecordStore":
+        """Open the store in the file `path`, made or brought to the newest schema.
+
+        Raises StorageFull, and Unavailable when another process keeps it locked.
+        """
+        engine = open_database(path)
+        # The first connection makes files that the last one deletes. With one that stays, a reader
+        # that comes while the disk is full finds them.
+        anchor = engine.connect()
+        current_revision(anchor)
+        anchor.rollback()
+        return cls(engine, path, anchor)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._anchor.close()
+        self._engine.dispose()
+
+    def group_commit(self, committed: Callable[[], None], max_waiting: int) -> GroupCommit:
+        """Return the thread that writes, to be entered as a context.
+
+        `committed` runs in it after each commit, before the writers know of it.
+        """
+        return GroupCommit(self._engine, committed, max_waiting)
+
+    def backup(self, target: Path, progress: Callable[[int, int], None]) -> None:
+        """Copy the store, as of one revision, into the one file `target`: see `back_up`."""
+        back_up(self.path, target, progress)
+
+    def counts(self) -> Counts:
+        """Count items, interactions and persons."""
+        with self._engine.connect() as connection:
+
+            def count(query: Select[Any]) -> int:
+                return int(connection.execute(query).scalar_one())
+
+            return Counts(
+                items=count(select(func.count()).select_from(items).where(~items.c.removed)),
+                interactions=count(select(func.count()).select_from(interactions)),
+                users=count(select(func.count(interactions.c.user_id.distinct()))),
+            )

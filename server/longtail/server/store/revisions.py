@@ -1,0 +1,16 @@
+"""The one sequence that every committed write moves on."""
+
+from longtail.server.store.schema import sequence
+from longtail.server.store.transaction import Transaction
+from sqlalchemy import select, update
+
+
+def take_revisions(tx: Transaction, count: int) -> int:
+    """Give out `count` revisions; return the last of them."""
+    statement = update(sequence).values(revision=sequence.c.revision + count)
+    return int(tx.execute(statement.returning(sequence.c.revision)).scalar_one())
+
+
+def current_revision(tx: Transaction) -> int:
+    """Return the last revision given out."""
+    return int(tx.execute(select(sequence.c.revision)).scalar_one())

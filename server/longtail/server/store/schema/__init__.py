@@ -1,0 +1,36 @@
+"""The tables of the store.
+
+Every committed write takes the next revisions of one sequence and leaves them in the rows that it
+changed, so a view that holds revision r is brought up to date by the rows above r. An item that is
+removed leaves its row, marked, for the same reason. Order comes from revisions alone: times are
+told to people, and the clock may be set back. They are microseconds since the epoch, UTC.
+"""
+
+from longtail.server.store.schema.catalogue import Role, encoders, items, vectors
+from longtail.server.store.schema.impressions import exposure, exposure_decay, impressions
+from longtail.server.store.schema.interactions import (
+    forgotten,
+    interactions,
+    popularity,
+    popularity_decay,
+)
+from longtail.server.store.schema.sequence import metadata, sequence
+from longtail.server.store.schema.service import operations, requests
+
+__all__ = [
+    "Role",
+    "encoders",
+    "exposure",
+    "exposure_decay",
+    "forgotten",
+    "impressions",
+    "interactions",
+    "items",
+    "metadata",
+    "operations",
+    "popularity",
+    "popularity_decay",
+    "requests",
+    "sequence",
+    "vectors",
+]

@@ -1,0 +1,1 @@
+"""What runs beside serving and may fail without ending it."""

@@ -1,0 +1,84 @@
+"""The ranking profile that answers go by, read again whenever its files change."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from longtail.server.ranking.expected_exposure import exposure_path, read_exposure
+from longtail.server.ranking.profile import (
+    ProfileError,
+    RankingProfile,
+    default_profile,
+    read_profile,
+)
+from prometheus_client import Info
+
+logger = logging.getLogger(__name__)
+
+PERIOD_SECONDS = 1.0
+
+METRIC = Info("longtail_ranking_profile", "The ranking profile that answers go by.")
+
+# What tells one content of a file from the next: inode, time of change, size. None: no file.
+Mark = tuple[int, int, int] | None
+# Reading says why.
+UNREADABLE = (0, 0, 0)
+
+
+class ProfileWatch:
+    """The profile in the file `path`, or the default one while there is no file.
+
+    `expected` is how often its lists are expected to show each item, by id: see `read_exposure`. It
+    is empty, as with the default profile, where that is not known. Raises ProfileError when a file
+    is of no use.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._marks = self._look()
+        self.profile: RankingProfile
+        self.expected: Mapping[str, float]
+        self._go_by(*self._read())
+
+    def refresh(self) -> None:
+        """Go by what the files hold now; by what they held before when one is of no use."""
+        marks = self._look()
+        if marks == self._marks:
+            return
+        # A file that is of no use is told of once.
+        self._marks = marks
+        try:
+            self._go_by(*self._read())
+        except ProfileError as error:
+            logger.error("ranking profile not changed version=%s: %s", self.profile.version, error)
+
+    def _look(self) -> tuple[Mark, Mark]:
+        return _mark(self._path), _mark(exposure_path(self._path))
+
+    def _read(self) -> tuple[RankingProfile, Mapping[str, float]]:
+        if self._marks[0] is None:
+            return default_profile(), {}
+        return read_profile(self._path), read_exposure(self._path)
+
+    def _go_by(self, profile: RankingProfile, expected: Mapping[str, float]) -> None:
+        self.profile, self.expected = profile, expected
+        METRIC.info({"version": profile.version})
+        logger.info("ranking profile version=%s items=%d", profile.version, len(expected))
+
+
+def _mark(path: Path) -> Mark:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return UNREADABLE
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+async def watch_profile(watch: ProfileWatch) -> None:
+    """Keep a profile as its file says, until cancelled."""
+    while True:
+        await asyncio.sleep(PERIOD_SECONDS)
+        await asyncio.to_thread(watch.refresh)

@@ -1,0 +1,1 @@
+"""What changes the catalogue: encode, commit once, answer."""

@@ -1,0 +1,203 @@
+"""Every write: encode what needs a vector, commit to the store, answer once.
+
+When a write is acknowledged it is durable and can be found: the group commit that does the writes
+brings the view up to date before it says that they are done.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from longtail.runtime.errors import Aborted
+from longtail.server.rpc.read.item import ItemDraft
+from longtail.server.store.encoders import EncoderChanged
+from longtail.server.store.group_commit import GroupCommit
+from longtail.server.store.record_store import RecordStore
+from longtail.server.store.records import BoundEncoder, Impression, Interaction, StoredItem
+from longtail.server.store.transaction import Transaction
+from longtail.server.write.encoding import Embed, ItemEncoder, PreparedItems
+from longtail.server.write.idempotency import AnsweredCalls, RepeatableCall
+
+R = TypeVar("R")
+
+# A write that finds its item, or the encoder, changed since it was prepared is prepared anew.
+ATTEMPTS = 5
+
+
+@dataclass(frozen=True)
+class ItemEdit:
+    """An item as it is to be; `keeps_vector` when that is the caller's own, given before."""
+
+    draft: ItemDraft
+    keeps_vector: bool
+
+
+class _OvertakenError(Exception):
+    """Another write came between the reading of an item and its writing."""
+
+
+class Catalogue:
+    """Writes items, interactions and impressions.
+
+    A method with a `call` does its write once, however often the call is repeated. Each `reply`
+    makes the answer within the transaction, so that the store keeps both or neither. `bound` says
+    which encoder new vectors are to be of, and `embed` makes them.
+    """
+
+    def __init__(
+        self,
+        store: RecordStore,
+        bound: Callable[[], BoundEncoder],
+        embed: Embed,
+        commit: GroupCommit,
+    ) -> None:
+        self._store = store
+        self._bound = bound
+        self._commit = commit
+        self._items = ItemEncoder(store, embed)
+        self._answered = AnsweredCalls(store.requests)
+
+    @property
+    def encoder(self) -> BoundEncoder:
+        """Return the encoder that vectors are to be of now."""
+        return self._bound()
+
+    async def answered(self, call: RepeatableCall[R] | None) -> R | None:
+        """Return the answer that `call` had, before anything is done for it; None without one.
+
+        Raises InvalidArgument when its id came with another request before.
+        """
+        if call is None:
+            return None
+        return await asyncio.to_thread(self._answered.find, call)
+
+    async def prepare_items(
+        self, drafts: Sequence[ItemDraft], bound: BoundEncoder
+    ) -> PreparedItems:
+        """Encode what is new of `drafts`, no id twice, that were validated for an encoder."""
+        return await self._items.prepare(drafts, bound)
+
+    async def upsert_items(
+        self,
+        prepared: PreparedItems,
+        reply: Callable[[int], R],
+        call: RepeatableCall[R] | None = None,
+    ) -> R:
+        """Write items; `reply` is given the revision. What is there unchanged is not written.
+
+        Raises Aborted when other writes come first again and again, and when the encoder changed
+        and the items have vectors of the caller's own.
+        """
+        for _ in range(ATTEMPTS):
+            try:
+                return await self._once(call, partial(self._upsert_and_reply, prepared, reply))
+            except _OvertakenError:
+                bound = prepared.encoder
+            except EncoderChanged:
+                bound = await self._next_encoder(prepared.drafts)
+            known = prepared.encoded() if bound == prepared.encoder else None
+            prepared = await self._items.prepare(prepared.drafts, bound, known)
+        raise Aborted("other writes to these items came first again and again")
+
+    async def update_item(
+        self,
+        item_id: str,
+        change: Callable[[StoredItem | None, BoundEncoder], ItemEdit],
+        reply: Callable[[StoredItem, int], R],
+        call: RepeatableCall[R] | None = None,
+    ) -> R:
+        """Write what `change` makes of an item; `reply` gets it as it is then, and the revision.
+
+        `change` is done anew when another write came first. Raises Aborted as upsert_items does.
+        """
+        bound = self.encoder
+        for _ in range(ATTEMPTS):
+            found = await asyncio.to_thread(self._store.items.get, [item_id])
+            stored = found.get(item_id)
+            changed = await asyncio.to_thread(change, stored, bound)
+            draft = changed.draft
+            try:
+                if changed.keeps_vector:
+                    draft = await asyncio.to_thread(self._with_own_vector, draft, bound)
+                prepared = await self._items.prepare([draft], bound)
+                write = partial(self._update_and_reply, prepared, stored, reply)
+                return await self._once(call, write)
+            except _OvertakenError:
+                continue
+            except EncoderChanged:
+                bound = await self._next_encoder([changed.draft])
+        raise Aborted(f"other writes to the item {item_id!r} came first again and again")
+
+    async def delete_items(
+        self,
+        ids: Collection[str],
+        reply: Callable[[frozenset[str], int], R],
+        call: RepeatableCall[R] | None = None,
+    ) -> R:
+        """Remove items; `reply` is given those that were there, and the revision."""
+        return await self._once(call, lambda tx: reply(*self._store.items.remove(tx, ids)))
+
+    async def write_interactions(self, events: Sequence[Interaction]) -> tuple[int, int]:
+        """Record interactions; return how many were new, and the revision."""
+        return await self._write(lambda tx: self._store.interactions.write(tx, events))
+
+    async def write_impressions(self, shown: Sequence[Impression]) -> tuple[int, int]:
+        """Record impressions; return how many were new, and the revision."""
+        return await self._write(lambda tx: self._store.impressions.write(tx, shown))
+
+    async def delete_user(self, user_id: str) -> tuple[int, int, int]:
+        """Forget a person; return how many interactions and impressions, and the revision."""
+        return await self._write(partial(self._delete_user, user_id))
+
+    async def _once(self, call: RepeatableCall[R] | None, write: Callable[[Transaction], R]) -> R:
+        return await self._write(lambda tx: self._answered.once(tx, call, partial(write, tx)))
+
+    async def _write(self, write: Callable[[Transaction], R]) -> R:
+        # Once begun a write is finished, even if its caller has gone.
+        return await asyncio.shield(asyncio.wrap_future(self._commit.submit(write)))
+
+    def _delete_user(self, user_id: str, tx: Transaction) -> tuple[int, int, int]:
+        interactions, _ = self._store.interactions.delete_user(tx, user_id)
+        impressions, revision = self._store.impressions.delete_user(tx, user_id)
+        return interactions, impressions, revision
+
+    def _upsert_and_reply(
+        self, prepared: PreparedItems, reply: Callable[[int], R], tx: Transaction
+    ) -> R:
+        return reply(self._upsert(tx, prepared))
+
+    def _update_and_reply(
+        self,
+        prepared: PreparedItems,
+        stored: StoredItem | None,
+        reply: Callable[[StoredItem, int], R],
+        tx: Transaction,
+    ) -> R:
+        item_id = prepared.drafts[0].content.id
+        read = {} if stored is None else {item_id: stored.revision}
+        if self._store.items.revisions(tx, [item_id]) != read:
+            raise _OvertakenError
+        revision = self._upsert(tx, prepared)
+        return reply(self._store.items.current(tx, [item_id])[item_id], revision)
+
+    def _upsert(self, tx: Transaction, prepared: PreparedItems) -> int:
+        unchanged = prepared.unchanged
+        if unchanged and self._store.items.revisions(tx, list(unchanged)) != unchanged:
+            raise _OvertakenError
+        return self._store.items.upsert(tx, prepared.new_items, prepared.encoder.id)
+
+    def _with_own_vector(self, draft: ItemDraft, bound: BoundEncoder) -> ItemDraft:
+        vectors = self._store.changes.vectors(bound.id, [draft.content.id])
+        if draft.content.id not in vectors:
+            # It was removed since it was read, or it has a vector of another encoder.
+            raise _OvertakenError
+        return ItemDraft(draft.content, vectors[draft.content.id])
+
+    async def _next_encoder(self, drafts: Sequence[ItemDraft]) -> BoundEncoder:
+        """Return the encoder that the store has now; the view may not know of it yet."""
+        if any(draft.vector is not None for draft in drafts):
+            raise Aborted("the encoder has changed, and the vectors were made for the one before")
+        bound = await asyncio.to_thread(self._store.encoders.current)
+        return self.encoder if bound is None else bound

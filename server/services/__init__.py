@@ -1,1 +1,0 @@
-"""The gRPC services: validate, ask the use case, fill the reply. Nothing else happens here."""

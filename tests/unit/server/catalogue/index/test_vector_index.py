@@ -1,0 +1,157 @@
+"""Search over graph and delta: exactness, filters, and no lock between writer and readers."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from longtail.server.catalogue.index.graph import Graph, GraphError
+from longtail.server.catalogue.index.plan import are_enough, fetch_size, scan_is_cheaper
+from longtail.server.catalogue.index.vector_index import VectorIndex
+
+from tests.unit.server.index_material import PARAMETERS, Seen, everything, index_of, vectors
+
+
+@pytest.fixture(scope="module")
+def rows() -> np.ndarray:
+    return vectors(12_000)
+
+
+@pytest.fixture(scope="module")
+def index(rows: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> VectorIndex:
+    found = index_of(tmp_path_factory.mktemp("index"), rows[:10_000])
+    found.append(rows[10_000:])
+    return found
+
+
+def test_rows_beside_the_graph_are_found_at_once(index: VectorIndex, rows: np.ndarray) -> None:
+    assert (index.graph_rows, index.delta_rows) == (10_000, 2_000)
+    for row in (0, 9_999, 10_000, 11_999):
+        assert index.search(rows[row], 1, everything(12_000))[0].tolist() == [row]
+
+
+def test_rows_that_came_after_the_request_are_not_found(
+    index: VectorIndex, rows: np.ndarray
+) -> None:
+    assert 11_999 not in index.search(rows[11_999], 50, everything(11_999))[0]
+    # As when the graph was replaced by one that holds more than the request may see.
+    assert 9_500 not in index.search(rows[9_500], 50, everything(9_500))[0]
+
+
+def test_vectors_are_those_that_were_given(index: VectorIndex, rows: np.ndarray) -> None:
+    mixed = np.array([11_000, 3, 10_000, 9_999])
+    np.testing.assert_array_equal(index.vectors(mixed), rows[mixed])
+    np.testing.assert_array_equal(index.vectors(np.array([5, 3])), rows[[5, 3]])
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.1, 0.01, 0.001])
+def test_a_filter_gets_as_many_as_there_are_and_nearly_the_exact_ones(
+    index: VectorIndex, share: float
+) -> None:
+    allowed = np.random.default_rng(7).random(12_000) < share
+    sight = Seen(allowed)
+    hits = wanted = 0
+    for query in vectors(30, seed=8):
+        found, cosines = index.search(query, 20, sight)
+        exact, _ = index.scan(query, 20, sight)
+        assert len(found) == min(20, int(allowed.sum()))
+        assert allowed[found].all()
+        assert (np.diff(cosines) <= 1e-6).all()
+        hits += len(np.intersect1d(found, exact))
+        wanted += len(exact)
+    assert hits >= 0.97 * wanted
+
+
+def test_a_filter_that_goes_against_the_query_is_answered_in_full(
+    index: VectorIndex, rows: np.ndarray
+) -> None:
+    query = rows[0]
+    allowed = rows @ query < 0
+    found, _ = index.search(query, 50, Seen(allowed))
+    assert len(found) == 50
+    assert allowed[found].all()
+    assert found.tolist() == index.scan(query, 50, Seen(allowed))[0].tolist()
+
+
+def test_nothing_allowed_is_nothing_found(index: VectorIndex, rows: np.ndarray) -> None:
+    assert len(index.search(rows[0], 10, Seen(np.zeros(12_000, np.bool_)))[0]) == 0
+
+
+def test_a_graph_that_leads_nowhere_is_replaced_by_a_scan(
+    index: VectorIndex, rows: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lead_nowhere(_graph: Graph, _vector: object, _k: int) -> None:
+        raise GraphError("no way")
+
+    monkeypatch.setattr(Graph, "search", lead_nowhere)
+    sight = everything(12_000)
+    found, _ = index.search(rows[4], 10, sight)
+    assert found.tolist() == index.scan(rows[4], 10, sight)[0].tolist()
+
+
+def test_without_a_graph_everything_is_scanned() -> None:
+    index = VectorIndex(PARAMETERS)
+    assert len(index.search(vectors(1)[0], 5, everything(0))[0]) == 0
+    rows = vectors(3_000)
+    for start in range(0, 3_000, 100):
+        index.append(rows[start : start + 100])
+    query = vectors(1, seed=3)[0]
+    exact = np.argsort(-(rows @ query), kind="stable")[:10]
+    assert index.search(query, 10, everything(3_000))[0].tolist() == exact.tolist()
+
+
+def test_equals_come_in_the_order_of_their_rows() -> None:
+    index = VectorIndex(PARAMETERS)
+    index.append(np.repeat(vectors(1), 20, axis=0))
+    assert index.search(vectors(1)[0], 5, everything(20))[0].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_readers_see_whole_rows_while_a_writer_appends(tmp_path: Path) -> None:
+    rows = vectors(20_000)
+    index = index_of(tmp_path, rows[:2_000])
+    wrong: list[object] = []
+    done = threading.Event()
+    count = [2_000]
+
+    def read(seed: int) -> None:
+        generator = np.random.default_rng(seed)
+        while not done.is_set():
+            seen = count[0]
+            row = int(generator.integers(seen))
+            found, cosines = index.search(rows[row], 3, everything(seen))
+            if found[0] != row or abs(cosines[0] - 1) > 1e-5 or (found >= seen).any():
+                wrong.append((row, found, cosines))
+
+    readers = [threading.Thread(target=read, args=(seed,)) for seed in range(3)]
+    for reader in readers:
+        reader.start()
+    for start in range(2_000, 20_000, 50):
+        index.append(rows[start : start + 50])
+        count[0] = start + 50
+    done.set()
+    for reader in readers:
+        reader.join()
+    assert wrong == []
+
+
+def test_what_is_fetched_grows_with_the_rarity_of_matches() -> None:
+    assert fetch_size(10, 1000, 1000, 100) == 10
+    # A few tombstones cost next to nothing, a filter twice the width.
+    assert 10 < fetch_size(10, 999, 1000, 100) < 20
+    assert fetch_size(10, 500, 1000, 100) == 200
+    assert fetch_size(100, 50_000, 100_000, 100) > 200
+    assert fetch_size(100, 1_000, 100_000, 100) > 10_000
+    assert fetch_size(100, 10, 1_000, 100) == 1_000
+    assert fetch_size(2_000, 1_000, 1_000, 100) == 1_000
+
+
+def test_few_matches_are_scanned_and_many_are_fetched() -> None:
+    assert scan_is_cheaper(500, fetch=100, ef_search=100)
+    assert not scan_is_cheaper(5_000, fetch=100, ef_search=100)
+    assert scan_is_cheaper(5_000, fetch=1_000, ef_search=100)
+
+
+def test_with_a_filter_more_matches_than_are_wanted_must_turn_up() -> None:
+    assert are_enough(10, k=10, matching=900, live=1000)
+    assert not are_enough(19, k=10, matching=100, live=1000)
+    assert are_enough(20, k=10, matching=100, live=1000)

@@ -1,0 +1,174 @@
+"""What people did is followed: at start, after each write, from other processes, and forgotten."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pytest
+from longtail.server.catalogue.behaviour import BehaviourView
+from longtail.server.ranking.behaviour import Behaviour
+from longtail.server.store.opinions import OpinionLog, person_hash
+from longtail.server.store.record_store import RecordStore
+from longtail.server.store.records import Interaction, Opinion
+
+from tests.unit.server.catalogues import Written, opened
+
+Likes = dict[str, set[str]]
+
+
+def opinion(person: str, item: str, value: float = 1.0, time: int = 0) -> Interaction:
+    event_id = f"{person}:{item}:{value}:{time}"
+    return Interaction(event_id, person, item, "rating", value, time, "")
+
+
+def likes(behaviour: Behaviour, *people: str) -> Likes:
+    """Return what each of `people` likes, who like something."""
+    numbers = {person: behaviour._person_of.get(person_hash(person)) for person in people}
+    return {
+        person: {behaviour.ids[item] for item in behaviour._likes[number]}
+        for person, number in numbers.items()
+        if number is not None and behaviour._likes[number]
+    }
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Iterator[Written]:
+    with opened(tmp_path) as found:
+        yield found
+
+
+def test_what_is_recorded_at_start_is_known(written: Written) -> None:
+    written.interact(opinion("ann", "a"), opinion("ann", "b"), opinion("bob", "b"))
+    with BehaviourView(written.store) as view:
+        assert view.is_complete
+        assert likes(view.behaviour, "ann", "bob") == {"ann": {"a", "b"}, "bob": {"b"}}
+
+
+def test_a_write_counts_when_it_is_acknowledged(tmp_path: Path) -> None:
+    views: list[BehaviourView] = []
+
+    def follow() -> None:
+        for view in views:
+            view.follow()
+
+    with ExitStack() as stack:
+        written = stack.enter_context(opened(tmp_path, follow))
+        views.append(stack.enter_context(BehaviourView(written.store)))
+        for number in range(20):
+            written.interact(opinion("ann", f"item {number}"))
+            assert f"item {number}" in likes(views[0].behaviour, "ann")["ann"]
+
+
+def test_what_another_process_wrote_is_followed(written: Written) -> None:
+    other = RecordStore.open(written.store.path)
+    with BehaviourView(other) as view:
+        written.interact(opinion("ann", "a"))
+        view.follow()
+        assert likes(view.behaviour, "ann") == {"ann": {"a"}}
+    other.close()
+
+
+def test_a_dislike_takes_a_like_back_and_no_value_says_nothing(written: Written) -> None:
+    written.interact(opinion("ann", "a"), opinion("ann", "b"), opinion("ann", "c", 0.0))
+    with BehaviourView(written.store) as view:
+        written.interact(opinion("ann", "a", -1.0), opinion("ann", "b", 0.0))
+        view.follow()
+        assert likes(view.behaviour, "ann") == {"ann": {"b"}}
+
+
+def test_opinions_of_one_write_are_taken_in_the_order_of_time(written: Written) -> None:
+    written.interact(
+        opinion("ann", "a", -1.0, time=2),
+        opinion("ann", "a", 1.0, time=1),
+        opinion("ann", "b", 1.0, time=2),
+        opinion("ann", "b", -1.0, time=1),
+    )
+    with BehaviourView(written.store) as view:
+        assert likes(view.behaviour, "ann") == {"ann": {"b"}}
+
+
+def test_a_person_is_forgotten_and_may_come_back(written: Written) -> None:
+    with BehaviourView(written.store) as view:
+        written.interact(opinion("ann", "a"), opinion("bob", "a"))
+        view.follow()
+        written.write(lambda tx: written.store.interactions.delete_user(tx, "ann"))
+        view.follow()
+        assert likes(view.behaviour, "ann", "bob") == {"bob": {"a"}}
+        assert view.behaviour.support(np.array([0])).tolist() == [1]
+        assert person_hash("ann") not in view.behaviour._person_of
+        written.interact(opinion("ann", "b"))
+        view.follow()
+        assert likes(view.behaviour, "ann") == {"ann": {"b"}}
+    with BehaviourView(written.store) as afterwards:
+        assert likes(afterwards.behaviour, "ann", "bob") == {"ann": {"b"}, "bob": {"a"}}
+
+
+def test_forgotten_and_come_back_between_two_looks(written: Written) -> None:
+    with BehaviourView(written.store) as view:
+        written.interact(opinion("ann", "a"))
+        view.follow()
+        written.write(lambda tx: written.store.interactions.delete_user(tx, "ann"))
+        written.interact(opinion("ann", "b"))
+        view.follow()
+        assert likes(view.behaviour, "ann") == {"ann": {"b"}}
+
+
+def test_the_store_keeps_no_id_of_who_was_forgotten(written: Written) -> None:
+    written.interact(opinion("someone-to-forget", "a"))
+    written.write(lambda tx: written.store.interactions.delete_user(tx, "someone-to-forget"))
+    until = written.store.changes.position().revision
+    assert list(written.store.opinions.changes(0, until)) == [
+        Opinion(person_hash("someone-to-forget"), None, 0.0, until)
+    ]
+
+
+class Slow(OpinionLog):
+    """Lets nothing through until `go` is set."""
+
+    def __init__(self, log: OpinionLog) -> None:
+        super().__init__(log._engine)
+        self.go = threading.Event()
+
+    def changes(self, after: int, until: int) -> Iterator[Opinion]:
+        self.go.wait(20)
+        yield from super().changes(after, until)
+
+
+def test_serving_does_not_wait_for_a_large_store(written: Written) -> None:
+    written.interact(opinion("ann", "a"))
+    slow = written.store.opinions = Slow(written.store.opinions)
+    with BehaviourView(written.store, patience_seconds=0.01) as view:
+        assert not view.is_complete
+        assert likes(view.behaviour, "ann") == {}
+        # A write meanwhile is not lost.
+        written.interact(opinion("ann", "b"))
+        view.follow()
+        slow.go.set()
+        view._thread.join(20)
+        assert view.is_complete
+        assert likes(view.behaviour, "ann") == {"ann": {"a", "b"}}
+
+
+def test_leaving_ends_a_load(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("longtail.server.catalogue.behaviour.LOOK_AROUND", 1)
+    written.interact(opinion("ann", "a"), opinion("ann", "b"))
+    slow = written.store.opinions = Slow(written.store.opinions)
+    with BehaviourView(written.store, patience_seconds=0.01) as view:
+        threading.Timer(0.05, slow.go.set).start()
+    assert not view.is_complete
+
+
+def test_without_what_people_did_there_are_still_answers(
+    written: Written, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(after: int, until: int) -> Iterator[Opinion]:
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(written.store.opinions, "changes", fail)
+    with caplog.at_level(logging.ERROR), BehaviourView(written.store) as view:
+        view.follow()
+    assert not view.is_complete
+    assert "behaviour not loaded" in caplog.text

@@ -1,0 +1,171 @@
+"""The indexer: when it merges and rebuilds, who owns the index, and what a failure costs."""
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from longtail.server.catalogue import indexer as indexer_module
+from longtail.server.catalogue.indexer import Indexer
+from longtail.server.catalogue.replica import CatalogueView
+
+from tests.unit.server.catalogues import (
+    Written,
+    contents,
+    indexer_of,
+    item,
+    nearest,
+    opened,
+    view_of,
+)
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Iterator[Written]:
+    with opened(tmp_path) as found:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(indexer_module, "POLL_SECONDS", 0.02)
+    monkeypatch.setattr(indexer_module, "RETRY_SECONDS", 0.02)
+
+
+def write(written: Written, view: CatalogueView, numbers: range, shift: int = 0) -> None:
+    written.upsert(*(item(f"i{number:03}", number + shift) for number in numbers))
+    view.follow()
+
+
+@contextmanager
+def running(indexer: Indexer) -> Iterator[threading.Event]:
+    owns = threading.Event()
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            indexer.run(owns.set)
+        except BaseException as error:
+            failures.append(error)
+            raise
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield owns
+    finally:
+        indexer.stop()
+        thread.join()
+    assert failures == []
+
+
+def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_delta_is_merged_when_it_is_long_enough(written: Written, tmp_path: Path) -> None:
+    view = view_of(written, tmp_path)
+    write(written, view, range(49))
+    with running(indexer_of(written, view, tmp_path)) as owns:
+        assert owns.wait(10)
+        time.sleep(0.1)
+        assert view.state.index.graph_rows == 0
+        write(written, view, range(49, 50))
+        until(lambda: view.state.index.graph_rows == 50)
+    assert view.delta_count == 0
+    assert nearest(view, 7, 1) == ["i007"]
+
+
+def test_a_graph_of_many_dead_rows_is_built_anew(written: Written, tmp_path: Path) -> None:
+    view = view_of(written, tmp_path)
+    write(written, view, range(400))
+    with running(indexer_of(written, view, tmp_path)):
+        until(lambda: view.state.index.graph_rows == 400)
+        # Three in four stay: not enough to build anew, and too few for a merge.
+        write(written, view, range(49), shift=1000)
+        time.sleep(0.1)
+        assert (view.state.index.graph_rows, view.tombstone_count) == (400, 49)
+    # Nobody looks meanwhile: half of these would be merged before the others are dead.
+    write(written, view, range(49, 110), shift=1000)
+    with running(indexer_of(written, view, tmp_path)):
+        until(lambda: view.tombstone_count == 0)
+    assert view.state.index.graph_rows == 400
+    assert contents(view) == contents(view_of(written, tmp_path / "elsewhere"))
+
+
+def test_one_process_builds_and_the_others_take_over(written: Written, tmp_path: Path) -> None:
+    first, second = view_of(written, tmp_path), view_of(written, tmp_path)
+    with running(indexer_of(written, first, tmp_path)) as owns:
+        assert owns.wait(10)
+        with running(indexer_of(written, second, tmp_path)) as would_own:
+            write(written, first, range(120))
+            second.follow()
+            until(lambda: second.state.index.graph_rows == 120)
+            assert not would_own.is_set()
+            assert nearest(second, 7, 1) == ["i007"]
+
+
+def test_another_process_builds_when_the_owner_has_gone(written: Written, tmp_path: Path) -> None:
+    first, second = view_of(written, tmp_path), view_of(written, tmp_path)
+    with running(indexer_of(written, first, tmp_path)) as owns:
+        assert owns.wait(10)
+    with running(indexer_of(written, second, tmp_path)) as owns:
+        assert owns.wait(10)
+        write(written, second, range(60))
+        until(lambda: second.state.index.graph_rows == 60)
+
+
+def test_a_failed_build_is_tried_again_and_costs_no_answer(
+    written: Written, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    view = view_of(written, tmp_path)
+    folder = view.target(view.state.encoder).folder
+    folder.parent.mkdir(parents=True)
+    folder.write_text("a file where the folder should be")
+    with running(indexer_of(written, view, tmp_path)):
+        write(written, view, range(60))
+        until(lambda: "index not written" in caplog.text)
+        assert nearest(view, 7, 1) == ["i007"]
+        folder.unlink()
+        until(lambda: view.state.index.graph_rows == 60)
+
+
+def test_a_generation_that_was_damaged_since_is_not_built_on(
+    written: Written, tmp_path: Path
+) -> None:
+    view = view_of(written, tmp_path)
+    with running(indexer_of(written, view, tmp_path)):
+        write(written, view, range(60))
+        until(lambda: view.state.index.graph_rows == 60)
+        for graph in (tmp_path / "index").rglob("graph.hnsw"):
+            data = bytearray(graph.read_bytes())
+            data[len(data) // 2] ^= 1
+            graph.write_bytes(data)
+        write(written, view, range(60, 130))
+        until(lambda: view.state.index.graph_rows == 130)
+    assert contents(view) == contents(view_of(written, tmp_path / "elsewhere"))
+
+
+def test_the_folder_of_a_retired_encoder_goes(written: Written, tmp_path: Path) -> None:
+    view = view_of(written, tmp_path)
+    retired = tmp_path / "index" / "encoder-99"
+    retired.mkdir(parents=True)
+    with running(indexer_of(written, view, tmp_path)):
+        until(lambda: not retired.exists())
+
+
+def test_a_lost_folder_is_written_again(written: Written, tmp_path: Path) -> None:
+    view = view_of(written, tmp_path)
+    with running(indexer_of(written, view, tmp_path)):
+        write(written, view, range(60))
+        until(lambda: view.state.index.graph_rows == 60)
+        shutil.rmtree(view.target(view.state.encoder).folder)
+        write(written, view, range(60, 120))
+        until(lambda: view.state.index.graph_rows == 120)
+    assert view_of(written, tmp_path).state.index.graph_rows == 120

@@ -1,0 +1,234 @@
+"""The view follows the store, whatever it was loaded from."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from longtail.server.catalogue.columns.filter import Condition, Equals, Filter, Kind
+from longtail.server.catalogue.replica import CatalogueView
+from longtail.server.store.records import EncoderBinding, State
+from longtail.server.upkeep.recall_canary import measure
+
+from tests.unit.server.catalogues import (
+    NOW,
+    Written,
+    contents,
+    indexer_of,
+    interaction,
+    item,
+    nearest,
+    opened,
+    unit,
+    view_of,
+)
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Iterator[Written]:
+    with opened(tmp_path) as found:
+        yield found
+
+
+def fill(written: Written, n: int = 200) -> None:
+    written.upsert(*(item(f"i{number:03}", number, prior=number) for number in range(n)))
+
+
+def merge(written: Written, view: CatalogueView, folder: Path) -> None:
+    indexer_of(written, view, folder).rebuild(view.state.encoder, lambda _done, _total: None)
+
+
+def test_an_empty_catalogue_finds_nothing(written: Written, tmp_path: Path) -> None:
+    assert nearest(view_of(written, tmp_path), 1) == []
+
+
+def test_what_is_written_can_be_found_after_a_follow(written: Written, tmp_path: Path) -> None:
+    view = view_of(written, tmp_path)
+    revision = written.upsert(item("a", 1), item("b", 2))
+    assert nearest(view, 1) == []
+    view.follow()
+    assert view.revision == revision
+    assert nearest(view, 1, 1) == ["a"]
+
+
+def test_a_replaced_item_is_where_it_is_now_and_nowhere_else(
+    written: Written, tmp_path: Path
+) -> None:
+    view = view_of(written, tmp_path)
+    for seed in (1, 2, 3):
+        written.upsert(item("a", seed))
+        view.follow()
+    assert nearest(view, 3) == ["a"]
+    assert (view.live_count, view.tombstone_count) == (1, 2)
+
+
+def test_a_removed_item_is_gone_and_may_come_back(written: Written, tmp_path: Path) -> None:
+    view = view_of(written, tmp_path)
+    written.upsert(item("a", 1), item("b", 2))
+    written.remove("a")
+    view.follow()
+    assert nearest(view, 1) == ["b"]
+    written.upsert(item("a", 3))
+    view.follow()
+    assert sorted(nearest(view, 1)) == ["a", "b"]
+
+
+def test_a_reader_keeps_what_it_saw_while_others_write(written: Written, tmp_path: Path) -> None:
+    view = view_of(written, tmp_path)
+    written.upsert(item("a", 1), item("b", 2))
+    view.follow()
+    state = view.state
+    before = state.sight(NOW, None)
+    written.upsert(item("a", 3), item("c", 4))
+    written.remove("b")
+    view.follow()
+    rows, cosines = state.index.search(unit(1), 10, before)
+    assert [state.columns.ids[row] for row in rows] == ["a", "b"]
+    assert cosines[0] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_only_what_is_active_available_and_let_through_is_found(
+    written: Written, tmp_path: Path, merged: bool
+) -> None:
+    written.upsert(
+        item("active", 1, kind="x"),
+        item("hidden", 2, state=State.HIDDEN, kind="x"),
+        item("in review", 3, state=State.IN_REVIEW, kind="x"),
+        item("not yet", 4, window=(NOW + 1, None), kind="x"),
+        item("no more", 5, window=(None, NOW), kind="x"),
+        item("in time", 6, window=(NOW, NOW + 1), kind="x"),
+        item("other", 7, kind="y"),
+    )
+    view = view_of(written, tmp_path)
+    if merged:
+        merge(written, view, tmp_path)
+    assert sorted(nearest(view, 1)) == ["active", "in time", "other"]
+    wanted = Filter(all_of=(Condition("kind", Equals(Kind.TEXT, "x")),))
+    state = view.state
+    rows, _ = state.index.search(unit(1), 10, state.sight(NOW, wanted))
+    assert sorted(state.columns.ids[row] for row in rows) == ["active", "in time"]
+
+
+def test_a_view_that_followed_equals_one_that_is_loaded_anew(
+    written: Written, tmp_path: Path
+) -> None:
+    view = view_of(written, tmp_path)
+    generator = np.random.default_rng(5)
+    for step in range(120):
+        number = int(generator.integers(40))
+        match step % 4:
+            case 0 | 1:
+                written.upsert(item(f"i{number}", step, prior=step))
+            case 2:
+                written.remove(f"i{number}")
+            case 3:
+                written.interact(interaction(f"e{step}", f"i{number}"))
+        if step % 7 == 0:
+            view.follow()
+        if step % 30 == 29:
+            view.follow()
+            merge(written, view, tmp_path)
+    view.follow()
+    assert contents(view) == contents(view_of(written, tmp_path))
+    fresh = view_of(written, tmp_path / "elsewhere")
+    assert fresh.state.index.graph_rows == 0
+    assert contents(view) == contents(fresh)
+    for seed in range(50):
+        assert nearest(view, seed) == nearest(fresh, seed)
+
+
+def test_a_generation_and_later_changes_make_the_same_view(
+    written: Written, tmp_path: Path
+) -> None:
+    fill(written)
+    merge(written, view_of(written, tmp_path), tmp_path)
+    written.upsert(item("i007", 1007), item("late", 1008))
+    written.remove("i008")
+    loaded = view_of(written, tmp_path)
+    assert (loaded.state.index.graph_rows, loaded.delta_count) == (200, 2)
+    assert contents(loaded) == contents(view_of(written, tmp_path / "elsewhere"))
+    assert nearest(loaded, 1007, 1) == ["i007"]
+    assert "i008" not in nearest(loaded, 8, 200)
+
+
+def test_adopting_a_generation_changes_no_answer_and_holds_up_no_reader(
+    written: Written, tmp_path: Path
+) -> None:
+    fill(written, 3000)
+    view = view_of(written, tmp_path)
+    wrong: list[object] = []
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            for seed in (5, 1500, 2999):
+                if (found := nearest(view, seed, 1)) != [f"i{seed:03}"]:
+                    wrong.append(found)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for number in range(3):
+        written.upsert(item(f"late{number}", 5000 + number))
+        merge(written, view, tmp_path)
+        assert nearest(view, 5000 + number, 1) == [f"late{number}"]
+    done.set()
+    reader.join()
+    assert wrong == []
+    assert view.delta_count == 0
+
+
+def test_the_index_of_another_store_is_not_taken(written: Written, tmp_path: Path) -> None:
+    fill(written)
+    merge(written, view_of(written, tmp_path), tmp_path)
+    with opened(tmp_path / "other") as other:
+        fill(other, 20)
+        view = CatalogueView(
+            other.store, other.encoder, view_of(written, tmp_path)._settings, tmp_path / "index"
+        )
+        assert (view.state.index.graph_rows, view.live_count) == (0, 20)
+
+
+def test_another_encoder_is_switched_to_with_its_own_index(
+    written: Written, tmp_path: Path
+) -> None:
+    fill(written, 60)
+    view = view_of(written, tmp_path)
+    old = view.state
+    following = written.write(
+        lambda tx: written.store.encoders.prepare(tx, EncoderBinding("tiny@2", 8))
+    )
+    pending = written.store.encoders.pending(following.id, 100)
+    rows = [(text.id, text.revision, unit(int(text.id[1:]), 8)) for text in pending]
+    written.write(lambda tx: written.store.encoders.put_vectors(tx, following.id, rows))
+    indexer_of(written, view, tmp_path).rebuild(following, lambda _done, _total: None)
+    assert view.state is old
+    written.write(lambda tx: written.store.encoders.switch(tx, following.id))
+    view.follow()
+    state = view.state
+    assert (state.encoder, state.index.graph_rows) == (following, 60)
+    found, _ = state.index.search(unit(7, 8), 1, state.sight(NOW, None))
+    assert state.columns.ids[found[0]] == "i007"
+    # Who began with the old one can end with it.
+    found, _ = old.index.search(unit(7), 1, old.sight(NOW, None))
+    assert old.columns.ids[found[0]] == "i007"
+
+
+def test_the_canary_sees_what_searches_miss(
+    written: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = np.random.default_rng(3)
+    fill(written, 400)
+    view = view_of(written, tmp_path)
+    assert measure(view.state, generator) is None
+    merge(written, view, tmp_path)
+    assert measure(view.state, generator) == 1.0
+    whole = view.state.index.search
+
+    def blind(vector: object, k: int, sight: object) -> object:
+        rows, cosines = whole(vector, 2 * k, sight)  # type: ignore[arg-type]
+        return rows[k // 2 :][:k], cosines[k // 2 :][:k]
+
+    monkeypatch.setattr(view.state.index, "search", blind)
+    assert measure(view.state, generator) == pytest.approx(0.5)

@@ -1,0 +1,203 @@
+"""Operations: asked for, done by the owner, taken up after it ended, and what is refused."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from longtail.runtime.errors import FailedPrecondition, NotFound, Unavailable
+from longtail.server.catalogue.indexer import Indexer
+from longtail.server.catalogue.replica import CatalogueView
+from longtail.server.encoder.encoder import Encoder
+from longtail.server.operations.runner import OperationRunner
+from longtail.server.store.group_commit import GroupCommit
+from longtail.server.store.record_store import RecordStore
+from longtail.server.store.records import (
+    EncoderBinding,
+    ItemContent,
+    NewItem,
+    Operation,
+    OperationKind,
+    OperationState,
+)
+
+from tests.unit.server.catalogues import SETTINGS
+from tests.unit.server.fake_worker import TINY, FakeWorker, connected
+
+OTHER = EncoderBinding("tiny@2", 3)
+ITEMS = 40
+
+
+class Server:
+    """What one process has, as far as operations go."""
+
+    def __init__(
+        self, store: RecordStore, commit: GroupCommit, view: CatalogueView, encoder: Encoder
+    ) -> None:
+        self.store, self.commit, self.view, self.encoder = store, commit, view, encoder
+
+    def runner(self, folder: Path) -> OperationRunner:
+        indexer = Indexer(self.view, self.store, folder / "index", merge_rows=1_000_000)
+        return OperationRunner(
+            self.store, self.commit, self.view, indexer, self.encoder, folder / "snapshots"
+        )
+
+    async def write(self, *numbers: int, given: bool = False) -> None:
+        bound = self.view.state.encoder
+        vector = np.eye(1, bound.binding.dimension, dtype=np.float32)[0]
+        items = [
+            NewItem(ItemContent(f"i{n}", f"Item {n}", "", {}, 0.0), vector, given) for n in numbers
+        ]
+        await asyncio.wrap_future(
+            self.commit.submit(lambda tx: self.store.items.upsert(tx, items, bound.id))
+        )
+
+
+@asynccontextmanager
+async def serving(folder: Path, *workers: FakeWorker) -> AsyncIterator[Server]:
+    store = RecordStore.open(folder / "longtail.db")
+    views: list[CatalogueView] = []
+    try:
+        async with connected(*workers) as encoder:
+
+            def follow() -> None:
+                for view in views:
+                    view.follow()
+
+            with store.group_commit(follow, 100) as commit:
+                bound = await asyncio.wrap_future(
+                    commit.submit(lambda tx: store.encoders.bind(tx, TINY))
+                )
+                views.append(CatalogueView(store, bound, SETTINGS, folder / "index"))
+                server = Server(store, commit, views[0], encoder)
+                await server.write(*range(ITEMS))
+                yield server
+    finally:
+        store.close()
+
+
+@asynccontextmanager
+async def running(runner: OperationRunner) -> AsyncIterator[None]:
+    runner.own()
+    task = asyncio.create_task(runner.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def ended(runner: OperationRunner, operation: Operation) -> Operation:
+    async with asyncio.timeout(20):
+        while True:
+            found = await runner.get(operation.id)
+            if found.state in (OperationState.SUCCEEDED, OperationState.FAILED):
+                return found
+            await asyncio.sleep(0.05)
+
+
+async def test_another_encoder_is_taken_in_while_the_old_one_serves(tmp_path: Path) -> None:
+    new = FakeWorker(2, OTHER.model_id, OTHER.dimension)
+    async with serving(tmp_path, FakeWorker(1), new) as server:
+        runner = server.runner(tmp_path)
+        async with running(runner):
+            new.go.clear()
+            operation = await runner.rebuild_index(OTHER.model_id)
+            await new.arrived.wait()
+            assert server.view.state.encoder.binding == TINY
+            await server.write(3, ITEMS)
+            new.go.set()
+            found = await ended(runner, operation)
+        assert (found.state, found.error_message) == (OperationState.SUCCEEDED, "")
+        state = server.view.state
+        assert state.encoder.binding == OTHER
+        assert server.view.live_count == ITEMS + 1
+        # All of them have vectors of the new worker, which begin with its number.
+        rows = np.flatnonzero(state.columns.visible(state.revision, state.columns.count))
+        assert set(state.index.vectors(rows)[:, 0].tolist()) == {2.0}
+        assert state.index.graph_rows == ITEMS + 1
+        assert server.store.encoders.retired(1) == 0
+
+
+async def test_a_change_that_failed_goes_on_and_encodes_nothing_twice(tmp_path: Path) -> None:
+    new = FakeWorker(2, OTHER.model_id, OTHER.dimension)
+    async with serving(tmp_path, FakeWorker(1), new) as server:
+        first, second = server.runner(tmp_path), server.runner(tmp_path)
+
+        def fail(*_: object) -> None:
+            raise Unavailable("no index today")
+
+        first._reembedding._rebuild = fail
+        async with running(first):
+            failed = await ended(first, await first.rebuild_index(OTHER.model_id))
+        assert (failed.state, failed.error_message) == (OperationState.FAILED, "no index today")
+        assert server.view.state.encoder.binding == TINY
+        async with running(second):
+            found = await ended(second, await second.rebuild_index(OTHER.model_id))
+        assert found.state == OperationState.SUCCEEDED
+        assert server.view.state.encoder.binding == OTHER
+        assert sum(len(call.texts) for call in new.calls) == ITEMS
+
+
+async def test_operations_are_done_by_the_owner_alone(tmp_path: Path) -> None:
+    async with serving(tmp_path, FakeWorker(1)) as server:
+        other, owner = server.runner(tmp_path), server.runner(tmp_path)
+        task = asyncio.create_task(other.run())
+        operation = await other.create_snapshot()
+        await asyncio.sleep(0.7)
+        assert (await other.get(operation.id)).state == OperationState.PENDING
+        async with running(owner):
+            found = await ended(other, operation)
+        task.cancel()
+        assert found.state == OperationState.SUCCEEDED
+        [snapshot] = await other.list_snapshots()
+        assert (snapshot.id, snapshot.items) == (found.snapshot_id, ITEMS)
+
+
+async def test_a_damaged_snapshot_fails_its_verification(tmp_path: Path) -> None:
+    async with serving(tmp_path, FakeWorker(1)) as server:
+        runner = server.runner(tmp_path)
+        async with running(runner):
+            made = await ended(runner, await runner.create_snapshot())
+            sound = await ended(runner, await runner.verify_snapshot(made.snapshot_id))
+            assert sound.state == OperationState.SUCCEEDED
+            database = tmp_path / "snapshots" / made.snapshot_id / "longtail.db"
+            data = bytearray(database.read_bytes())
+            data[len(data) // 2] ^= 1
+            database.write_bytes(data)
+            damaged = await ended(runner, await runner.verify_snapshot(made.snapshot_id))
+        assert (damaged.state, damaged.error_code) == (OperationState.FAILED, 15)
+        with pytest.raises(NotFound):
+            await runner.verify_snapshot("nowhere")
+
+
+async def test_a_rebuild_with_the_same_encoder_builds_the_graph_anew(tmp_path: Path) -> None:
+    async with serving(tmp_path, FakeWorker(1)) as server:
+        runner = server.runner(tmp_path)
+        async with running(runner):
+            found = await ended(runner, await runner.rebuild_index(""))
+        assert (found.state, found.done, found.total) == (OperationState.SUCCEEDED, ITEMS, ITEMS)
+        assert server.view.state.index.graph_rows == ITEMS
+
+
+async def test_what_cannot_be_done_is_refused_at_once(tmp_path: Path) -> None:
+    new = FakeWorker(2, OTHER.model_id, OTHER.dimension)
+    async with serving(tmp_path, FakeWorker(1), new) as server:
+        runner = server.runner(tmp_path)
+        with pytest.raises(FailedPrecondition, match=r"no worker has the encoder gone@1.*tiny@1"):
+            await runner.rebuild_index("gone@1")
+        first = await runner.rebuild_index("")
+        with pytest.raises(FailedPrecondition, match=f"another rebuild runs: {first.id}"):
+            await runner.rebuild_index("")
+        async with running(runner):
+            await ended(runner, first)
+        await server.write(7, given=True)
+        with pytest.raises(FailedPrecondition, match=r"vectors of the caller's own.*'i7'"):
+            await runner.rebuild_index(OTHER.model_id)
+        with pytest.raises(NotFound):
+            await runner.get("nowhere")
+        assert [operation.kind for operation in server.store.operations.unfinished()] == []
+        assert first.kind == OperationKind.REBUILD_INDEX

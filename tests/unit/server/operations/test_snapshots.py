@@ -1,0 +1,117 @@
+from pathlib import Path
+
+import pytest
+from longtail.runtime.errors import NotFound
+from longtail.server.operations.restore import main, restore
+from longtail.server.operations.snapshots import MANIFEST, DamagedSnapshot, Snapshots
+from longtail.server.process.folder_lock import held
+from longtail.server.store.record_store import DATABASE, RecordStore
+from longtail.server.store.records import Interaction, OperationKind, OperationState
+
+
+def count(_done: int, _total: int) -> None:
+    pass
+
+
+def event(name: str) -> Interaction:
+    return Interaction(name, "u", "i", "view", 1.0, 1, "")
+
+
+def write(store: RecordStore, name: str) -> None:
+    with store.group_commit(lambda: None, 8) as commit:
+        commit.submit(lambda tx: store.interactions.write(tx, [event(name)])).result()
+
+
+def test_a_snapshot_holds_what_the_store_held_and_is_sound(tmp_path: Path) -> None:
+    store, snapshots = RecordStore.open(tmp_path / DATABASE), Snapshots(tmp_path / "snapshots")
+    write(store, "a")
+    made = snapshots.create(store, count)
+    write(store, "b")
+    assert (made.interactions, made.revision) == (1, 1)
+    assert snapshots.verify(made.id, count) == made
+    assert snapshots.create(store, count).interactions == 2
+    assert [snapshot.interactions for snapshot in snapshots.all()] == [2, 1]
+    store.close()
+
+
+@pytest.mark.parametrize("name", [DATABASE, MANIFEST])
+def test_a_flipped_byte_is_seen(tmp_path: Path, name: str) -> None:
+    store, snapshots = RecordStore.open(tmp_path / DATABASE), Snapshots(tmp_path / "snapshots")
+    made = snapshots.create(store, count)
+    path = snapshots.path(made.id) / name
+    sound = path.read_bytes()
+    for place in range(0, len(sound), max(1, len(sound) // 50)):
+        path.write_bytes(sound[:place] + bytes([sound[place] ^ 1]) + sound[place + 1 :])
+        with pytest.raises(DamagedSnapshot):
+            snapshots.verify(made.id, count)
+    store.close()
+
+
+@pytest.mark.parametrize("name", ["", "..", "000001-x", "../snapshots"])
+def test_what_is_no_snapshot_is_not_found(tmp_path: Path, name: str) -> None:
+    with pytest.raises(NotFound):
+        Snapshots(tmp_path).verify(name, count)
+
+
+def test_an_attempt_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
+    def stop(_done: int, _total: int) -> None:
+        raise InterruptedError
+
+    store, snapshots = RecordStore.open(tmp_path / DATABASE), Snapshots(tmp_path / "snapshots")
+    with pytest.raises(InterruptedError):
+        snapshots.create(store, stop)
+    assert list((tmp_path / "snapshots").iterdir()) == []
+    store.close()
+
+
+def test_a_restored_store_is_the_snapshot_and_the_former_one_is_kept(tmp_path: Path) -> None:
+    store, snapshots = RecordStore.open(tmp_path / DATABASE), Snapshots(tmp_path / "snapshots")
+    write(store, "a")
+    with store.group_commit(lambda: None, 8) as commit:
+        kind = OperationKind.CREATE_SNAPSHOT
+        under_way = commit.submit(lambda tx: store.operations.create(tx, kind, {})).result()
+    made = snapshots.create(store, count)
+    write(store, "b")
+    identity = store.changes.identity()
+    store.close()
+
+    restored, aside = restore(tmp_path, made.id)
+    assert restored == made
+    store = RecordStore.open(tmp_path / DATABASE)
+    assert store.counts().interactions == 1
+    identities = {identity, store.changes.identity()}
+    ended = store.operations.get(under_way.id)
+    assert ended is not None
+    assert ended.state == OperationState.FAILED
+    store.close()
+    assert aside is not None
+    former = RecordStore.open(aside)
+    assert former.counts().interactions == 2
+    former.close()
+
+    restore(tmp_path, made.id)
+    again = RecordStore.open(tmp_path / DATABASE)
+    # Each time the revisions after it mean something else.
+    assert len(identities | {again.changes.identity()}) == 3
+    again.close()
+
+
+def test_a_restore_from_the_command_line_needs_the_server_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    store = RecordStore.open(data / DATABASE)
+    write(store, "a")
+    made = Snapshots(data / "snapshots").create(store, count)
+    store.close()
+    monkeypatch.setenv("LONGTAIL_HOME", str(tmp_path))
+    monkeypatch.setattr("sys.argv", ["restore", made.id])
+    with held(data):
+        assert main() == 1
+    assert "another server runs on" in capsys.readouterr().err
+    assert main() == 0
+    assert f"restored {made.id}: 0 items and 1 interactions" in capsys.readouterr().out
+    monkeypatch.setattr("sys.argv", ["restore", "nowhere"])
+    assert main() == 1
+    assert "'nowhere'" in capsys.readouterr().err

@@ -1,0 +1,229 @@
+"""What RecommendationService does around its recommender."""
+
+import asyncio
+from collections.abc import Awaitable, Iterator
+
+import pytest
+from longtail.runtime.errors import (
+    InferenceFailed,
+    InvalidArgument,
+    NotFound,
+    Unavailable,
+)
+from longtail.server.rpc import answer_room
+from longtail.server.rpc.recommendations import AT_ONCE
+from longtail.server.rpc.tokens.recommendation import item_hash
+from longtail.v1 import recommendation_service_pb2 as pb
+
+from tests.unit.server.answers import (
+    SmallCatalogue,
+    small_catalogue,
+)
+from tests.unit.server.fake_recommender import Serving
+from tests.unit.server.written_catalogue import fields, vector_of
+
+
+@pytest.fixture(scope="module")
+def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallCatalogue]:
+    with small_catalogue(tmp_path_factory.mktemp("catalogue")) as small:
+        yield small
+
+
+@pytest.fixture
+def serving(catalogue: SmallCatalogue) -> Serving:
+    return Serving(catalogue)
+
+
+def ids(reply: pb.RecommendResponse) -> list[str]:
+    return [result.item_id for result in reply.results]
+
+
+async def refused(call: Awaitable[object]) -> list[str]:
+    """Return the fields that a refused call names."""
+    with pytest.raises(InvalidArgument) as caught:
+        await call
+    return [violation.field for violation in caught.value.violations]
+
+
+async def test_all_pages_are_from_the_candidates_of_the_first(serving: Serving) -> None:
+    reply = await serving.recommend(query="robots", page_size=3)
+    pages = [reply]
+    while reply.next_page_token:
+        reply = await serving.recommend(
+            query="robots", page_size=2, page_token=reply.next_page_token
+        )
+        pages.append(reply)
+    assert [ids(page) for page in pages] == [["a", "b", "c"], ["d", "e"], ["f", "g"], ["h"]]
+    assert [result.rank for page in pages for result in page.results] == list(range(1, 9))
+    assert pages[-1].short_page_reason == pb.SHORT_PAGE_REASON_LAST_PAGE
+    assert len({page.recommendation_token for page in pages}) == 4
+
+
+async def test_a_token_of_another_request_is_refused(serving: Serving) -> None:
+    token = (await serving.recommend(query="robots", page_size=3)).next_page_token
+    assert await refused(serving.recommend(query="crime", page_token=token)) == ["page_token"]
+
+
+async def test_a_recommendation_token_names_the_list(serving: Serving) -> None:
+    reply = await serving.recommend(query="robots", user_id="ann", page_size=3)
+    named = serving.tokens.decode("recommendation_token", reply.recommendation_token)
+    assert named.user_id == "ann"
+    assert named.item_hashes == tuple(map(item_hash, "abc"))
+    assert named.propensities == (0.25, 1.0, 1.0)
+    assert named.revision == reply.provenance.revision
+    assert named.strength == pytest.approx(0.3)
+    assert named.relevance_loss == 0.125
+    assert named.tail_fraction == pytest.approx(1 / 3)
+
+
+async def test_an_empty_list_has_no_token(serving: Serving) -> None:
+    reply = await serving.recommend(query="robots", exclude=pb.Exclusions(item_ids="abcdefgh"))
+    assert not reply.results
+    assert reply.recommendation_token == ""
+
+
+async def test_texts_become_vectors_of_the_catalogues_encoder(serving: Serving) -> None:
+    examples = [pb.Example(item_id="a"), pb.Example(text="crime", weight=-0.5)]
+    await serving.recommend(query="robots", examples=examples)
+    binding = serving.recommender.catalogue.state.encoder.binding
+    assert [call[0] for call in serving.encoder.calls] == [("robots", "crime")]
+    [wish] = serving.recommender.wishes
+    assert wish.query is not None
+    assert wish.query.tolist() == vector_of("robots", binding).tolist()
+    assert [(e.vector.tolist(), e.weight, e.position) for e in wish.examples] == [
+        (vector_of("crime", binding).tolist(), -0.5, 1)
+    ]
+    await serving.recommend(user_id="ann")
+    assert len(serving.encoder.calls) == 1
+
+
+async def test_without_an_encoder_only_what_allows_it_is_answered(serving: Serving) -> None:
+    serving.encoder.failures["robots"] = Unavailable("no worker")
+    with pytest.raises(Unavailable):
+        await serving.recommend(query="robots")
+    reply = await serving.recommend(query="robots", allow_degraded=True)
+    assert list(reply.degraded) == [pb.DEGRADATION_ENCODER_UNAVAILABLE]
+    assert serving.recommender.wishes[-1].query is None
+
+
+async def test_timings_hold_each_other(serving: Serving) -> None:
+    timings = (await serving.recommend(query="robots")).timings
+    assert 0 < timings.embedding.ToNanoseconds() < timings.total.ToNanoseconds()
+
+
+async def test_what_is_wrong_is_named_as_it_lies_in_the_request(serving: Serving) -> None:
+    assert await refused(serving.recommend(page_size=-1)) == ["page_size"]
+    assert await refused(serving.recommend(user_id="nobody to please")) == ["examples"]
+    assert await refused(serving.explain("a", page_size=-1)) == ["request.page_size"]
+    assert await refused(serving.explain("a", user_id="nobody to please")) == ["request.examples"]
+    assert await refused(serving.explain("")) == ["item_id"]
+    wrong, cancelled = (
+        pb.RecommendRequest(page_size=-1),
+        pb.RecommendRequest(user_id="nobody to please"),
+    )
+    one = pb.ComparedPolicy()
+    assert await refused(serving.compare(wrong, one)) == ["request.page_size"]
+    assert await refused(serving.compare(cancelled, one)) == ["request.examples"]
+    assert await refused(serving.compare(pb.RecommendRequest())) == ["policies"]
+    later = pb.RecommendRequest(page_token="x")
+    assert await refused(serving.compare(later, one)) == ["request.page_token"]
+
+
+async def test_each_request_of_a_batch_stands_for_itself(serving: Serving) -> None:
+    serving.encoder.failures["bad text"] = InferenceFailed("cannot be embedded")
+    reply = await serving.batch(
+        pb.RecommendRequest(query="robots", page_size=2),
+        pb.RecommendRequest(page_size=-1),
+        pb.RecommendRequest(query="bad text"),
+        pb.RecommendRequest(min_revision=10**6),
+        pb.RecommendRequest(user_id="nobody to please"),
+        pb.RecommendRequest(user_id="ann", page_size=1),
+    )
+    assert [result.status.code for result in reply.results] == [0, 3, 13, 9, 3, 0]
+    assert [fields(result.status) for result in reply.results] == [
+        [],
+        ["requests[1].page_size"],
+        [],
+        [],
+        ["requests[4].examples"],
+        [],
+    ]
+    assert [result.HasField("response") for result in reply.results] == [
+        result.status.code == 0 for result in reply.results
+    ]
+    assert ids(reply.results[0].response) == ["a", "b"]
+    assert ids(reply.results[5].response) == ["a"]
+    assert reply.results[0].response.recommendation_token
+    assert reply.results[0].response.next_page_token
+
+
+@pytest.mark.parametrize("count", [0, 101])
+async def test_a_batch_that_is_empty_or_too_large_is_refused(serving: Serving, count: int) -> None:
+    assert await refused(serving.batch(*[pb.RecommendRequest()] * count)) == ["requests"]
+
+
+async def test_a_batch_does_not_take_all_the_room(serving: Serving) -> None:
+    serving.encoder.go.clear()
+    requests = [pb.RecommendRequest(query=f"query {n}", page_size=1) for n in range(100)]
+    answering = asyncio.create_task(serving.batch(*requests))
+    await serving.encoder.called(AT_ONCE)
+    await asyncio.sleep(0.05)
+    assert len(serving.encoder.calls) == AT_ONCE
+    serving.encoder.go.set()
+    reply = await answering
+    assert [result.status.code for result in reply.results] == [0] * 100
+    assert sorted(serving.encoder.texts) == sorted(request.query for request in requests)
+
+
+async def test_a_list_that_does_not_fit_beside_the_others_is_refused_alone(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = pb.RecommendRequest(query="robots", page_size=8)
+    short = pb.RecommendRequest(query="robots", page_size=1)
+    size = (await serving.recommend(query="robots", page_size=8)).ByteSize()
+    # Room for one long list and a half.
+    monkeypatch.setattr(answer_room, "MAX_MESSAGE_BYTES", answer_room.STATUS_BYTES + size * 3 // 2)
+    reply = await serving.batch(long, long, short)
+    # Whichever long list is ready first has the room.
+    [left_out] = (result for result in reply.results if result.status.code == 8)
+    assert left_out in reply.results[:2]
+    assert "ask for it in another call" in left_out.status.message
+    assert not left_out.HasField("response")
+    assert [result.HasField("response") for result in reply.results].count(True) == 2
+
+
+async def test_policies_are_compared_side_by_side(serving: Serving) -> None:
+    request = pb.RecommendRequest(query="robots", page_size=5)
+    tail = pb.ComparedPolicy(name="all tail", long_tail=pb.LongTail(strength=1))
+    reply = await serving.compare(request, pb.ComparedPolicy(), tail)
+    first, second = reply.lists
+    assert (first.name, second.name) == ("policy 1", "all tail")
+    assert ids(first.response) == list("abcde")
+    assert ids(second.response) == list("hgfed")
+    assert (first.response.policy.strength, second.response.policy.strength) == (0.3, 1.0)
+    assert second.common_count == 2
+    assert [(move.item_id, move.first_rank, move.rank) for move in second.moves][-2:] == [
+        ("e", 5, 4),
+        ("d", 4, 5),
+    ]
+    # What is compared is not shown to anybody, and has no next page.
+    for compared in reply.lists:
+        assert compared.response.recommendation_token == ""
+        assert compared.response.next_page_token == ""
+        assert compared.response.timings.total.ToNanoseconds() > 0
+    assert len(serving.encoder.calls) == 1
+
+
+async def test_a_listed_item_is_explained(serving: Serving) -> None:
+    reply = await serving.explain("b", query="robots", include_items=True)
+    assert reply.verdict == pb.VERDICT_LISTED
+    assert reply.recommendation.rank == 2
+    assert reply.recommendation.item.id == "b"
+    bare = await serving.explain("b", query="robots", explain=pb.EXPLAIN_NONE)
+    assert bare.recommendation.HasField("breakdown")
+    assert not bare.recommendation.HasField("item")
+
+
+async def test_what_the_catalogue_does_not_hold_is_not_found(serving: Serving) -> None:
+    with pytest.raises(NotFound):
+        await serving.explain("nowhere", query="robots")

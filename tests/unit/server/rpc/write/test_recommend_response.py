@@ -1,0 +1,125 @@
+"""What a response says of a list as a whole."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from longtail.server.catalogue.columns.filter import Condition, Exists, Filter
+from longtail.server.ranking.evidence import PoolScale
+from longtail.server.ranking.listing import GaveWay
+from longtail.server.ranking.quota import Limits
+from longtail.server.recommend.request import FrozenCandidates, Policy, Wish
+from longtail.server.rpc.write.recommend_response import recommend_response
+from longtail.v1 import recommendation_service_pb2 as pb
+
+from tests.unit.server.answers import (
+    WISH,
+    SmallCatalogue,
+    answer_of,
+    listing_of,
+    pool_of,
+    small_catalogue,
+)
+
+GENRE = Filter(all_of=(Condition("genre", Exists(True)),))
+FROZEN = FrozenCandidates(("a",), PoolScale(np.zeros(4), np.ones(4)), 3)
+NOBODY = frozenset[GaveWay]()
+
+
+@pytest.fixture(scope="module")
+def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallCatalogue]:
+    with small_catalogue(tmp_path_factory.mktemp("catalogue")) as small:
+        yield small
+
+
+def response(
+    catalogue: SmallCatalogue,
+    wish: Wish = WISH,
+    *,
+    gave_way: frozenset[GaveWay] = NOBODY,
+    capped: tuple[int, ...] = (),
+    empty: bool = False,
+) -> pb.RecommendResponse:
+    pool = pool_of(catalogue.state, "abcdefgh")
+    listing = listing_of(pool.relevance, [6, 1, 4], explored=[1], gave_way=gave_way, capped=capped)
+    answer = answer_of(
+        catalogue.state, pool, None if empty else listing, wish, missing=("no such item",)
+    )
+    return recommend_response(answer, catalogue.records, pb.RecommendRequest())
+
+
+def test_a_list_as_a_whole(catalogue: SmallCatalogue) -> None:
+    reply = response(catalogue)
+    assert reply.list_metrics == pb.ListMetrics(
+        tail_fraction=1 / 3,
+        mean_popularity_percentile=float(np.mean([7 / 9, 2 / 9, 5 / 9])),
+        relevance_loss=0.125,
+        intra_list_diversity=0.75,
+        taste_divergence=0.0625,
+    )
+    assert reply.provenance == pb.Provenance(
+        model_id="tiny@1", revision=catalogue.state.revision, ranking_profile="default@0"
+    )
+    assert list(reply.missing_ids) == ["no such item"]
+    assert reply.timings.search.ToMicroseconds() == 250_000
+    assert reply.timings.ranking.ToMicroseconds() == 125_000
+    assert reply.recommendation_token == reply.next_page_token == ""
+
+
+def test_the_policy_that_was_followed(catalogue: SmallCatalogue) -> None:
+    policy = Policy(0.4, Limits(0.5, 0.02), exploration_slots=2)
+    reply = response(
+        catalogue,
+        replace(WISH, policy=policy),
+        gave_way=frozenset({GaveWay.EXPLORATION_TO_CANDIDATES, GaveWay.TAIL_TO_BUDGET}),
+    )
+    assert reply.policy == pb.EffectivePolicy(
+        strength=0.4,
+        min_tail_fraction=0.5,
+        relevance_budget=0.02,
+        min_tail_fraction_met=False,
+        page_size=3,
+        tail_price=0.09,
+        gave_way=[pb.GAVE_WAY_TAIL_TO_BUDGET, pb.GAVE_WAY_EXPLORATION_TO_CANDIDATES],
+        exploration_slots=1,
+    )
+
+
+@pytest.mark.parametrize("what", list(GaveWay))
+def test_what_gave_way_is_named(catalogue: SmallCatalogue, what: GaveWay) -> None:
+    reply = response(catalogue, gave_way=frozenset({what}))
+    [named] = reply.policy.gave_way
+    assert pb.GaveWay.Name(named) == f"GAVE_WAY_{what.name}"
+    assert reply.policy.min_tail_fraction_met == (not what.name.startswith("TAIL"))
+
+
+@pytest.mark.parametrize(
+    ("wish", "capped", "reason"),
+    [
+        (WISH, (), pb.SHORT_PAGE_REASON_UNSPECIFIED),
+        (replace(WISH, page_size=4), (), pb.SHORT_PAGE_REASON_CATALOGUE_EXHAUSTED),
+        (replace(WISH, page_size=4, filter=GENRE), (), pb.SHORT_PAGE_REASON_FILTER),
+        (replace(WISH, page_size=4, filter=GENRE), (0,), pb.SHORT_PAGE_REASON_CAPS),
+        (
+            replace(WISH, page_size=4, filter=GENRE, frozen=FROZEN),
+            (),
+            pb.SHORT_PAGE_REASON_LAST_PAGE,
+        ),
+        (replace(WISH, page_size=4, frozen=FROZEN), (0,), pb.SHORT_PAGE_REASON_CAPS),
+        # The caps moved the list, but did not shorten it.
+        (WISH, (0,), pb.SHORT_PAGE_REASON_UNSPECIFIED),
+    ],
+)
+def test_why_a_page_is_short(
+    catalogue: SmallCatalogue, wish: Wish, capped: tuple[int, ...], reason: pb.ShortPageReason
+) -> None:
+    assert response(catalogue, wish, capped=capped).short_page_reason == reason
+
+
+def test_an_empty_list(catalogue: SmallCatalogue) -> None:
+    reply = response(catalogue, empty=True)
+    assert not reply.results
+    assert reply.list_metrics == pb.ListMetrics()
+    assert reply.policy.min_tail_fraction_met
+    assert reply.short_page_reason == pb.SHORT_PAGE_REASON_CATALOGUE_EXHAUSTED

@@ -1,0 +1,117 @@
+import math
+from pathlib import Path
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from longtail.server.store.clock import now
+from longtail.server.store.database import alembic_config, open_database
+from longtail.server.store.decay import DecayedSum
+from longtail.server.store.popularity import EARLIEST
+from longtail.server.store.record_store import RecordStore, check_database
+from longtail.server.store.records import (
+    EncoderBinding,
+    PopularityChange,
+    PopularityDecay,
+    State,
+    TypeCount,
+    encode_vector,
+)
+from longtail.server.store.schema import metadata
+from sqlalchemy import create_engine
+
+from tests.unit.server.store_records import VECTOR, opened
+
+
+def test_the_migrations_make_the_schema(tmp_path: Path) -> None:
+    engine = open_database(tmp_path / "longtail.db")
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+    engine.dispose()
+
+
+def make_store(path: Path, schema: str, *statements: str) -> None:
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        config = alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, schema)
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+def test_a_store_of_the_first_schema_keeps_what_it_holds(tmp_path: Path) -> None:
+    path = tmp_path / "longtail.db"
+    make_store(
+        path,
+        "0001",
+        "UPDATE sequence SET revision = 3",
+        "INSERT INTO encoder VALUES (1, 'tiny@1', 2)",
+        "INSERT INTO items VALUES ('a', 1, 0, 'T', 'x', '{\"y\": 1}', 2.5, 0, 7, 8)",
+        "INSERT INTO items VALUES ('gone', 2, 1, '', '', '{}', 0, 0, 7, 8)",
+        "INSERT INTO interactions VALUES ('e', 'ann', 'a', 'view', 1, 9, '')",
+        "INSERT INTO popularity VALUES ('a', 1, 3)",
+        f"INSERT INTO vectors VALUES ('a', x'{encode_vector(VECTOR).hex()}')",
+    )
+
+    store = RecordStore.open(path)
+    encoder = store.encoders.current()
+    assert encoder is not None
+    assert encoder.binding == EncoderBinding("tiny@1", 2)
+    assert store.changes.position().revision == 3
+    assert store.changes.vectors(encoder.id, ["a"])["a"].tolist() == VECTOR.tolist()
+    content = store.items.get(["a"])["a"].content
+    assert (content.title, content.attributes, content.prior) == ("T", {"y": 1}, 2.5)
+    assert (content.state, content.available_from, content.penalty) == (State.ACTIVE, None, 0)
+    (seen,) = store.interactions.list_page(user_id="ann", item_id="", after=None, limit=9)
+    assert (seen.item_id, seen.recommendation_token) == ("a", "")
+    store.close()
+    assert check_database(path) == []
+
+
+def test_interactions_that_were_counted_together_are_counted_by_type(tmp_path: Path) -> None:
+    path = tmp_path / "longtail.db"
+    ahead = 250_000_000_000_000_000
+    make_store(
+        path,
+        "0002",
+        "UPDATE sequence SET revision = 9",
+        "INSERT INTO interactions VALUES ('1', 'ann', 'a', 'view', 1, 10, '')",
+        "INSERT INTO interactions VALUES ('2', 'bob', 'a', 'view', 1, 30, '')",
+        "INSERT INTO interactions VALUES ('3', 'bob', 'a', 'buy', 1, 20, '')",
+        f"INSERT INTO interactions VALUES ('4', 'bob', 'b', 'view', 1, {ahead}, '')",
+        "INSERT INTO popularity VALUES ('a', 3, 8), ('b', 1, 9), ('forgotten', 0, 7)",
+    )
+    before = now()
+    with opened(path) as it:
+        newest = it.store.changes.popularity_decay().newest
+        # What is dated ahead counts as of now.
+        assert before <= newest <= now()
+        assert it.store.changes.popularity_decay().half_life == math.inf
+        assert list(it.store.changes.popularity_changes(0, 9)) == [
+            PopularityChange(
+                "a",
+                [
+                    TypeCount("buy", 1, DecayedSum(1.0, 20)),
+                    TypeCount("view", 2, DecayedSum(2.0, 30)),
+                ],
+            ),
+            PopularityChange("b", [TypeCount("view", 1, DecayedSum(1.0, newest))]),
+        ]
+        changed = it.store.changes.popularity_changes(8, 9)
+        assert [change.item_id for change in changed] == ["b"]
+        it.do(lambda tx: it.store.interactions.delete_user(tx, "bob"))
+        assert it.popularity() == {"a": 1, "b": 0}
+        assert it.store.changes.popularity_decay().newest == 10
+    assert check_database(path) == []
+
+
+def test_a_new_store_and_one_without_interactions_are_alike(tmp_path: Path) -> None:
+    make_store(tmp_path / "old.db", "0002")
+    decays = []
+    for name in ("old.db", "new.db"):
+        with opened(tmp_path / name) as it:
+            decays.append(it.store.changes.popularity_decay())
+    assert decays[0] == decays[1] == PopularityDecay(math.inf, EARLIEST)

@@ -1,0 +1,125 @@
+"""`longtail-worker`: build the objects, run them until told to stop."""
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+
+from longtail.runtime import settings as runtime_settings
+from longtail.runtime.interceptor import ServiceInterceptor
+from longtail.runtime.lifecycle import HealthBoard, new_server, serve
+from longtail.runtime.settings import SettingsError
+from longtail.runtime.telemetry import configure_logging, start_metrics
+from longtail.v1.embedding_service_pb2_grpc import add_EmbeddingServiceServicer_to_server
+from longtail.worker import artefact as artefacts
+from longtail.worker import golden, loading, metrics
+from longtail.worker.artefact import Artefact, ArtefactError
+from longtail.worker.batcher import Batcher
+from longtail.worker.cache import VectorCache
+from longtail.worker.devices import DeviceError
+from longtail.worker.embedder import Embedder
+from longtail.worker.encoder_pool import EncoderPool
+from longtail.worker.golden import GoldenError
+from longtail.worker.health import Health
+from longtail.worker.service import SERVICE, EmbeddingService
+from longtail.worker.settings import WorkerSettings
+from longtail.worker.tokenizer import Tokenizer
+
+logger = logging.getLogger(__name__)
+
+_SWITCH_SECONDS = 1e-4
+
+
+def main() -> int:
+    """Run the worker; return 0 after a drain, 1 for a failure, 2 for a setting of no use."""
+    _parser().parse_args()
+    try:
+        settings = runtime_settings.load(WorkerSettings, os.environ)
+        configure_logging(settings.log_level)
+    except SettingsError as error:
+        sys.stderr.write(f"worker: {error}\n")
+        return 2
+    # An inference that ends has to wait for the thread that serves calls to let go of the
+    # interpreter; by default it may keep it for as long as a whole inference takes.
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    # The tokenizer's own threads would compete with the inference slots for the cores.
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    try:
+        artefact = artefacts.load(settings.artefact)
+        encoders = loading.load(artefact, settings)
+        tokenizer = Tokenizer(artefact)
+        start_metrics(settings.metrics_address)
+        asyncio.run(_run(settings, artefact, encoders, tokenizer))
+    except (ArtefactError, DeviceError, GoldenError, OSError) as error:
+        sys.stderr.write(f"worker: {error}\n")
+        return 1
+    return 0
+
+
+async def _run(
+    settings: WorkerSettings, artefact: Artefact, encoders: EncoderPool, tokenizer: Tokenizer
+) -> None:
+    manifest, placement = artefact.manifest, encoders.placements[0]
+    loaded = {
+        "model_id": manifest.model_id,
+        "execution_provider": placement.execution_provider,
+        "devices": ",".join(each.device for each in encoders.placements),
+        "slots": str(encoders.slots),
+    }
+    logger.info("loaded %s", " ".join(f"{name}={value}" for name, value in loaded.items()))
+    metrics.MODEL.info(loaded)
+    board = HealthBoard([SERVICE])
+    health = Health(["batcher", "golden"], board.set_all)
+    batcher = Batcher(
+        encoders.encode,
+        slots=encoders.slots,
+        batch_tokens=loading.batch_tokens(settings, encoders),
+        max_waste=settings.max_waste,
+        max_queued_tokens=settings.max_queued_tokens,
+        on_health=health.part("batcher"),
+    )
+    embedder = Embedder(tokenizer, batcher, VectorCache(settings.cache_mb * 2**20))
+    interceptor = ServiceInterceptor(
+        max_in_flight=settings.max_in_flight,
+        unary_seconds=settings.unary_seconds,
+        stream_seconds=settings.unary_seconds,
+    )
+    server = new_server([interceptor], board)
+    service = EmbeddingService(
+        embedder, manifest, placement, max_queued_tokens=settings.max_queued_tokens
+    )
+    add_EmbeddingServiceServicer_to_server(service, server)
+    # Until a slot dies, nothing is wrong with the batcher.
+    await health.part("batcher")(True)
+    proof = golden.watch(
+        manifest.golden,
+        embedder.embed_anew,
+        seconds=settings.golden_seconds,
+        report=health.part("golden"),
+    )
+
+    await serve(
+        server,
+        address=settings.address,
+        board=board,
+        services=[SERVICE],
+        background={"batcher": batcher.run(), "golden": proof},
+        drain_seconds=settings.drain_seconds,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    rows = runtime_settings.describe(WorkerSettings)
+    table = "\n".join(
+        f"  {name} (default: {default})\n      {text}" for name, default, text in rows
+    )
+    return argparse.ArgumentParser(
+        prog="longtail-worker",
+        description="Serve an exported encoder. It is set by the environment:\n\n" + table,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

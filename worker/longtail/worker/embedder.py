@@ -1,0 +1,211 @@
+"""What becomes of one call's texts: known already, being computed for another call, or queued."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+from longtail.runtime.errors import InferenceFailed
+from longtail.worker import metrics
+from longtail.worker.batcher import Embedded
+from longtail.worker.cache import Key, VectorCache, key_of
+from longtail.worker.call import Call, Refused, Result, Terms, Tokenised
+from longtail.worker.single_flight import Flight, Flights
+from longtail.worker.tokenizer import Role, Tokenizer, TokenizerFailed, Tokens, Truncation
+from longtail.worker.vectors import TokenIds, Vector
+from longtail.worker.waiting import Lane
+
+logger = logging.getLogger(__name__)
+
+# Below this, tokenising takes less time than a thread takes to be handed the work.
+_INLINE_CHARACTERS = 1_000
+# What the thread takes at once, so that a long text does not wait for the whole of a large call.
+_CHUNK_CHARACTERS = 16_000
+_CHARACTERS_PER_TOKEN = 4
+_SPECIAL_TOKENS = 2
+_OURSELVES = "worker"
+
+
+class Queue(Protocol):
+    """What the embedder needs of longtail.worker.batcher.Batcher."""
+
+    def admit(self, *, texts: int, tokens: int, lane: Lane, deadline: float, caller: str) -> None:
+        """Raise Overloaded or Unavailable when so much more cannot be taken."""
+
+    def submit(
+        self, texts: Sequence[TokenIds], *, lane: Lane, deadline: float, caller: str
+    ) -> "list[asyncio.Future[Embedded]]":
+        """Queue every text or none."""
+
+
+class Embedder:
+    """Texts to vectors; large calls are tokenised on one thread, so as not to starve inference."""
+
+    def __init__(self, tokenizer: Tokenizer, queue: Queue, cache: VectorCache) -> None:
+        self._tokenizer = tokenizer
+        self._queue = queue
+        self._cache = cache
+        self._flights = Flights(cache.put)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="tokenise")
+
+    async def embed(self, texts: Sequence[str], terms: Terms) -> Result:
+        """Embed `texts`; one that the encoder fails on fails alone.
+
+        Raises Overloaded, DeadlineExceeded or Unavailable. When the caller is cancelled, those of
+        its texts that nobody else waits for leave the queue.
+        """
+        keys = [key_of(text, terms.role, terms.truncation) for text in texts]
+        call = Call(terms)
+        try:
+            unknown = self._look_up(call, keys, texts)
+            started = time.monotonic()
+            if unknown:
+                # A full queue is said to be full before anything is spent on the call.
+                self._admit(unknown.values(), terms)
+                tokens = await self._tokenise(list(unknown.values()), terms)
+                self._take_off(call, dict(zip(unknown, tokens, strict=True)))
+            tokenised = time.monotonic()
+            await self._land(call)
+        finally:
+            call.leave(self._flights)
+        outcomes = [call.outcomes[key] for key in keys]
+        seconds = 0.0
+        if unknown:
+            seconds = tokenised - started
+            metrics.TOKENIZE_SECONDS.observe(seconds)
+        if call.last is None:
+            return Result(outcomes, seconds)
+        # What was joined may have started before this call came.
+        queued = max(0.0, call.last.started - tokenised)
+        return Result(outcomes, seconds, queued, call.last.inference_seconds)
+
+    async def embed_anew(self, text: str, role: Role, deadline: float) -> Vector:
+        """Compute one text's vector even when it is known, through every stage there is.
+
+        Raises what `embed` raises, and InferenceFailed.
+        """
+        (tokens,) = await self._on_thread([text], role, Truncation.END)
+        if isinstance(tokens, InferenceFailed):
+            raise tokens
+        (answer,) = self._queue.submit(
+            [tokens.ids], lane=Lane.INTERACTIVE, deadline=deadline, caller=_OURSELVES
+        )
+        return (await answer).vector
+
+    def _look_up(self, call: Call, keys: Sequence[Key], texts: Sequence[str]) -> dict[Key, str]:
+        """Note what is known or being computed; return the other texts, each once."""
+        unknown: dict[Key, str] = {}
+        hits = joined = 0
+        for key, text in zip(keys, texts, strict=True):
+            known = self._cache.get(key)
+            if known is not None:
+                call.outcomes[key] = known
+                hits += 1
+            elif key in unknown:
+                continue
+            elif key in call.flights or self._join(call, key):
+                joined += 1
+            else:
+                unknown[key] = text
+        if hits:
+            metrics.CACHE_HITS.inc(hits)
+        if hits < len(keys):
+            metrics.CACHE_MISSES.inc(len(keys) - hits)
+        if joined:
+            metrics.JOINED.inc(joined)
+        return unknown
+
+    def _join(self, call: Call, key: Key) -> bool:
+        flight = self._flights.join(key, call.terms.lane)
+        if flight is None:
+            return False
+        call.flights[key] = flight
+        return True
+
+    def _admit(self, texts: Iterable[str], terms: Terms) -> None:
+        most = self._tokenizer.max_tokens
+        tokens = [min(most, len(t) // _CHARACTERS_PER_TOKEN + _SPECIAL_TOKENS) for t in texts]
+        self._queue.admit(
+            texts=len(tokens),
+            tokens=sum(tokens),
+            lane=terms.lane,
+            deadline=terms.deadline,
+            caller=terms.caller,
+        )
+
+    async def _tokenise(self, texts: Sequence[str], terms: Terms) -> list[Tokenised]:
+        if sum(map(len, texts)) <= _INLINE_CHARACTERS:
+            return self._tokenise_now(texts, terms.role, terms.truncation)
+        tokens: list[Tokenised] = []
+        for chunk in _chunks(texts):
+            tokens += await self._on_thread(chunk, terms.role, terms.truncation)
+        return tokens
+
+    async def _on_thread(
+        self, texts: Sequence[str], role: Role, truncation: Truncation
+    ) -> list[Tokenised]:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._tokenise_now, texts, role, truncation)
+
+    def _tokenise_now(
+        self, texts: Sequence[str], role: Role, truncation: Truncation
+    ) -> list[Tokenised]:
+        """Tokenise; when that fails, try each alone: one bad text must not fail its neighbours."""
+        try:
+            return list(self._tokenizer.tokenise(texts, role, truncation))
+        except TokenizerFailed as error:
+            if len(texts) == 1:
+                logger.exception("tokenising failed characters=%d", len(texts[0]))
+                failure = InferenceFailed("the tokenizer failed")
+                failure.__cause__ = error
+                return [failure]
+            return [self._tokenise_now([text], role, truncation)[0] for text in texts]
+
+    def _take_off(self, call: Call, texts: Mapping[Key, Tokenised]) -> None:
+        """Queue the texts, but for those that came to be known or queued in the meantime."""
+        terms = call.terms
+        ready: dict[Key, Tokens] = {}
+        for key, tokens in texts.items():
+            if isinstance(tokens, InferenceFailed):
+                call.outcomes[key] = tokens
+            elif tokens.truncated and terms.truncation is Truncation.REFUSE:
+                most = self._tokenizer.max_tokens
+                call.outcomes[key] = Refused(f"has more than the {most} tokens that are read")
+            elif known := self._cache.get(key):
+                call.outcomes[key] = known
+            elif not self._join(call, key):
+                ready[key] = tokens
+        if not ready:
+            return
+        answers = self._queue.submit(
+            [tokens.ids for tokens in ready.values()],
+            lane=terms.lane,
+            deadline=terms.deadline,
+            caller=terms.caller,
+        )
+        for (key, tokens), answer in zip(ready.items(), answers, strict=True):
+            flight = Flight(tokens, answer, lane=terms.lane, deadline=terms.deadline)
+            self._flights.start(key, flight)
+            call.flights[key] = flight
+
+    async def _land(self, call: Call) -> None:
+        """Wait for every flight; one that was lost to a deadline before ours is flown again."""
+        while call.flights:
+            await asyncio.wait([flight.answer for flight in call.flights.values()])
+            again = call.settle()
+            self._take_off(call, again)
+
+
+def _chunks(texts: Sequence[str]) -> Iterator[list[str]]:
+    """Split `texts` where a chunk has had its characters; one text is never split."""
+    chunk: list[str] = []
+    characters = 0
+    for text in texts:
+        if chunk and characters + len(text) > _CHUNK_CHARACTERS:
+            yield chunk
+            chunk, characters = [], 0
+        chunk.append(text)
+        characters += len(text)
+    yield chunk

@@ -1,0 +1,115 @@
+"""The worker's settings, read from the environment; `longtail-worker --help` prints them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from longtail.runtime.settings import Bounds, SettingsError, setting
+from longtail.worker.devices import parse_device
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """All that an operator can change."""
+
+    address: str = setting(
+        "LONGTAIL_WORKER_ADDRESS", "127.0.0.1:50052", "Where the worker listens (host:port)."
+    )
+    metrics_address: str = setting(
+        "LONGTAIL_WORKER_METRICS_ADDRESS",
+        "127.0.0.1:9465",
+        "Where Prometheus finds /metrics (host:port).",
+    )
+    home: str = setting("LONGTAIL_HOME", "var", "State; encoders are in its folder `models`.")
+    model: str = setting(
+        "LONGTAIL_MODEL",
+        "all-MiniLM-L6-v2",
+        "The exported encoder: a name under $LONGTAIL_HOME/models, or a path.",
+    )
+    device: str = setting(
+        "LONGTAIL_WORKER_DEVICE",
+        "auto",
+        "cpu, cuda, cuda:N for the GPU number N, or auto: the GPU when it can be used. "
+        "cuda fails without one.",
+    )
+    gpu_mb: int = setting(
+        "LONGTAIL_WORKER_GPU_MB",
+        0,
+        "MiB that ONNX Runtime may take of each GPU's memory. 0: what the batches need.",
+        Bounds(0, 10_000_000),
+    )
+    slots: int = setting(
+        "LONGTAIL_WORKER_SLOTS",
+        0,
+        "Inferences at once. 0: measured at start, within the cores this process may use.",
+        Bounds(0, 256),
+    )
+    threads: int = setting(
+        "LONGTAIL_WORKER_THREADS",
+        0,
+        "Cores of one inference. More answers a lone text sooner; fewer embed more texts a second. "
+        "0: measured at start.",
+        Bounds(0, 256),
+    )
+    batch_tokens: int = setting(
+        "LONGTAIL_WORKER_BATCH_TOKENS",
+        0,
+        "Padded tokens in one inference. On a CPU more than the default only lengthens the wait. "
+        "0: 256 on a CPU, 16,384 on a GPU.",
+        Bounds(0, 1_000_000),
+    )
+    max_waste: float = setting(
+        "LONGTAIL_WORKER_MAX_WASTE",
+        0.10,
+        "Share of a batch that may be padding. More fills batches; less computes less for nothing.",
+        Bounds(0, 1),
+    )
+    max_queued_tokens: int = setting(
+        "LONGTAIL_WORKER_MAX_QUEUED_TOKENS",
+        100_000,
+        "Tokens that may wait; past it calls are refused at once instead of answered late.",
+        Bounds(1, 100_000_000),
+    )
+    cache_mb: int = setting(
+        "LONGTAIL_WORKER_CACHE_MB",
+        64,
+        "MiB for vectors of texts that came before; about 500 texts fit in one. 0 keeps none.",
+        Bounds(0, 1_000_000),
+    )
+    golden_seconds: float = setting(
+        "LONGTAIL_WORKER_GOLDEN_SECONDS",
+        60.0,
+        "How often the golden vectors are checked; a worker that fails is NOT_SERVING meanwhile.",
+        Bounds(0.1, 86_400),
+    )
+    max_in_flight: int = setting(
+        "LONGTAIL_WORKER_MAX_IN_FLIGHT",
+        1_000,
+        "Calls that may be worked on; past it calls are refused at once.",
+        Bounds(1, 100_000),
+    )
+    unary_seconds: float = setting(
+        "LONGTAIL_WORKER_UNARY_SECONDS",
+        60.0,
+        "Longest that a call may take, whatever deadline its caller gives.",
+        Bounds(0.001, 3_600),
+    )
+    drain_seconds: float = setting(
+        "LONGTAIL_WORKER_DRAIN_SECONDS",
+        20.0,
+        "How long calls in flight may go on after SIGTERM.",
+        Bounds(0, 3_600),
+    )
+    log_level: str = setting("LONGTAIL_LOG_LEVEL", "info", "debug, info, warning or error.")
+
+    def __post_init__(self) -> None:
+        """Refuse a device that means nothing; numbers are bounded where they are declared."""
+        try:
+            parse_device(self.device)
+        except ValueError as error:
+            raise SettingsError(f"LONGTAIL_WORKER_DEVICE={error}") from error
+
+    @property
+    def artefact(self) -> Path:
+        """Return the encoder's folder: a bare name is looked up, anything else is a path."""
+        path = Path(self.model)
+        return path if path.name != self.model else Path(self.home) / "models" / path
