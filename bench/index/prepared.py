@@ -14,7 +14,7 @@ from longtail.server.app import INDEX_FOLDER
 from longtail.server.catalogue.index.build import BLOCK_ROWS
 from longtail.server.catalogue.index.generation import Generation, latest_generation
 from longtail.server.catalogue.indexer import Indexer
-from longtail.server.catalogue.replica import CatalogueView
+from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.settings import Settings
 from longtail.server.store.group_commit import GroupCommit
 from longtail.server.store.record_store import DATABASE, RecordStore
@@ -39,7 +39,7 @@ class Opened:
 
     settings: Settings
     store: RecordStore
-    view: CatalogueView
+    view: CatalogueReplica
     commit: GroupCommit
 
     @property
@@ -85,7 +85,7 @@ def opened(home: Path) -> Iterator[Opened]:
         bound = store.encoders.current()
         if bound is None:
             raise LookupError(f"the store in {home} has no encoder")
-        view = CatalogueView(store, bound, settings, settings.data / INDEX_FOLDER)
+        view = CatalogueReplica(store, bound, settings, settings.data / INDEX_FOLDER)
         with store.group_commit(view.follow, settings.max_waiting_writes) as commit:
             yield Opened(settings, store, view, commit)
     finally:

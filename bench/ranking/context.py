@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from longtail.server.catalogue.behaviour import BehaviourView
-from longtail.server.catalogue.replica import CatalogueView
+from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.recommend.recommender import Recommender
 from longtail.server.recommend.request import Policy, Wish
 from longtail.server.store.clock import now
@@ -41,7 +41,7 @@ class RankingBench:
     `requests` are those of one kind and size in each of the `rounds`.
     """
 
-    view: CatalogueView
+    view: CatalogueReplica
     recommenders: dict[int, Recommender]
     rounds: int
     requests: int

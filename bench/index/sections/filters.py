@@ -7,7 +7,8 @@ from functools import partial
 import numpy as np
 from longtail.server.catalogue.columns.filter import Filter
 from longtail.server.catalogue.columns.mask_cache import MaskCache
-from longtail.server.catalogue.state import CatalogueState, Sight
+from longtail.server.catalogue.scope import Scope
+from longtail.server.catalogue.state import CatalogueState
 
 from bench.figures import Bar, Measured, at_least, at_most
 from bench.index.attributes import SHARES, Mask
@@ -64,7 +65,7 @@ def _recall(bench: IndexBench, wanted: Filter, allowed: Mask, what: str) -> Meas
         exact = nearest_cosines(bench.vectors, queries, _K, allowed)
         found = []
         for query in queries:
-            rows, _ = state.index.search(query, _K, state.sight(_now(), wanted))
+            rows, _ = state.index.search(query, _K, state.scope(_now(), wanted))
             found.append(state.index.vectors(rows))
         shares.append(recall(exact, found, queries))
     noisy, typed = (float(part.mean()) for part in shares)
@@ -76,9 +77,9 @@ def _recall(bench: IndexBench, wanted: Filter, allowed: Mask, what: str) -> Meas
 def _times(bench: IndexBench, wanted: Filter) -> Mapping[str, Measured]:
     """Compare with and without the filter, where its mask is known already and where it is not."""
     calls = {
-        _FREE: partial(_search, bench, _sight, None),
-        _KNOWN: partial(_search, bench, _sight, wanted),
-        _NEW: partial(_search, bench, _sight_of_new, wanted),
+        _FREE: partial(_search, bench, _scope, None),
+        _KNOWN: partial(_search, bench, _scope, wanted),
+        _NEW: partial(_search, bench, _scope_of_new, wanted),
     }
     medians: dict[str, list[float]] = {name: [] for name in calls}
     for number in range(bench.rounds):
@@ -90,23 +91,23 @@ def _times(bench: IndexBench, wanted: Filter) -> Mapping[str, Measured]:
 
 def _search(
     bench: IndexBench,
-    sight_of: Callable[[CatalogueState, Filter | None], Sight],
+    scope_of: Callable[[CatalogueState, Filter | None], Scope],
     wanted: Filter | None,
     query: int,
 ) -> object:
     state = bench.whole.view.state
-    return state.index.search(bench.noisy[query], _K, sight_of(state, wanted))
+    return state.index.search(bench.noisy[query], _K, scope_of(state, wanted))
 
 
-def _sight(state: CatalogueState, wanted: Filter | None) -> Sight:
-    return state.sight(_now(), wanted)
+def _scope(state: CatalogueState, wanted: Filter | None) -> Scope:
+    return state.scope(_now(), wanted)
 
 
-def _sight_of_new(state: CatalogueState, wanted: Filter | None) -> Sight:
-    """Return the sight of a request whose filter was never asked for."""
-    known = state.sight(_now(), wanted)
+def _scope_of_new(state: CatalogueState, wanted: Filter | None) -> Scope:
+    """Return the scope of a request whose filter was never asked for."""
+    known = state.scope(_now(), wanted)
     masks = MaskCache(state.columns.attributes)
-    return Sight(known.columns, masks, known.revision, known.rows, known.now, wanted)
+    return Scope(known.columns, masks, known.revision, known.rows, known.now, wanted)
 
 
 def _now() -> int:

@@ -39,7 +39,7 @@ def _recall(bench: IndexBench) -> Mapping[str, Measured]:
 
 def _found(bench: IndexBench, query: Matrix, k: int) -> Matrix:
     state = bench.whole.view.state
-    rows, _ = state.index.search(query, k, state.sight(time.time_ns() // 1000, None))
+    rows, _ = state.index.search(query, k, state.scope(time.time_ns() // 1000, None))
     return state.index.vectors(rows)
 
 

@@ -78,8 +78,8 @@ def _search(bench: IndexBench, held: Opened) -> Ask:
 
     def search(query: int, k: int) -> object:
         state = held.view.state
-        sight = state.sight(time.time_ns() // 1000, None)
-        return state.index.search(queries[query], k, sight)
+        scope = state.scope(time.time_ns() // 1000, None)
+        return state.index.search(queries[query], k, scope)
 
     return search
 

@@ -87,8 +87,8 @@ def _searching(bench: IndexBench, held: Opened) -> Callable[[int], object]:
     def search(number: int) -> object:
         state = held.view.state
         query = bench.noisy[number % len(bench.noisy)]
-        sight = state.sight(time.time_ns() // 1000, None)
-        return state.index.search(query, held.settings.candidates, sight)
+        scope = state.scope(time.time_ns() // 1000, None)
+        return state.index.search(query, held.settings.candidates, scope)
 
     return search
 

@@ -13,7 +13,7 @@ from longtail.runtime.settings import SettingsError
 from longtail.runtime.telemetry import start_metrics
 from longtail.server.catalogue.behaviour import BehaviourView
 from longtail.server.catalogue.indexer import Indexer
-from longtail.server.catalogue.replica import CatalogueView
+from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.encoder.encoder import Encoder
 from longtail.server.operations.runner import OperationRunner
 from longtail.server.operations.snapshots import SNAPSHOT_FOLDER
@@ -70,7 +70,7 @@ class _Sources:
     """What answers are made from, and all that follows the store."""
 
     store: RecordStore
-    view: CatalogueView
+    view: CatalogueReplica
     behaviour: BehaviourView
     profiles: ProfileWatch
 
@@ -100,7 +100,7 @@ async def run(settings: Settings, *, process: int | None) -> None:
             bound = await _bind(store, encoder, settings)
             await keep_half_life(store, settings)
             view = await asyncio.to_thread(
-                CatalogueView, store, bound, settings, settings.data / INDEX_FOLDER
+                CatalogueReplica, store, bound, settings, settings.data / INDEX_FOLDER
             )
             with BehaviourView(store) as behaviour:
                 sources = _Sources(store, view, behaviour, profiles)
@@ -187,7 +187,7 @@ async def _serve(
     )
 
 
-async def _watch_encoder(encoder: Encoder, view: CatalogueView, board: HealthBoard) -> None:
+async def _watch_encoder(encoder: Encoder, view: CatalogueReplica, board: HealthBoard) -> None:
     """Keep the health of what needs the encoder true: it takes one worker that serves."""
     serving = False
     while True:

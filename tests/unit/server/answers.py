@@ -133,7 +133,7 @@ def answer_of(
     chosen = [] if listing is None else [pool.ids[at] for at in listing.chosen]
     answer = Answer(
         state=state,
-        sight=state.sight(NOW, wish.filter),
+        scope=state.scope(NOW, wish.filter),
         wish=wish,
         pool=pool,
         prices=Prices(tail=0.09, coverage=0.01, taste=0.1),

@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 from longtail.runtime.settings import load
 from longtail.server.catalogue.indexer import Indexer
-from longtail.server.catalogue.replica import CatalogueView
+from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.settings import Settings
 from longtail.server.store.group_commit import GroupCommit
 from longtail.server.store.record_store import RecordStore
@@ -85,23 +85,23 @@ def opened(folder: Path, committed: Callable[[], None] = lambda: None) -> Iterat
         store.close()
 
 
-def view_of(written: Written, folder: Path) -> CatalogueView:
-    return CatalogueView(written.store, written.encoder, SETTINGS, folder / "index")
+def view_of(written: Written, folder: Path) -> CatalogueReplica:
+    return CatalogueReplica(written.store, written.encoder, SETTINGS, folder / "index")
 
 
 def indexer_of(
-    written: Written, view: CatalogueView, folder: Path, merge_rows: int = 50
+    written: Written, view: CatalogueReplica, folder: Path, merge_rows: int = 50
 ) -> Indexer:
     return Indexer(view, written.store, folder / "index", merge_rows)
 
 
-def nearest(view: CatalogueView, seed: int, k: int = 10) -> list[str]:
+def nearest(view: CatalogueReplica, seed: int, k: int = 10) -> list[str]:
     state = view.state
-    rows, _ = state.index.search(unit(seed), k, state.sight(NOW, None))
+    rows, _ = state.index.search(unit(seed), k, state.scope(NOW, None))
     return [state.columns.ids[row] for row in rows]
 
 
-def contents(view: CatalogueView) -> dict[str, tuple[int, float, float]]:
+def contents(view: CatalogueReplica) -> dict[str, tuple[int, float, float]]:
     """Return what a view holds: revision, mass and cosine with some vector, by item."""
     state = view.state
     rows = np.flatnonzero(state.columns.visible(state.revision, state.columns.count))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from longtail.server.catalogue.behaviour import BehaviourView
-from longtail.server.catalogue.replica import CatalogueView
+from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.recommend.answer import Answer
 from longtail.server.recommend.pool import Pool
 from longtail.server.recommend.recommender import Drawn, Recommender
@@ -88,7 +88,7 @@ class Cinema:
     """A store, its views and their recommender."""
 
     def __init__(
-        self, written: Written, view: CatalogueView, behaviour: BehaviourView, size: int
+        self, written: Written, view: CatalogueReplica, behaviour: BehaviourView, size: int
     ) -> None:
         self.written, self.view, self.behaviour = written, view, behaviour
         self.profiles = ProfileWatch(written.store.path.with_name("ranking-profile.json"))
@@ -137,7 +137,7 @@ class Cinema:
 def cinema(folder: Path, *films: NewItem, size: int = 100) -> Iterator[Cinema]:
     """Open a cinema with the dozen films, of which `films` are as they are given."""
     with ExitStack() as stack:
-        views: list[CatalogueView | BehaviourView] = []
+        views: list[CatalogueReplica | BehaviourView] = []
 
         def follow() -> None:
             for view in views:

@@ -1,4 +1,4 @@
-"""Small vectors, sights and sources for tests of the index."""
+"""Small vectors, scopes and sources for tests of the index."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ def graph_of(rows: np.ndarray) -> Graph:
 
 @dataclass(frozen=True)
 class Seen:
-    """A sight that is a mask."""
+    """A scope that is a mask."""
 
     allowed: Mask
 

@@ -22,7 +22,7 @@ from longtail.server.catalogue.index.generation import (
     prune,
 )
 from longtail.server.catalogue.index.vector_file import DamagedFileError
-from longtail.server.catalogue.replica import CatalogueView
+from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.catalogue.state import CatalogueState
 from longtail.server.store.record_store import RecordStore
 from longtail.server.store.records import BoundEncoder
@@ -55,7 +55,7 @@ class Indexer:
     """
 
     def __init__(
-        self, view: CatalogueView, store: RecordStore, folder: Path, merge_rows: int
+        self, view: CatalogueReplica, store: RecordStore, folder: Path, merge_rows: int
     ) -> None:
         self._view = view
         self._store = store
@@ -185,7 +185,7 @@ class Indexer:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _latest(view: CatalogueView, state: CatalogueState) -> Generation | None:
+def _latest(view: CatalogueReplica, state: CatalogueState) -> Generation | None:
     target = view.target(state.encoder)
     return latest_generation(
         target.folder, target.parameters, target.built_for, revision=state.revision

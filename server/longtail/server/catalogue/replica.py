@@ -1,4 +1,4 @@
-"""The catalogue in memory: a view that follows the store.
+"""The catalogue in memory: a replica that follows the store.
 
 It is brought up to date by replaying what the store changed since the revision that it holds, after
 every write and whenever another process wrote. So a crash loses nothing. A new generation of the
@@ -22,7 +22,7 @@ from longtail.server.store.records import BoundEncoder
 logger = logging.getLogger(__name__)
 
 
-class CatalogueView:
+class CatalogueReplica:
     """The state of the catalogue, kept up to date. Take `state` once per request.
 
     `recall` is what the recall canary found last, 0 before.

@@ -1,8 +1,6 @@
 """The catalogue in memory as one encoder sees it: columns and index, row by row, at a revision."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import cached_property
 from itertools import islice
 
 import numpy as np
@@ -14,51 +12,15 @@ from longtail.server.catalogue.columns.popularity import ScaleKeeper
 from longtail.server.catalogue.index.build import Source
 from longtail.server.catalogue.index.generation import Generation
 from longtail.server.catalogue.index.graph import IndexParameters, Rows
-from longtail.server.catalogue.index.vector_index import Mask, VectorIndex
+from longtail.server.catalogue.index.vector_index import VectorIndex
 from longtail.server.catalogue.popularity_weights import PopularityWeights
+from longtail.server.catalogue.scope import Scope
 from longtail.server.store.changes import ChangeLog
 from longtail.server.store.records import BoundEncoder, ItemChange
 from numpy.typing import NDArray
 
 # Items read from the store at a time.
 LOAD_ROWS = 2000
-
-
-@dataclass(frozen=True)
-class Sight:
-    """What one request may find: current at its revision, active, available, let through."""
-
-    columns: Columns
-    masks: MaskCache
-    revision: int
-    rows: int
-    now: int
-    filter: Filter | None
-
-    @property
-    def share(self) -> float:
-        """About the share of the rows that may be found, above 0."""
-        found = self.columns.live_count if self.filter is None else int(self.mask().sum())
-        return min(1.0, max(1, found) / max(1, self.rows))
-
-    def mask(self) -> Mask:
-        """Return for each row (rows,) whether it may be found."""
-        return self._mask
-
-    def passes(self, rows: Rows) -> Mask:
-        """Return for each of `rows` (n,) whether it may be found."""
-        if self.filter is not None:
-            found: Mask = rows < self.rows
-            found[found] = self._mask[rows[found]]
-            return found
-        return (rows < self.rows) & self.columns.are_offered(rows, self.revision, self.now)
-
-    @cached_property
-    def _mask(self) -> Mask:
-        offered = self.columns.offered(self.revision, self.rows, self.now)
-        if self.filter is not None:
-            offered &= self.masks.matching(self.filter, self.rows)
-        return offered
 
 
 class CatalogueState:
@@ -145,10 +107,10 @@ class CatalogueState:
         for change in changes.exposure_changes(after, until):
             self.columns.set_exposure(change)
 
-    def sight(self, now: int, wanted: Filter | None) -> Sight:
+    def scope(self, now: int, wanted: Filter | None) -> Scope:
         """Return what a request may find at `now`, microseconds since the epoch."""
         revision = self.revision
-        return Sight(self.columns, self._masks, revision, self.columns.count, now, wanted)
+        return Scope(self.columns, self._masks, revision, self.columns.count, now, wanted)
 
     def source(self) -> Source:
         """Return the versions that are current, for the next generation of the index."""

@@ -18,7 +18,7 @@ from longtail.runtime.errors import (
     Violation,
 )
 from longtail.server.catalogue.indexer import Indexer
-from longtail.server.catalogue.replica import CatalogueView
+from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.encoder.encoder import Encoder
 from longtail.server.operations.progress import Progress
 from longtail.server.operations.reembedding import Reembedding
@@ -47,7 +47,7 @@ class OperationRunner:
         self,
         store: RecordStore,
         commit: GroupCommit,
-        view: CatalogueView,
+        view: CatalogueReplica,
         indexer: Indexer,
         encoder: Encoder,
         folder: Path,

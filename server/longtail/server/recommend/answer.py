@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from longtail.server.catalogue.state import CatalogueState, Sight
+from longtail.server.catalogue.scope import Scope
+from longtail.server.catalogue.state import CatalogueState
 from longtail.server.ranking.listing import Listing
 from longtail.server.ranking.quota import Prices
 from longtail.server.recommend.pool import Floats, Pool
@@ -18,7 +19,7 @@ class Answer:
     """
 
     state: CatalogueState
-    sight: Sight
+    scope: Scope
     wish: Wish
     pool: Pool
     prices: Prices

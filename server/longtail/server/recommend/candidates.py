@@ -68,7 +68,7 @@ class Candidates:
         # Each item that is left out may take a place among the nearest, but few do.
         wanted = self._size + min(left_out, self._size)
         while True:
-            found, _ = self._state.index.search(interest.vector, wanted, self._from.sight)
+            found, _ = self._state.index.search(interest.vector, wanted, self._from.scope)
             rows = self._not_left_out(found)
             is_all = len(found) < wanted or wanted >= self._size + left_out
             if len(rows) >= self._size or is_all:
@@ -97,7 +97,7 @@ class Candidates:
         kept = max(POPULAR_KEPT, page_size)
         offered = max(POPULAR_OFFERED, 3 * kept)
         scale = self._from.scale
-        allowed = self._from.sight.mask().copy()
+        allowed = self._from.scope.mask().copy()
         absent = self._rows(self._from.left_out)
         allowed[absent[absent != NO_ROW]] = False
         chosen: list[Ints] = []
@@ -110,12 +110,12 @@ class Candidates:
         return np.concatenate(chosen) if chosen else np.empty(0, np.int64)
 
     def _rows(self, item_ids: Iterable[str]) -> Ints:
-        return self._state.columns.rows_at(item_ids, self._from.sight.revision)
+        return self._state.columns.rows_at(item_ids, self._from.scope.revision)
 
     def _offered(self, rows: Ints) -> Ints:
         """Return those of `rows` (n,), NO_ROW among them, that may be recommended."""
         rows = rows[rows != NO_ROW]
-        return self._not_left_out(rows[self._from.sight.passes(rows)])
+        return self._not_left_out(rows[self._from.scope.passes(rows)])
 
     def _not_left_out(self, rows: Ints) -> Ints:
         ids, left_out = self._state.columns.ids, self._from.left_out

@@ -5,7 +5,8 @@ from itertools import islice
 
 import numpy as np
 from longtail.runtime.errors import InvalidArgument, Violation
-from longtail.server.catalogue.state import CatalogueState, Sight
+from longtail.server.catalogue.scope import Scope
+from longtail.server.catalogue.state import CatalogueState
 from longtail.server.ranking.behaviour import Behaviour
 from longtail.server.ranking.evidence import Evidence
 from longtail.server.ranking.interest import (
@@ -58,16 +59,16 @@ class Standpoint:
     def __init__(
         self,
         state: CatalogueState,
-        sight: Sight,
+        scope: Scope,
         behaviour: Behaviour,
         wish: Wish,
         person: Person,
     ) -> None:
         self.state = state
-        self.sight = sight
+        self.scope = scope
         self.scale = state.popularity.scale()
-        past = past_of(state, sight.revision, person.history)
-        items = examples_of(state, sight.revision, wish.item_examples)
+        past = past_of(state, scope.revision, person.history)
+        items = examples_of(state, scope.revision, wish.item_examples)
         examples = {example.item_id for example in wish.item_examples}
         self.left_out = wish.excluded | examples | person.seen
         self.missing = items.missing

@@ -12,8 +12,9 @@ from longtail.server.catalogue.behaviour import BehaviourView
 from longtail.server.catalogue.columns.columns import NO_ROW
 from longtail.server.catalogue.columns.filter import FilterTypeError
 from longtail.server.catalogue.columns.values import values_of
-from longtail.server.catalogue.replica import CatalogueView
-from longtail.server.catalogue.state import CatalogueState, Sight
+from longtail.server.catalogue.replica import CatalogueReplica
+from longtail.server.catalogue.scope import Scope
+from longtail.server.catalogue.state import CatalogueState
 from longtail.server.ranking.caps import CappedAttribute
 from longtail.server.ranking.diversity import intra_list_diversity
 from longtail.server.ranking.evidence import Evidence, PoolScale
@@ -39,7 +40,7 @@ class Drawn:
     """The pool of a wish, to choose any number of lists from, and what it took to find it."""
 
     state: CatalogueState
-    sight: Sight
+    scope: Scope
     wish: Wish
     pool: Pool
     profile: RankingProfile
@@ -55,7 +56,7 @@ class Recommender:
     def __init__(
         self,
         store: RecordStore,
-        view: CatalogueView,
+        view: CatalogueReplica,
         behaviour: BehaviourView,
         profiles: ProfileWatch,
         candidates: int,
@@ -103,8 +104,8 @@ class Recommender:
         started = time.perf_counter()
         moment = now()
         person = recall(self._store, wish, moment)
-        sight = state.sight(moment, wish.filter)
-        standpoint = Standpoint(state, sight, self._behaviour.behaviour, wish, person)
+        scope = state.scope(moment, wish.filter)
+        standpoint = Standpoint(state, scope, self._behaviour.behaviour, wish, person)
         candidates = Candidates(standpoint, self._size)
         try:
             rows = candidates.rows(wish)
@@ -119,7 +120,7 @@ class Recommender:
         pool = appraised(standpoint, gathered, wish, person, model, scale, expected)
         return Drawn(
             state=state,
-            sight=sight,
+            scope=scope,
             wish=wish,
             pool=pool,
             profile=profile,
@@ -134,12 +135,12 @@ class Recommender:
 
         None when the catalogue does not hold it.
         """
-        state, sight, wish = answer.state, answer.sight, answer.wish
-        rows = state.columns.rows_at([item_id], sight.revision)
+        state, scope, wish = answer.state, answer.scope, answer.wish
+        rows = state.columns.rows_at([item_id], scope.revision)
         if rows[0] == NO_ROW:
             return None
-        person = recall(self._store, wish, sight.now)
-        standpoint = Standpoint(state, sight, self._behaviour.behaviour, wish, person)
+        person = recall(self._store, wish, scope.now)
+        standpoint = Standpoint(state, scope, self._behaviour.behaviour, wish, person)
         gathered = standpoint.gather(rows)
         pool = answer.pool
         expected = self._profiles.expected
@@ -187,7 +188,7 @@ def _listed(drawn: Drawn, policy: Policy) -> Answer:
     rest[chosen] = False
     return Answer(
         state=drawn.state,
-        sight=drawn.sight,
+        scope=drawn.scope,
         wish=wish,
         pool=pool,
         prices=order.prices,

@@ -28,13 +28,13 @@ def appraised(
     `expected` is the exposure of items by id before anything was counted: see `ExpectedColumn.of`.
     Raises InvalidArgument when the filter of a rule does not fit the catalogue.
     """
-    columns, sight = standpoint.state.columns, standpoint.sight
+    columns, scope = standpoint.state.columns, standpoint.scope
     ids, rows = gathered.ids, gathered.rows
     values = features(gathered.evidence, standpoint.taste, scale)
     estimate = model.probability(values)
-    factor = rule_factors(wish.odds_rules, sight, ids, rows)
+    factor = rule_factors(wish.odds_rules, scope, ids, rows)
     penalty = columns.penalty(rows)
-    rotation = _rotation(wish.rotation, person, ids, sight.now)
+    rotation = _rotation(wish.rotation, person, ids, scope.now)
     mean_count = columns.mean_exposure()
     usual = standpoint.state.expected.of(expected, rows)
     exposure = blended(usual, columns.exposure(rows) * mean_count, mean_count)

@@ -4,7 +4,7 @@ import importlib.metadata
 
 from google.protobuf import timestamp_pb2
 from grpc.aio import ServicerContext
-from longtail.server.catalogue.replica import CatalogueView
+from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.operations.runner import OperationRunner
 from longtail.server.operations.snapshots import Snapshot
 from longtail.server.store.records import Operation
@@ -15,7 +15,7 @@ from longtail.v1 import admin_service_pb2_grpc
 class AdminService(admin_service_pb2_grpc.AdminServiceServicer):
     """Describes the server, and takes down what is to be done in the background."""
 
-    def __init__(self, view: CatalogueView, operations: OperationRunner) -> None:
+    def __init__(self, view: CatalogueReplica, operations: OperationRunner) -> None:
         self._view = view
         self._operations = operations
         self._started = timestamp_pb2.Timestamp()

@@ -6,7 +6,7 @@ from grpc.aio import ServicerContext
 from longtail.runtime.errors import InvalidArgument, NotFound, Violation
 from longtail.server.catalogue.columns.columns import NO_ROW
 from longtail.server.catalogue.exposure_report import measure_exposure, response_rate
-from longtail.server.catalogue.replica import CatalogueView
+from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.ranking.popularity import Bucket
 from longtail.server.rpc.read.fields import check_id, microseconds
 from longtail.server.store.clock import now
@@ -23,7 +23,7 @@ EARLIEST = -62_135_596_800 * 10**6
 class InsightService(insight_service_pb2_grpc.InsightServiceServicer):
     """Counts the catalogue and its exposure."""
 
-    def __init__(self, store: RecordStore, view: CatalogueView) -> None:
+    def __init__(self, store: RecordStore, view: CatalogueReplica) -> None:
         self._store = store
         self._view = view
 

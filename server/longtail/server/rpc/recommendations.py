@@ -160,7 +160,7 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
             RecommendedList.new(
                 user_id=answer.wish.user_id,
                 time=now(),
-                revision=answer.sight.revision,
+                revision=answer.scope.revision,
                 strength=answer.wish.policy.strength,
                 relevance_loss=listing.loss,
                 tail_fraction=listing.tail_fraction,

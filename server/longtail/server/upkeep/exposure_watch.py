@@ -9,7 +9,7 @@ import time
 
 from longtail.runtime.errors import ServiceError
 from longtail.server.catalogue.exposure_report import ExposureReport, measure_exposure
-from longtail.server.catalogue.replica import CatalogueView
+from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.settings import Settings
 from longtail.server.store.clock import now
 from longtail.server.store.group_commit import GroupCommit
@@ -43,7 +43,7 @@ MEAN_RELEVANCE_LOSS = Gauge(
 
 
 async def watch_exposure(
-    store: RecordStore, view: CatalogueView, commit: GroupCommit, settings: Settings
+    store: RecordStore, view: CatalogueReplica, commit: GroupCommit, settings: Settings
 ) -> None:
     """Keep half-life, retention and metrics of exposure as `settings` say, until cancelled.
 
@@ -82,7 +82,7 @@ async def prune(store: RecordStore, commit: GroupCommit, before_time: int) -> in
             return removed
 
 
-def _last_day(store: RecordStore, view: CatalogueView) -> ExposureReport:
+def _last_day(store: RecordStore, view: CatalogueReplica) -> ExposureReport:
     # What is recorded at this very moment is within the day.
     end = now() + 1
     return measure_exposure(store.impressions, view.state, end - DAY, end)

@@ -8,7 +8,7 @@ import asyncio
 import logging
 
 import numpy as np
-from longtail.server.catalogue.replica import CatalogueView
+from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.catalogue.state import CatalogueState
 from longtail.server.store.clock import now
 from prometheus_client import Gauge
@@ -28,7 +28,7 @@ RECALL = Gauge(
 )
 
 
-async def watch_recall(view: CatalogueView) -> None:
+async def watch_recall(view: CatalogueReplica) -> None:
     """Keep `view.recall` and its metric, until cancelled."""
     generator = np.random.default_rng()
     await asyncio.sleep(FIRST_SECONDS)
@@ -44,8 +44,8 @@ async def watch_recall(view: CatalogueView) -> None:
 
 def measure(state: CatalogueState, generator: np.random.Generator) -> float | None:
     """Return the share of the exact nearest that searches find; None without a graph."""
-    sight = state.sight(now(), None)
-    rows = np.flatnonzero(sight.mask())
+    scope = state.scope(now(), None)
+    rows = np.flatnonzero(scope.mask())
     if not state.index.graph_rows or not len(rows):
         return None
     found = wanted = 0
@@ -53,8 +53,8 @@ def measure(state: CatalogueState, generator: np.random.Generator) -> float | No
         noise = generator.normal(size=len(vector))
         query = vector + NOISE * noise / np.linalg.norm(noise)
         query = (query / np.linalg.norm(query)).astype(np.float32)
-        exact, _ = state.index.scan(query, NEIGHBOURS, sight)
-        rows_found, _ = state.index.search(query, NEIGHBOURS, sight)
+        exact, _ = state.index.scan(query, NEIGHBOURS, scope)
+        rows_found, _ = state.index.search(query, NEIGHBOURS, scope)
         found += len(np.intersect1d(exact, rows_found))
         wanted += len(exact)
     return found / wanted

@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from longtail.runtime.errors import InvalidArgument, StorageFull
 from longtail.runtime.settings import load
 from longtail.server.catalogue.exposure_report import measure_exposure
-from longtail.server.catalogue.replica import CatalogueView
+from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.rpc.insight import InsightService
 from longtail.server.settings import Settings
 from longtail.server.store.clock import now
@@ -49,13 +49,13 @@ def show(written: Written, name: str, *item_ids: str, time: int, loss: float = 0
     written.write(lambda tx: written.store.impressions.write(tx, shown))
 
 
-def exposure(view: CatalogueView) -> dict[str, float]:
+def exposure(view: CatalogueReplica) -> dict[str, float]:
     columns = view.state.columns
     rows = columns.rows_at(("head", "mid", "tail", "new"), view.revision)
     return dict(zip(("head", "mid", "tail", "new"), columns.exposure(rows).tolist(), strict=True))
 
 
-def report(written: Written, view: CatalogueView, **span: int) -> pb.GetExposureReportResponse:
+def report(written: Written, view: CatalogueReplica, **span: int) -> pb.GetExposureReportResponse:
     service = InsightService(written.store, view)
     request = pb.GetExposureReportRequest(
         **{name: Timestamp(seconds=seconds) for name, seconds in span.items()}
@@ -198,7 +198,7 @@ def metrics() -> dict[str, float | None]:
     return {name: REGISTRY.get_sample_value(f"longtail_exposure_{name}") for name in names}
 
 
-async def watched(written: Written, view: CatalogueView, settings: Settings) -> None:
+async def watched(written: Written, view: CatalogueReplica, settings: Settings) -> None:
     """Let the watch run until it has exported once."""
     exported = asyncio.Event()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from longtail.server.catalogue import indexer as indexer_module
 from longtail.server.catalogue.indexer import Indexer
-from longtail.server.catalogue.replica import CatalogueView
+from longtail.server.catalogue.replica import CatalogueReplica
 
 from tests.unit.server.catalogues import (
     Written,
@@ -35,7 +35,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(indexer_module, "RETRY_SECONDS", 0.02)
 
 
-def write(written: Written, view: CatalogueView, numbers: range, shift: int = 0) -> None:
+def write(written: Written, view: CatalogueReplica, numbers: range, shift: int = 0) -> None:
     written.upsert(*(item(f"i{number:03}", number + shift) for number in numbers))
     view.follow()
 

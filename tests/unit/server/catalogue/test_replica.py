@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from longtail.server.catalogue.columns.filter import Condition, Equals, Filter, Kind
-from longtail.server.catalogue.replica import CatalogueView
+from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.store.records import EncoderBinding, State
 from longtail.server.upkeep.recall_canary import measure
 
@@ -35,7 +35,7 @@ def fill(written: Written, n: int = 200) -> None:
     written.upsert(*(item(f"i{number:03}", number, prior=number) for number in range(n)))
 
 
-def merge(written: Written, view: CatalogueView, folder: Path) -> None:
+def merge(written: Written, view: CatalogueReplica, folder: Path) -> None:
     indexer_of(written, view, folder).rebuild(view.state.encoder, lambda _done, _total: None)
 
 
@@ -79,7 +79,7 @@ def test_a_reader_keeps_what_it_saw_while_others_write(written: Written, tmp_pat
     written.upsert(item("a", 1), item("b", 2))
     view.follow()
     state = view.state
-    before = state.sight(NOW, None)
+    before = state.scope(NOW, None)
     written.upsert(item("a", 3), item("c", 4))
     written.remove("b")
     view.follow()
@@ -107,7 +107,7 @@ def test_only_what_is_active_available_and_let_through_is_found(
     assert sorted(nearest(view, 1)) == ["active", "in time", "other"]
     wanted = Filter(all_of=(Condition("kind", Equals(Kind.TEXT, "x")),))
     state = view.state
-    rows, _ = state.index.search(unit(1), 10, state.sight(NOW, wanted))
+    rows, _ = state.index.search(unit(1), 10, state.scope(NOW, wanted))
     assert sorted(state.columns.ids[row] for row in rows) == ["active", "in time"]
 
 
@@ -184,7 +184,7 @@ def test_the_index_of_another_store_is_not_taken(written: Written, tmp_path: Pat
     merge(written, view_of(written, tmp_path), tmp_path)
     with opened(tmp_path / "other") as other:
         fill(other, 20)
-        view = CatalogueView(
+        view = CatalogueReplica(
             other.store, other.encoder, view_of(written, tmp_path)._settings, tmp_path / "index"
         )
         assert (view.state.index.graph_rows, view.live_count) == (0, 20)
@@ -208,10 +208,10 @@ def test_another_encoder_is_switched_to_with_its_own_index(
     view.follow()
     state = view.state
     assert (state.encoder, state.index.graph_rows) == (following, 60)
-    found, _ = state.index.search(unit(7, 8), 1, state.sight(NOW, None))
+    found, _ = state.index.search(unit(7, 8), 1, state.scope(NOW, None))
     assert state.columns.ids[found[0]] == "i007"
     # Who began with the old one can end with it.
-    found, _ = old.index.search(unit(7), 1, old.sight(NOW, None))
+    found, _ = old.index.search(unit(7), 1, old.scope(NOW, None))
     assert old.columns.ids[found[0]] == "i007"
 
 
@@ -226,8 +226,8 @@ def test_the_canary_sees_what_searches_miss(
     assert measure(view.state, generator) == 1.0
     whole = view.state.index.search
 
-    def blind(vector: object, k: int, sight: object) -> object:
-        rows, cosines = whole(vector, 2 * k, sight)  # type: ignore[arg-type]
+    def blind(vector: object, k: int, scope: object) -> object:
+        rows, cosines = whole(vector, 2 * k, scope)  # type: ignore[arg-type]
         return rows[k // 2 :][:k], cosines[k // 2 :][:k]
 
     monkeypatch.setattr(view.state.index, "search", blind)

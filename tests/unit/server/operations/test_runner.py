@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from longtail.runtime.errors import FailedPrecondition, NotFound, Unavailable
 from longtail.server.catalogue.indexer import Indexer
-from longtail.server.catalogue.replica import CatalogueView
+from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.encoder.encoder import Encoder
 from longtail.server.operations.runner import OperationRunner
 from longtail.server.store.group_commit import GroupCommit
@@ -34,7 +34,7 @@ class Server:
     """What one process has, as far as operations go."""
 
     def __init__(
-        self, store: RecordStore, commit: GroupCommit, view: CatalogueView, encoder: Encoder
+        self, store: RecordStore, commit: GroupCommit, view: CatalogueReplica, encoder: Encoder
     ) -> None:
         self.store, self.commit, self.view, self.encoder = store, commit, view, encoder
 
@@ -58,7 +58,7 @@ class Server:
 @asynccontextmanager
 async def serving(folder: Path, *workers: FakeWorker) -> AsyncIterator[Server]:
     store = RecordStore.open(folder / "longtail.db")
-    views: list[CatalogueView] = []
+    views: list[CatalogueReplica] = []
     try:
         async with connected(*workers) as encoder:
 
@@ -70,7 +70,7 @@ async def serving(folder: Path, *workers: FakeWorker) -> AsyncIterator[Server]:
                 bound = await asyncio.wrap_future(
                     commit.submit(lambda tx: store.encoders.bind(tx, TINY))
                 )
-                views.append(CatalogueView(store, bound, SETTINGS, folder / "index"))
+                views.append(CatalogueReplica(store, bound, SETTINGS, folder / "index"))
                 server = Server(store, commit, views[0], encoder)
                 await server.write(*range(ITEMS))
                 yield server

@@ -324,7 +324,7 @@ def test_however_much_was_seen_the_pool_is_full(tmp_path: Path) -> None:
         films.written.upsert(*(item(f"i{number:03}", number) for number in range(600)))
         state = films.view.state
         query = unit(7)
-        nearest, _ = state.index.search(query, 700, state.sight(10**15, None))
+        nearest, _ = state.index.search(query, 700, state.scope(10**15, None))
         seen = [state.columns.ids[row] for row in nearest[:450]]
         films.does("ann", *seen, value=-1.0)
         drawn = films.draw(wish(user_id="ann", query=query))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from longtail.runtime.errors import FailedPrecondition
-from longtail.server.catalogue.replica import CatalogueView
+from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.ranking.dial import Dial, DialPoint
 from longtail.server.ranking.diversity import intra_list_diversity
 from longtail.server.ranking.popularity import Bucket
@@ -255,7 +255,7 @@ def test_answers_come_at_once_from_what_was_written(films: Cinema) -> None:
 async def test_a_revision_is_waited_for_by_following(tmp_path: Path) -> None:
     with cinema(tmp_path) as films:
         other = RecordStore.open(films.written.store.path)
-        view = CatalogueView(other, films.written.encoder, SETTINGS, tmp_path / "other")
+        view = CatalogueReplica(other, films.written.encoder, SETTINGS, tmp_path / "other")
         recommender = type(films.recommender)(
             other, view, films.behaviour, films.profiles, candidates=100
         )

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from longtail.runtime.errors import InvalidArgument, NotFound
 from longtail.runtime.settings import load
-from longtail.server.catalogue.replica import CatalogueView
+from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.ranking.popularity import Bucket
 from longtail.server.rpc.insight import InsightService
 from longtail.server.settings import Settings
@@ -34,11 +34,11 @@ def written(tmp_path: Path) -> Iterator[Written]:
         yield store
 
 
-def started(written: Written, folder: Path, environment: dict[str, str]) -> CatalogueView:
+def started(written: Written, folder: Path, environment: dict[str, str]) -> CatalogueReplica:
     """Start as a server does with these settings."""
     settings = load(Settings, environment)
     asyncio.run(keep_half_life(written.store, settings))
-    return CatalogueView(written.store, written.encoder, settings, folder / "index")
+    return CatalogueReplica(written.store, written.encoder, settings, folder / "index")
 
 
 def did(event_id: str, item_id: str, kind: str, days_ago: int, user: str = "ann") -> Interaction:
@@ -50,13 +50,15 @@ def forget(written: Written, user: str) -> None:
     written.write(lambda tx: written.store.interactions.delete_user(tx, user))
 
 
-def masses(view: CatalogueView) -> list[float]:
+def masses(view: CatalogueReplica) -> list[float]:
     columns = view.state.columns
     rows = columns.rows_at([f"i{n}" for n in range(4)], view.revision)
     return [float(mass) for mass in columns.mass(rows)]
 
 
-def popularity(written: Written, view: CatalogueView, item_id: str) -> pb.GetItemPopularityResponse:
+def popularity(
+    written: Written, view: CatalogueReplica, item_id: str
+) -> pb.GetItemPopularityResponse:
     service = InsightService(written.store, view)
     request = pb.GetItemPopularityRequest(item_id=item_id)
     return asyncio.run(service.GetItemPopularity(request, None))  # type: ignore[arg-type]

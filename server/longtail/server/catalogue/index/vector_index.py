@@ -36,7 +36,7 @@ SCAN_ROWS = 1024
 DENSE_SHARE = 0.5
 
 
-class Sight(Protocol):
+class Scope(Protocol):
     """Which rows one request may find. Rows from `rows` on came after it."""
 
     @property
@@ -133,25 +133,25 @@ class VectorIndex:
         found[late] = layers.delta[rows[late] - len(layers.merged)]
         return found
 
-    def search(self, vector: Vector, k: int, sight: Sight) -> tuple[Rows, Floats]:
-        """Return the `k` nearest rows in `sight`, fewer when there are fewer, and their cosines.
+    def search(self, vector: Vector, k: int, scope: Scope) -> tuple[Rows, Floats]:
+        """Return the `k` nearest rows in `scope`, fewer when there are fewer, and their cosines.
 
         From the nearest on, the earlier row first among equals.
         """
         layers = self._layers
-        base = min(len(layers.merged), sight.rows)
-        rows, cosines = self._search_graph(layers, vector, k, sight, base)
-        late = np.arange(base, sight.rows)
-        late = late[sight.passes(late)]
+        base = min(len(layers.merged), scope.rows)
+        rows, cosines = self._search_graph(layers, vector, k, scope, base)
+        late = np.arange(base, scope.rows)
+        late = late[scope.passes(late)]
         if len(late):
             rows = np.concatenate([rows, late])
             delta = _cosines(layers.delta, late - len(layers.merged), vector)
             cosines = np.concatenate([cosines, delta])
         return _nearest(rows, cosines, k)
 
-    def scan(self, vector: Vector, k: int, sight: Sight) -> tuple[Rows, Floats]:
+    def scan(self, vector: Vector, k: int, scope: Scope) -> tuple[Rows, Floats]:
         """Return what `search` does, found by comparing with every row."""
-        rows = np.flatnonzero(sight.mask())
+        rows = np.flatnonzero(scope.mask())
         layers = self._layers
         base = int(np.searchsorted(rows, len(layers.merged)))
         cosines = np.concatenate(
@@ -163,13 +163,13 @@ class VectorIndex:
         return _nearest(rows, cosines, k)
 
     def _search_graph(
-        self, layers: _Layers, vector: Vector, k: int, sight: Sight, base: int
+        self, layers: _Layers, vector: Vector, k: int, scope: Scope, base: int
     ) -> tuple[Rows, Floats]:
         """Return at least the `k` nearest of the first `base` rows, where there are so many."""
         graph = layers.graph
         if graph is None or base == 0:
             return np.empty(0, np.int64), np.empty(0)
-        matching = max(1, round(sight.share * base))
+        matching = max(1, round(scope.share * base))
         fetch = fetch_size(k, matching, graph.live_count, self.parameters.ef_search)
         while not scan_is_cheaper(matching, fetch, self.parameters.ef_search):
             try:
@@ -178,12 +178,12 @@ class VectorIndex:
                 logger.warning("the graph is not connected, scanning reason=%s", error)
                 break
             found, cosines = _with_twins(layers, found, cosines)
-            seen = sight.passes(found)
+            seen = scope.passes(found)
             enough = are_enough(int(seen.sum()), k, matching, graph.live_count)
             if enough or fetch >= graph.live_count:
                 return found[seen], cosines[seen]
             fetch = min(4 * fetch, graph.live_count)
-        rows = np.flatnonzero(sight.mask()[:base])
+        rows = np.flatnonzero(scope.mask()[:base])
         return rows, _cosines(layers.merged, rows, vector)
 
 

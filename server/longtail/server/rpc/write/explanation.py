@@ -114,16 +114,16 @@ def _left_out(answer: Answer, item_id: str) -> tuple[pb.Verdict, str]:
 
 def _unoffered(answer: Answer, item_id: str) -> tuple[pb.Verdict, str] | None:
     """Return why an item is not offered to this request at all; None when it is."""
-    columns, sight = answer.state.columns, answer.sight
-    [row] = columns.rows_at([item_id], sight.revision)
+    columns, scope = answer.state.columns, answer.scope
+    [row] = columns.rows_at([item_id], scope.revision)
     match columns.state_of(row):
         case State.HIDDEN:
             return pb.VERDICT_HIDDEN, "It is hidden."
         case State.IN_REVIEW:
             return pb.VERDICT_IN_REVIEW, "It is in review."
-    if not columns.is_available(row, sight.now):
+    if not columns.is_available(row, scope.now):
         return pb.VERDICT_UNAVAILABLE, "It is not available now."
-    if not sight.passes(np.array([row]))[0]:
+    if not scope.passes(np.array([row]))[0]:
         return pb.VERDICT_FILTERED, "It does not pass the filter."
     return None
 
@@ -144,9 +144,9 @@ def _standing(answer: Answer, rank: int, gap: float) -> str:
 
 def _rules_at_work(answer: Answer, item_id: str) -> str:
     """Say which rules change the odds of an item, in a sentence to be appended; empty if none."""
-    rows = answer.state.columns.rows_at([item_id], answer.sight.revision)
+    rows = answer.state.columns.rows_at([item_id], answer.scope.revision)
     factors = {
-        rule: float(rule_factors([rule], answer.sight, [item_id], rows)[0])
+        rule: float(rule_factors([rule], answer.scope, [item_id], rows)[0])
         for rule in answer.wish.odds_rules
     }
     at_work = [rule.name for rule, factor in factors.items() if factor != 1]

@@ -24,7 +24,7 @@ def recommend_response(
         policy=_effective_policy(answer),
         provenance=pb.Provenance(
             model_id=answer.state.encoder.binding.model_id,
-            revision=answer.sight.revision,
+            revision=answer.scope.revision,
             ranking_profile=answer.profile,
         ),
         missing_ids=answer.missing,

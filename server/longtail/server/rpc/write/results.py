@@ -62,7 +62,7 @@ def unlisted(
     It has neither rank nor score.
     """
     pool, state = answer.pool, answer.state
-    rows = state.columns.rows_at([item_id], answer.sight.revision)
+    rows = state.columns.rows_at([item_id], answer.scope.revision)
     [liked] = nearest(pool.liked, state.index.vectors(rows), rows)
     items = records.get({item_id} | item_ids([liked]))
     [bucket], [percentile] = _standing(answer, np.array([placed.mass]))

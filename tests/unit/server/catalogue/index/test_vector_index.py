@@ -49,11 +49,11 @@ def test_a_filter_gets_as_many_as_there_are_and_nearly_the_exact_ones(
     index: VectorIndex, share: float
 ) -> None:
     allowed = np.random.default_rng(7).random(12_000) < share
-    sight = Seen(allowed)
+    scope = Seen(allowed)
     hits = wanted = 0
     for query in vectors(30, seed=8):
-        found, cosines = index.search(query, 20, sight)
-        exact, _ = index.scan(query, 20, sight)
+        found, cosines = index.search(query, 20, scope)
+        exact, _ = index.scan(query, 20, scope)
         assert len(found) == min(20, int(allowed.sum()))
         assert allowed[found].all()
         assert (np.diff(cosines) <= 1e-6).all()
@@ -84,9 +84,9 @@ def test_a_graph_that_leads_nowhere_is_replaced_by_a_scan(
         raise GraphError("no way")
 
     monkeypatch.setattr(Graph, "search", lead_nowhere)
-    sight = everything(12_000)
-    found, _ = index.search(rows[4], 10, sight)
-    assert found.tolist() == index.scan(rows[4], 10, sight)[0].tolist()
+    scope = everything(12_000)
+    found, _ = index.search(rows[4], 10, scope)
+    assert found.tolist() == index.scan(rows[4], 10, scope)[0].tolist()
 
 
 def test_without_a_graph_everything_is_scanned() -> None:

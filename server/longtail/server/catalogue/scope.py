@@ -1,0 +1,47 @@
+"""What one request may find, as a mask of rows or for the few rows that a search came upon."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from longtail.server.catalogue.columns.columns import Columns
+from longtail.server.catalogue.columns.filter import Filter
+from longtail.server.catalogue.columns.mask_cache import MaskCache
+from longtail.server.catalogue.index.graph import Rows
+from longtail.server.catalogue.index.vector_index import Mask
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What one request may find: current at its revision, active, available, let through."""
+
+    columns: Columns
+    masks: MaskCache
+    revision: int
+    rows: int
+    now: int
+    filter: Filter | None
+
+    @property
+    def share(self) -> float:
+        """About the share of the rows that may be found, above 0."""
+        found = self.columns.live_count if self.filter is None else int(self.mask().sum())
+        return min(1.0, max(1, found) / max(1, self.rows))
+
+    def mask(self) -> Mask:
+        """Return for each row (rows,) whether it may be found."""
+        return self._mask
+
+    def passes(self, rows: Rows) -> Mask:
+        """Return for each of `rows` (n,) whether it may be found."""
+        if self.filter is not None:
+            found: Mask = rows < self.rows
+            found[found] = self._mask[rows[found]]
+            return found
+        return (rows < self.rows) & self.columns.are_offered(rows, self.revision, self.now)
+
+    @cached_property
+    def _mask(self) -> Mask:
+        offered = self.columns.offered(self.revision, self.rows, self.now)
+        if self.filter is not None:
+            offered &= self.masks.matching(self.filter, self.rows)
+        return offered
