@@ -44,7 +44,7 @@ def item(
     window: tuple[int | None, int | None] = (None, None),
     **attributes: object,
 ) -> NewItem:
-    content = ItemContent(item_id, item_id, "", attributes, prior, state, *window)
+    content = ItemContent(item_id, f"{item_id} of {seed}", "", attributes, prior, state, *window)
     return NewItem(content, unit(seed), vector_given=False)
 
 
@@ -101,8 +101,8 @@ def nearest(view: CatalogueReplica, seed: int, k: int = 10) -> list[str]:
     return [state.columns.ids[row] for row in rows]
 
 
-def contents(view: CatalogueReplica) -> dict[str, tuple[int, float, float]]:
-    """Return what a view holds: revision, mass and cosine with some vector, by item."""
+def contents(view: CatalogueReplica) -> dict[str, tuple[int, float, float, str]]:
+    """Return what a view holds: revision, mass, cosine with some vector, title, by item."""
     state = view.state
     rows = np.flatnonzero(state.columns.visible(state.revision, state.columns.count))
     cosines = state.index.vectors(rows) @ unit(99)
@@ -111,6 +111,7 @@ def contents(view: CatalogueReplica) -> dict[str, tuple[int, float, float]]:
             int(state.columns.born[row]),
             float(state.columns.mass(np.array([row]))[0]),
             float(cosine),
+            state.columns.titles[row],
         )
         for row, cosine in zip(rows.tolist(), cosines, strict=True)
     }

@@ -39,6 +39,7 @@ _ITEM = (
     items.c.id,
     items.c.revision,
     items.c.removed,
+    items.c.title,
     items.c.prior,
     items.c.state,
     items.c.available_from,
@@ -169,11 +170,12 @@ class ChangeLog:
 
 
 def _change(row: Sequence[Any], vector: Vector | None) -> ItemChange:
-    item_id, revision, removed, prior, state, opening, end, attributes, penalty = row[:9]
+    item_id, revision, removed, title, prior, state, opening, end, attributes, penalty = row[:10]
     return ItemChange(
         item_id,
         revision,
         removed,
+        title,
         prior,
         _STATES[state],
         opening,

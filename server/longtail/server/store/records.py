@@ -147,6 +147,7 @@ class ItemChange:
     id: str
     revision: int
     removed: bool
+    title: str
     prior: float
     state: State
     available_from: int | None

@@ -127,7 +127,7 @@ def test_a_view_that_followed_equals_one_that_is_started_anew(
     fresh = contents(started(written, tmp_path, environment))
     followed = contents(view)
     assert fresh.keys() == followed.keys()
-    for item_id, (revision, mass, _) in followed.items():
+    for item_id, (revision, mass, *_) in followed.items():
         assert fresh[item_id][0] == revision
         assert fresh[item_id][1] == pytest.approx(mass)
         told = popularity(written, view, item_id)

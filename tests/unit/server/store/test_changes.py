@@ -27,11 +27,12 @@ def test_changes_show_the_current_version_of_what_changed(it: Opened) -> None:
     it.remove("a")
     replaced, removed = it.store.changes.item_changes(before, it.revision, it.encoder_id)
     assert (replaced.id, replaced.removed, replaced.prior) == ("b", False, 4)
+    assert replaced.title == new_item("b").content.title
     assert replaced.attributes == {"year": 1999, "tags": ["a"]}
     assert replaced.vector is not None
     assert replaced.vector.tolist() == VECTOR.tolist()
     assert (removed.id, removed.removed, removed.vector) == ("a", True, None)
-    assert removed.attributes == {}
+    assert (removed.title, removed.attributes) == ("", {})
     assert changed_ids(it) == ["c", "b", "a"]
     assert it.present() == ["c", "b"]
     (without,) = islice(it.store.changes.item_changes(before, it.revision, 99), 1)

@@ -31,13 +31,15 @@ NO_ROW = -1
 class Columns:
     """What is known of each row, but its vector. One thread changes it.
 
-    `ids[row]` is the id of an item, empty for rows that were dead when they were taken over.
+    `ids[row]` and `titles[row]` are those of an item, empty for rows that were dead when they were
+    taken over.
     `row_of` leads from an id to the row of its newest version, which may be dead.
     `version` grows with every change.
     """
 
     def __init__(self) -> None:
         self.ids: list[str] = []
+        self.titles: list[str] = []
         self.row_of: dict[str, int] = {}
         self.attributes = AttributeColumns()
         self.count = 0
@@ -221,6 +223,7 @@ class Columns:
         # NO_ROW is the last one.
         ids = np.array([*self.ids, ""], object)[rows]
         taken.ids = ids.tolist()
+        taken.titles = np.array([*self.titles, ""], object)[rows].tolist()
 
         newest = np.zeros(self.count, np.bool_)
         newest[np.fromiter(self.row_of.values(), np.int64, len(self.row_of))] = True
@@ -237,6 +240,7 @@ class Columns:
     def _write(self, changes: Sequence[ItemChange], previous: Sequence[int]) -> None:
         ids = [change.id for change in changes]
         self.ids.extend(ids)
+        self.titles.extend([change.title for change in changes])
         self._born.append([change.revision for change in changes])
         self._died.append([DIED_NEVER] * len(changes))
         self._previous.append(previous)

@@ -12,6 +12,7 @@ from longtail.server.store.records import ItemChange, PopularityDecay, State
 def change(item_id: str, revision: int, **fields: Any) -> ItemChange:  # noqa: ANN401 (any field)
     given: dict[str, Any] = {
         "removed": False,
+        "title": f"The {item_id}",
         "prior": 0.0,
         "state": State.ACTIVE,
         "available_from": None,
@@ -35,7 +36,12 @@ def filled() -> Columns:
     """Return a at rows 0 and 3, b removed at row 1, c at row 2."""
     columns = Columns()
     columns.append([change("a", 1, prior=0.5), change("b", 2), change("c", 3, prior=7.0)])
-    columns.append([change("a", 4, prior=1.5, attributes={"colour": "red"}), removal("b", 5)])
+    columns.append(
+        [
+            change("a", 4, title="The a, again", prior=1.5, attributes={"colour": "red"}),
+            removal("b", 5),
+        ]
+    )
     return columns
 
 
@@ -184,6 +190,7 @@ def test_rows_that_are_taken_keep_what_they_hold() -> None:
     columns.set_interactions("c", DecayedSum(2, 0))
     taken = columns.take(np.array([2, NO_ROW, 3]))
     assert taken.ids == ["c", "", "a"]
+    assert taken.titles == ["The c", "", "The a, again"]
     assert taken.row_of == {"c": 0, "a": 2}
     assert (taken.count, taken.live_count) == (3, 2)
     assert seen(taken, 5) == ["a", "c"]

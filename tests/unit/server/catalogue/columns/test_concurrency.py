@@ -32,6 +32,7 @@ def version(item: int, revision: int) -> ItemChange:
         id=IDS[item],
         revision=revision,
         removed=False,
+        title=str(revision),
         prior=float(revision),
         state=State.ACTIVE,
         available_from=revision,
@@ -87,6 +88,7 @@ def read(writer: Writer) -> int:
     rows = np.flatnonzero(columns.visible(revision, count))
     assert sorted(columns.ids[row] for row in rows) == sorted(IDS)
     born = columns.born[rows]
+    assert [columns.titles[row] for row in rows] == list(map(str, born))
     assert columns.mass(rows).tolist() == born.tolist()
     assert columns.offered(revision, count, revision)[rows].all()
     assert sorted(columns.rows_at(IDS, revision).tolist()) == rows.tolist()

@@ -11,7 +11,7 @@ EXPECTED = {"a": 0.5, "b": 2.0, "late": 3.0}
 
 
 def change(item_id: str, revision: int) -> ItemChange:
-    return ItemChange(item_id, revision, False, 0.0, State.ACTIVE, None, None, {}, None)
+    return ItemChange(item_id, revision, False, "", 0.0, State.ACTIVE, None, None, {}, None)
 
 
 def filled(*item_ids: str) -> Columns:

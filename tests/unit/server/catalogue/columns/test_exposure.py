@@ -13,7 +13,7 @@ HALF_LIFE = 1000.0
 
 
 def change(item_id: str, revision: int) -> ItemChange:
-    return ItemChange(item_id, revision, False, 0.0, State.ACTIVE, None, None, {}, None)
+    return ItemChange(item_id, revision, False, "", 0.0, State.ACTIVE, None, None, {}, None)
 
 
 def filled(*item_ids: str) -> Columns:

@@ -10,7 +10,7 @@ from longtail.server.store.records import ItemChange, State
 
 
 def change(item_id: str, revision: int, prior: float, removed: bool = False) -> ItemChange:
-    return ItemChange(item_id, revision, removed, prior, State.ACTIVE, None, None, {}, None)
+    return ItemChange(item_id, revision, removed, "", prior, State.ACTIVE, None, None, {}, None)
 
 
 def filled(priors: dict[str, float]) -> Columns:
