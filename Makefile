@@ -19,7 +19,7 @@ STUBS       := $(PROTOS:.proto=_pb2.py)
 GOOGLEAPIS  := $(VENV)/googleapis
 PYTHON_CODE := runtime worker server export client demo evaluation loadtest bench tests
 
-.PHONY: help serve test lint proto export evaluate load-test bench-worker bench-index bench-ranking test-faults clean
+.PHONY: help serve test lint proto export evaluate load-test bench-worker bench-index bench-ranking bench-request test-faults clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ bench-index: $(INSTALLED) $(STUBS) $(ARTEFACT) ## Measure the index and the stor
 
 bench-ranking: $(INSTALLED) $(STUBS) ## Measure the ranking of one request, plain and with all that can be asked.
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m bench ranking $(ARGS)
+
+bench-request: $(INSTALLED) $(STUBS) $(ARTEFACT) ## Measure a request beside its parts.
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m bench request --artefact $(dir $(ARTEFACT)) $(ARGS)
 
 test-faults: $(INSTALLED) $(STUBS) $(ARTEFACT) $(REFERENCE) ## Kill, fill and damage the server at full length, an hour.
 	LONGTAIL_FAULTS=full $(BIN)/pytest -v tests/faults

@@ -1,4 +1,4 @@
-"""`python -m bench worker`, `index` or `ranking`: measure a part. `--help` lists the options."""
+"""`python -m bench PART`: measure the worker, the index, the ranking or a request; or `--help`."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -8,6 +8,7 @@ from importlib import import_module
 _BENCHES = {
     "worker": "bench.worker",
     "index": "bench.index.command",
+    "request": "bench.request.command",
     "ranking": "bench.ranking.command",
 }
 

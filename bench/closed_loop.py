@@ -7,9 +7,10 @@ that the generator takes as little as it can of the cores it shares with what it
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import cycle
 
 import grpc.aio
 
@@ -42,13 +43,30 @@ class Answers:
 
 
 def grpc_calls(
-    address: str, requests: Sequence[bytes], callers: int, keep_answers: bool = True
+    address: str,
+    requests: Sequence[bytes],
+    callers: int,
+    keep_answers: bool = True,
+    method: str = EMBED,
 ) -> Answers:
-    """Send each serialised EmbedRequest once, in order, from `callers` at once."""
+    """Send each serialised request once, in order, from `callers` at once."""
 
     async def measure() -> Answers:
-        async with embedding(address) as ask:
+        async with calling(address, method) as ask:
             return await ask_all([ask] * callers, requests, keep_answers)
+
+    return asyncio.run(measure())
+
+
+def grpc_calls_for(
+    address: str, requests: Sequence[bytes], callers: int, seconds: float, method: str
+) -> Answers:
+    """Send the serialised requests, over and over, from `callers` at once for some seconds."""
+
+    async def measure() -> Answers:
+        async with calling(address, method) as ask:
+            until = time.perf_counter() + seconds
+            return await ask_all([ask] * callers, repeated(requests, until), False)
 
     return asyncio.run(measure())
 
@@ -93,12 +111,20 @@ async def ask_all(asks: Sequence[Ask], requests: Iterable[bytes], keep_answers: 
     return outcome
 
 
+def repeated(requests: Sequence[bytes], until: float) -> Iterator[bytes]:
+    """Yield the requests, over and over, until a moment of `time.perf_counter`."""
+    for request in cycle(requests):
+        if time.perf_counter() >= until:
+            return
+        yield request
+
+
 @asynccontextmanager
-async def embedding(address: str) -> AsyncIterator[Ask]:
-    """Connect to a worker; what is yielded takes a serialised request and returns the answer."""
+async def calling(address: str, method: str = EMBED) -> AsyncIterator[Ask]:
+    """Connect to a service; what is yielded takes a serialised request and returns the answer."""
     async with grpc.aio.insecure_channel(address, options=_OPTIONS) as channel:
         await channel.channel_ready()
-        call: RawCall = channel.unary_unary(EMBED)
+        call: RawCall = channel.unary_unary(method)
 
         async def ask(request: bytes) -> bytes:
             answer: bytes = await call(request, timeout=CALL_SECONDS)

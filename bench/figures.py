@@ -61,7 +61,7 @@ class Measured:
 class Figure:
     """One row of the report; without `measured`, `note` says why it was not run."""
 
-    section: int
+    section: int | str
     name: str
     bar: Bar
     measured: Measured | None
@@ -103,7 +103,7 @@ def percentile(seconds: Sequence[float], percent: float) -> float:
 
 
 def figures_of(
-    section: int, bars: Mapping[str, Bar], measured: Mapping[str, Measured], reason: str = ""
+    section: int | str, bars: Mapping[str, Bar], measured: Mapping[str, Measured], reason: str = ""
 ) -> list[Figure]:
     """Return a figure for every bar, whether it was measured or not."""
     unknown = measured.keys() - bars.keys()

@@ -8,13 +8,13 @@ Latency").
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
 
 import grpc.aio
 
-from bench.closed_loop import CALL_SECONDS, EMBED, Answers, RawCall, ask_all, embedding
+from bench.closed_loop import CALL_SECONDS, EMBED, Answers, RawCall, ask_all, calling, repeated
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,11 @@ def grpc_mixed(
     """
 
     async def measure() -> Mixed:
-        async with embedding(address) as ask, grpc.aio.insecure_channel(address) as channel:
+        async with calling(address) as ask, grpc.aio.insecure_channel(address) as channel:
             await channel.channel_ready()
             until = time.perf_counter() + schedule.seconds
             bulk_done, offered = await asyncio.gather(
-                ask_all([ask] * bulk_callers, _until(until, bulk), keep_answers=False),
+                ask_all([ask] * bulk_callers, repeated(bulk, until), keep_answers=False),
                 offer(channel.unary_unary(EMBED), interactive, schedule),
             )
             return Mixed(offered, bulk_done)
@@ -137,11 +137,3 @@ async def _send(
             into.refusals.append(time.perf_counter() - sent)
     else:
         into.latencies.append(time.perf_counter() - due)
-
-
-def _until(end: float, requests: Sequence[bytes]) -> Iterator[bytes]:
-    """Yield the requests, over and over, until `end` in seconds of `time.perf_counter`."""
-    for request in cycle(requests):
-        if time.perf_counter() >= end:
-            return
-        yield request

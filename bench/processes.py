@@ -15,6 +15,7 @@ from pathlib import Path
 import grpc
 from grpc_health.v1 import health_pb2
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from bench.figures import NotRun
 
@@ -34,14 +35,32 @@ class Service:
     start_seconds: float
     pid: int
 
+    def cpu_seconds(self) -> float:
+        """Return the processor time that the process has taken so far."""
+        # After the name, which may hold anything, in brackets.
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def counters(self, *names: str) -> list[float]:
         """Return the value of each counter, over all its labels."""
+        samples = self._samples()
+        return [sum(sample.value for sample in samples if sample.name == name) for name in names]
+
+    def calls(self, method: str) -> float:
+        """Return how many calls of a method were answered."""
+        return sum(
+            sample.value
+            for sample in self._samples()
+            if sample.name == "longtail_rpc_total"
+            and sample.labels["method"].rpartition("/")[2] == method
+        )
+
+    def _samples(self) -> list[Sample]:
         with urllib.request.urlopen(f"http://{self.metrics_address}/metrics") as response:
             text = response.read().decode()
-        samples = [
+        return [
             sample for family in text_string_to_metric_families(text) for sample in family.samples
         ]
-        return [sum(sample.value for sample in samples if sample.name == name) for name in names]
 
 
 @contextmanager
@@ -57,13 +76,18 @@ def worker(artefact: Path, out: Path, **extra: str) -> Iterator[Service]:
         "LONGTAIL_WORKER_DEVICE": "cpu",
         **extra,
     }
-    with _serving("longtail.worker", address, metrics_address, variables, out) as service:
+    with serving("longtail.worker", address, metrics_address, variables, out) as service:
         yield service
 
 
 @contextmanager
-def server(home: Path, worker_address: str, out: Path, **extra: str) -> Iterator[Service]:
-    """Run a server on the state in `home`, with `extra` in its environment and its log in `out`."""
+def server(
+    home: Path, worker_address: str, out: Path, under: Sequence[str] = (), **extra: str
+) -> Iterator[Service]:
+    """Run a server on the state in `home`, with `extra` in its environment and its log in `out`.
+
+    `under` are the arguments of a Python that runs the module it is given.
+    """
     address, metrics_address = free_address(), free_address()
     variables = {
         **our_environment(),
@@ -73,7 +97,7 @@ def server(home: Path, worker_address: str, out: Path, **extra: str) -> Iterator
         "LONGTAIL_WORKER_ADDRESS": worker_address,
         **extra,
     }
-    with _serving("longtail.server", address, metrics_address, variables, out) as service:
+    with serving("longtail.server", address, metrics_address, variables, out, under) as service:
         yield service
 
 
@@ -142,12 +166,18 @@ def listens(address: str) -> bool:
 
 
 @contextmanager
-def _serving(
-    module: str, address: str, metrics_address: str, variables: Mapping[str, str], out: Path
+def serving(
+    module: str,
+    address: str,
+    metrics_address: str,
+    variables: Mapping[str, str],
+    out: Path,
+    under: Sequence[str] = (),
 ) -> Iterator[Service]:
+    """Run a module of ours that answers on `address`, with its log in `out`."""
     log = out / f"{module}.log"
     start = time.perf_counter()
-    with running([sys.executable, "-m", module], variables, log) as process:
+    with running([sys.executable, *(under or ("-m",)), module], variables, log) as process:
         wait_until(lambda: _is_serving(address), process, log)
         yield Service(address, metrics_address, time.perf_counter() - start, process.pid)
 

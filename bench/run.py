@@ -28,7 +28,7 @@ def take_cores(count: int) -> None:
 
 def measure(
     sections: Sequence[Section[B]],
-    only: Sequence[int] | None,
+    only: Sequence[str] | None,
     bench: B,
     facts: Mapping[str, str],
     console: Console,
@@ -41,7 +41,7 @@ def measure(
     """
     figures: list[Figure] = []
     for section in sections:
-        if only and section.number not in only:
+        if only and str(section.number) not in only:
             continue
         console.rule(f"{section.number} {section.title}")
         measured = section.figures(bench)
@@ -53,16 +53,16 @@ def measure(
     return 0 if all(figure.is_met for figure in figures) else 1
 
 
-def numbers_of(sections: Sequence[Section[B]]) -> Callable[[str], list[int]]:
-    """Return the type of an option that names sections by their numbers, such as 5,6."""
-    known = {section.number for section in sections}
+def names_of(sections: Sequence[Section[B]]) -> Callable[[str], list[str]]:
+    """Return the type of an option that names sections, such as 5,6."""
+    known = {str(section.number) for section in sections}
 
-    def parse(text: str) -> list[int]:
-        numbers = [int(part) for part in text.split(",")]
-        unknown = sorted(set(numbers) - known)
+    def parse(text: str) -> list[str]:
+        names = text.split(",")
+        unknown = sorted(set(names) - known)
         if unknown:
             raise argparse.ArgumentTypeError(f"there is no section {unknown[0]}")
-        return numbers
+        return names
 
     return parse
 
@@ -78,7 +78,7 @@ def add_arguments(
         help="the development data (default: $LONGTAIL_DATA or %(default)s)",
     )
     parser.add_argument(
-        "--only", type=numbers_of(sections), metavar="2,3", help="sections to measure"
+        "--only", type=names_of(sections), metavar="2,3", help="sections to measure"
     )
     parser.add_argument("--quick", action="store_true", help="fewer rounds: does it work at all?")
     parser.add_argument("--rounds", type=int, help=f"(default: {rounds})")

@@ -83,12 +83,12 @@ class Bench:
 
 @dataclass(frozen=True)
 class Section(Generic[B]):
-    """A section by its number; `measure` gives the figures that `bars` names.
+    """A section by its number or name; `measure` gives the figures that `bars` names.
 
     It is given what a run has for all of its sections.
     """
 
-    number: int
+    number: int | str
     title: str
     bars: Mapping[str, Bar]
     measure: Callable[[B], Mapping[str, Measured]]

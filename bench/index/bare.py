@@ -1,6 +1,7 @@
 """hnswlib by itself, on the graph that the server built: nothing around it, and no lock beside."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import hnswlib
 import numpy as np
@@ -9,6 +10,7 @@ from longtail.server.catalogue.index.graph import SPACE
 from numpy.typing import NDArray
 
 Matrix = NDArray[np.float32]
+Labels = NDArray[np.uint64]
 
 
 def loaded(generation: Generation) -> Callable[[Matrix, int], object]:
@@ -16,11 +18,18 @@ def loaded(generation: Generation) -> Callable[[Matrix, int], object]:
 
     The width of the search is that of the generation's parameters.
     """
-    index = hnswlib.Index(space=SPACE, dim=generation.parameters.dimension)
-    index.load_index(str(generation.folder / GRAPH_FILE), max_elements=len(generation.table))
-    index.set_ef(generation.parameters.ef_search)
+    parameters = generation.parameters
+    return graph_in(generation.folder / GRAPH_FILE, parameters.dimension, parameters.ef_search)
 
-    def search(query: Matrix, k: int) -> object:
-        return index.knn_query(query, k, num_threads=1)
+
+def graph_in(file: Path, dimension: int, ef: int) -> Callable[[Matrix, int], Labels]:
+    """Load a graph; what is returned gives the labels (k,) of the `k` nearest of a query (d,)."""
+    index = hnswlib.Index(space=SPACE, dim=dimension)
+    index.load_index(str(file))
+    index.set_ef(ef)
+
+    def search(query: Matrix, k: int) -> Labels:
+        labels: Labels = index.knn_query(query, k, num_threads=1)[0][0]
+        return labels
 
     return search

@@ -31,7 +31,7 @@ MAY_IMPORT = {
     EXPORT: {RUNTIME, WORKER, STUBS},
     "demo": {RUNTIME, CLIENT, STUBS},
     "loadtest": {RUNTIME, CLIENT, STUBS},
-    "bench": {RUNTIME, WORKER, SERVER, EXPORT, STUBS},
+    "bench": {RUNTIME, WORKER, SERVER, EXPORT, STUBS, "demo", "loadtest"},
     "evaluation": {RUNTIME, WORKER, SERVER},
 }
 # The only files or folders that may import a library.

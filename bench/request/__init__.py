@@ -1,0 +1,1 @@
+"""Measures one request of the server beside the bare parts that it cannot do without."""

@@ -1,0 +1,109 @@
+"""The bare parts of a request, in this process: its searches, the ranking arithmetic, its text.
+
+Each takes no more than its inputs, which are made beforehand, and gives seconds of processor time.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from longtail.server.catalogue.index.generation import GRAPH_FILE
+from longtail.server.ranking.evidence import Evidence, PoolScale, features
+from longtail.server.ranking.interest import Weighted, interests
+from longtail.server.ranking.listing import Order, compose
+from longtail.server.ranking.popularity import PopularityScale
+from longtail.server.ranking.profile import Context, default_profile
+from longtail.server.ranking.quota import Candidates, Limits
+from longtail.server.ranking.taste import taste
+from longtail.server.settings import Settings
+from longtail.worker.tokenizer import Role
+from numpy.typing import NDArray
+
+from bench.bare import Bare
+from bench.index.bare import graph_in
+from bench.request.homes import Large
+from bench.texts import SEED
+
+Matrix = NDArray[np.float32]
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+# The latest likes that make the interests of a person, and the places of a list.
+_LATEST, _PLACES = 50, 10
+
+
+class Parts:
+    """What a request on the large catalogue needs, whatever is around it."""
+
+    def __init__(self, large: Large, home: Path) -> None:
+        settings = Settings()
+        self._large = large
+        self._size, self._strength = settings.candidates, settings.strength
+        self._mass = np.array(large.catalogue.priors)
+        self._scale = PopularityScale(self._mass)
+        self._profile = default_profile()
+        graph = max(home.rglob(GRAPH_FILE), key=lambda file: file.stat().st_mtime)
+        self._search = graph_in(graph, large.vectors.shape[1], settings.index_ef_search)
+
+    def of_person(self, number: int) -> tuple[float, float]:
+        """Return the time of searches and of ranking for one of the invented people."""
+        likes = self._large.likes[number]
+        liked = self._large.vectors[likes][::-1][:_LATEST]
+        history, nothing = Weighted(liked, np.ones(len(liked))), Weighted(liked[:0], np.empty(0))
+        directions = [each.vector for each in interests(None, nothing, history)]
+        # What was seen already may take places among the nearest.
+        return self._of(directions, self._size + len(likes), np.array(likes), Context.HISTORY)
+
+    def of_query(self, vector: Matrix) -> tuple[float, float]:
+        """Return the time of the search and of ranking for a text's vector (d,)."""
+        return self._of([vector], self._size, np.empty(0, np.int64), Context.QUERY)
+
+    def _of(
+        self, directions: Sequence[Matrix], k: int, likes: Ints, context: Context
+    ) -> tuple[float, float]:
+        started = time.thread_time()
+        found = [self._search(direction, k) for direction in directions]
+        searching = time.thread_time() - started
+        rows = np.unique(np.concatenate(found).astype(np.int64))
+        rows = np.setdiff1d(rows, likes)[: self._size]
+        return searching, self._ranking(rows, directions, likes, context)
+
+    def _ranking(
+        self, rows: Ints, directions: Sequence[Matrix], likes: Ints, context: Context
+    ) -> float:
+        random = np.random.default_rng(SEED)
+        mass = self._mass[rows]
+        led = random.random((2, len(rows))) if len(likes) else np.zeros((2, len(rows)))
+        evidence = Evidence(
+            text=(self._large.vectors[rows] @ np.stack(directions).T).max(axis=1).astype(float),
+            behaviour=led[0],
+            recent=led[1],
+            aversion=np.zeros(len(rows)),
+            support=5 * led[0],
+            popularity=self._scale.relative_log(mass),
+            bucket=self._scale.bucket(mass),
+        )
+        theirs = taste(self._mass[likes], self._scale)
+        model, dial = self._profile.models[context], self._profile.dials[context]
+        order = Order(_PLACES, dial.prices(self._strength), Limits(), {})
+        rarity, shares = random.random(len(rows)), theirs.shares if len(likes) else None
+        started = time.thread_time()
+        values = features(evidence, theirs, PoolScale.of(evidence))
+        relevance = model.probability(values)
+        expected = float(relevance.sum()) / self._profile.reach
+        bucket = evidence.bucket
+        compose(Candidates(relevance, bucket, rarity, taste=shares, expected=expected), order)
+        return time.thread_time() - started
+
+
+def embedding(bare: Bare) -> Callable[[str], float]:
+    """Return what gives the time, over all threads, of tokenising and embedding a query."""
+
+    def seconds(text: str) -> float:
+        started = time.process_time()
+        (tokens,) = bare.tokenizer.tokenise([text], Role.QUERY)
+        bare.encoder.encode([tokens.ids])
+        return time.process_time() - started
+
+    return seconds
