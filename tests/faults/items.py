@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from google.protobuf.json_format import MessageToDict
-from longtail.client.filters import filter_of, where
+from longtail.client import filter_of, where
 from longtail.v1.filter_pb2 import Filter
 from longtail.v1.item_pb2 import STATE_ACTIVE, Item
 from numpy.typing import NDArray

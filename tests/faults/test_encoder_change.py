@@ -6,8 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from longtail.client import LongtailClient
-from longtail.client.filters import filter_of, where
+from longtail.client import LongtailClient, filter_of, where
 from longtail.v1.admin_service_pb2 import OperationState
 from longtail.v1.item_pb2 import Item
 

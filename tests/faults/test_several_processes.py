@@ -9,7 +9,8 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from longtail.client import LongtailClient, channel, sync_transport
+from longtail.client import LongtailClient
+from longtail.client.calls import channel, sync_transport
 from longtail.v1.recommendation_service_pb2 import Example
 
 from tests import processes

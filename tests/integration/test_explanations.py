@@ -5,11 +5,16 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
-from longtail.client import LongtailClient, LongtailError
-from longtail.client.errors import error_from_status
-from longtail.client.filters import filter_of, where
-from longtail.client.messages import example
-from longtail.client.recommend_request import policy, recommend_request
+from longtail.client import (
+    LongtailClient,
+    LongtailError,
+    error_from_status,
+    example,
+    filter_of,
+    policy,
+    recommend_request,
+    where,
+)
 from longtail.v1 import item_pb2
 from longtail.v1 import recommendation_service_pb2 as pb
 

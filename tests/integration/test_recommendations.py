@@ -4,10 +4,17 @@ import math
 from collections.abc import Iterator
 
 import pytest
-from longtail.client import LongtailClient, LongtailError
-from longtail.client.filters import filter_of, where
-from longtail.client.messages import boost, bury, example, pin
-from longtail.client.recommend_request import RecommendOptions
+from longtail.client import (
+    LongtailClient,
+    LongtailError,
+    boost,
+    bury,
+    example,
+    filter_of,
+    pin,
+    where,
+)
+from longtail.client.calls.recommend_request import RecommendOptions
 from longtail.v1 import item_pb2
 from longtail.v1 import recommendation_service_pb2 as pb
 

@@ -7,7 +7,7 @@ import grpc
 import pytest
 from grpc_reflection.v1alpha import reflection_pb2
 from longtail.client import LongtailClient, LongtailError
-from longtail.client.errors import error_from_rpc
+from longtail.client.calls.errors import error_from_rpc
 from longtail.v1 import item_pb2
 from longtail.v1 import recommendation_service_pb2 as pb
 from longtail.v1.recommendation_service_pb2_grpc import RecommendationServiceStub

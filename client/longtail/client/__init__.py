@@ -1,11 +1,11 @@
 """Client of Longtail: sync, asyncio and on the command line."""
 
-from longtail.client.aio import AsyncLongtailClient
-from longtail.client.errors import LongtailError, Violation, error_from_status
-from longtail.client.filters import filter_of, where
-from longtail.client.messages import boost, bury, example, interaction, pack_vector, pin
-from longtail.client.recommend_request import policy, recommend_request
-from longtail.client.sync import LongtailClient
+from longtail.client.calls.aio import AsyncLongtailClient
+from longtail.client.calls.errors import LongtailError, Violation, error_from_status
+from longtail.client.calls.filters import filter_of, where
+from longtail.client.calls.messages import boost, bury, example, interaction, pack_vector, pin
+from longtail.client.calls.recommend_request import policy, recommend_request
+from longtail.client.calls.sync import LongtailClient
 
 __all__ = [
     "AsyncLongtailClient",

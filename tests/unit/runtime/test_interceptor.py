@@ -9,7 +9,7 @@ import grpc
 import pytest
 from google.protobuf.message import Message
 from longtail.client import LongtailError
-from longtail.client.errors import error_from_rpc
+from longtail.client.calls.errors import error_from_rpc
 from longtail.runtime.deadline import remaining_seconds
 from longtail.runtime.errors import InvalidArgument, Overloaded, Violation
 from longtail.runtime.interceptor import ServiceInterceptor

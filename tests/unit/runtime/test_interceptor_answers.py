@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import grpc
 import pytest
 from longtail.client import LongtailError
-from longtail.client.errors import error_from_rpc
+from longtail.client.calls.errors import error_from_rpc
 from longtail.runtime.deadline import remaining_seconds
 from longtail.runtime.errors import NotFound
 from longtail.runtime.interceptor import ServiceInterceptor

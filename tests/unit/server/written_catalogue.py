@@ -11,7 +11,7 @@ import grpc
 import numpy as np
 import pytest
 from google.rpc import error_details_pb2, status_pb2
-from longtail.client.errors import error_from_rpc
+from longtail.client.calls.errors import error_from_rpc
 from longtail.runtime.errors import ServiceError
 from longtail.runtime.interceptor import ServiceInterceptor
 from longtail.server.rpc.interactions import InteractionService

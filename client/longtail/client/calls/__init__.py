@@ -1,0 +1,1 @@
+"""What a server can be asked: requests, the calls that carry them, and the two clients."""

@@ -1,0 +1,96 @@
+"""The calls of AdminService: see `recommendations`."""
+
+from longtail.client.calls.call import Call
+from longtail.v1.admin_service_pb2 import (
+    CreateSnapshotRequest,
+    CreateSnapshotResponse,
+    GetOperationRequest,
+    GetOperationResponse,
+    GetServerInfoRequest,
+    GetServerInfoResponse,
+    ListSnapshotsRequest,
+    ListSnapshotsResponse,
+    RebuildIndexRequest,
+    RebuildIndexResponse,
+    VerifySnapshotRequest,
+    VerifySnapshotResponse,
+)
+
+
+def server_info(
+    *, timeout: float | None = None
+) -> Call[GetServerInfoRequest, GetServerInfoResponse]:
+    """Describe the running server."""
+    return Call(
+        "/longtail.v1.AdminService/GetServerInfo",
+        GetServerInfoRequest(),
+        GetServerInfoResponse,
+        timeout,
+    )
+
+
+def rebuild_index(
+    model_id: str = "", *, timeout: float | None = None
+) -> Call[RebuildIndexRequest, RebuildIndexResponse]:
+    """Start to build the index anew, with another encoder's vectors when `model_id` names one.
+
+    The answer's operation can be given to `wait_for_operation`. FAILED_PRECONDITION while another
+    rebuild runs, or when the server cannot use that encoder.
+    """
+    return Call(
+        "/longtail.v1.AdminService/RebuildIndex",
+        RebuildIndexRequest(model_id=model_id),
+        RebuildIndexResponse,
+        timeout,
+    )
+
+
+def get_operation(
+    operation_id: str, *, timeout: float | None = None
+) -> Call[GetOperationRequest, GetOperationResponse]:
+    """Return how far an operation has come; NOT_FOUND when there is none of that id."""
+    return Call(
+        "/longtail.v1.AdminService/GetOperation",
+        GetOperationRequest(id=operation_id),
+        GetOperationResponse,
+        timeout,
+    )
+
+
+def create_snapshot(
+    *, timeout: float | None = None
+) -> Call[CreateSnapshotRequest, CreateSnapshotResponse]:
+    """Start to copy the store on the server's disk; wait with `wait_for_operation`."""
+    return Call(
+        "/longtail.v1.AdminService/CreateSnapshot",
+        CreateSnapshotRequest(),
+        CreateSnapshotResponse,
+        timeout,
+    )
+
+
+def list_snapshots(
+    *, timeout: float | None = None
+) -> Call[ListSnapshotsRequest, ListSnapshotsResponse]:
+    """List the snapshots on the server's disk, the latest first."""
+    return Call(
+        "/longtail.v1.AdminService/ListSnapshots",
+        ListSnapshotsRequest(),
+        ListSnapshotsResponse,
+        timeout,
+    )
+
+
+def verify_snapshot(
+    snapshot_id: str, *, timeout: float | None = None
+) -> Call[VerifySnapshotRequest, VerifySnapshotResponse]:
+    """Start to read a snapshot whole and to check it; wait with `wait_for_operation`.
+
+    NOT_FOUND when there is none of that id.
+    """
+    return Call(
+        "/longtail.v1.AdminService/VerifySnapshot",
+        VerifySnapshotRequest(id=snapshot_id),
+        VerifySnapshotResponse,
+        timeout,
+    )

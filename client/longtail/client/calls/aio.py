@@ -1,0 +1,140 @@
+"""The asyncio client: the surface of the blocking one, awaited."""
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from types import TracebackType
+from typing import Concatenate, ParamSpec, Self
+
+from longtail.client.calls import admin, health, insight, interactions, items, recommendations
+from longtail.client.calls.aio_transport import AsyncTransport
+from longtail.client.calls.call import (
+    AnsweredCall,
+    Element,
+    ListedCall,
+    Page,
+    PageRequest,
+    Request,
+    Response,
+)
+from longtail.client.calls.channel import default_address
+from longtail.client.calls.errors import LongtailError
+from longtail.client.calls.operation_wait import POLL_SECONDS, WAIT_SECONDS, OperationWait
+from longtail.v1.admin_service_pb2 import Operation
+
+P = ParamSpec("P")
+
+
+def _answered(
+    build: Callable[P, AnsweredCall[Request, Response]],
+) -> Callable[Concatenate["AsyncLongtailClient", P], Awaitable[Response]]:
+    @functools.wraps(build)
+    async def method(self: "AsyncLongtailClient", /, *args: P.args, **kwargs: P.kwargs) -> Response:
+        return await self._transport.answer(build(*args, **kwargs))
+
+    return method
+
+
+def _listed(
+    build: Callable[P, ListedCall[PageRequest, Page, Element, Request, Response]],
+) -> Callable[Concatenate["AsyncLongtailClient", P], AsyncIterator[Element]]:
+    @functools.wraps(build)
+    def method(
+        self: "AsyncLongtailClient", /, *args: P.args, **kwargs: P.kwargs
+    ) -> AsyncIterator[Element]:
+        return self._transport.elements(build(*args, **kwargs))
+
+    return method
+
+
+class AsyncLongtailClient:
+    """Client of one server, for one event loop. Its calls raise LongtailError.
+
+    `address` is host:port, by default `LONGTAIL_SERVER_ADDRESS` or 127.0.0.1:50051. `timeout` is
+    the deadline in seconds of each call that is given none of its own, retries included.
+    """
+
+    def __init__(self, address: str | None = None, *, timeout: float = 10.0) -> None:
+        self.address = address or default_address()
+        self._transport = AsyncTransport(self.address, timeout)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connection; calls in flight are cancelled."""
+        await self._transport.close()
+
+    recommend = _answered(recommendations.recommend)
+    recommend_pages = _listed(recommendations.recommend_pages)
+    batch_recommend = _answered(recommendations.batch_recommend)
+    compare_recommendations = _answered(recommendations.compare_recommendations)
+    explain_item = _answered(recommendations.explain_item)
+    get_item = _answered(items.get_item)
+    get_items = _answered(items.get_items)
+    list_items = _listed(items.list_items)
+    export_items = _listed(items.export_items)
+    upsert_items = _answered(items.upsert_items)
+    update_item = _answered(items.update_item)
+    import_items = _answered(items.import_items)
+    delete_item = _answered(items.delete_item)
+    delete_items = _answered(items.delete_items)
+    write_interactions = _answered(interactions.write_interactions)
+    record_impressions = _answered(interactions.record_impressions)
+    import_interactions = _answered(interactions.import_interactions)
+    list_interactions = _listed(interactions.list_interactions)
+    delete_user_data = _answered(interactions.delete_user_data)
+    catalog_stats = _answered(insight.catalog_stats)
+    get_exposure_report = _answered(insight.get_exposure_report)
+    get_item_popularity = _answered(insight.get_item_popularity)
+    server_info = _answered(admin.server_info)
+    rebuild_index = _answered(admin.rebuild_index)
+    get_operation = _answered(admin.get_operation)
+    create_snapshot = _answered(admin.create_snapshot)
+    list_snapshots = _answered(admin.list_snapshots)
+    verify_snapshot = _answered(admin.verify_snapshot)
+
+    async def wait_for_operation(
+        self,
+        operation_id: str,
+        *,
+        timeout: float = WAIT_SECONDS,  # noqa: ASYNC109  # as in the blocking client
+        progress: Callable[[Operation], None] | None = None,
+    ) -> Operation:
+        """Return an operation when it has succeeded; `progress` is told how far it is meanwhile.
+
+        Raises LongtailError when it fails, or when the server stays away for a minute, and
+        TimeoutError after `timeout` seconds. The operation itself goes on then.
+        """
+        wait = OperationWait(operation_id, timeout, progress)
+        while True:
+            try:
+                answer = await self._transport.answer(admin.get_operation(operation_id))
+            except LongtailError as error:
+                wait.bear(error)
+            else:
+                if wait.has_ended(answer.operation):
+                    return answer.operation
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def wait_until_serving(
+        self,
+        *,
+        timeout: float = 30.0,  # noqa: ASYNC109  # as in the blocking client
+    ) -> None:
+        """Return when the server says that it serves; TimeoutError after `timeout` seconds."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        while loop.time() < deadline:
+            if await self._transport.is_serving():
+                return
+            await asyncio.sleep(health.POLL_SECONDS)
+        raise TimeoutError(f"{self.address} did not serve within {timeout:g} s")

@@ -1,0 +1,94 @@
+"""How the asyncio client makes its calls: see `sync_transport`."""
+
+from collections.abc import AsyncIterator
+from itertools import islice, repeat
+
+import grpc.aio
+from longtail.client.calls import health
+from longtail.client.calls.call import (
+    AnsweredCall,
+    ClientStreamCall,
+    Element,
+    ListedCall,
+    Page,
+    PagedCall,
+    PageRequest,
+    Request,
+    Response,
+    ServerStreamCall,
+    serialise,
+)
+from longtail.client.calls.channel import channel_options
+from longtail.client.calls.errors import error_from_rpc
+
+
+class AsyncTransport:
+    """One connection to `address`; `timeout` in seconds is of each call that has none of its own.
+
+    For one event loop.
+    """
+
+    def __init__(self, address: str, timeout: float) -> None:
+        self._timeout = timeout
+        self._channel = grpc.aio.insecure_channel(address, options=channel_options())
+
+    async def close(self) -> None:
+        """Close the connection; calls in flight are cancelled."""
+        await self._channel.close()
+
+    async def answer(self, call: AnsweredCall[Request, Response]) -> Response:
+        """Return the one answer to a request or to a stream of them."""
+        read = call.response.FromString
+        try:
+            if isinstance(call, ClientStreamCall):
+                send = self._channel.stream_unary(call.method, serialise, read)
+                return await send(call.requests, timeout=call.timeout)
+            ask = self._channel.unary_unary(call.method, serialise, read)
+            timeout = self._timeout if call.timeout is None else call.timeout
+            return await ask(call.request, timeout=timeout)
+        except grpc.aio.AioRpcError as failure:
+            raise error_from_rpc(failure) from failure
+
+    def elements(
+        self, call: ListedCall[PageRequest, Page, Element, Request, Response]
+    ) -> AsyncIterator[Element]:
+        """Yield what the pages of a list, or the answers of a stream, are made of."""
+        if isinstance(call, PagedCall):
+            return self._paged(call)
+        return self._streamed(call)
+
+    async def _paged(self, call: PagedCall[PageRequest, Page, Element]) -> AsyncIterator[Element]:
+        token = call.first.request.page_token
+        for _ in islice(repeat(None), call.limit):
+            page = await self.answer(call.page(token))
+            for element in call.elements(page):
+                yield element
+            token = page.next_page_token
+            if not token:
+                return
+
+    async def _streamed(
+        self, call: ServerStreamCall[Request, Response, Element]
+    ) -> AsyncIterator[Element]:
+        receive = self._channel.unary_stream(call.method, serialise, call.response.FromString)
+        answers = receive(call.request, timeout=call.timeout)
+        try:
+            async for answer in answers:
+                for element in call.elements(answer):
+                    yield element
+        except grpc.aio.AioRpcError as failure:
+            raise error_from_rpc(failure) from failure
+        finally:
+            # Who stops listening early lets the server stop too.
+            answers.cancel()
+
+    async def is_serving(self) -> bool:
+        """Return whether the server answers, and says that it serves."""
+        check: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(
+            health.CHECK
+        )
+        try:
+            reply = await check(health.WHOLE_SERVER, timeout=health.CHECK_SECONDS)
+        except grpc.aio.AioRpcError:
+            return False
+        return reply == health.SERVING

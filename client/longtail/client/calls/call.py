@@ -1,0 +1,88 @@
+"""Calls as values: what is sent, where it goes and what comes back; sync and asyncio share them."""
+
+import copy
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Generic, TypeVar
+
+from google.protobuf.message import Message
+from longtail.v1.interaction_service_pb2 import ListInteractionsRequest, ListInteractionsResponse
+from longtail.v1.item_service_pb2 import ListItemsRequest, ListItemsResponse
+from longtail.v1.recommendation_service_pb2 import RecommendRequest, RecommendResponse
+
+Request = TypeVar("Request", bound=Message)
+Response = TypeVar("Response", bound=Message)
+Element = TypeVar("Element")
+# What asks by `page_token` for more, and what says by `next_page_token` how to go on.
+PageRequest = TypeVar(
+    "PageRequest", bound=ListItemsRequest | ListInteractionsRequest | RecommendRequest
+)
+Page = TypeVar("Page", bound=ListItemsResponse | ListInteractionsResponse | RecommendResponse)
+
+# Of a call that moves a whole file or catalogue.
+STREAM_SECONDS = 600.0
+# So many elements of a stream go into one message; the contract allows no more.
+BATCH_ELEMENTS = 256
+
+
+@dataclass(frozen=True)
+class Call(Generic[Request, Response]):
+    """One request with one answer; `timeout` in seconds, None for the client's own."""
+
+    method: str
+    request: Request
+    response: type[Response]
+    timeout: float | None
+
+
+@dataclass(frozen=True)
+class ClientStreamCall(Generic[Request, Response]):
+    """A stream of requests with one answer; `timeout` in seconds for all of it."""
+
+    method: str
+    requests: Iterator[Request]
+    response: type[Response]
+    timeout: float
+
+
+@dataclass(frozen=True)
+class ServerStreamCall(Generic[Request, Response, Element]):
+    """One request with a stream of answers, each of some elements; `timeout` is for all of it."""
+
+    method: str
+    request: Request
+    response: type[Response]
+    elements: Callable[[Response], Iterable[Element]]
+    timeout: float
+
+
+@dataclass(frozen=True)
+class PagedCall(Generic[PageRequest, Page, Element]):
+    """A list that comes in pages, each of some elements: to its last one or `limit` pages."""
+
+    first: Call[PageRequest, Page]
+    elements: Callable[[Page], Iterable[Element]]
+    limit: int | None = None
+
+    def page(self, token: str) -> Call[PageRequest, Page]:
+        """Return the call for the page that a token asks for."""
+        request = copy.deepcopy(self.first.request)
+        request.page_token = token
+        return replace(self.first, request=request)
+
+
+AnsweredCall = Call[Request, Response] | ClientStreamCall[Request, Response]
+ListedCall = PagedCall[PageRequest, Page, Element] | ServerStreamCall[Request, Response, Element]
+
+
+def batches(elements: Iterable[Element]) -> Iterator[list[Element]]:
+    """Yield the elements in their order, as lists of at most 256."""
+    source = iter(elements)
+    while batch := list(islice(source, BATCH_ELEMENTS)):
+        yield batch
+
+
+def serialise(message: Message) -> bytes:
+    """Return the bytes of a message of any type."""
+    return message.SerializeToString()

@@ -1,0 +1,88 @@
+"""How the blocking client makes its calls: over one connection, with failures as LongtailError."""
+
+from collections.abc import Iterator
+from itertools import islice, repeat
+
+import grpc
+from longtail.client.calls import health
+from longtail.client.calls.call import (
+    AnsweredCall,
+    ClientStreamCall,
+    Element,
+    ListedCall,
+    Page,
+    PagedCall,
+    PageRequest,
+    Request,
+    Response,
+    ServerStreamCall,
+    serialise,
+)
+from longtail.client.calls.channel import channel_options
+from longtail.client.calls.errors import error_from_rpc
+
+
+class Transport:
+    """One connection to `address`; `timeout` in seconds is of each call that has none of its own.
+
+    Safe to share between threads.
+    """
+
+    def __init__(self, address: str, timeout: float) -> None:
+        self._timeout = timeout
+        self._channel = grpc.insecure_channel(address, options=channel_options())
+
+    def close(self) -> None:
+        """Close the connection; calls in flight are cancelled."""
+        self._channel.close()
+
+    def answer(self, call: AnsweredCall[Request, Response]) -> Response:
+        """Return the one answer to a request or to a stream of them."""
+        read = call.response.FromString
+        try:
+            if isinstance(call, ClientStreamCall):
+                send = self._channel.stream_unary(call.method, serialise, read)
+                return send(call.requests, timeout=call.timeout)
+            ask = self._channel.unary_unary(call.method, serialise, read)
+            timeout = self._timeout if call.timeout is None else call.timeout
+            return ask(call.request, timeout=timeout)
+        except grpc.RpcError as failure:
+            raise error_from_rpc(failure) from failure
+
+    def elements(
+        self, call: ListedCall[PageRequest, Page, Element, Request, Response]
+    ) -> Iterator[Element]:
+        """Yield what the pages of a list, or the answers of a stream, are made of."""
+        if isinstance(call, PagedCall):
+            return self._paged(call)
+        return self._streamed(call)
+
+    def _paged(self, call: PagedCall[PageRequest, Page, Element]) -> Iterator[Element]:
+        token = call.first.request.page_token
+        for _ in islice(repeat(None), call.limit):
+            page = self.answer(call.page(token))
+            yield from call.elements(page)
+            token = page.next_page_token
+            if not token:
+                return
+
+    def _streamed(self, call: ServerStreamCall[Request, Response, Element]) -> Iterator[Element]:
+        receive = self._channel.unary_stream(call.method, serialise, call.response.FromString)
+        answers = receive(call.request, timeout=call.timeout)
+        try:
+            for answer in answers:
+                yield from call.elements(answer)
+        except grpc.RpcError as failure:
+            raise error_from_rpc(failure) from failure
+        finally:
+            # Who stops listening early lets the server stop too.
+            answers.cancel()
+
+    def is_serving(self) -> bool:
+        """Return whether the server answers, and says that it serves."""
+        check: grpc.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(health.CHECK)
+        try:
+            reply = check(health.WHOLE_SERVER, timeout=health.CHECK_SECONDS)
+        except grpc.RpcError:
+            return False
+        return reply == health.SERVING

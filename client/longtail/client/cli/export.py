@@ -1,0 +1,81 @@
+"""`longtail items export`: the whole catalogue as a file that `longtail import items` takes."""
+
+import gzip
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, TextIO
+
+import typer
+from longtail.client.calls.call import STREAM_SECONDS
+from longtail.client.calls.sync import LongtailClient
+from longtail.client.cli import options, output
+from longtail.client.cli.progress import progress_bar
+from longtail.client.importing.rows import FileError
+
+STANDARD_OUTPUT = Path("-")
+# Higher levels take several times as long for a few percent.
+GZIP_LEVEL = 6
+SHOWN_EVERY = 500
+
+
+def export_items(
+    file: Annotated[
+        Path, typer.Argument(help="A .jsonl or .jsonl.gz file, or - for standard output.")
+    ],
+    address: options.Address = options.ADDRESS,
+    timeout: options.Timeout = STREAM_SECONDS,
+    as_json: options.Json = False,
+) -> None:
+    """Write every item, one JSON object a line, without vectors, in the order of the ids.
+
+    The file appears when it is complete. `longtail import items` reads it back.
+    """
+    if as_json and file == STANDARD_OUTPUT:
+        raise typer.BadParameter("--json reports on standard output, where the items go")
+    with LongtailClient(address, timeout=min(timeout, options.TIMEOUT)) as client:
+        # A hint for the bar; the export may meet more or fewer.
+        expected = client.catalog_stats().item_count
+        count = 0
+        with _opened(file) as lines, progress_bar("items") as show:
+            for item in client.export_items(timeout=timeout):
+                values = output.message_as_dict(item)
+                # Never returned, so it is always empty.
+                del values["vector"]
+                lines.write(json.dumps(values, ensure_ascii=False) + "\n")
+                count += 1
+                if count % SHOWN_EVERY == 0:
+                    show(min(count / max(expected, 1), 1.0), count)
+            show(1.0, count)
+    if as_json:
+        output.print_json({"exported": count})
+    elif file != STANDARD_OUTPUT:
+        output.console().print(f"exported {count:,} items to {file}", markup=False, soft_wrap=True)
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[TextIO]:
+    if file == STANDARD_OUTPUT:
+        yield sys.stdout
+        return
+    if not file.name.endswith((".jsonl", ".jsonl.gz")):
+        raise FileError(f"{file}: the extension must be .jsonl or .jsonl.gz")
+    unfinished = file.with_name(f"{file.name}.part")
+    try:
+        try:
+            with _text_file(unfinished, compressed=file.suffix == ".gz") as lines:
+                yield lines
+            os.replace(unfinished, file)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise FileError(f"{file}: {error.strerror or error}") from error
+
+
+def _text_file(path: Path, compressed: bool) -> TextIO:
+    if compressed:
+        return gzip.open(path, "wt", GZIP_LEVEL, encoding="utf-8")
+    return path.open("w", encoding="utf-8")

@@ -1,0 +1,108 @@
+"""Turns `state=hidden`, as the command line writes it, into an item and its changed fields."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from longtail.client.importing import literals
+from longtail.client.importing.values import RowError, state_named, time_read
+from longtail.v1.item_pb2 import Item
+
+_ATTRIBUTE = "attributes."
+
+
+def change(
+    item_id: str, assignments: Iterable[str], cleared: Iterable[str]
+) -> tuple[Item, list[str]]:
+    """Return an item with the assigned values, and the fields that are assigned or cleared.
+
+    ValueError when nothing is, a field is unknown or named twice, or a value is of no use to it.
+    """
+    item = Item(id=item_id)
+    fields = []
+    for assignment in assignments:
+        field, equals, value = assignment.partition("=")
+        if not equals:
+            raise ValueError(f"{assignment!r} is no FIELD=VALUE")
+        _check(field)
+        try:
+            _set(item, field, value)
+        except (RowError, ValueError) as error:
+            raise ValueError(f"{field} cannot be {value!r}") from error
+        fields.append(field)
+    for field in cleared:
+        _check(field)
+        fields.append(field)
+    if not fields:
+        raise ValueError("nothing is set or cleared")
+    twice = sorted({field for field in fields if fields.count(field) > 1})
+    if twice:
+        raise ValueError(f"named twice: {', '.join(twice)}")
+    return item, fields
+
+
+def _check(field: str) -> None:
+    known = field in {*_SETTERS, "attributes"} or field.removeprefix(_ATTRIBUTE) not in ("", field)
+    if not known:
+        raise ValueError(
+            f"no field {field!r}; there are {', '.join(_SETTERS)}, attributes and attributes.NAME"
+        )
+
+
+def _set(item: Item, field: str, value: str) -> None:
+    if field == "attributes":
+        item.attributes.update(json.loads(value))
+    elif field.startswith(_ATTRIBUTE):
+        item.attributes.update({field.removeprefix(_ATTRIBUTE): _attribute(value)})
+    else:
+        _SETTERS[field](item, value)
+
+
+# JSON has no type of its own that the callers could do something with.
+def _attribute(value: str) -> Any:  # noqa: ANN401
+    if value[:1] in ('"', "[", "{"):
+        return json.loads(value)
+    for read in (literals.flag, literals.number):
+        plain = read(value)
+        if plain is not None:
+            return plain
+    return value
+
+
+def _set_title(item: Item, value: str) -> None:
+    item.title = value
+
+
+def _set_text(item: Item, value: str) -> None:
+    item.text = value
+
+
+def _set_prior(item: Item, value: str) -> None:
+    item.popularity_prior = float(value)
+
+
+def _set_state(item: Item, value: str) -> None:
+    item.state = state_named(value)
+
+
+def _set_available_from(item: Item, value: str) -> None:
+    item.available_from.CopyFrom(time_read(value))
+
+
+def _set_available_until(item: Item, value: str) -> None:
+    item.available_until.CopyFrom(time_read(value))
+
+
+def _set_penalty(item: Item, value: str) -> None:
+    item.penalty = float(value)
+
+
+_SETTERS: Mapping[str, Callable[[Item, str], None]] = {
+    "title": _set_title,
+    "text": _set_text,
+    "popularity_prior": _set_prior,
+    "state": _set_state,
+    "available_from": _set_available_from,
+    "available_until": _set_available_until,
+    "penalty": _set_penalty,
+}

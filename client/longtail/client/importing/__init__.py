@@ -1,0 +1,1 @@
+"""From a file to the server: reading its rows, mapping its columns, sending what they say."""

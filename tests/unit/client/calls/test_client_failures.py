@@ -1,0 +1,110 @@
+"""Deadlines, retries and errors of the sync and the asyncio client, against real gRPC."""
+
+import json
+import time
+from importlib.resources import files
+
+import grpc
+import pytest
+from longtail.client import AsyncLongtailClient, LongtailClient, LongtailError
+from longtail.runtime.errors import InvalidArgument, NotFound, Overloaded, Unavailable, Violation
+from longtail.v1.item_pb2 import Item
+
+from tests.unit.client.fake_server import Fake
+
+
+def test_the_deadline_is_the_clients_unless_the_call_has_its_own(fake: Fake) -> None:
+    with LongtailClient(fake.address, timeout=30) as client:
+        client.recommend()
+        client.recommend(timeout=5)
+
+    of_client, of_call = fake.timeouts
+    assert of_client is not None
+    assert of_call is not None
+    # gRPC rounds up what it sends.
+    assert 10 < of_client < 31
+    assert 0 < of_call < 6
+
+
+def test_a_deadline_that_passes_is_an_error(fake: Fake) -> None:
+    fake.before_answer = lambda: time.sleep(1)
+    with (
+        LongtailClient(fake.address, timeout=0.05) as client,
+        pytest.raises(LongtailError) as caught,
+    ):
+        client.recommend()
+
+    assert caught.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+async def test_unavailable_is_retried_three_times(fake: Fake) -> None:
+    fake.failures = [Unavailable("away")] * 3
+    with LongtailClient(fake.address) as client:
+        client.recommend()
+    assert len(fake.requests) == 4
+
+    fake.failures = [Unavailable("away")] * 3
+    async with AsyncLongtailClient(fake.address) as asynchronous:
+        await asynchronous.recommend()
+    assert len(fake.requests) == 8
+
+
+def test_unavailable_for_longer_is_an_error(fake: Fake) -> None:
+    fake.failures = [Unavailable("away")] * 5
+    with LongtailClient(fake.address) as client, pytest.raises(LongtailError) as caught:
+        client.recommend()
+
+    assert len(fake.requests) == 4
+    assert caught.value.reason == "UNAVAILABLE"
+
+
+@pytest.mark.parametrize(
+    "failure", [NotFound("item", "7"), Overloaded("full", retry_seconds=1)], ids=lambda f: f.reason
+)
+def test_nothing_else_is_retried(fake: Fake, failure: NotFound | Overloaded) -> None:
+    fake.failures = [failure]
+    with LongtailClient(fake.address) as client, pytest.raises(LongtailError):
+        client.recommend()
+
+    assert len(fake.requests) == 1
+
+
+async def test_errors_carry_what_the_server_says(fake: Fake) -> None:
+    bad = InvalidArgument(Violation("page_size", "below zero"), Violation("query", "too long"))
+    fake.failures = [bad, Overloaded("full", retry_seconds=0.25)]
+    with LongtailClient(fake.address) as client, pytest.raises(LongtailError) as refused:
+        client.recommend(page_size=-1)
+    async with AsyncLongtailClient(fake.address) as asynchronous:
+        with pytest.raises(LongtailError) as overloaded:
+            await asynchronous.recommend()
+
+    assert refused.value.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert [(v.field, v.description) for v in refused.value.violations] == [
+        ("page_size", "below zero"),
+        ("query", "too long"),
+    ]
+    assert refused.value.retry_after is None
+    assert overloaded.value.reason == "OVERLOADED"
+    assert overloaded.value.retry_after == 0.25
+
+
+def test_a_write_repeated_by_grpc_has_one_request_id(fake: Fake) -> None:
+    fake.failures = [Unavailable("away")]
+    with LongtailClient(fake.address) as client:
+        client.upsert_items([Item(id="1")])
+        client.upsert_items([Item(id="1")])
+        client.upsert_items([Item(id="1")], request_id="mine")
+
+    first, repeated, other, own = [each.request_id for each in fake.requests]  # type: ignore[attr-defined]
+    assert first == repeated
+    assert len({"", first, other}) == 3
+    assert own == "mine"
+
+
+def test_the_shipped_service_config_retries_unavailable_only() -> None:
+    config = json.loads(files("longtail.client.calls").joinpath("service_config.json").read_text())
+
+    (method,) = config["methodConfig"]
+    assert method["name"] == [{}]
+    assert method["retryPolicy"]["retryableStatusCodes"] == ["UNAVAILABLE"]
+    assert method["retryPolicy"]["maxAttempts"] == 4
