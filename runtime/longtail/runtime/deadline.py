@@ -8,6 +8,11 @@ from contextvars import ContextVar
 _deadline: ContextVar[float] = ContextVar("deadline")
 
 
+def set_deadline(seconds: float) -> None:
+    """Give this task, which is one RPC, `seconds` from now."""
+    _deadline.set(time.monotonic() + seconds)
+
+
 @contextlib.contextmanager
 def within(seconds: float) -> Iterator[None]:
     """Give the work inside `seconds` from now."""

@@ -1,40 +1,62 @@
 """The one place where failures become gRPC statuses, and where every RPC gets its bounds.
 
 Each RPC of ours is counted, timed, refused early when too many are in flight, and ended at the
-caller's deadline or, when the caller gave none, at ours.
+caller's deadline or, when the caller gave none, at ours. What it is asked is parsed here: a large
+request in a thread of its own, so that the event loop goes on.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+import types
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+)
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from typing import Any, NoReturn, TypeAlias, cast
+from typing import Any, NoReturn, TypeAlias
 
 import grpc
+from google.protobuf.message import Message
 from google.rpc import status_pb2
 from grpc_status import rpc_status
-from longtail.runtime.deadline import within
+from longtail.runtime.deadline import set_deadline
 from longtail.runtime.errors import DeadlineExceeded, Overloaded, ServiceError
-from longtail.runtime.malformed import (
-    Behaviour,
-    Context,
-    Deserializer,
-    forgiving,
-    refusing,
-    refusing_stream,
-)
 from longtail.runtime.message_size import fitting
+from longtail.runtime.parsing import Parse, parse
 from longtail.runtime.telemetry import RPC_IN_FLIGHT, RPC_SECONDS, RPC_TOTAL
 
 logger = logging.getLogger(__name__)
 
 # grpc's handlers are generic for the type checker only.
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
-StreamBehaviour = Callable[[Any, Context], AsyncGenerator[object, None]]
+Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
+# What a service answers: a message, or the bytes of one that a thread has serialized.
+Answer = Message | bytes
+Serialize = Callable[[Answer], bytes]
+# An RPC from what came on the wire to what goes out, None when it has sent its answers itself.
+Work = Callable[[Any, Context], Coroutine[Any, Any, bytes | None]]
 
 OURS = "/longtail.v1."
 RETRY_SECONDS = 0.1
+# A request up to this size is parsed on the event loop: a thread would cost as much.
+INLINE_BYTES = 64 * 1024
+
+OK, CANCELLED = grpc.StatusCode.OK, grpc.StatusCode.CANCELLED
+TOO_MANY = Overloaded("too many requests in flight", retry_seconds=RETRY_SECONDS)
+
+
+class InternalError(ServiceError):
+    """Something that should not happen."""
+
+    code = grpc.StatusCode.INTERNAL
+    reason = "INTERNAL"
 
 
 class ServiceInterceptor(grpc.aio.ServerInterceptor):
@@ -45,6 +67,10 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):
         self._unary_seconds = unary_seconds
         self._stream_seconds = stream_seconds
         self._in_flight = 0
+        RPC_IN_FLIGHT.set_function(lambda: self._in_flight)
+        self._too_many = rpc_status.to_status(TOO_MANY.status())
+        # Of large requests, one at a time: more threads would only fight for the interpreter.
+        self._parsing = ThreadPoolExecutor(1, thread_name_prefix="parsing")
         # Those of ours, wrapped; a method has one handler for as long as its server lives.
         self._handlers: dict[str, Handler] = {}
 
@@ -65,97 +91,165 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):
 
     def _wrap(self, method: str, handler: "grpc.RpcMethodHandler[Any, Any]") -> Handler:
         # What grpc's types say of a handler holds for its blocking servers.
-        deserialize: Any = forgiving(cast(Deserializer, handler.request_deserializer))
-        serialize: Any = handler.response_serializer
+        ours: Any = handler
+        name = method.removeprefix(OURS)
+        serialize = _serializer(ours.response_serializer)
+        # Requests and answers pass gRPC as bytes; the work parses and serializes them.
         if handler.unary_unary is not None:
-            unary = fitting(refusing(cast(Behaviour, handler.unary_unary)), serialize)
-            guarded = self._guard(method, unary, self._unary_seconds)
-            return grpc.unary_unary_rpc_method_handler(guarded, deserialize)
+            unary = self._unary(ours.unary_unary, ours.request_deserializer, serialize)
+            guarded = self._guard(name, unary, self._unary_seconds)
+            return grpc.unary_unary_rpc_method_handler(guarded)
         if handler.unary_stream is not None:
-            answers = refusing(_writing(cast(StreamBehaviour, handler.unary_stream)))
-            guarded = self._guard(method, answers, self._stream_seconds)
-            return grpc.unary_stream_rpc_method_handler(guarded, deserialize, serialize)
+            answers = self._answers(ours.unary_stream, ours.request_deserializer, serialize)
+            guarded = self._guard(name, answers, self._stream_seconds)
+            return grpc.unary_stream_rpc_method_handler(guarded)
         if handler.stream_unary is None:
             raise TypeError(f"{method} streams both ways, which nothing here bounds")
-        requests = fitting(refusing_stream(cast(Behaviour, handler.stream_unary)), serialize)
-        guarded = self._guard(method, requests, self._stream_seconds)
-        return grpc.stream_unary_rpc_method_handler(guarded, deserialize)
+        requests = self._requests(ours.stream_unary, ours.request_deserializer, serialize)
+        guarded = self._guard(name, requests, self._stream_seconds)
+        return grpc.stream_unary_rpc_method_handler(guarded)
 
-    def _guard(self, method: str, behaviour: Behaviour, limit_seconds: float) -> Behaviour:
-        counted = self._counted(method.removeprefix(OURS), behaviour, limit_seconds)
+    def _guard(self, name: str, work: Work, limit_seconds: float) -> Any:  # noqa: ANN401 (for grpc)
+        observe = RPC_SECONDS.labels(name).observe
+        totals = _Totals(name)
 
-        async def guarded(request: object, context: Context) -> object:
+        async def guarded(content: object, context: Context) -> bytes | None:
+            if self._in_flight >= self._max_in_flight:
+                # It costs as little as can be: when it comes, there is too much to do.
+                totals[TOO_MANY.code]()
+                observe(0.0)
+                return await _abort(context, self._too_many)
+            started = time.perf_counter()
+            self._in_flight += 1
+            code = OK
             try:
-                return await counted(request, context)
+                remaining = context.time_remaining()
+                seconds = limit_seconds if remaining is None else min(remaining, limit_seconds)
+                set_deadline(seconds)
+                # Work that never waits, as most of what is asked again, needs no timer.
+                running = work(content, context)
+                try:
+                    awaited = running.send(None)
+                except StopIteration as done:
+                    return done.value  # type: ignore[no-any-return]  # of a coroutine
+                async with asyncio.timeout(seconds):
+                    return await _rest(running, awaited)
             except ServiceError as error:
-                # A caller that has stopped reading keeps this waiting; it no longer counts as work.
-                await abort(context, error.status())
+                code, failure = error.code, error
+            except TimeoutError:
+                failure = DeadlineExceeded("the deadline passed before the answer was ready")
+                code = failure.code
+            except asyncio.CancelledError:
+                code = CANCELLED
+                raise
+            except Exception:
+                logger.exception("unexpected failure method=%s", name)
+                # What went wrong inside is for the log, not for the caller.
+                code, failure = InternalError.code, InternalError("internal error")
+            finally:
+                self._in_flight -= 1
+                totals[code]()
+                observe(time.perf_counter() - started)
+            # A caller that has stopped reading keeps this waiting; it no longer counts as work.
+            return await abort(context, failure.status())
 
         return guarded
 
-    def _counted(self, name: str, behaviour: Behaviour, limit_seconds: float) -> Behaviour:
-        seconds = RPC_SECONDS.labels(name)
-
-        async def counted(request: object, context: Context) -> object:
-            started = time.perf_counter()
-            code = grpc.StatusCode.OK
-            self._in_flight += 1
-            RPC_IN_FLIGHT.inc()
-            try:
-                return await self._bounded(behaviour, request, context, limit_seconds)
-            except ServiceError as error:
-                code = error.code
-                raise
-            except asyncio.CancelledError:
-                code = grpc.StatusCode.CANCELLED
-                raise
-            except Exception as error:
-                code = grpc.StatusCode.INTERNAL
-                logger.exception("unexpected failure method=%s", name)
-                # What went wrong inside is for the log, not for the caller.
-                raise InternalError("internal error") from error
-            finally:
-                self._in_flight -= 1
-                RPC_IN_FLIGHT.dec()
-                RPC_TOTAL.labels(name, code.name).inc()
-                seconds.observe(time.perf_counter() - started)
-
-        return counted
-
-    async def _bounded(
+    def _unary(
         self,
-        behaviour: Behaviour,
-        request: object,
-        context: Context,
-        limit_seconds: float,
-    ) -> object:
-        if self._in_flight > self._max_in_flight:
-            raise Overloaded("too many requests in flight", retry_seconds=RETRY_SECONDS)
-        remaining = context.time_remaining()
-        seconds = limit_seconds if remaining is None else min(remaining, limit_seconds)
-        try:
-            with within(seconds):
-                async with asyncio.timeout(seconds):
-                    return await behaviour(request, context)
-        except TimeoutError:
-            raise DeadlineExceeded("the deadline passed before the answer was ready") from None
+        behaviour: Callable[[Any, Context], Awaitable[Answer]],
+        from_string: Parse,
+        serialize: Serialize,
+    ) -> Work:
+        async def unary(content: bytes, context: Context) -> bytes:
+            if len(content) <= INLINE_BYTES:
+                request = parse(from_string, content)
+            else:
+                request = await self._parsed(from_string, content)
+            return fitting(serialize(await behaviour(request, context)))
+
+        return unary
+
+    def _answers(
+        self,
+        behaviour: Callable[[Any, Context], AsyncGenerator[Answer, None]],
+        from_string: Parse,
+        serialize: Serialize,
+    ) -> Work:
+        """Send the answers from within, so that `behaviour` is closed whatever ends the RPC.
+
+        gRPC, given the generator, leaves one that a caller gave up to the garbage collector.
+        """
+
+        async def answers(content: bytes, context: Context) -> None:
+            request = await self._parsed(from_string, content)
+            async with aclosing(behaviour(request, context)) as messages:
+                # Were they left to a first write that the deadline ends halfway, gRPC would try to
+                # send them again with the status, and fail.
+                await _sent(context.send_initial_metadata(()))
+                async for message in messages:
+                    await _sent(context.write(serialize(message)))
+
+        return answers
+
+    def _requests(
+        self,
+        behaviour: Callable[[AsyncIterable[Message], Context], Awaitable[Answer]],
+        from_string: Parse,
+        serialize: Serialize,
+    ) -> Work:
+        async def messages(contents: AsyncIterable[bytes]) -> AsyncIterator[Message]:
+            async for content in contents:
+                yield await self._parsed(from_string, content)
+
+        async def requests(contents: AsyncIterable[bytes], context: Context) -> bytes:
+            return fitting(serialize(await behaviour(messages(contents), context)))
+
+        return requests
+
+    async def _parsed(self, from_string: Parse, content: bytes) -> Message:
+        if len(content) <= INLINE_BYTES:
+            return parse(from_string, content)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._parsing, parse, from_string, content)
 
 
-def _writing(behaviour: StreamBehaviour) -> Behaviour:
-    """Send the answers of `behaviour` from within, so that it is closed whatever ends the RPC.
+class _Totals(dict[grpc.StatusCode, Callable[[], None]]):
+    """What counts an RPC of one method, by the code that it ended with."""
 
-    gRPC, given the generator, leaves one that a caller gave up to the garbage collector.
-    """
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
 
-    async def writing(request: object, context: Context) -> None:
-        async with aclosing(behaviour(request, context)) as answers:
-            # Were they left to a first write that the deadline ends halfway, gRPC would try to send
-            # them again with the status, and fail.
-            await _sent(context.send_initial_metadata(()))
-            async for answer in answers:
-                await _sent(context.write(answer))
+    def __missing__(self, code: grpc.StatusCode) -> Callable[[], None]:
+        self[code] = count = RPC_TOTAL.labels(self._name, code.name).inc
+        return count
 
-    return writing
+
+def _serializer(serialize: Callable[[Any], bytes]) -> Serialize:
+    def serialized(answer: Answer) -> bytes:
+        return answer if isinstance(answer, bytes) else serialize(answer)
+
+    return serialized
+
+
+@types.coroutine
+def _rest(
+    running: Coroutine[Any, Any, bytes | None], awaited: object
+) -> Generator[Any, None, bytes | None]:
+    """Go on with a coroutine that was begun by hand, and that waits for what it yielded."""
+    try:
+        yield awaited
+    except BaseException as error:
+        thrown = error
+    else:
+        rest: Any = running  # Within types.coroutine it may be yielded from.
+        return (yield from rest)  # type: ignore[no-any-return]
+    try:
+        awaited = running.throw(thrown)
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]  # of a coroutine
+    return (yield from _rest(running, awaited))
 
 
 async def _sent(sending: Awaitable[None]) -> None:
@@ -166,14 +260,10 @@ async def _sent(sending: Awaitable[None]) -> None:
         raise asyncio.CancelledError from error
 
 
-class InternalError(ServiceError):
-    """Something that should not happen."""
-
-    code = grpc.StatusCode.INTERNAL
-    reason = "INTERNAL"
-
-
 async def abort(context: Context, status: status_pb2.Status) -> NoReturn:
     """End the RPC with a rich status."""
-    rich = rpc_status.to_status(status)
+    await _abort(context, rpc_status.to_status(status))
+
+
+async def _abort(context: Context, rich: grpc.Status) -> NoReturn:
     await context.abort(rich.code, rich.details, rich.trailing_metadata)

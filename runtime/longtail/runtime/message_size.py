@@ -1,28 +1,42 @@
 """How large a message may be: an answer that is larger is refused where one can say why."""
 
-from collections.abc import Callable
+from collections.abc import Iterable
 
+from google.protobuf.message import Message
 from longtail.runtime.errors import AnswerTooLarge
-from longtail.runtime.malformed import Behaviour, Context
 
 MAX_MESSAGE_BYTES = 16 * 2**20
 
-Serializer = Callable[[object], bytes]
 
-
-def fitting(behaviour: Behaviour, serialize: Serializer) -> Behaviour:
-    """Let `behaviour` return its answer as bytes, or raise AnswerTooLarge.
+def fitting(content: bytes) -> bytes:
+    """Return an answer as it is sent; raise AnswerTooLarge when it does not fit into a message.
 
     gRPC would send it whole, for the client to fail by itself when it has taken MAX_MESSAGE_BYTES.
     """
+    if len(content) > MAX_MESSAGE_BYTES:
+        raise _too_large(f"{len(content)} bytes")
+    return content
 
-    async def fitting(request: object, context: Context) -> object:
-        content = serialize(await behaviour(request, context))
-        if len(content) > MAX_MESSAGE_BYTES:
-            raise AnswerTooLarge(
-                f"the answer has {len(content)} bytes, over {MAX_MESSAGE_BYTES}; "
-                "ask for less at a time, or for less of each"
-            )
-        return content
 
-    return fitting
+def serialized(pieces: Iterable[Message]) -> bytes:
+    """Return the answer that all of `pieces`, messages of its type, are together, as it is sent.
+
+    Protobuf keeps the interpreter while it serializes, here for a piece at a time only. Raises
+    AnswerTooLarge as soon as the pieces do not fit into a message.
+    """
+    contents: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        content = piece.SerializeToString()
+        size += len(content)
+        if size > MAX_MESSAGE_BYTES:
+            raise _too_large("too many bytes")
+        contents.append(content)
+    return b"".join(contents)
+
+
+def _too_large(size: str) -> AnswerTooLarge:
+    return AnswerTooLarge(
+        f"the answer has {size}, over {MAX_MESSAGE_BYTES}; "
+        "ask for less at a time, or for less of each"
+    )

@@ -1,6 +1,8 @@
 """What the interceptor does to every RPC, over real gRPC with a small service behind it."""
 
 import asyncio
+import contextlib
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,7 +19,7 @@ from longtail.runtime.message_size import MAX_MESSAGE_BYTES
 from longtail.v1 import embedding_service_pb2 as pb
 from longtail.v1 import embedding_service_pb2_grpc as pb_grpc
 
-Answer = Callable[[], Awaitable[pb.GetModelResponse]]
+Answer = Callable[[], Awaitable[pb.GetModelResponse | bytes]]
 
 MALFORMED = {
     "a lone surrogate": b"\x0a\x03\xed\xa0\x80",
@@ -33,7 +35,7 @@ class FakeService(pb_grpc.EmbeddingServiceServicer):
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
 
-    async def GetModel(self, request: Message, context: object) -> pb.GetModelResponse:  # noqa: N802
+    async def GetModel(self, request: Message, context: object) -> pb.GetModelResponse | bytes:  # noqa: N802
         return await self._answer()
 
 
@@ -80,6 +82,13 @@ class RawService:
 
     def __init__(self) -> None:
         self.arrived: list[pb.EmbedRequest] = []
+        self.parsed_in: list[int] = []
+        self.parsed_bytes = 0
+
+    def parse(self, content: bytes) -> pb.EmbedRequest:
+        self.parsed_in.append(threading.get_ident())
+        self.parsed_bytes += len(content)
+        return pb.EmbedRequest.FromString(content)
 
     async def one(self, request: pb.EmbedRequest, context: object) -> pb.EmbedResponse:
         self.arrived.append(request)
@@ -97,7 +106,7 @@ class RawService:
 async def serving_raw(service: RawService) -> AsyncIterator[grpc.aio.Channel]:
     """Serve `service` to a channel that sends bytes as they are."""
     serializers: dict[str, Any] = {
-        "request_deserializer": pb.EmbedRequest.FromString,
+        "request_deserializer": service.parse,
         "response_serializer": pb.EmbedResponse.SerializeToString,
     }
     handlers = {
@@ -155,6 +164,68 @@ async def test_a_stream_ends_at_the_request_that_cannot_be_parsed(content: bytes
             await stream(channel, [good.SerializeToString(), content, good.SerializeToString()])
         assert blamed(caught) == ["request"]
     assert service.arrived == [good]
+
+
+@pytest.mark.parametrize(("characters", "aside"), [(10, False), (200_000, True)])
+async def test_a_large_request_is_parsed_aside_and_arrives_the_same(
+    characters: int, aside: bool
+) -> None:
+    service, given = RawService(), pb.EmbedRequest(texts=["é" * characters, "", "last"])
+    content = given.SerializeToString()
+    async with serving_raw(service) as channel:
+        await send(channel, content)
+        await stream(channel, [content, content])
+    assert service.arrived == [given] * 3
+    loop = threading.get_ident()
+    assert [thread != loop for thread in service.parsed_in] == [aside] * 3
+
+
+async def test_a_large_request_that_cannot_be_parsed_is_the_callers_mistake() -> None:
+    service = RawService()
+    content = pb.EmbedRequest(texts=["x" * 200_000]).SerializeToString()[:-1]
+    async with serving_raw(service) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await send(channel, content)
+        assert blamed(caught) == ["request"]
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stream(channel, [content])
+        assert blamed(caught) == ["request"]
+
+
+async def test_elements_that_no_field_takes_are_refused_unparsed() -> None:
+    service = RawService()
+    async with serving_raw(service) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await send(channel, b"\x0a\x00" * 2_000_000)
+    error = error_from_rpc(caught.value)
+    assert error.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert [violation.field for violation in error.violations] == ["texts"]
+    assert service.parsed_bytes == 0
+
+
+async def test_an_answer_that_is_serialized_already_is_sent_as_it_is() -> None:
+    given = pb.GetModelResponse(model=pb.Model(model_id="m@1"))
+
+    async def answer() -> bytes:
+        return given.SerializeToString()
+
+    async with serving(answer) as stub:
+        assert await stub.GetModel(pb.GetModelRequest(), timeout=10) == given
+
+
+@pytest.mark.parametrize("waits", [0, 1, 3])
+async def test_work_may_wait_as_often_as_it_likes(waits: int) -> None:
+    async def answer() -> pb.GetModelResponse:
+        for _ in range(waits):
+            await asyncio.sleep(0)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0):
+                    await asyncio.Event().wait()
+        return pb.GetModelResponse(model=pb.Model(dimension=waits))
+
+    async with serving(answer) as stub:
+        reply = await stub.GetModel(pb.GetModelRequest(), timeout=10)
+    assert reply.model.dimension == waits
 
 
 async def test_overload_says_when_to_come_back() -> None:
