@@ -1,7 +1,8 @@
 """What people did, in memory: a view that follows the store, as that of the catalogue does.
 
-It is read whole at start, in a thread of its own: until that is done answers come without what
-people did. From then on it takes in each write before that is acknowledged.
+Persons are read when they are asked for. Who liked what is read whole at start, in a thread of its
+own: until that is done answers come without it. From then on each write is taken in before it is
+acknowledged.
 """
 
 import logging
@@ -10,28 +11,34 @@ import time
 from types import TracebackType
 from typing import Self
 
+from longtail.server.catalogue.people import People
 from longtail.server.ranking.behaviour import Behaviour
 from longtail.server.store.record_store import RecordStore
+from longtail.server.store.records import Activity
 
 logger = logging.getLogger(__name__)
 
 # A start waits so long for what people did: a small store is read in that time.
 PATIENCE_SECONDS = 2.0
-# Opinions after which a load looks whether it is to end.
-LOOK_AROUND = 10_000
+# After so long a load that failed is tried again.
+RETRY_SECONDS = 10.0
 
 
 class BehaviourView:
-    """Who liked what, kept up to date while the block lasts. Take `behaviour` once per request."""
+    """Persons, and who liked what, kept up to date. Take `behaviour` once per request.
+
+    Behaviour is loaded while the block lasts; persons can be had before.
+    """
 
     def __init__(self, store: RecordStore, patience_seconds: float = PATIENCE_SECONDS) -> None:
+        self.people = People(store)
         self._store = store
         self._patience = patience_seconds
         self._following = threading.Lock()
         self._stopped = threading.Event()
         self._behaviour = Behaviour()
-        # None until everything up to a revision is held.
-        self._revision: int | None = None
+        self._complete = False
+        self._revision = store.changes.position().revision
         self._thread = threading.Thread(target=self._load, name="behaviour", daemon=True)
 
     def __enter__(self) -> Self:
@@ -56,50 +63,54 @@ class BehaviourView:
     @property
     def is_complete(self) -> bool:
         """Whether all that people did is held."""
-        return self._revision is not None
+        return self._complete
 
     def follow(self) -> None:
-        """Take in what the store recorded; return when it counts. Nothing before it is read."""
-        if self._revision is None:
-            return
+        """Take in what the store recorded; return when it counts."""
         with self._following:
-            until = self._store.changes.position().revision
-            if until > self._revision:
-                self._take_in(self._behaviour, self._revision, until)
-                self._revision = until
+            self._follow()
+
+    def _follow(self) -> None:
+        activity = self._store.activity.since(self._revision)
+        self.people.take_in(activity)
+        if self._complete:
+            _take_in(self._behaviour, activity, activity.revision)
+        self._revision = activity.revision
 
     def _load(self) -> None:
-        started = time.monotonic()
-        behaviour = Behaviour()
-        until = self._store.changes.position().revision
-        try:
-            count = self._take_in(behaviour, 0, until)
-        except Exception:
-            # Answers without it are worse, but they are answers.
-            logger.exception("behaviour not loaded")
-            return
-        if self._stopped.is_set():
-            return
-        with self._following:
-            self._behaviour, self._revision = behaviour, until
-        self.follow()
-        logger.info(
-            "behaviour loaded opinions=%d items=%d seconds=%.1f",
-            count,
-            len(behaviour.ids),
-            time.monotonic() - started,
-        )
-
-    def _take_in(self, behaviour: Behaviour, after: int, until: int) -> int:
-        """Take in the opinions of the revisions after .. until; return how many, or stop early."""
-        count = 0
-        for count, opinion in enumerate(self._store.opinions.changes(after, until), 1):
-            if opinion.item_id is None:
-                behaviour.forget(opinion.person)
-            elif opinion.value > 0:
-                behaviour.like(opinion.person, opinion.item_id)
+        while not self._stopped.is_set():
+            started = time.monotonic()
+            try:
+                behaviour, held = self._read()
+            except Exception:
+                # Answers without it are worse, but they are answers.
+                logger.exception("behaviour not loaded retry_seconds=%d", RETRY_SECONDS)
+                self._stopped.wait(RETRY_SECONDS)
             else:
-                behaviour.unlike(opinion.person, opinion.item_id)
-            if count % LOOK_AROUND == 0 and self._stopped.is_set():
-                break
-        return count
+                self._publish(behaviour, held)
+                return
+
+    def _publish(self, behaviour: Behaviour, held: int) -> None:
+        with self._following:
+            self._follow()
+            missed = self._store.activity.since(held)
+            _take_in(behaviour, missed, self._revision)
+            self._behaviour, self._complete = behaviour, True
+
+    def _read(self) -> tuple[Behaviour, int]:
+        behaviour = Behaviour()
+        activity = self._store.activity.since(0)
+        _take_in(behaviour, activity, activity.revision)
+        return behaviour, activity.revision
+
+
+def _take_in(behaviour: Behaviour, activity: Activity, until: int) -> None:
+    for person, revision in activity.forgotten:
+        if revision <= until:
+            behaviour.forget(person)
+    for person, revision, past in activity.deeds:
+        if revision <= until:
+            if past.value > 0:
+                behaviour.like(person, past.item_id)
+            elif past.value < 0:
+                behaviour.unlike(person, past.item_id)

@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 
+from longtail.server.store.activity import person_hash
 from longtail.server.store.clock import now
-from longtail.server.store.opinions import person_hash
 from longtail.server.store.popularity import (
     COUNTED_TIME,
     Key,
@@ -78,7 +78,7 @@ class InteractionRecords:
     def history(self, user_id: str, limit: int) -> list[PastInteraction]:
         """Return what a person did, at most `limit`, from the latest on."""
         query = (
-            select(interactions.c.item_id, interactions.c.type, interactions.c.value)
+            select(*(interactions.c[name] for name in PastInteraction._fields))
             .where(interactions.c.user_id == user_id)
             .order_by(interactions.c.time.desc(), interactions.c.event_id)
             .limit(limit)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from longtail.server.store.activity import ActivityLog
 from longtail.server.store.backup import back_up
 from longtail.server.store.changes import ChangeLog
 from longtail.server.store.check import check_database
@@ -14,7 +15,6 @@ from longtail.server.store.impressions import ImpressionRecords
 from longtail.server.store.interactions import InteractionRecords
 from longtail.server.store.items import ItemRecords
 from longtail.server.store.operations import OperationRecords
-from longtail.server.store.opinions import OpinionLog
 from longtail.server.store.records import Counts
 from longtail.server.store.requests import RequestRecords
 from longtail.server.store.revisions import current_revision
@@ -41,7 +41,7 @@ class RecordStore:
         self.interactions = InteractionRecords(engine)
         self.impressions = ImpressionRecords(engine)
         self.changes = ChangeLog(engine)
-        self.opinions = OpinionLog(engine)
+        self.activity = ActivityLog(engine)
         self.requests = RequestRecords(engine)
         self.encoders = EncoderRecords(engine)
         self.operations = OperationRecords(engine)

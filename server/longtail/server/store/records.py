@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from longtail.server.store.decay import DecayedSum
@@ -126,13 +126,47 @@ class Interaction:
     recommendation_token: str = ""
 
 
-@dataclass(frozen=True)
-class PastInteraction:
-    """What a person's history says of one item."""
+class PastInteraction(NamedTuple):
+    """What a person's history says of one item. A tuple: many persons' are held in memory."""
 
     item_id: str
     type: str
     value: float
+    time: int
+    event_id: str
+
+
+@dataclass(frozen=True)
+class PersonRecord:
+    """A person as of a revision: the latest that they did, latest first, and all they met with.
+
+    Those of one moment are ordered by event_id. `met`: items and types, one for each interaction.
+    """
+
+    revision: int
+    history: tuple[PastInteraction, ...]
+    met: Sequence[tuple[str, str]]
+
+
+class Deed(NamedTuple):
+    """What a person, by hash, did at a revision."""
+
+    person: bytes
+    revision: int
+    past: PastInteraction
+
+
+@dataclass(frozen=True)
+class Activity:
+    """What was done until a revision: who was forgotten and when, by hash; then what persons did.
+
+    `deeds` are in the order of their revisions, and within one of their times. Whoever was
+    forgotten did them afterwards: what they did before is in no store any more.
+    """
+
+    revision: int
+    forgotten: Sequence[tuple[bytes, int]]
+    deeds: Sequence[Deed]
 
 
 # Not frozen: a start reads one for every item of the catalogue, and freezing doubles their cost.

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from longtail.server.catalogue.behaviour import BehaviourView
 from longtail.server.ranking.behaviour import Behaviour
-from longtail.server.store.opinions import OpinionLog, person_hash
+from longtail.server.store.activity import ActivityLog, person_hash
 from longtail.server.store.record_store import RecordStore
-from longtail.server.store.records import Interaction, Opinion
+from longtail.server.store.records import Activity, Interaction
 
 from tests.unit.server.catalogues import Written, opened
 
@@ -120,9 +120,8 @@ def test_the_store_keeps_no_id_of_who_was_forgotten(written: Written) -> None:
     written.interact(opinion("someone-to-forget", "a"))
     written.write(lambda tx: written.store.interactions.delete_user(tx, "someone-to-forget"))
     until = written.store.changes.position().revision
-    assert list(written.store.opinions.changes(0, until)) == [
-        Opinion(person_hash("someone-to-forget"), None, 0.0, until)
-    ]
+    gone = [(person_hash("someone-to-forget"), until)]
+    assert written.store.activity.since(0) == Activity(until, gone, [])
 
 
 class Slow(OpinionLog):

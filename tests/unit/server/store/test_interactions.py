@@ -1,10 +1,9 @@
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from longtail.server.store import interactions as records
-from longtail.server.store.records import Counts, PastInteraction
+from longtail.server.store.records import Counts
 
 from tests.unit.server.store_records import Opened, event, opened
 
@@ -23,20 +22,6 @@ def test_an_event_counts_once(it: Opened) -> None:
     assert revision > first
     assert it.interact(event("e")) == (0, revision)
     assert it.popularity() == {"film": 2}
-
-
-def test_history_runs_from_the_latest_on(it: Opened) -> None:
-    events = [event("1", "old", time=1), event("2", "new", time=3), event("3", "mid", time=2)]
-    it.interact(*events, event("4", "foreign", user_id="bob"))
-    everything = [PastInteraction(name, "view", 1.0) for name in ("new", "mid", "old")]
-    assert it.store.interactions.history("ann", 10) == everything
-    assert it.store.interactions.history("ann", 2) == everything[:2]
-
-
-def test_seen_items_are_those_of_the_types_asked_for(it: Opened) -> None:
-    it.interact(event("1", "a"), replace(event("2", "b"), type="buy"), event("3", "c", "bob"))
-    assert it.store.interactions.seen_items("ann", frozenset()) == {"a", "b"}
-    assert it.store.interactions.seen_items("ann", frozenset({"buy"})) == {"b"}
 
 
 @pytest.mark.parametrize(
@@ -72,7 +57,7 @@ def test_forgetting_a_person_takes_their_popularity_back(it: Opened) -> None:
     before = it.revision
     assert it.do(lambda tx: it.store.interactions.delete_user(tx, "ann")) == (3, before + 1)
     assert it.popularity() == {"film": 1, "solo": 0}
-    assert it.store.interactions.history("ann", 10) == []
+    assert it.store.activity.person("ann", 10).history == ()
     assert it.store.counts() == Counts(items=0, interactions=1, users=1)
     assert it.do(lambda tx: it.store.interactions.delete_user(tx, "ann")) == (0, before + 1)
 

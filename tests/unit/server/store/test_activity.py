@@ -1,19 +1,18 @@
-"""The opinions in the store, in the order in which they were recorded."""
+"""What people did: of one person, since a revision, and all opinions."""
 
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 from alembic import command
+from longtail.server.store.activity import person_hash
 from longtail.server.store.database import alembic_config
-from longtail.server.store.opinions import person_hash
 from longtail.server.store.record_store import check_database
-from longtail.server.store.records import Interaction
+from longtail.server.store.records import Activity, Interaction, PersonRecord
 from sqlalchemy import create_engine
 
-from tests.unit.server.store_records import Opened, opened
+from tests.unit.server.store_records import Opened, event, new_item, opened
 
 
 def opinion(person: str, item: str, value: float, time: int) -> Interaction:
@@ -27,9 +26,8 @@ def it(tmp_path: Path) -> Iterator[Opened]:
         yield found
 
 
-def told(it: Opened, after: int = 0, until: int | None = None) -> list[tuple[str | None, float]]:
-    changes = it.store.opinions.changes(after, it.revision if until is None else until)
-    return [(change.item_id, change.value) for change in changes]
+def told(it: Opened, after: int = 0) -> list[tuple[str, float]]:
+    return [(deed.past.item_id, deed.past.value) for deed in it.store.activity.since(after).deeds]
 
 
 def test_they_come_in_the_order_of_revisions_and_within_one_in_that_of_times(it: Opened) -> None:
@@ -38,48 +36,71 @@ def test_they_come_in_the_order_of_revisions_and_within_one_in_that_of_times(it:
     assert told(it) == [("b", -1), ("a", 1), ("c", 2), ("d", 1)]
 
 
-def test_only_the_asked_revisions_are_told(it: Opened) -> None:
+def test_only_what_is_above_a_revision_is_told(it: Opened) -> None:
     revisions = [it.interact(opinion("ann", item, 1, 0))[1] for item in "abcd"]
-    assert told(it, revisions[0], revisions[2]) == [("b", 1), ("c", 1)]
-    assert told(it, revisions[3]) == []
+    assert told(it, revisions[1]) == [("c", 1), ("d", 1)]
+    assert it.store.activity.since(revisions[3]) == Activity(revisions[3], (), ())
 
 
-def test_what_has_no_value_is_left_out_and_a_repetition_too(it: Opened) -> None:
+def test_how_far_it_was_read_is_told(it: Opened) -> None:
+    it.interact(opinion("ann", "a", 1, 0))
+    it.upsert(new_item("a"))
+    assert it.store.activity.since(0).revision == it.revision
+
+
+def test_an_event_that_is_repeated_is_told_once(it: Opened) -> None:
     first = opinion("ann", "a", 1, 0)
     it.interact(first, opinion("ann", "b", 0, 0))
     revision = it.revision
     it.interact(first)
-    assert told(it) == [("a", 1)]
+    assert told(it) == [("a", 1), ("b", 0)]
     assert told(it, revision) == []
 
 
 def test_a_person_is_told_by_hash(it: Opened) -> None:
     it.interact(opinion("ann", "a", 1, 0))
-    [change] = it.store.opinions.changes(0, it.revision)
-    assert change.person == person_hash("ann") != person_hash("bob")
+    [deed] = it.store.activity.since(0).deeds
+    assert deed.person == person_hash("ann") != person_hash("bob")
+    assert deed.revision == it.revision
 
 
-def test_who_is_forgotten_is_told_in_turn(it: Opened) -> None:
+def test_who_is_forgotten_is_told(it: Opened) -> None:
     it.interact(opinion("ann", "a", 1, 0), opinion("bob", "b", 1, 0))
     _, gone = it.do(lambda tx: it.store.interactions.delete_user(tx, "ann"))
     it.interact(opinion("ann", "c", 1, 0))
-    assert told(it) == [("b", 1), (None, 0), ("c", 1)]
-    assert told(it, gone) == [("c", 1)]
+    assert told(it) == [("b", 1), ("c", 1)]
+    assert it.store.activity.since(0).forgotten == [(person_hash("ann"), gone)]
+    assert it.store.activity.since(gone).forgotten == []
     # Again, and from then on only the last time is told.
-    it.do(lambda tx: it.store.interactions.delete_user(tx, "ann"))
-    assert told(it) == [("b", 1), (None, 0)]
+    _, again = it.do(lambda tx: it.store.interactions.delete_user(tx, "ann"))
+    assert it.store.activity.since(0).forgotten == [(person_hash("ann"), again)]
+    assert told(it) == [("b", 1)]
 
 
 def test_who_was_never_there_is_not_forgotten(it: Opened) -> None:
     it.do(lambda tx: it.store.interactions.delete_user(tx, "nobody"))
-    assert told(it) == []
+    assert not it.store.activity.since(0).forgotten
 
 
-def test_more_than_are_read_at_a_time(it: Opened) -> None:
-    random = np.random.default_rng(2)
-    times = random.permutation(2500).tolist()
-    it.interact(*(opinion("ann", f"i{time}", 1, time) for time in times))
-    assert told(it) == [(f"i{time}", 1) for time in range(2500)]
+def test_a_person_comes_with_the_latest_first_and_all_that_they_met_with(it: Opened) -> None:
+    it.interact(
+        event("4", "a", time=1),
+        event("3", "b", time=3),
+        event("1", "c", time=3),
+        event("2", "a", time=2),
+        event("5", "d", "bob"),
+    )
+    found = it.store.activity.person("ann", 10)
+    assert found.revision == it.revision
+    assert [past.event_id for past in found.history] == ["1", "3", "2", "4"]
+    assert found.history[0] == ("c", "view", 1.0, 3, "1")
+    cut = it.store.activity.person("ann", 2)
+    assert cut.history == found.history[:2]
+    assert sorted(cut.met) == sorted(found.met) == [(item, "view") for item in "aabc"]
+
+
+def test_of_nobody_nothing_is_told(it: Opened) -> None:
+    assert it.store.activity.person("nobody", 10) == PersonRecord(it.revision, (), [])
 
 
 def test_what_an_older_store_holds_counts_as_of_its_revision(tmp_path: Path) -> None:
@@ -98,7 +119,7 @@ def test_what_an_older_store_holds_counts_as_of_its_revision(tmp_path: Path) -> 
             connection.exec_driver_sql(statement)
     engine.dispose()
     with opened(path) as it:
-        assert told(it, 8, 9) == [("b", 1), ("a", 1)]
+        assert told(it, 8) == [("b", 1), ("a", 1)]
         it.interact(opinion("bob", "a", 1, 10))
         assert told(it, 9) == [("a", 1)]
     assert check_database(path) == []
