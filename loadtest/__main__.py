@@ -17,7 +17,7 @@ from rich.console import Console
 from loadtest import report
 from loadtest.measurements import Measurements
 from loadtest.objectives import ObjectiveError, parse_objective
-from loadtest.open_loop import Schedule, run
+from loadtest.open_loop import Schedule
 from loadtest.scenarios import (
     Scenario,
     ScenarioError,
@@ -26,7 +26,7 @@ from loadtest.scenarios import (
     make_requests,
     read_column,
 )
-from loadtest.target import connect, is_loopback
+from loadtest.target import connect, is_loopback, run
 
 MISSED = 1
 USAGE = 2

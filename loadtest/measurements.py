@@ -6,12 +6,13 @@ never answered: a server cannot look faster by refusing or by stalling its clien
 
 import math
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from google.protobuf.duration_pb2 import Duration
 from hdrh.histogram import HdrHistogram
-from longtail.v1.recommendation_service_pb2 import RecommendTimings
+from longtail.v1.recommendation_service_pb2 import RecommendResponse
+
+from loadtest.open_loop import NOT_SENT, Offered
 
 STAGES = ("embedding", "search", "ranking", "total")
 PERCENTILES = (50.0, 90.0, 99.0, 99.9)
@@ -74,12 +75,20 @@ class Measurements:
     )
     seconds: float = 0.0
 
-    def answered(self, latency_seconds: float, timings: RecommendTimings) -> None:
-        """Count an answer, with the server's own account of where its time went."""
-        self.latency.record(latency_seconds)
-        durations: Sequence[Duration] = [getattr(timings, stage) for stage in STAGES]
-        for stage, duration in zip(STAGES, durations, strict=True):
-            self.stages[stage].record(duration.ToNanoseconds() / 1e9)
+    def note(self, offered: Offered[RecommendResponse]) -> None:
+        """Count a request, with the server's own account of where its time went."""
+        self.offered += 1
+        if offered.error == NOT_SENT:
+            self.not_sent += 1
+            return
+        self.lag.record(offered.lag)
+        if offered.answer is None:
+            self.errors[offered.error] += 1
+            return
+        self.latency.record(offered.latency)
+        for stage, times in self.stages.items():
+            duration: Duration = getattr(offered.answer.timings, stage)
+            times.record(duration.ToNanoseconds() / 1e9)
 
     def percentile(self, percentile: float) -> float:
         """Return the latency in seconds, over all requests offered."""

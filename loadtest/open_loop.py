@@ -1,72 +1,102 @@
-"""Sends requests at moments that are fixed beforehand, whatever the server does.
+"""Makes calls at moments that are fixed beforehand, whatever becomes of them.
 
 A closed loop waits for a slow server and so asks it less: the stall vanishes from its figures
-(coordinated omission). Here every latency counts from the moment the request was due.
+(coordinated omission). Here every latency counts from the moment the call was due.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from itertools import cycle
+from typing import Generic, TypeVar
 
 import grpc.aio
-from longtail.v1.recommendation_service_pb2 import RecommendRequest, RecommendResponse
 
-from loadtest.measurements import Measurements
+T = TypeVar("T")
+# Given the moment when it was due, in seconds of the event loop's clock.
+Call = Callable[[float], Awaitable[T]]
 
-Recommend = Callable[[RecommendRequest], Awaitable[RecommendResponse]]
+# The error of a call that was not made.
+NOT_SENT = "NOT_SENT"
+
+
+class NotSentError(Exception):
+    """Raised by a call that comes too late to be made at all."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How the requests are spread: `rate` per second, in order, the warm-up's not counted."""
+    """How the calls are spread: `rate` per second, in order, the warm-up's not counted."""
 
     rate: float
     seconds: float
-    warmup_seconds: float
-    max_in_flight: int
+    warmup_seconds: float = 0.0
+    max_in_flight: int = 10_000
 
 
-async def run(
-    schedule: Schedule, requests: Sequence[RecommendRequest], connections: Sequence[Recommend]
-) -> Measurements:
-    """Offer the requests, over and over, to the connections in turn, and measure.
+@dataclass(frozen=True)
+class Offered(Generic[T]):
+    """What became of a call: an answer, or an error by its name.
 
-    Ends by itself once the last request is answered or past its deadline, which each of
-    `connections` sets.
+    `due`, `sent` and `ended` are seconds since the schedule's begin.
     """
-    measured, warmup = Measurements(), Measurements()
+
+    due: float
+    sent: float
+    ended: float
+    answer: T | None
+    error: str = ""
+
+    @property
+    def latency(self) -> float:
+        """Seconds from when it was due to its end."""
+        return self.ended - self.due
+
+    @property
+    def lag(self) -> float:
+        """Seconds from when it was due until it was sent."""
+        return self.sent - self.due
+
+
+async def offer(
+    schedule: Schedule, calls: Iterable[Call[T]], note: Callable[[Offered[T]], None]
+) -> float:
+    """Make the calls as scheduled, or until there are no more; `note` is told of each.
+
+    Returns once the last of them has ended, the seconds since the warm-up.
+    """
     loop = asyncio.get_running_loop()
     in_flight: set[asyncio.Task[None]] = set()
-    warmup_count = round(schedule.rate * schedule.warmup_seconds)
-    count = warmup_count + round(schedule.rate * schedule.seconds)
     start = loop.time()
-    supply = zip(range(count), cycle(requests), cycle(connections), strict=False)
-    # The group ends the test when a task dies of something that is no answer of the server.
+    # Half a call less: what is due at the very end comes after it, however the rate was rounded.
+    warmup = schedule.rate * schedule.warmup_seconds - 0.5
+    total = warmup + schedule.rate * schedule.seconds
+
+    async def make(call: Call[T], due: float, is_counted: bool) -> None:
+        sent, answer, error = loop.time(), None, ""
+        try:
+            answer = await call(due)
+        except grpc.aio.AioRpcError as failure:
+            error = failure.code().name
+        except NotSentError:
+            error = NOT_SENT
+        if is_counted:
+            note(Offered(due - start, sent - start, loop.time() - start, answer, error))
+
+    # The group ends the load when a call dies of something that is no answer of the server.
     async with asyncio.TaskGroup() as group:
-        for number, request, recommend in supply:
-            due = start + number / schedule.rate
-            await asyncio.sleep(due - loop.time())
-            into = warmup if number < warmup_count else measured
-            into.offered += 1
+        for number, call in enumerate(calls):
+            if number >= total:
+                break
+            offset = number / schedule.rate
+            due = start + offset
+            # Zero too gives way to the answers that came meanwhile.
+            await asyncio.sleep(max(0.0, due - loop.time()))
+            is_counted = number >= warmup
             if len(in_flight) >= schedule.max_in_flight:
-                into.not_sent += 1
+                if is_counted:
+                    note(Offered(offset, offset, offset, None, NOT_SENT))
                 continue
-            task = group.create_task(_send(recommend, request, due, into))
+            task = group.create_task(make(call, due, is_counted))
             in_flight.add(task)
             task.add_done_callback(in_flight.discard)
-    measured.seconds = loop.time() - (start + schedule.warmup_seconds)
-    return measured
-
-
-async def _send(
-    recommend: Recommend, request: RecommendRequest, due: float, into: Measurements
-) -> None:
-    loop = asyncio.get_running_loop()
-    into.lag.record(loop.time() - due)
-    try:
-        response = await recommend(request)
-    except grpc.aio.AioRpcError as failure:
-        into.errors[failure.code().name] += 1
-    else:
-        into.answered(loop.time() - due, response.timings)
+    return loop.time() - start - schedule.warmup_seconds

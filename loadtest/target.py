@@ -1,14 +1,18 @@
 """Where the load goes: this machine unless told otherwise, over connections that never retry."""
 
 import ipaddress
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import cycle
 
 import grpc.aio
 from longtail.v1.recommendation_service_pb2 import RecommendRequest, RecommendResponse
 from longtail.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
 
-from loadtest.open_loop import Recommend
+from loadtest.measurements import Measurements
+from loadtest.open_loop import Call, Schedule, offer
+
+Recommend = Callable[[RecommendRequest], Awaitable[RecommendResponse]]
 
 
 def is_loopback(address: str) -> bool:
@@ -37,6 +41,25 @@ async def connect(
             for _ in range(connections)
         ]
         yield [_recommend(channel, deadline_seconds) for channel in channels]
+
+
+async def run(
+    schedule: Schedule, requests: Sequence[RecommendRequest], connections: Sequence[Recommend]
+) -> Measurements:
+    """Offer the requests, over and over, to the connections in turn, and measure.
+
+    Ends by itself once the last request is answered or past its deadline, which each of
+    `connections` sets.
+    """
+    measured = Measurements()
+    supply = zip(cycle(requests), cycle(connections), strict=False)
+    calls = (_call(recommend, request) for request, recommend in supply)
+    measured.seconds = await offer(schedule, calls, measured.note)
+    return measured
+
+
+def _call(recommend: Recommend, request: RecommendRequest) -> Call[RecommendResponse]:
+    return lambda _: recommend(request)
 
 
 def _recommend(channel: grpc.aio.Channel, deadline_seconds: float) -> Recommend:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from longtail.v1.recommendation_service_pb2 import RecommendRequest
 
 from bench.closed_loop import Ask, calling
-from loadtest.open_loop import Schedule, run
-from loadtest.target import connect
+from loadtest.open_loop import Schedule
+from loadtest.target import connect, run
 
 _HEALTH = "/grpc.health.v1.Health/Check"
 _EVERY_SECONDS = 0.005

@@ -13,8 +13,8 @@ from longtail.v1.item_pb2 import Item
 from longtail.v1.recommendation_service_pb2 import RecommendRequest
 
 from loadtest.measurements import Measurements
-from loadtest.open_loop import Schedule, run
-from loadtest.target import connect
+from loadtest.open_loop import Schedule
+from loadtest.target import connect, run
 from tests.processes import ROOT, free_address
 from tests.unit.client.fake_server import Fake, fake_server, stall_once
 
