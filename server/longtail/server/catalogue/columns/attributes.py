@@ -1,11 +1,12 @@
-"""The attributes of items in memory: typed postings by dotted path."""
+"""The attributes of items in memory: typed postings by dotted path, and the values of each row."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from longtail.server.catalogue.columns.postings import Postings, Rows, TextPostings
+from longtail.server.catalogue.columns.postings import NOT_KEPT, Postings, Rows, TextPostings
+from longtail.server.catalogue.columns.row_values import RowValues
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
@@ -13,15 +14,20 @@ Ints = NDArray[np.int64]
 # A field with a longer path cannot be asked for; the contract's limit of Condition.field.
 MAX_PATH = 256
 
+# The key of a value in its row is KINDS times the number of its field, and its kind.
+TEXT, NUMBER, FLAG, KINDS = range(4)
+
 
 @dataclass(slots=True)
 class Field:
-    """What an attribute holds, by type; None where no row has a value of it.
+    """What the attribute of a path holds, by type; None where no row has a value of it.
 
     `presence`: rows that have the attribute without a value of its own: objects, lists of such
     and empty lists. Its values say nothing.
     """
 
+    path: str
+    number: int
     texts: TextPostings | None = None
     numbers: Postings[np.float64] | None = None
     flags: Postings[np.int8] | None = None
@@ -35,9 +41,35 @@ class Field:
             if postings is not None:
                 yield postings
 
-    def taken(self, new_row: Rows) -> "Field":
+    def pair(self, kind: int, value: int) -> str:
+        """Return a value of a row as `path=value`."""
+        if kind == TEXT and self.texts is not None:
+            return f"{self.path}={self.texts.text(value)}"
+        if kind == FLAG:
+            return f"{self.path}={'true' if value else 'false'}"
+        # Every number is a float, and a year is better without its ".0".
+        return f"{self.path}={str(_float_of(value)).removesuffix('.0')}"
+
+    def values(self, start: int, stop: int) -> Iterator[tuple[int, Rows, Ints]]:
+        """Yield by key the values of rows start .. stop - 1: the key, rows (n,) - start, values."""
+        key = KINDS * self.number
+        if self.texts is not None:
+            rows, codes = self.texts.postings.between(start, stop)
+            kept = codes != NOT_KEPT
+            yield key + TEXT, rows[kept] - start, codes[kept].astype(np.int64)
+        if self.numbers is not None:
+            rows, numbers = self.numbers.between(start, stop)
+            # The sum has no zero below zero.
+            yield key + NUMBER, rows - start, (numbers + 0.0).view(np.int64)
+        if self.flags is not None:
+            rows, flags = self.flags.between(start, stop)
+            yield key + FLAG, rows - start, flags.astype(np.int64)
+
+    def taken(self, new_row: Rows, number: int) -> "Field":
         """Return a copy as Postings.taken does."""
         return Field(
+            self.path,
+            number,
             self.texts and self.texts.taken(new_row),
             self.numbers and self.numbers.taken(new_row),
             self.flags and self.flags.taken(new_row),
@@ -50,11 +82,26 @@ class AttributeColumns:
 
     def __init__(self) -> None:
         self._fields: dict[str, Field] = {}
+        self._numbered: list[Field] = []
+        self._rows = RowValues()
         self._count = 0
 
     def field(self, path: str) -> Field | None:
         """Return what the attribute of a dotted path holds, None when no row ever had it."""
         return self._fields.get(path)
+
+    def values(self, rows: Ints) -> tuple[Ints, NDArray[np.int32], Ints]:
+        """Return the values of `rows` (n,), -1 for a row without any.
+
+        Of each the place in `rows`, ascending, its key, and a number that stands for the value of
+        that key, (m,). Texts too long to be compared are left out, as by filters.
+        """
+        return self._rows.of(rows)
+
+    def pair(self, key: int, value: int) -> str:
+        """Return one of `values` as `path=value`."""
+        field = self._numbered[key // KINDS]
+        return field.pair(key % KINDS, value)
 
     def append(self, mappings: Sequence[Mapping[str, Any]]) -> None:
         """Append a row for each of `mappings`, JSON objects."""
@@ -68,7 +115,8 @@ class AttributeColumns:
                 values.append(value)
         for (path, kind), (rows, values) in gathered.items():
             self._append(path, kind, rows, values)
-        self._count += len(mappings)
+        touched = {path: self._fields[path] for path, _ in gathered}
+        self._append_rows(touched.values(), len(mappings))
 
     def take(self, rows: Ints) -> "AttributeColumns":
         """Return new columns (n,) with the content of `rows` (n,), each at most once; -1: nothing.
@@ -79,15 +127,25 @@ class AttributeColumns:
         kept = np.flatnonzero(rows >= 0)
         new_row[rows[kept]] = kept
         columns = AttributeColumns()
-        columns._count = len(rows)
         for path, field in self._fields.items():
-            taken = field.taken(new_row)
+            taken = field.taken(new_row, len(columns._numbered))
             if any(taken.all_postings()):
                 columns._fields[path] = taken
+                columns._numbered.append(taken)
+        columns._append_rows(columns._numbered, len(rows))
         return columns
 
+    def _append_rows(self, fields: Iterable[Field], count: int) -> None:
+        until = self._count + count
+        parts = [part for field in fields for part in field.values(self._count, until)]
+        self._rows.append(count, parts)
+        self._count = until
+
     def _append(self, path: str, kind: type, rows: list[int], values: list[Any]) -> None:
-        field = self._fields.get(path) or Field()
+        field = self._fields.get(path)
+        if field is None:
+            field = Field(path, len(self._numbered))
+            self._numbered.append(field)
         # A reader that finds postings takes them for a type that the attribute holds, so they
         # are filled first and shown then.
         if kind is str:
@@ -125,3 +183,7 @@ def _values_in(attributes: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             pending += [(path, element) for element in value]
         else:
             yield path, value
+
+
+def _float_of(bits: int) -> float:
+    return float(np.int64(bits).view(np.float64))

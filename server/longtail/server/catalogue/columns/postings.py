@@ -89,7 +89,7 @@ class Postings(Generic[S]):
 class TextPostings:
     """Texts by row, as codes of a dictionary that also knows which of its texts are times."""
 
-    __slots__ = ("_code_of", "_moments", "postings")
+    __slots__ = ("_code_of", "_moments", "_texts", "postings")
 
     def __init__(
         self,
@@ -100,6 +100,7 @@ class TextPostings:
         self.postings = postings
         # In the order of the codes, which begin at 1.
         self._code_of = code_of
+        self._texts = ["", *code_of]
         self._moments = moments
 
     @classmethod
@@ -114,6 +115,10 @@ class TextPostings:
     def code(self, text: str) -> int | None:
         """Return the code of a text, None when no row has it."""
         return self._code_of.get(text)
+
+    def text(self, code: int) -> str:
+        """Return the text of a code."""
+        return self._texts[code]
 
     @property
     def size(self) -> int:
@@ -152,11 +157,12 @@ class TextPostings:
     def _new_code(self, text: str) -> int:
         if len(text) > MAX_COMPARED:
             return NOT_KEPT
-        code = len(self._code_of) + 1
+        code = len(self._texts)
         moment = microseconds_of(text)
         if self._moments is None and moment is not None:
             self._moments = GrowingArray(np.full(code, NO_MOMENT))
         if self._moments is not None:
             self._moments.append((NO_MOMENT if moment is None else moment,))
+        self._texts.append(text)
         self._code_of[text] = code
         return code

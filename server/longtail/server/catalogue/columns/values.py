@@ -1,14 +1,17 @@
-"""The values of one attribute, row by row, as numbers that say which are the same."""
-
-from collections.abc import Iterator
-from typing import Any
+"""The values that rows have of one attribute, or share of any, found by what stands for them."""
 
 import numpy as np
-from longtail.server.catalogue.columns.attributes import AttributeColumns, Field
-from longtail.server.catalogue.columns.postings import NOT_KEPT, Postings
+from longtail.server.catalogue.columns.attributes import KINDS, AttributeColumns
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
+
+# Of what two rows share.
+MAX_SHARED = 10
+# A `path=value` that is longer, in characters, is a text and says nothing at a glance.
+MAX_PAIR = 200
+
+KEY_BITS = 32
 
 
 def values_of(attributes: AttributeColumns, path: str, rows: Ints) -> tuple[Ints, Ints]:
@@ -18,41 +21,43 @@ def values_of(attributes: AttributeColumns, path: str, rows: Ints) -> tuple[Ints
     attribute, several of a list. Equal numbers stand for equal values; they are good for these rows
     only. Texts too long to be compared are left out, as by filters.
     """
-    places: list[Ints] = []
-    numbers: list[Ints] = []
-    first = 0
     field = attributes.field(path)
-    for postings, left_out in _comparable(field) if field is not None else ():
-        place, values = _found(postings, rows)
-        kept = values != left_out
-        distinct, number = np.unique(values[kept], return_inverse=True)
-        places.append(place[kept])
-        numbers.append(number + first)
-        first += len(distinct)
-    if not first:
+    if field is None:
         return np.zeros(len(rows) + 1, np.int64), np.empty(0, np.int64)
-    pairs = np.unique(np.concatenate(places) * first + np.concatenate(numbers))
-    offsets = (pairs // first).searchsorted(np.arange(len(rows) + 1))
-    return offsets.astype(np.int64), pairs % first
+    places, keys, values = attributes.values(rows)
+    theirs = np.flatnonzero(keys // KINDS == field.number)
+    places, keys, values = places[theirs], keys[theirs], values[theirs]
+    order = np.lexsort((values, keys))
+    fresh = np.ones(len(order), np.bool_)
+    fresh[1:] = np.diff(keys[order]).astype(np.bool_) | np.diff(values[order]).astype(np.bool_)
+    numbers = np.empty(len(order), np.int64)
+    numbers[order] = np.cumsum(fresh) - 1
+    distinct = max(1, int(fresh.sum()))
+    pairs = np.unique(places * distinct + numbers)
+    offsets = (pairs // distinct).searchsorted(np.arange(len(rows) + 1))
+    return offsets.astype(np.int64), pairs % distinct
 
 
-def _comparable(field: Field) -> Iterator[tuple[Postings[Any], float]]:
-    """Yield the postings that have values, each with the one that is none."""
-    if field.texts is not None:
-        yield field.texts.postings, NOT_KEPT
-    if field.numbers is not None:
-        yield field.numbers, np.nan
-    if field.flags is not None:
-        yield field.flags, -1
+def shared_attributes(attributes: AttributeColumns, rows: Ints, others: Ints) -> list[list[str]]:
+    """Return what each of `rows` (n,) shares with that of `others` (n,), as `path=value`, n lists.
 
-
-def _found(postings: Postings[Any], rows: Ints) -> tuple[Ints, NDArray[Any]]:
-    """Return the postings of `rows` (n,): the place in `rows` of each, and its value."""
-    # The rows are read first, since they are written last.
-    posted = postings.rows.values
-    wanted = rows.astype(np.int32)
-    starts = posted.searchsorted(wanted, side="left")
-    lengths = posted.searchsorted(wanted, side="right") - starts
-    places = np.repeat(np.arange(len(rows)), lengths)
-    within = np.arange(len(places)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    return places, postings.values.values[starts[places] + within]
+    By dotted path, one for each element of a list, in the order of the alphabet, MAX_SHARED at
+    most; nothing for -1. Values of different types are never the same.
+    """
+    shared: list[list[str]] = [[] for _ in rows]
+    places, keys, values = attributes.values(np.concatenate([rows, others]))
+    # So one number tells pairs and keys apart.
+    groups = (places % max(1, len(rows)) << KEY_BITS) | keys
+    # The sort leaves rows before others among equals.
+    order = np.lexsort((values, groups))
+    before, after = order[:-1], order[1:]
+    same = (groups[before] == groups[after]) & (values[before] == values[after])
+    found = before[same & (places[before] != places[after])]
+    found_in = zip(
+        places[found].tolist(), keys[found].tolist(), values[found].tolist(), strict=True
+    )
+    for place, key, value in found_in:
+        pair = attributes.pair(key, value)
+        if len(pair) <= MAX_PAIR:
+            shared[place].append(pair)
+    return [sorted(pairs)[:MAX_SHARED] for pairs in shared]
