@@ -1,4 +1,7 @@
-"""Expected failures, each of which carries its gRPC status and the details a client can act on."""
+"""Expected failures, each of which carries its gRPC status and the details a client can act on.
+
+A status travels in the trailers of an RPC, of which clients take 8 KiB: what it echoes is cut.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +13,23 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc import StatusCode
 
 DOMAIN = "longtail"
+
+# In bytes of UTF-8. The trailers hold the message twice, percent-encoded and, with the details, in
+# base64; so that of 8 KiB at most 3 and 5 are taken.
+MESSAGE_BYTES = 1024
+FIELD_BYTES, DESCRIPTION_BYTES = 256, 512
+VIOLATIONS_BYTES = 2048
+NAME_BYTES = 1024
+
+
+def cut(text: str, limit: int) -> str:
+    """Return `text`, or so much of its beginning as has `limit` bytes with an ellipsis."""
+    # No character has less than one byte, so that this need not look at all of a long one.
+    content = text[: limit + 1].encode()
+    if len(content) <= limit:
+        return text
+    ellipsis = "\N{HORIZONTAL ELLIPSIS}"
+    return content[: limit - len(ellipsis.encode())].decode(errors="ignore") + ellipsis
 
 
 class ServiceError(Exception):
@@ -24,7 +44,7 @@ class ServiceError(Exception):
 
     def status(self) -> status_pb2.Status:
         """Return the failure as a `google.rpc.Status`."""
-        status = status_pb2.Status(code=self.code.value[0], message=str(self))
+        status = status_pb2.Status(code=self.code.value[0], message=cut(str(self), MESSAGE_BYTES))
         info = error_details_pb2.ErrorInfo(reason=self.reason, domain=DOMAIN)
         for detail in (info, *self.details()):
             status.details.add().Pack(detail)
@@ -57,12 +77,16 @@ class InvalidArgument(ServiceError):
         self.violations = violations
 
     def details(self) -> Sequence[Message]:
-        """Return the violations."""
+        """Return the violations, as many of the first ones as there is room for."""
         bad_request = error_details_pb2.BadRequest()
         for violation in self.violations:
             bad_request.field_violations.add(
-                field=violation.field, description=violation.description
+                field=cut(violation.field, FIELD_BYTES),
+                description=cut(violation.description, DESCRIPTION_BYTES),
             )
+            if bad_request.ByteSize() > VIOLATIONS_BYTES:
+                del bad_request.field_violations[-1]
+                break
         return (bad_request,)
 
 
@@ -78,7 +102,8 @@ class NotFound(ServiceError):
 
     def details(self) -> Sequence[Message]:
         """Return which resource is missing."""
-        return (error_details_pb2.ResourceInfo(resource_type=self.kind, resource_name=self.name),)
+        name = cut(self.name, NAME_BYTES)
+        return (error_details_pb2.ResourceInfo(resource_type=self.kind, resource_name=name),)
 
 
 class FailedPrecondition(ServiceError):

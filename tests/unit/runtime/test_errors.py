@@ -1,9 +1,12 @@
+import base64
 from typing import TypeVar
+from urllib.parse import quote
 
 import pytest
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 from grpc import StatusCode
+from grpc_status import rpc_status
 from longtail.runtime.errors import (
     DOMAIN,
     AnswerTooLarge,
@@ -17,6 +20,7 @@ from longtail.runtime.errors import (
     StorageFull,
     Unavailable,
     Violation,
+    cut,
 )
 
 M = TypeVar("M", bound=Message)
@@ -80,3 +84,46 @@ def test_what_is_missing_is_named() -> None:
 def test_an_overload_says_when_to_try_again(seconds: float, parts: tuple[int, int]) -> None:
     delay = detail(Overloaded("x", retry_seconds=seconds), error_details_pb2.RetryInfo).retry_delay
     assert (delay.seconds, delay.nanos) == parts
+
+
+LONG = "\N{SNOWMAN}" * 100_000
+ECHOES = [
+    InvalidArgument(*(Violation(f"field[{n}].{LONG}", f"is {LONG}") for n in range(50))),
+    InvalidArgument(
+        *(Violation(f"items[{n}].id", "holds a control character") for n in range(1000))
+    ),
+    NotFound("item", LONG),
+    FailedPrecondition(LONG),
+    Overloaded(LONG, retry_seconds=1),
+]
+
+
+@pytest.mark.parametrize("error", ECHOES, ids=lambda error: type(error).__name__)
+def test_what_is_echoed_leaves_room_for_the_code(error: ServiceError) -> None:
+    rich = rpc_status.to_status(error.status())
+    [(_, details)] = rich.trailing_metadata
+    assert isinstance(details, bytes)
+    encoded = len(quote(rich.details)) + len(base64.b64encode(details))
+    assert encoded < 8000
+    assert rich.details.endswith("\N{HORIZONTAL ELLIPSIS}")
+    assert str(error).startswith(rich.details[:-1])
+
+
+def test_the_first_violations_of_many_are_named() -> None:
+    named = detail(ECHOES[1], error_details_pb2.BadRequest).field_violations
+    assert 20 < len(named) < 1000
+    assert [each.field for each in named] == [f"items[{n}].id" for n in range(len(named))]
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("", ""),
+        ("ten bytes!", "ten bytes!"),
+        ("eleven byte", "eleven \N{HORIZONTAL ELLIPSIS}"),
+        ("\N{SNOWMAN}" * 3, "\N{SNOWMAN}" * 3),
+        ("\N{SNOWMAN}" * 4, "\N{SNOWMAN}" * 2 + "\N{HORIZONTAL ELLIPSIS}"),
+    ],
+)
+def test_a_text_is_cut_between_characters(text: str, kept: str) -> None:
+    assert cut(text, 10) == kept

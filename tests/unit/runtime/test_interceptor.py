@@ -77,6 +77,16 @@ async def test_an_expected_failure_keeps_its_status_and_details() -> None:
     assert [violation.field for violation in error.violations] == ["texts[3]"]
 
 
+async def test_a_failure_that_echoes_much_keeps_its_status_and_details() -> None:
+    async def answer() -> pb.GetModelResponse:
+        raise InvalidArgument(*(Violation(f"texts[{n}]", f"is {'ü' * 10_000}") for n in range(99)))
+
+    async with serving(answer) as stub:
+        error = await failure(stub)
+    assert error.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert error.violations[0].field == "texts[0]"
+
+
 class RawService:
     """Takes EmbedRequests, one by one or as a stream, and keeps those that arrive."""
 

@@ -1,8 +1,15 @@
-"""What ends a server, and how."""
+"""What ends a server, and how; and what does not end a connection to it."""
 
 import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
+import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from longtail.runtime import lifecycle
 from longtail.runtime.lifecycle import HealthBoard, new_server, serve
 
 
@@ -54,3 +61,86 @@ async def test_the_end_of_a_background_task_is_a_failure() -> None:
     with pytest.raises(RuntimeError, match="'work' ended"):
         await serve_until(stop_when, ended())
     assert stop_when.cancelled()
+
+
+# The shortest that gRPC takes. A server that does not allow it ends a connection at the fourth.
+PING_MS = 1000
+PINGS = 5
+
+
+class PingCounter:
+    """Stands between a client and a server, and counts the pings that the client has answered."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self.connections = 0
+        self.enough = asyncio.Event()
+        self._pings = itertools.count(1)
+
+    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        onward_reader, onward_writer = await asyncio.open_connection("127.0.0.1", self._port)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._forwarded(reader, onward_writer))
+                group.create_task(self._frames(onward_reader, writer))
+        except* (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+            onward_writer.close()
+
+    async def _forwarded(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while content := await reader.read(2**16):
+            writer.write(content)
+        raise ConnectionError
+
+    async def _frames(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            # RFC 9113: length (3 bytes), type, flags, stream (4 bytes).
+            head = await reader.readexactly(9)
+            writer.write(head + await reader.readexactly(int.from_bytes(head[:3], "big")))
+            acknowledged = head[3:5] == b"\x06\x01"
+            if acknowledged and next(self._pings) >= PINGS:
+                self.enough.set()
+
+
+@asynccontextmanager
+async def pinged() -> AsyncIterator[tuple[PingCounter, grpc.aio.Channel]]:
+    """Serve to a client that asks every PING_MS whether the server is still there."""
+    board = HealthBoard([])
+    server = new_server([], board)
+    counter = PingCounter(server.add_insecure_port("127.0.0.1:0"))
+    await server.start()
+    await board.publish()
+    between = await asyncio.start_server(counter.connected, "127.0.0.1", 0)
+    options = [
+        ("grpc.keepalive_time_ms", PING_MS),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),
+    ]
+    address = "{}:{}".format(*between.sockets[0].getsockname())
+    try:
+        async with between, grpc.aio.insecure_channel(address, options=options) as channel:
+            yield counter, channel
+    finally:
+        await server.stop(0)
+
+
+async def test_a_client_may_ask_again_and_again_whether_an_idle_server_is_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # In the proportion that the real settings have to those of our own clients.
+    monkeypatch.setattr(lifecycle, "MIN_PING_MS", PING_MS // 2)
+    async with pinged() as (waiting, watched), pinged() as (idle, unused):
+        request = health_pb2.HealthCheckRequest()
+        healths: list[Any] = [health_pb2_grpc.HealthStub(each) for each in (watched, unused)]
+        watch = healths[0].Watch(request)
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+        await healths[1].Check(request)
+        await asyncio.wait_for(waiting.enough.wait(), 30)
+        await asyncio.wait_for(idle.enough.wait(), 30)
+        assert not watch.done()
+        for health in healths:
+            await health.Check(request)
+        assert (waiting.connections, idle.connections) == (1, 1)

@@ -36,6 +36,8 @@ _CHANNEL_OPTIONS = [
     # A machine that vanished closes no connection. The workers allow a ping every 10 s.
     ("grpc.keepalive_time_ms", 15_000),
     ("grpc.keepalive_timeout_ms", 5_000),
+    # After two without an answer in between gRPC would ping once a minute only.
+    ("grpc.http2.max_pings_without_data", 0),
 ]
 
 
