@@ -1,7 +1,6 @@
 """The asyncio client: the surface of the blocking one, awaited."""
 
 import asyncio
-import functools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import Concatenate, ParamSpec, Self
@@ -18,6 +17,7 @@ from longtail.client.calls.call import (
     Response,
 )
 from longtail.client.calls.channel import default_address
+from longtail.client.calls.description import described_by
 from longtail.client.calls.errors import LongtailError
 from longtail.client.calls.operation_wait import POLL_SECONDS, WAIT_SECONDS, OperationWait
 from longtail.v1.admin_service_pb2 import Operation
@@ -28,7 +28,7 @@ P = ParamSpec("P")
 def _answered(
     build: Callable[P, AnsweredCall[Request, Response]],
 ) -> Callable[Concatenate["AsyncLongtailClient", P], Awaitable[Response]]:
-    @functools.wraps(build)
+    @described_by(build)
     async def method(self: "AsyncLongtailClient", /, *args: P.args, **kwargs: P.kwargs) -> Response:
         return await self._transport.answer(build(*args, **kwargs))
 
@@ -38,7 +38,7 @@ def _answered(
 def _listed(
     build: Callable[P, ListedCall[PageRequest, Page, Element, Request, Response]],
 ) -> Callable[Concatenate["AsyncLongtailClient", P], AsyncIterator[Element]]:
-    @functools.wraps(build)
+    @described_by(build)
     def method(
         self: "AsyncLongtailClient", /, *args: P.args, **kwargs: P.kwargs
     ) -> AsyncIterator[Element]:

@@ -1,6 +1,5 @@
 """The blocking client."""
 
-import functools
 import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
@@ -17,6 +16,7 @@ from longtail.client.calls.call import (
     Response,
 )
 from longtail.client.calls.channel import default_address
+from longtail.client.calls.description import described_by
 from longtail.client.calls.errors import LongtailError
 from longtail.client.calls.operation_wait import POLL_SECONDS, WAIT_SECONDS, OperationWait
 from longtail.client.calls.sync_transport import Transport
@@ -28,7 +28,7 @@ P = ParamSpec("P")
 def _answered(
     build: Callable[P, AnsweredCall[Request, Response]],
 ) -> Callable[Concatenate["LongtailClient", P], Response]:
-    @functools.wraps(build)
+    @described_by(build)
     def method(self: "LongtailClient", /, *args: P.args, **kwargs: P.kwargs) -> Response:
         return self._transport.answer(build(*args, **kwargs))
 
@@ -38,7 +38,7 @@ def _answered(
 def _listed(
     build: Callable[P, ListedCall[PageRequest, Page, Element, Request, Response]],
 ) -> Callable[Concatenate["LongtailClient", P], Iterator[Element]]:
-    @functools.wraps(build)
+    @described_by(build)
     def method(self: "LongtailClient", /, *args: P.args, **kwargs: P.kwargs) -> Iterator[Element]:
         return self._transport.elements(build(*args, **kwargs))
 

@@ -16,7 +16,7 @@ from longtail.client.cli import (
     catalogue,
     compare,
     explain,
-    import_items,
+    imports,
     insight,
     interactions,
     items,
@@ -40,7 +40,7 @@ app = typer.Typer(
 app.command()(recommend.recommend)
 app.command()(explain.explain)
 app.command()(compare.compare)
-app.add_typer(import_items.app, name="import")
+app.add_typer(imports.app, name="import")
 app.add_typer(items.app, name="items")
 app.add_typer(interactions.interactions, name="interactions")
 app.add_typer(interactions.user, name="user")

@@ -3,16 +3,14 @@
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import TypeVar
 
 import typer
-from google.protobuf.message import Message
 from longtail.client.cli import output
 from longtail.client.cli.progress import Show, progress_bar
+from longtail.client.importing.patience import Write
+from longtail.client.importing.report import ImportReport, M, Numbered
 from longtail.client.importing.rows import Source
-from longtail.client.importing.sender import ImportReport, Numbered, Write, send
-
-M = TypeVar("M", bound=Message)
+from longtail.client.importing.sender import send
 
 SOME_DROPPED = 3
 

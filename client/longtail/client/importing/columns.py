@@ -1,23 +1,24 @@
-"""Turns rows into items and interactions; pure, so that every rule here is tested by itself."""
+"""Which column of a file is what: as the caller says, else by the names that columns have."""
 
-import hashlib
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from decimal import Decimal
+from enum import StrEnum
 from functools import cached_property
-from typing import Any
 
-from google.protobuf.struct_pb2 import Struct
-from longtail.client.importing import literals
 from longtail.client.importing.rows import FileError
-from longtail.client.importing.values import RowError, state_named, time_read
-from longtail.v1.interaction_service_pb2 import Interaction
-from longtail.v1.item_pb2 import Item
 
 ARTICLE_COLUMNS = frozenset({"user_id", "item_id", "item_description", "query"})
-_LIST_SEPARATOR = "|"
+ID_COLUMNS = ("item_id", "id")
+# The last two are what registries of packages call it.
+PRIOR_COLUMNS = ("popularity_prior", "popularity", "monthly_downloads", "downloads")
+OUTPUT_ONLY = frozenset({"create_time", "update_time"})
+
+
+class Form(StrEnum):
+    """How the columns of a file are understood."""
+
+    AUTO = "auto"
+    ARTICLE = "article"
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,73 @@ class InteractionColumns:
     needs_query: bool = False
 
 
+def item_columns(
+    header: Sequence[str],
+    form: Form,
+    *,
+    item_id: str | None,
+    title: str | None,
+    text: str | None,
+    prior: str | None,
+    lists: Iterable[str],
+    attributes: Iterable[str],
+) -> ItemColumns:
+    """Return the columns of items in a file with this header; FileError when one is absent.
+
+    `attributes` are no fields of the item whatever their names say; `lists` are split at "|".
+    """
+    article = _is_article(header, form)
+    kept = {require(header, name, (), "attribute") for name in attributes}
+    known = [name for name in header if name not in kept]
+    return ItemColumns(
+        item_id=require(known, item_id, ID_COLUMNS, "id"),
+        title=choose(known, title, ("title",), "title"),
+        text=choose(known, text, ("item_description",) if article else ("text",), "text"),
+        prior=choose(known, prior, PRIOR_COLUMNS, "prior"),
+        state=choose(known, None, ("state",), "state"),
+        available_from=choose(known, None, ("available_from",), "start"),
+        available_until=choose(known, None, ("available_until",), "end"),
+        penalty=choose(known, None, ("penalty",), "penalty"),
+        list_columns=frozenset(require(header, name, (), "list") for name in lists),
+        ignored=_ignored(header, article),
+    )
+
+
+def interaction_columns(
+    header: Sequence[str],
+    form: Form,
+    *,
+    user_id: str | None,
+    item_id: str | None,
+    value: str | None,
+    neutral: float,
+    time: str | None,
+    type_column: str | None,
+    type_name: str | None,
+    query: str | None,
+    event_id: str | None,
+) -> InteractionColumns:
+    """Return the columns of interactions in a file with this header; FileError when one is absent.
+
+    `type_name` is the type where there is no column of types.
+    """
+    article = _is_article(header, form)
+    values = choose(header, value, ("rating", "value"), "value")
+    return InteractionColumns(
+        user_id=require(header, user_id, ("user_id",), "person"),
+        item_id=require(header, item_id, ID_COLUMNS, "id"),
+        default_type=type_name or ("query" if article else "rating" if values else "view"),
+        value=values,
+        time=choose(header, time, ("timestamp", "time"), "time"),
+        type=choose(header, type_column, ("type",), "type"),
+        query=choose(header, query, ("query",), "query"),
+        event_id=choose(header, event_id, ("event_id",), "event id"),
+        recommendation_token=choose(header, None, ("recommendation_token",), "token"),
+        neutral=neutral,
+        needs_query=article,
+    )
+
+
 def choose(
     columns: Sequence[str], wanted: str | None, defaults: Sequence[str], what: str
 ) -> str | None:
@@ -94,139 +162,19 @@ def require(columns: Sequence[str], wanted: str | None, defaults: Sequence[str],
     return column
 
 
-def item_from_row(row: Mapping[str, Any], columns: ItemColumns) -> Item:
-    """Return the item of a row; RowError when it has no id, no words or a bad number."""
-    item = Item(
-        id=_required(row, columns.item_id, "id"),
-        title=_text(row, columns.title),
-        text=_text(row, columns.text),
-    )
-    if not item.title and not item.text:
-        raise RowError("missing text")
-    if columns.prior and _text(row, columns.prior):
-        item.popularity_prior = _number(row, columns.prior)
-    if columns.state and _text(row, columns.state):
-        item.state = state_named(_text(row, columns.state))
-    if columns.available_from and _text(row, columns.available_from):
-        item.available_from.CopyFrom(time_read(row[columns.available_from]))
-    if columns.available_until and _text(row, columns.available_until):
-        item.available_until.CopyFrom(time_read(row[columns.available_until]))
-    if columns.penalty and _text(row, columns.penalty):
-        item.penalty = _number(row, columns.penalty)
-    for name, value in row.items():
-        if name in columns.fields:
-            continue
-        if name == "attributes" and isinstance(value, Mapping):
-            # As an export writes them: of their kinds already, so that text stays text.
-            for member, plain in value.items():
-                _put(item.attributes, member, _plain(plain))
-        else:
-            _set_attribute(item.attributes, name, value, name in columns.list_columns)
-    return item
+def _is_article(header: Sequence[str], form: Form) -> bool:
+    if form is Form.ARTICLE:
+        for column in sorted(ARTICLE_COLUMNS):
+            require(header, column, (), "article's form")
+        return True
+    return set(header) == ARTICLE_COLUMNS
 
 
-def interaction_from_row(row: Mapping[str, Any], columns: InteractionColumns) -> Interaction:
-    """Return the interaction of a row; RowError when a mapped column is empty or of no use.
-
-    Without a column of event ids, the id is a hash of person, item, type, time and query: a file
-    that is imported twice counts once, and so does a row that occurs twice in it.
-    """
-    interaction = Interaction(
-        user_id=_required(row, columns.user_id, "user id"),
-        item_id=_required(row, columns.item_id, "id"),
-        type=_required(row, columns.type, "type") if columns.type else columns.default_type,
-        query=_text(row, columns.query),
-        recommendation_token=_text(row, columns.recommendation_token),
-    )
-    if columns.needs_query and not interaction.query:
-        raise RowError("missing query")
-    if columns.value:
-        _required(row, columns.value, "value")
-        interaction.value = _number(row, columns.value) - columns.neutral
-    if columns.time:
-        _required(row, columns.time, "timestamp")
-        interaction.time.CopyFrom(time_read(row[columns.time]))
-    if columns.event_id:
-        interaction.event_id = _required(row, columns.event_id, "event id")
-    else:
-        interaction.event_id = _event_id(interaction)
-    return interaction
-
-
-def _event_id(interaction: Interaction) -> str:
-    when = interaction.time.ToJsonString() if interaction.HasField("time") else ""
-    digest = hashlib.blake2b(digest_size=16)
-    for part in (
-        interaction.user_id,
-        interaction.item_id,
-        interaction.type,
-        when,
-        interaction.query,
-    ):
-        # The length keeps ("ab", "c") and ("a", "bc") apart.
-        digest.update(f"{len(part)}:{part}".encode())
-    return digest.hexdigest()
-
-
-def _required(row: Mapping[str, Any], column: str, what: str) -> str:
-    text = _text(row, column)
-    if not text:
-        raise RowError(f"missing {what}")
-    return text
-
-
-def _text(row: Mapping[str, Any], column: str | None) -> str:
-    value = row.get(column) if column else None
-    if value is None:
-        return ""
-    # Parquet and JSON may hold ids as 7.0, which is the id 7.
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value).strip()
-
-
-def _number(row: Mapping[str, Any], column: str) -> float:
-    try:
-        number = float(row[column])
-    except (TypeError, ValueError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise RowError("bad number", f"{column}: {row[column]!r}")
-    return number
-
-
-def _set_attribute(attributes: Struct, name: str, value: object, as_list: bool) -> None:
-    plain = _plain(value)
-    if plain is None or plain == "":
-        return
-    if isinstance(plain, str):
-        if as_list:
-            plain = [part.strip() for part in plain.split(_LIST_SEPARATOR) if part.strip()]
-        else:
-            number = literals.number(plain)
-            plain = plain if number is None else number
-    _put(attributes, name, plain)
-
-
-def _put(attributes: Struct, name: str, plain: object) -> None:
-    try:
-        attributes[name] = plain  # type: ignore[assignment]  # what is of no use raises
-    except (TypeError, ValueError) as error:
-        raise RowError("bad attribute", f"{name}: {error}") from error
-
-
-# JSON has no type of its own that the callers could do something with.
-def _plain(value: object) -> Any:  # noqa: ANN401
-    """Return the value as JSON knows it, as far as it can be."""
-    if isinstance(value, str):
-        return value.strip()
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    if isinstance(value, Decimal):
-        return float(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+def _ignored(header: Sequence[str], article: bool) -> frozenset[str]:
+    if article:
+        return frozenset({"user_id", "query"})
+    # An export of ours says what only the server writes.
+    return OUTPUT_ONLY if set(header) >= OUTPUT_ONLY | {"id", "state"} else frozenset()
 
 
 def _listed(columns: Sequence[str]) -> str:

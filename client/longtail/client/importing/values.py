@@ -1,6 +1,9 @@
-"""Reads the values of a row that are neither text nor number: states and times."""
+"""Reads the values of a row: texts, numbers, states and times."""
 
+import math
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from longtail.v1.item_pb2 import STATE_ACTIVE, STATE_HIDDEN, STATE_IN_REVIEW, State
@@ -19,6 +22,36 @@ class RowError(Exception):
         super().__init__(reason, detail)
         self.reason = reason
         self.detail = detail
+
+
+def text(row: Mapping[str, Any], column: str | None) -> str:
+    """Return what a column holds as text, empty where there is no column or nothing in it."""
+    value = row.get(column) if column else None
+    if value is None:
+        return ""
+    # Parquet and JSON may hold ids as 7.0, which is the id 7.
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).strip()
+
+
+def required(row: Mapping[str, Any], column: str, what: str) -> str:
+    """Return the text in a column; RowError, which says what is missing, when it is empty."""
+    found = text(row, column)
+    if not found:
+        raise RowError(f"missing {what}")
+    return found
+
+
+def number(row: Mapping[str, Any], column: str) -> float:
+    """Return the finite number in a column; RowError when it is none."""
+    try:
+        found = float(row[column])
+    except (TypeError, ValueError):
+        found = math.nan
+    if not math.isfinite(found):
+        raise RowError("bad number", f"{column}: {row[column]!r}")
+    return found
 
 
 def state_named(word: str) -> State:

@@ -5,7 +5,6 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from longtail.client import (
@@ -32,7 +31,6 @@ from longtail.v1.recommendation_service_pb2 import RecommendRequest
 from tests.processes import free_address
 from tests.unit.client.fake_server import Fake
 
-ROOT = Path(__file__).parents[3]
 FILES = (
     admin_service_pb2,
     insight_service_pb2,
@@ -86,6 +84,16 @@ def test_both_clients_have_the_same_surface() -> None:
         }
 
     assert surface(LongtailClient) == surface(AsyncLongtailClient)
+
+
+def test_a_method_is_described_as_it_is_called() -> None:
+    with LongtailClient("127.0.0.1:1") as client:
+        assert str(inspect.signature(client.get_item)) == (
+            "(item_id: str, *, timeout: float | None = None)"
+        )
+        assert list(inspect.signature(client.list_items).parameters) == ["page_size", "timeout"]
+        assert client.get_item.__doc__ == items.get_item.__doc__
+        assert inspect.iscoroutinefunction(AsyncLongtailClient.get_item)
 
 
 @pytest.mark.parametrize(

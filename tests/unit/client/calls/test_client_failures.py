@@ -7,6 +7,7 @@ from importlib.resources import files
 import grpc
 import pytest
 from longtail.client import AsyncLongtailClient, LongtailClient, LongtailError
+from longtail.client.calls.channel import channel_options
 from longtail.runtime.errors import InvalidArgument, NotFound, Overloaded, Unavailable, Violation
 from longtail.v1.item_pb2 import Item
 
@@ -108,3 +109,11 @@ def test_the_shipped_service_config_retries_unavailable_only() -> None:
     assert method["name"] == [{}]
     assert method["retryPolicy"]["retryableStatusCodes"] == ["UNAVAILABLE"]
     assert method["retryPolicy"]["maxAttempts"] == 4
+
+
+def test_no_server_of_grpc_hangs_up_on_the_pings() -> None:
+    options = dict(channel_options())
+
+    # What a server allows that says nothing of it itself, whether or not a call is waiting.
+    assert int(options["grpc.keepalive_time_ms"]) >= 5 * 60 * 1000
+    assert "grpc.keepalive_permit_without_calls" not in options

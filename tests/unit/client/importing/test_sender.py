@@ -1,4 +1,4 @@
-"""Batches, retries and counts; what is retried, and for how long."""
+"""Batches, and what is counted of them, also when they break off."""
 
 from collections.abc import Iterator, Sequence
 
@@ -7,43 +7,15 @@ import pytest
 from google.rpc import status_pb2
 from longtail.client.calls.errors import LongtailError
 from longtail.client.importing import sender
-from longtail.client.importing.sender import Acknowledgement, ImportReport, Numbered, send
+from longtail.client.importing.report import Acknowledgement, ImportReport, Numbered
+from longtail.client.importing.sender import send
 from longtail.v1.item_pb2 import Item
 
-from tests.unit.client.fake_items import BAD_TITLE
-
-FULL_DISK = LongtailError(grpc.StatusCode.RESOURCE_EXHAUSTED, "no space", reason="STORAGE_FULL")
-BUSY = LongtailError(grpc.StatusCode.RESOURCE_EXHAUSTED, "busy", retry_after=0.0)
-AWAY = LongtailError(grpc.StatusCode.UNAVAILABLE, "away")
-LATE = LongtailError(grpc.StatusCode.DEADLINE_EXCEEDED, "late")
-
-
-class Writer:
-    """Fails with each of `failures`, then takes everything except what is titled "refuse me"."""
-
-    def __init__(self, *failures: LongtailError) -> None:
-        self.failures = list(failures)
-        self.sizes: list[int] = []
-        self.request_ids: list[str] = []
-
-    def __call__(self, items: Sequence[Item], request_id: str) -> Acknowledgement:
-        self.request_ids.append(request_id)
-        self.sizes.append(len(items))
-        if self.failures:
-            raise self.failures.pop(0)
-        statuses = [
-            BAD_TITLE if item.title == "refuse me" else status_pb2.Status() for item in items
-        ]
-        return Acknowledgement(statuses, sum(status.code == 0 for status in statuses), 3)
+from tests.unit.client.importing.writer import Writer
 
 
 def items(count: int, text: str = "") -> list[Numbered[Item]]:
     return [Numbered(number + 2, Item(id=str(number), text=text)) for number in range(count)]
-
-
-@pytest.fixture(autouse=True)
-def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sender, "FIRST_BACKOFF_SECONDS", 0.0)
 
 
 def test_everything_is_sent_in_batches() -> None:
@@ -70,38 +42,6 @@ def test_what_the_server_refuses_is_known_by_line_and_field() -> None:
     assert report.dropped["refused by the server (title)"].lines == [9]
 
 
-@pytest.mark.parametrize("failure", [BUSY, AWAY], ids=["busy", "away"])
-def test_a_server_that_comes_back_gets_the_same_batch(failure: LongtailError) -> None:
-    writer, report = Writer(failure, failure), ImportReport()
-    send(items(10), writer, report)
-
-    assert writer.sizes == [10, 10, 10]
-    assert len(set(writer.request_ids)) == 1
-    assert report.imported == 10
-
-
-def test_a_batch_that_is_too_much_for_a_deadline_is_halved() -> None:
-    writer, report = Writer(LATE), ImportReport()
-    send(items(11), writer, report)
-
-    assert writer.sizes == [11, 5, 6]
-    assert len(set(writer.request_ids)) == 3
-    assert report.imported == 11
-
-
-def test_a_full_disk_is_not_waited_for() -> None:
-    writer = Writer(FULL_DISK)
-    with pytest.raises(LongtailError, match="no space"):
-        send(items(10), writer, ImportReport())
-    assert writer.sizes == [10]
-
-
-def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sender, "PATIENCE_SECONDS", -1.0)
-    with pytest.raises(LongtailError, match="away"):
-        send(items(10), Writer(AWAY), ImportReport())
-
-
 def test_what_was_acknowledged_before_an_interruption_is_counted() -> None:
     def interrupted() -> Iterator[Numbered[Item]]:
         yield from items(256 + 1)
@@ -118,7 +58,7 @@ def test_what_was_acknowledged_before_a_failure_is_counted() -> None:
 
     def write(batch: Sequence[Item], _request_id: str) -> Acknowledgement:
         if batch[0].id == "256":
-            raise FULL_DISK
+            raise LongtailError(grpc.StatusCode.RESOURCE_EXHAUSTED, "no space")
         answered.append(len(batch))
         return Acknowledgement([status_pb2.Status() for _ in batch], len(batch), 4)
 

@@ -1,49 +1,27 @@
 """`longtail import items` and `longtail import interactions`."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import typer
-from google.protobuf.message import Message
 from longtail.client.calls.sync import LongtailClient
 from longtail.client.cli import options
 from longtail.client.cli.import_run import run_import
-from longtail.client.importing.columns import (
-    ARTICLE_COLUMNS,
-    InteractionColumns,
-    ItemColumns,
-    choose,
-    interaction_from_row,
-    item_from_row,
-    require,
-)
-from longtail.client.importing.rows import BadRow, FileError, Row, Source, open_rows
-from longtail.client.importing.sender import Acknowledgement, ImportReport, Numbered
-from longtail.client.importing.values import RowError
+from longtail.client.importing.columns import Form, interaction_columns, item_columns
+from longtail.client.importing.conversion import converted, first_of_each_id
+from longtail.client.importing.interaction_rows import interaction_from_row
+from longtail.client.importing.item_rows import item_from_row
+from longtail.client.importing.report import Acknowledgement, ImportReport
+from longtail.client.importing.rows import FileError, Source, open_rows
 from longtail.v1.interaction_service_pb2 import Interaction
 from longtail.v1.item_pb2 import Item
-
-M = TypeVar("M", bound=Message)
 
 # A batch of long texts takes an encoder without a GPU many seconds.
 BATCH_SECONDS = 60.0
 
-# The last two are what registries of packages call it.
-PRIOR_COLUMNS = ("popularity_prior", "popularity", "monthly_downloads", "downloads")
-OUTPUT_ONLY = frozenset({"create_time", "update_time"})
-
 app = typer.Typer(no_args_is_help=True, help="Load a catalogue or its history from a file.")
-
-
-class Form(StrEnum):
-    """How the columns of a file are understood."""
-
-    AUTO = "auto"
-    ARTICLE = "article"
-
 
 File = Annotated[
     Path, typer.Argument(help="A .csv, .jsonl or .ndjson file, each also .gz, or a .parquet file.")
@@ -94,22 +72,15 @@ def import_items(
     Running it again is harmless, also after a break: what is written already is not encoded again.
     """
     with LongtailClient(address, timeout=timeout) as client, _source(file) as source:
-        article = _is_article(source, form)
-        kept = {require(source.columns, name, (), "attribute") for name in attribute or ()}
-        known = [name for name in source.columns if name not in kept]
-        columns = ItemColumns(
-            item_id=require(known, item_id, ("item_id", "id"), "id"),
-            title=choose(known, title, ("title",), "title"),
-            text=choose(known, text, ("item_description",) if article else ("text",), "text"),
-            prior=choose(known, prior, PRIOR_COLUMNS, "prior"),
-            state=choose(known, None, ("state",), "state"),
-            available_from=choose(known, None, ("available_from",), "start"),
-            available_until=choose(known, None, ("available_until",), "end"),
-            penalty=choose(known, None, ("penalty",), "penalty"),
-            list_columns=frozenset(
-                require(source.columns, name, (), "list") for name in list_column or ()
-            ),
-            ignored=_ignored(source, article),
+        columns = item_columns(
+            source.columns,
+            form,
+            item_id=item_id,
+            title=title,
+            text=text,
+            prior=prior,
+            lists=list_column or (),
+            attributes=attribute or (),
         )
 
         def write(items: Sequence[Item], request_id: str) -> Acknowledgement:
@@ -118,8 +89,8 @@ def import_items(
             return Acknowledgement(answer.statuses, written, answer.revision)
 
         report = ImportReport()
-        numbered = _mapped(source, lambda row: item_from_row(row, columns), report)
-        run_import(_first_of_each_id(numbered, report), write, source, report, strict, as_json)
+        numbered = converted(source.rows, lambda row: item_from_row(row, columns), report)
+        run_import(first_of_each_id(numbered, report), write, source, report, strict, as_json)
 
 
 @app.command("interactions")
@@ -168,20 +139,18 @@ def import_interactions(
     The column recommendation_token says which list led to an interaction.
     """
     with LongtailClient(address, timeout=timeout) as client, _source(file) as source:
-        article = _is_article(source, form)
-        values = choose(source.columns, value, ("rating", "value"), "value")
-        columns = InteractionColumns(
-            user_id=require(source.columns, user_id, ("user_id",), "person"),
-            item_id=require(source.columns, item_id, ("item_id", "id"), "id"),
-            default_type=type_name or ("query" if article else "rating" if values else "view"),
-            value=values,
-            time=choose(source.columns, timestamp, ("timestamp", "time"), "time"),
-            type=choose(source.columns, type_column, ("type",), "type"),
-            query=choose(source.columns, query, ("query",), "query"),
-            event_id=choose(source.columns, event_id, ("event_id",), "event id"),
-            recommendation_token=choose(source.columns, None, ("recommendation_token",), "token"),
+        columns = interaction_columns(
+            source.columns,
+            form,
+            user_id=user_id,
+            item_id=item_id,
+            value=value,
             neutral=neutral,
-            needs_query=article,
+            time=timestamp,
+            type_column=type_column,
+            type_name=type_name,
+            query=query,
+            event_id=event_id,
         )
 
         def write(interactions: Sequence[Interaction], _request_id: str) -> Acknowledgement:
@@ -190,7 +159,7 @@ def import_interactions(
             return Acknowledgement(answer.statuses, answer.recorded_count, answer.revision)
 
         report = ImportReport()
-        numbered = _mapped(source, lambda row: interaction_from_row(row, columns), report)
+        numbered = converted(source.rows, lambda row: interaction_from_row(row, columns), report)
         run_import(numbered, write, source, report, strict, as_json)
 
 
@@ -201,45 +170,3 @@ def _source(file: Path) -> Iterator[Source]:
             yield source
     except FileError as error:
         raise FileError(f"{file}: {error}") from error
-
-
-def _is_article(source: Source, form: Form) -> bool:
-    if form is Form.ARTICLE:
-        for column in sorted(ARTICLE_COLUMNS):
-            require(source.columns, column, (), "article's form")
-        return True
-    return set(source.columns) == ARTICLE_COLUMNS
-
-
-def _ignored(source: Source, article: bool) -> frozenset[str]:
-    if article:
-        return frozenset({"user_id", "query"})
-    # An export of ours says what only the server writes.
-    return OUTPUT_ONLY if set(source.columns) >= OUTPUT_ONLY | {"id", "state"} else frozenset()
-
-
-def _mapped(
-    source: Source, convert: Callable[[Mapping[str, Any]], M], report: ImportReport
-) -> Iterator[Numbered[M]]:
-    for row in source.rows:
-        report.rows_read += 1
-        if isinstance(row, Row):
-            try:
-                yield Numbered(row.line, convert(row.values))
-            except RowError as error:
-                report.drop(BadRow(row.line, error.reason, error.detail))
-        else:
-            report.drop(row)
-
-
-def _first_of_each_id(
-    items: Iterator[Numbered[Item]], report: ImportReport
-) -> Iterator[Numbered[Item]]:
-    # Two rows of one id could be in flight at once, and either could be the last to be written.
-    seen: set[str] = set()
-    for numbered in items:
-        if numbered.message.id in seen:
-            report.duplicates += 1
-        else:
-            seen.add(numbered.message.id)
-            yield numbered

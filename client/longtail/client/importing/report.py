@@ -1,0 +1,91 @@
+"""What becomes of the rows of a file: sent by their lines, acknowledged, dropped for a reason."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from google.protobuf.message import Message
+from google.rpc import status_pb2
+from longtail.client.calls.errors import LongtailError, error_from_status
+from longtail.client.importing.rows import BadRow
+
+LINES_SHOWN = 5
+
+M = TypeVar("M", bound=Message)
+
+
+@dataclass(frozen=True)
+class Numbered(Generic[M]):
+    """A message and the line it comes from."""
+
+    line: int
+    message: M
+
+
+@dataclass(frozen=True)
+class Acknowledgement:
+    """The server's answer to one batch: a status per message, and how many were new to it."""
+
+    statuses: Sequence[status_pb2.Status]
+    recorded: int
+    revision: int
+
+
+@dataclass
+class Dropped:
+    """Rows dropped for one reason: how many, the lines of the first, and what was wrong with it."""
+
+    count: int = 0
+    lines: list[int] = field(default_factory=list)
+    detail: str = ""
+
+
+@dataclass
+class ImportReport:
+    """What became of the rows of a file so far."""
+
+    rows_read: int = 0
+    imported: int = 0
+    duplicates: int = 0
+    dropped: dict[str, Dropped] = field(default_factory=dict)
+    revision: int = 0
+
+    def drop(self, row: BadRow) -> None:
+        """Count a row that was not imported."""
+        dropped = self.dropped.setdefault(row.reason, Dropped(detail=row.detail))
+        dropped.count += 1
+        if len(dropped.lines) < LINES_SHOWN:
+            dropped.lines.append(row.line)
+
+    def count(
+        self, batch: Iterable[Numbered[M]], acknowledgements: Sequence[Acknowledgement]
+    ) -> None:
+        """Count what the server says of a batch, which it may have been given in parts."""
+        statuses = [status for answer in acknowledgements for status in answer.statuses]
+        accepted = 0
+        for numbered, status in zip(batch, statuses, strict=True):
+            error = error_from_status(status)
+            if error is None:
+                accepted += 1
+            else:
+                self.drop(BadRow(numbered.line, *_refusal(error)))
+        recorded = sum(answer.recorded for answer in acknowledgements)
+        self.imported += recorded
+        self.duplicates += accepted - recorded
+        self.revision = max(self.revision, *(answer.revision for answer in acknowledgements))
+
+    @property
+    def dropped_count(self) -> int:
+        """Rows that were not imported, whatever the reason."""
+        return sum(dropped.count for dropped in self.dropped.values())
+
+
+def _refusal(error: LongtailError) -> tuple[str, str]:
+    fields = sorted({_leaf(violation.field) for violation in error.violations})
+    where = f" ({', '.join(fields)})" if fields else ""
+    return f"refused by the server{where}", error.message
+
+
+def _leaf(path: str) -> str:
+    """Return `text` of `items[3].text`: the row is known by its line."""
+    return path.rpartition("].")[2]

@@ -1,0 +1,115 @@
+"""From row to item: what becomes of each column, and why a row is dropped."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from google.protobuf.json_format import MessageToDict
+from longtail.client.importing.columns import ItemColumns
+from longtail.client.importing.item_rows import item_from_row
+from longtail.client.importing.values import RowError
+from longtail.v1.item_pb2 import STATE_HIDDEN, STATE_IN_REVIEW
+
+ITEM = ItemColumns("item_id", "title", "text", "downloads", list_columns=frozenset({"genres"}))
+WINDOW = ItemColumns(
+    "id", "title", None, None, "state", "available_from", "available_until", "penalty"
+)
+
+
+def test_an_item_takes_its_columns_and_the_rest_are_attributes() -> None:
+    row = {
+        "item_id": " 1 ",
+        "title": "Toy Story (1995)",
+        "text": "Toys live.",
+        "downloads": "12.5",
+        "genres": "Adventure|Children| ",
+        "year": "1995",
+        "code": "007",
+        "tags": "a|b",
+        "note": "",
+    }
+
+    item = item_from_row(row, ITEM)
+
+    assert (item.id, item.title, item.text) == ("1", "Toy Story (1995)", "Toys live.")
+    assert item.popularity_prior == 12.5
+    assert MessageToDict(item.attributes) == {
+        "genres": ["Adventure", "Children"],
+        "year": 1995.0,
+        "code": "007",
+        "tags": "a|b",
+    }
+
+
+def test_values_of_other_formats_keep_their_kind() -> None:
+    row = {
+        "item_id": 7.0,
+        "title": "t",
+        "text": None,
+        "downloads": None,
+        "tags": ["a", "b"],
+        "size": {"cm": 3},
+        "new": True,
+        "price": Decimal("1.5"),
+        "made": datetime(2020, 1, 2, tzinfo=UTC),
+        "gone": float("nan"),
+        "none": None,
+    }
+
+    item = item_from_row(row, ITEM)
+
+    assert item.id == "7"
+    assert MessageToDict(item.attributes) == {
+        "tags": ["a", "b"],
+        "size": {"cm": 3.0},
+        "new": True,
+        "price": 1.5,
+        "made": "2020-01-02T00:00:00+00:00",
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"item_id": " "}, "missing id"),
+        ({"title": "", "text": " "}, "missing text"),
+        ({"downloads": "many"}, "bad number"),
+        ({"downloads": "inf"}, "bad number"),
+        ({"picture": b"\x00"}, "bad attribute"),
+    ],
+)
+def test_an_item_of_no_use_says_why(change: dict[str, Any], reason: str) -> None:
+    row = {"item_id": "1", "title": "t", "text": "", "downloads": "1", "genres": "", **change}
+    with pytest.raises(RowError) as caught:
+        item_from_row(row, ITEM)
+    assert caught.value.reason == reason
+
+
+def test_states_and_windows_are_the_items_own() -> None:
+    row = {"id": "1", "title": "t", "state": "In review", "available_from": "2026-01-01"}
+    item = item_from_row(row, WINDOW)
+
+    assert item.state == STATE_IN_REVIEW
+    assert item.available_from.ToJsonString() == "2026-01-01T00:00:00Z"
+    assert not item.HasField("available_until")
+    assert not item.attributes.fields
+    assert item_from_row({**row, "state": "STATE_HIDDEN"}, WINDOW).state == STATE_HIDDEN
+    with pytest.raises(RowError, match="bad state"):
+        item_from_row({**row, "state": "CA"}, WINDOW)
+
+
+def test_a_penalty_is_the_items_own_and_a_number() -> None:
+    row = {"id": "1", "title": "t", "penalty": "0.5"}
+    item = item_from_row(row, WINDOW)
+
+    assert item.penalty == 0.5
+    assert not item.attributes.fields
+    assert item_from_row({**row, "penalty": ""}, WINDOW).penalty == 0
+    with pytest.raises(RowError, match="bad number"):
+        item_from_row({**row, "penalty": "some"}, WINDOW)
+
+
+def test_an_object_of_attributes_is_taken_as_it_is() -> None:
+    row = {"id": "1", "title": "t", "attributes": {"code": "1999", "tags": ["a"], "year": 7}}
+    assert MessageToDict(item_from_row(row, WINDOW).attributes) == row["attributes"]
