@@ -17,12 +17,12 @@ INSTALLED   := $(VENV)/.installed
 PROTOS      := $(wildcard protos/longtail/v1/*.proto)
 STUBS       := $(PROTOS:.proto=_pb2.py)
 GOOGLEAPIS  := $(VENV)/googleapis
-PYTHON_CODE := runtime worker server export client demo evaluation loadtest bench tests
+PYTHON_CODE := runtime worker server export client demo evaluation loadtest bench examples tests
 
 .PHONY: help serve test lint proto export evaluate load-test bench-worker bench-index bench-ranking bench-request test-faults clean
 
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 serve: $(INSTALLED) $(STUBS) $(ARTEFACT) ## Start a worker and a server with the demo catalogue.
 	@$(BIN)/python -m demo

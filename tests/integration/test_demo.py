@@ -2,12 +2,14 @@
 
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from longtail.client import LongtailClient
 from longtail.v1.item_pb2 import Item
 
 from demo.assets import CATALOGUE, AssetError, fetch
+from tests.documents import Block, all_blocks
 from tests.processes import ROOT, environment, free_address, start
 
 pytestmark = pytest.mark.model
@@ -22,7 +25,9 @@ pytestmark = pytest.mark.model
 READY_SECONDS = 120.0
 STOP_SECONDS = 60.0
 FILMS, RATINGS = 1681, 100_000
-# What a command of the README says when this is in it.
+EXAMPLES = ROOT / "examples"
+SHOWN_ADDRESS = "127.0.0.1:50051"
+# What a command of README or docs says when this is in it.
 SAID = {
     "recommend": "relevance loss",
     "explain": r"Star Wars \(1977\)",
@@ -32,23 +37,42 @@ SAID = {
     "compare": r"strict +. strength=0\.5",
     "exposure": "Gini coefficient",
     "items popularity": r"│ rating │ +583 │",
+    "import items items.csv": r"^imported +2",
+    "import interactions interactions.csv": r"^imported +2",
+    "import items article.csv": r"^imported +2",
+    "import interactions article.csv": r"^imported +3",
+    "snapshot list": r"\d{4}-\d\d-\d\d",
+}
+# The same of a program.
+PRINTED = {
+    "strength=0.3": r"^1 .+ 0\.\d+\n(.|\n)*^tail \d\.\d+ loss \d\.\d+",
+    "filter=nineties": r"\A(.+ \(199\d\)\n){10}\Z",
 }
 
 
 @pytest.fixture
 def home(artefact: Path, tmp_path: Path) -> Path:
     """Return a fresh LONGTAIL_HOME that has the encoder and the films, and no store."""
-    try:
-        fetch(CATALOGUE, ROOT / "var" / "cache")
-    except AssetError as error:
-        pytest.skip(f"the films cannot be had: {error}")
-    (tmp_path / "models").symlink_to(artefact.parent)
-    (tmp_path / "cache").symlink_to(ROOT / "var" / "cache")
-    return tmp_path
+    return with_films(tmp_path, artefact)
 
 
 @pytest.fixture
 def variables(home: Path) -> dict[str, str]:
+    return of_its_own(home)
+
+
+def with_films(home: Path, artefact: Path) -> Path:
+    try:
+        fetch(CATALOGUE, ROOT / "var" / "cache")
+    except AssetError as error:
+        pytest.skip(f"the films cannot be had: {error}")
+    (home / "models").symlink_to(artefact.parent)
+    (home / "cache").symlink_to(ROOT / "var" / "cache")
+    return home
+
+
+def of_its_own(home: Path) -> dict[str, str]:
+    """Return an environment in which everything listens where nobody else does."""
     return environment(
         home,
         LONGTAIL_SERVER_ADDRESS=free_address(),
@@ -107,46 +131,106 @@ def test_it_recommends_stops_and_keeps_what_the_user_did(
         assert stop(process) == 0, log.read_text()
 
 
-def test_what_the_readme_shows_works(home: Path, variables: dict[str, str]) -> None:
-    readme = (ROOT / "README.md").read_text()
-    address = variables["LONGTAIL_SERVER_ADDRESS"]
-    first, filtered = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
-    blocks = "".join(re.findall(r"```sh\n(.*?)```", readme, re.DOTALL))
-    commands = re.findall(r"^\.venv/bin/longtail (.*)$", blocks, re.MULTILINE)
+@dataclass(frozen=True)
+class Reader:
+    """Somebody in a folder of their own, beside a demo that runs."""
+
+    folder: Path
+    variables: dict[str, str]
+
+    def run(self, *command: str | Path) -> str:
+        """Return what a program prints; it is called as `python` where it begins with an option."""
+        python = [sys.executable] if str(command[0]).startswith("-") else []
+        done = subprocess.run(
+            [*python, *map(str, command)],
+            env={**self.variables, "COLUMNS": "200"},
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, (command, done.stdout, done.stderr)
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def reader(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    """Yield a reader of the documents, for all of whom there is one demo."""
+    home = with_films(tmp_path_factory.mktemp("reader"), artefact)
+    variables = of_its_own(home)
     with demo(home / "demo.log", variables):
-        for command in commands:
-            # Its files are the reader's own.
-            if command.startswith("import"):
-                continue
-            arguments = ["-m", "longtail.client.cli", *shlex.split(command)]
-            shown = run(arguments, {**variables, "COLUMNS": "200"}, home)
-            for part, said in SAID.items():
-                if part in command:
-                    assert re.search(said, shown, re.MULTILINE), shown
-        assert (home / "catalogue.jsonl.gz").stat().st_size > 10_000
-        for program in (first, filtered):
-            assert "127.0.0.1:50051" in program
-        shown = run(["-c", first.replace("127.0.0.1:50051", address)], variables, home)
-        assert re.search(r"^1 .+ 0\.\d+$", shown, re.MULTILINE), shown
-        assert re.search(r"^tail \d\.\d+ loss \d\.\d+", shown, re.MULTILINE), shown
-        shown = run(["-c", filtered.replace("127.0.0.1:50051", address)], variables, home)
-        years = re.findall(r"\((\d{4})\)$", shown, re.MULTILINE)
-        assert len(years) == 10
-        assert all(1990 <= int(year) < 2000 for year in years)
+        yield Reader(home, variables)
 
 
-def run(arguments: list[str], variables: dict[str, str], folder: Path) -> str:
-    """Return what Python prints when it is run with `arguments` in a folder."""
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        env=variables,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def test_what_readme_and_docs_show_works(reader: Reader) -> None:
+    said, printed = set(SAID), set(PRINTED)
+    for block in all_blocks():
+        if block.not_run:
+            continue
+        if block.language == "csv":
+            (reader.folder / block.name).write_text(block.text)
+        elif block.language == "sh":
+            for command in block.commands:
+                said -= check(command, command_of(reader, command), SAID)
+        elif block.language == "python":
+            printed -= check(block.text, program_of(reader, block), PRINTED)
+    assert not said, "no command is known by this"
+    assert not printed, "no program is known by this"
+    assert (reader.folder / "catalogue.jsonl.gz").stat().st_size > 10_000
+
+
+def check(shown: str, output: str, expected: dict[str, str]) -> set[str]:
+    """Assert that the output is as expected of what is shown; return by what it was known."""
+    known = {part for part in expected if part in shown}
+    for part in known:
+        assert re.search(expected[part], output, re.MULTILINE), (shown, output)
+    return known
+
+
+def command_of(reader: Reader, command: str) -> str:
+    arguments: Sequence[str] = shlex.split(command.removeprefix(".venv/bin/longtail "))
+    return reader.run("-m", "longtail.client.cli", *arguments)
+
+
+def program_of(reader: Reader, block: Block) -> str:
+    assert SHOWN_ADDRESS in block.text
+    address = reader.variables["LONGTAIL_SERVER_ADDRESS"]
+    return reader.run("-c", block.text.replace(SHOWN_ADDRESS, address))
+
+
+def test_the_example_in_python_shows_what_the_dial_does(reader: Reader) -> None:
+    shown = reader.run("-P", EXAMPLES / "recommend.py", "space adventure with robots")
+    strict, lenient = re.findall(r"^strength ([\d.]+): (\d+)% tail", shown, re.MULTILINE)
+    assert (strict[0], lenient[0]) == ("0", "0.5")
+    assert int(strict[1]) < int(lenient[1])
+    results = re.findall(r"^  (\d) .+ \((199\d)\) \(BUCKET_\w+\): \w+", shown, re.MULTILINE)
+    assert [int(rank) for rank, _ in results] == [*range(1, 6), *range(1, 6)]
+    for score, *parts in re.findall(
+        r"score (.+) = \w+ (.+) \+ \w+ (.+) \+ \w+ (.+) \+ \w+ (.+)$", shown, re.M
+    ):
+        assert float(score) == pytest.approx(sum(map(float, parts)), abs=0.003)
+
+
+def test_the_example_of_an_import_can_be_repeated(reader: Reader) -> None:
+    (block,) = (block for block in all_blocks() if block.name == "article.csv")
+    file = reader.folder / "mine.csv"
+    file.write_text(block.text.replace("lantern", "lamp").replace("kelp", "weed"))
+    first = reader.run("-P", EXAMPLES / "import_article.py", file)
+    assert "items: 2 imported, 0 refused\ninteractions: 3 new, 0 known before" in first
+    again = reader.run("-P", EXAMPLES / "import_article.py", file)
+    assert "interactions: 0 new, 3 known before" in again
+    assert "Lantern Festival" in command_of(reader, "items get lamp")
+
+
+def test_the_example_in_node_speaks_the_contracts(reader: Reader) -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("there is no node on this machine")
+    if not (EXAMPLES / "node_modules").is_dir():
+        pytest.skip("the packages are not there: npm install --prefix examples")
+    contracts = (ROOT / "protos", ROOT / ".venv" / "googleapis")
+    shown = reader.run(node, EXAMPLES / "recommend.mjs", *contracts)
+    assert re.fullmatch(r"(\d .+ BUCKET_(HEAD|MID|TAIL)\n){5}", shown)
 
 
 def test_an_interrupted_load_goes_on_and_overwrites_nothing(

@@ -1,25 +1,30 @@
-"""The README's table of settings is that of the code, and what it names exists."""
+"""The README is short, comes to the point, and its map is that of the tree."""
 
 import re
-from pathlib import Path
 
-from longtail.runtime.settings import describe
-from longtail.server.settings import Settings as ServerSettings
-from longtail.worker.settings import WorkerSettings
+from tests.documents import README
+from tests.processes import ROOT
 
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
-
-
-def test_every_setting_is_documented_with_its_default_and_meaning() -> None:
-    for variable, default, text in [*describe(ServerSettings), *describe(WorkerSettings)]:
-        row = next(line for line in README.splitlines() if line.startswith(f"| `{variable}` |"))
-        assert f"| `{default}` |" in row
-        if variable != "LONGTAIL_WORKER_ADDRESS":  # Read by both, each in its own words.
-            assert text in row or "both" in row
+LINES = README.read_text().splitlines()
+SERVER = ROOT / "server" / "longtail" / "server"
+# What the build, the tests and the demo leave, which is not part of the tree.
+MADE = {"var", "build", "dist", "__pycache__"}
 
 
-def test_every_make_target_exists() -> None:
-    makefile = (ROOT / "Makefile").read_text()
-    for target in re.findall(r"^make ([a-z-]+)", README, re.MULTILINE):
-        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+def test_it_is_short_and_begins_with_the_first_answer() -> None:
+    assert len(LINES) <= 200
+    screen = LINES[:50]
+    assert "make serve" in screen
+    assert any(line.startswith(".venv/bin/longtail recommend") for line in screen)
+
+
+def test_its_map_has_every_folder_once() -> None:
+    rows = [match[1] for line in LINES if (match := re.match(r"\| `([\w./]+)/` \|", line))]
+    top = {
+        folder.name
+        for folder in ROOT.iterdir()
+        if folder.is_dir() and folder.name not in MADE and not folder.name.startswith(".")
+        if not folder.name.endswith(".egg-info")
+    }
+    ours = {folder.name for folder in SERVER.iterdir() if folder.is_dir()} - MADE
+    assert sorted(rows) == sorted([*top, *ours])
