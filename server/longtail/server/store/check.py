@@ -37,6 +37,10 @@ RULES = {
                 SELECT item_id, type, interactions AS events FROM popularity
                 UNION ALL SELECT item_id, type, -count(*) FROM interactions GROUP BY item_id, type
             ) GROUP BY item_id, type HAVING sum(events) <> 0)""",
+    "numbers of what there is are wrong": """
+        SELECT (items <> (SELECT count(*) FROM items WHERE NOT removed))
+            + (interactions <> (SELECT count(*) FROM interactions))
+            + (users <> (SELECT count(DISTINCT user_id) FROM interactions)) FROM counts""",
     # The newest part of a sum has the weight 1, and all have it where nothing decays.
     "items have a sum of interactions that they cannot have": """
         SELECT count(*) FROM popularity, popularity_decay

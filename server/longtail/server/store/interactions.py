@@ -1,11 +1,13 @@
 """What people did, and how often each item was met with."""
 
+import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 
 from longtail.server.store.activity import person_hash
 from longtail.server.store.clock import now
+from longtail.server.store.counts import move_counts
 from longtail.server.store.popularity import (
     COUNTED_TIME,
     Key,
@@ -17,7 +19,19 @@ from longtail.server.store.records import Interaction, PastInteraction
 from longtail.server.store.revisions import current_revision
 from longtail.server.store.schema import forgotten, interactions
 from longtail.server.store.transaction import Transaction
-from sqlalchemy import Engine, and_, delete, or_, select, tuple_, update
+from sqlalchemy import (
+    Engine,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.sqlite import Insert, insert
 
 # Rows that are read at a time.
@@ -44,6 +58,9 @@ class InteractionRecords:
                 new.setdefault(event.event_id, event)
         if not new:
             return 0, current_revision(tx)
+        users = {event.user_id for event in new.values()}
+        known_users = tx.execute(_KNOWN_USERS, {"users": json.dumps(list(users))}).scalar_one()
+        move_counts(tx, interactions=len(new), users=len(users) - known_users)
         moment = now()
         times: defaultdict[Key, list[int]] = defaultdict(list)
         for event in new.values():
@@ -69,7 +86,9 @@ class InteractionRecords:
         tx.execute(delete(interactions).where(theirs))
         revision = take_back_interactions(tx, times)
         tx.execute(_UPSERT_FORGOTTEN, {"person": person_hash(user_id), "revision": revision})
-        return sum(map(len, times.values())), revision
+        count = sum(map(len, times.values()))
+        move_counts(tx, interactions=-count, users=-1)
+        return count, revision
 
     def set_half_life(self, tx: Transaction, half_life: float) -> bool:
         """Have popularity decay by another half-life: see `longtail.server.store.popularity`."""
@@ -147,6 +166,13 @@ def _upsert_forgotten() -> Insert:
     )
 
 
+def _known_users() -> Select[int]:
+    users = func.json_each(bindparam("users")).table_valued("value")
+    known = exists().where(interactions.c.user_id == users.c.value)
+    return select(func.count()).select_from(users).where(known)
+
+
 _INSERT_INTERACTION = insert(interactions)
+_KNOWN_USERS = _known_users()
 _UPSERT_FORGOTTEN = _upsert_forgotten()
 _RECORDED = [interactions.c[field.name] for field in fields(Interaction)]

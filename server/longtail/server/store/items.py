@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from longtail.server.store.clock import now
+from longtail.server.store.counts import move_counts
 from longtail.server.store.encoders import UPSERT_VECTOR, require_current
 from longtail.server.store.json_object import EMPTY, decode_object, encode_object
 from longtail.server.store.records import (
@@ -39,6 +40,8 @@ class ItemRecords:
         others = require_current(tx, encoder_id)
         if others:
             _drop_outdated(tx, new_items, others)
+        there = self.revisions(tx, [item.content.id for item in new_items])
+        move_counts(tx, items=len(new_items) - len(there))
         moment = now()
         last = take_revisions(tx, len(new_items))
         tx.execute(
@@ -82,6 +85,7 @@ class ItemRecords:
         there = self.revisions(tx, ids)
         if not there:
             return frozenset(), current_revision(tx)
+        move_counts(tx, items=-len(there))
         last = take_revisions(tx, len(there))
         first = last - len(there) + 1
         tx.execute(

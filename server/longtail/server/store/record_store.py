@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from longtail.server.store.activity import ActivityLog
 from longtail.server.store.backup import back_up
 from longtail.server.store.changes import ChangeLog
 from longtail.server.store.check import check_database
+from longtail.server.store.counts import read_counts
 from longtail.server.store.database import open_database
 from longtail.server.store.encoders import EncoderRecords
 from longtail.server.store.group_commit import GroupCommit
@@ -18,8 +18,7 @@ from longtail.server.store.operations import OperationRecords
 from longtail.server.store.records import Counts
 from longtail.server.store.requests import RequestRecords
 from longtail.server.store.revisions import current_revision
-from longtail.server.store.schema import interactions, items
-from sqlalchemy import Connection, Engine, Select, func, select
+from sqlalchemy import Connection, Engine
 
 __all__ = ["DATABASE", "RecordStore", "check_database"]
 
@@ -77,14 +76,6 @@ class RecordStore:
         back_up(self.path, target, progress)
 
     def counts(self) -> Counts:
-        """Count items, interactions and persons."""
+        """Return how many items, interactions and persons there are; nothing is counted for it."""
         with self._engine.connect() as connection:
-
-            def count(query: Select[Any]) -> int:
-                return int(connection.execute(query).scalar_one())
-
-            return Counts(
-                items=count(select(func.count()).select_from(items).where(~items.c.removed)),
-                interactions=count(select(func.count()).select_from(interactions)),
-                users=count(select(func.count(interactions.c.user_id.distinct()))),
-            )
+            return read_counts(connection)

@@ -10,6 +10,7 @@ from longtail.server.store.decay import DecayedSum
 from longtail.server.store.popularity import EARLIEST
 from longtail.server.store.record_store import RecordStore, check_database
 from longtail.server.store.records import (
+    Counts,
     EncoderBinding,
     PopularityChange,
     PopularityDecay,
@@ -67,6 +68,7 @@ def test_a_store_of_the_first_schema_keeps_what_it_holds(tmp_path: Path) -> None
     assert (content.state, content.available_from, content.penalty) == (State.ACTIVE, None, 0)
     (seen,) = store.interactions.list_page(user_id="ann", item_id="", after=None, limit=9)
     assert (seen.item_id, seen.recommendation_token) == ("a", "")
+    assert store.counts() == Counts(items=1, interactions=1, users=1)
     store.close()
     assert check_database(path) == []
 
@@ -102,6 +104,7 @@ def test_interactions_that_were_counted_together_are_counted_by_type(tmp_path: P
         ]
         changed = it.store.changes.popularity_changes(8, 9)
         assert [change.item_id for change in changed] == ["b"]
+        assert it.store.counts() == Counts(items=0, interactions=4, users=2)
         it.do(lambda tx: it.store.interactions.delete_user(tx, "bob"))
         assert it.popularity() == {"a": 1, "b": 0}
         assert it.store.changes.popularity_decay().newest == 10

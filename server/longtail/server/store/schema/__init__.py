@@ -14,11 +14,12 @@ from longtail.server.store.schema.interactions import (
     popularity,
     popularity_decay,
 )
-from longtail.server.store.schema.sequence import metadata, sequence
+from longtail.server.store.schema.sequence import counts, metadata, sequence
 from longtail.server.store.schema.service import operations, requests
 
 __all__ = [
     "Role",
+    "counts",
     "encoders",
     "exposure",
     "exposure_decay",

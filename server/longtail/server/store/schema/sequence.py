@@ -1,4 +1,4 @@
-"""The sequence of revisions."""
+"""The sequence of revisions, and how much was written with them."""
 
 from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table
 
@@ -12,4 +12,14 @@ sequence = Table(
     Column("id", Integer, primary_key=True),
     Column("identity", String, nullable=False),
     Column("revision", BigInteger, nullable=False),
+)
+
+# One row: how much the store holds, moved on by each write. Users are persons with interactions.
+counts = Table(
+    "counts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("items", BigInteger, nullable=False),
+    Column("interactions", BigInteger, nullable=False),
+    Column("users", BigInteger, nullable=False),
 )
