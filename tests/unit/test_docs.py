@@ -11,6 +11,7 @@ from longtail.worker.settings import WorkerSettings
 
 from tests.documents import DOCUMENTS, FENCE, README, all_blocks, blocks, prose
 from tests.processes import ROOT
+from tests.unit.test_layers import MAY_IMPORT
 
 MAKEFILE = (ROOT / "Makefile").read_text()
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
@@ -102,6 +103,15 @@ def test_every_file_that_is_named_exists(document: Path) -> None:
             continue
         places = chain((ROOT / folder / name for folder in folders), [document.parent / name])
         assert any(place.exists() for place in places), name
+
+
+def test_the_table_of_layers_is_what_is_tested() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text().split("## Layers")[1].split("\n## ")[0]
+    shown = {}
+    for packages, allowed in re.findall(r"^\| (`.+) \| (.+) \|$", page, re.MULTILINE):
+        names = set(re.findall(r"`([\w.]+)`", allowed))
+        shown |= dict.fromkeys(re.findall(r"`([\w.]+)`", packages), names)
+    assert shown == MAY_IMPORT
 
 
 def test_every_page_is_linked_from_the_readme() -> None:
