@@ -3,18 +3,51 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Generator, Sequence
 from contextlib import asynccontextmanager
 
 import numpy as np
-from longtail.worker.batcher import Batcher, Embedded
+from longtail.runtime.errors import ServiceError
+from longtail.worker.batcher import Batcher, Embedded, Queued
 from longtail.worker.vectors import TokenIds, Vectors
 from longtail.worker.waiting import Lane
 
 POISON = 666
 LATER = time.monotonic() + 3_600
 
-Answers = list["asyncio.Future[Embedded]"]
+
+class Answer:
+    """Takes what became of a text, and can be awaited."""
+
+    def __init__(self) -> None:
+        self.future: asyncio.Future[Embedded] = asyncio.get_running_loop().create_future()
+        self.batcher: Batcher
+        self.entry: Queued
+        self.lane: Lane
+
+    @property
+    def done(self) -> bool:
+        return self.future.done()
+
+    def embedded(self, embedded: Embedded) -> None:
+        self.future.set_result(embedded)
+
+    def failed(self, error: ServiceError) -> None:
+        self.future.set_exception(error)
+
+    def cancel(self) -> None:
+        """Want it no more."""
+        self.future.cancel()
+        self.batcher.withdraw(self.entry, self.lane)
+
+    def exception(self) -> BaseException | None:
+        return self.future.exception()
+
+    def __await__(self) -> Generator[object, None, Embedded]:
+        return self.future.__await__()
+
+
+Answers = list[Answer]
 
 
 class FakeEncoder:
@@ -50,9 +83,9 @@ async def running(
     try:
         yield batcher
     finally:
-        encoder.gate.set()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+        encoder.gate.set()
 
 
 def submit(
@@ -62,11 +95,19 @@ def submit(
     deadline: float = LATER,
     caller: str = "somebody",
 ) -> Answers:
-    return batcher.submit(texts, lane=lane, deadline=deadline, caller=caller)
+    """Queue the texts, if they are admitted, as a call of its own."""
+    tokens = sum(map(len, texts))
+    batcher.admit(texts=len(texts), tokens=tokens, lane=lane, deadline=deadline, caller=caller)
+    answers = [Answer() for _ in texts]
+    pairs = list(zip(texts, answers, strict=True))
+    entries = batcher.submit(pairs, lane=lane, deadline=deadline, caller=caller)
+    for answer, entry in zip(answers, entries, strict=True):
+        answer.batcher, answer.entry, answer.lane = batcher, entry, lane
+    return answers
 
 
 async def values(answers: Answers) -> list[float]:
-    return [float(answer.vector[0]) for answer in await asyncio.gather(*answers)]
+    return [float(np.frombuffer((await answer).row, "<f4")[0]) for answer in answers]
 
 
 async def occupy(batcher: Batcher, encoder: FakeEncoder) -> Answers:

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 import numpy as np
 from longtail.runtime.errors import ServiceError
-from longtail.worker.batcher import Embedded
+from longtail.worker.batcher import Embedded, Queued, Receiver
 from longtail.worker.cache import Known
 from longtail.worker.call import Outcome, Result, Terms
 from longtail.worker.embedder import Embedder
 from longtail.worker.tokenizer import Role, Tokenizer, Truncation
 from longtail.worker.vectors import TokenIds, Vector
-from longtail.worker.waiting import Lane
+from longtail.worker.waiting import Lane, LaneQueue
 
 from tests.unit.worker.conftest import MAX_TOKENS
 
@@ -30,7 +30,8 @@ class FakeQueue:
         self.full: ServiceError | None = None
         self.admitted: list[tuple[int, int]] = []
         self.submitted: list[tuple[int, Lane, float, str]] = []
-        self.waiting: list[tuple[TokenIds, asyncio.Future[Embedded]]] = []
+        self.waiting: list[Queued] = []
+        self.withdrawn: list[Queued] = []
         self.arrived = asyncio.Event()
 
     def admit(self, *, texts: int, tokens: int, lane: Lane, deadline: float, caller: str) -> None:
@@ -39,25 +40,42 @@ class FakeQueue:
             raise self.full
 
     def submit(
-        self, texts: Sequence[TokenIds], *, lane: Lane, deadline: float, caller: str
-    ) -> list[asyncio.Future[Embedded]]:
+        self,
+        texts: Sequence[tuple[TokenIds, Receiver]],
+        *,
+        lane: Lane,
+        deadline: float,
+        caller: str,
+    ) -> list[Queued]:
         self.submitted.append((len(texts), lane, deadline, caller))
-        answers = [asyncio.get_running_loop().create_future() for _ in texts]
-        self.waiting += zip(texts, answers, strict=True)
+        lane_queue: LaneQueue[Receiver] = LaneQueue(max_waste=0, lead_tokens=0)
+        entries = [
+            lane_queue.add(ids, receiver, deadline=deadline, caller=caller, now=0.0)
+            for ids, receiver in texts
+        ]
+        self.waiting += entries
         self.arrived.set()
-        return answers
+        return entries
 
-    def answer(self, *, started: float = 0.0, seconds: float = 0.25) -> None:
+    def withdraw(self, entry: Queued, lane: Lane) -> None:
+        self.withdrawn.append(entry)
+
+    def embed(self, entry: Queued, *, started: float = 0.0, seconds: float = 0.25) -> None:
+        """Embed one text."""
+        row = vector_of(entry.ids).astype("<f4").tobytes()
+        entry.answer.embedded(Embedded(row, started, seconds))
+
+    def answer(self, *, started: float = 0.0) -> None:
         """Embed all that waits and is still wanted."""
-        for ids, answer in self._wanted():
-            answer.set_result(Embedded(vector_of(ids), started, seconds))
+        for entry in self._wanted():
+            self.embed(entry, started=started)
 
     def fail(self, error: ServiceError) -> None:
-        for _, answer in self._wanted():
-            answer.set_exception(error)
+        for entry in self._wanted():
+            entry.answer.failed(error)
 
-    def _wanted(self) -> list[tuple[TokenIds, asyncio.Future[Embedded]]]:
-        wanted = [entry for entry in self.waiting if not entry[1].done()]
+    def _wanted(self) -> list[Queued]:
+        wanted = [entry for entry in self.waiting if not entry.answer.done]
         self.waiting = []
         return wanted
 

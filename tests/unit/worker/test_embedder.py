@@ -15,7 +15,6 @@ from longtail.runtime.errors import (
 )
 from longtail.worker import golden
 from longtail.worker.artefact import Artefact
-from longtail.worker.batcher import Embedded
 from longtail.worker.cache import Known, VectorCache
 from longtail.worker.call import Refused
 from longtail.worker.embedder import Embedder
@@ -24,7 +23,7 @@ from longtail.worker.tokenizer import Role, Tokenizer, TokenizerFailed, Tokens, 
 from longtail.worker.waiting import Lane
 
 from tests.unit.worker.conftest import MAX_TOKENS
-from tests.unit.worker.fake_queue import FakeQueue, expected, start, terms, vector_of, vectors
+from tests.unit.worker.fake_queue import FakeQueue, expected, start, terms, vectors
 
 INTERACTIVE, BULK = Lane.INTERACTIVE, Lane.BULK
 
@@ -201,8 +200,7 @@ async def test_the_time_is_that_of_the_inference_that_started_last(
     monkeypatch.setattr("longtail.worker.embedder.time.monotonic", lambda: 100.0)
     call = await start(embedder, "a film", "quiet", "brothers")
     for i, (started, seconds) in enumerate([(101.0, 0.5), (103.0, 0.25), (102.0, 0.75)]):
-        ids, answer = queue.waiting[i]
-        answer.set_result(Embedded(vector_of(ids), started, seconds))
+        queue.embed(queue.waiting[i], started=started, seconds=seconds)
     result = await call
     assert (result.queue_seconds, result.inference_seconds) == (3.0, 0.25)
 

@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 from longtail.runtime.errors import DeadlineExceeded, InferenceFailed
 from longtail.worker.artefact import Artefact
-from longtail.worker.batcher import Embedded
 from longtail.worker.cache import VectorCache
 from longtail.worker.embedder import Embedder
 from longtail.worker.tokenizer import Tokenizer
 from longtail.worker.waiting import Lane
 from prometheus_client import REGISTRY
 
-from tests.unit.worker.fake_queue import FakeQueue, expected, start, terms, vector_of, vectors
+from tests.unit.worker.fake_queue import FakeQueue, expected, start, terms, vectors
 
 INTERACTIVE, BULK = Lane.INTERACTIVE, Lane.BULK
 
@@ -75,13 +74,14 @@ async def test_a_text_that_nobody_waits_for_leaves_the_queue(
     forgetful: Embedder, queue: FakeQueue
 ) -> None:
     calls = [await start(forgetful, "a film") for _ in range(2)]
-    (_, answer), *_ = queue.waiting
+    (entry,) = queue.waiting
     calls[0].cancel()
     await asyncio.gather(calls[0], return_exceptions=True)
-    assert not answer.cancelled()
+    assert not queue.withdrawn
     calls[1].cancel()
     await asyncio.gather(calls[1], return_exceptions=True)
-    assert answer.cancelled()
+    assert queue.withdrawn == [entry]
+    assert entry.answer.done
     # Who comes now does not join what was given up.
     fresh = await start(forgetful, "a film")
     queue.answer()
@@ -107,7 +107,7 @@ async def test_a_text_that_fails_does_not_fail_its_call(
     bad = await start(embedder, "quiet")
     call = await start(embedder, "a film", "quiet")
     failure = InferenceFailed("the encoder failed")
-    queue.waiting[0][1].set_exception(failure)
+    queue.waiting[0].answer.failed(failure)
     queue.answer()
     film, quiet = (await call).outcomes
     assert vectors([film]) == expected(tokenizer, "a film")
@@ -138,8 +138,7 @@ async def test_nobody_interactive_waits_for_bulk_work(
     also_bulk = await start(forgetful, "a film", of=terms(BULK))
     assert [lane for _, lane, _, _ in queue.submitted] == [BULK, INTERACTIVE]
     # The interactive one is done first; who joined it is too.
-    ids, answer = queue.waiting[1]
-    answer.set_result(Embedded(vector_of(ids), 0.0, 0.0))
+    queue.embed(queue.waiting[1])
     for call in (interactive, also_bulk):
         assert vectors((await call).outcomes) == expected(tokenizer, "a film")
     assert not bulk.done()

@@ -2,45 +2,62 @@
 
 No timer is involved. Under light load a text never waits for company; under heavy load the batches
 fill while the slots are busy. What a batch holds is the scheduler's business, and who may wait at
-all is admission's; this is what runs them.
+all is admission's; this is what runs them. A slot is a thread that cuts its batches itself: the
+event loop, which has calls to serve, would keep it waiting.
 """
 
 import asyncio
+import contextlib
 import logging
+import threading
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from longtail.runtime.errors import DeadlineExceeded, InferenceFailed, ServiceError, Unavailable
 from longtail.worker import metrics
 from longtail.worker.admission import Admission
 from longtail.worker.scheduler import Batch, Scheduler
 from longtail.worker.supervisor import Supervisor
-from longtail.worker.vectors import TokenIds, Vector, Vectors
-from longtail.worker.waiting import Entry, Lane, LaneQueue
+from longtail.worker.vectors import TokenIds, Vectors
+from longtail.worker.waiting import Entry, Lane
 
 logger = logging.getLogger(__name__)
 
 Infer = Callable[[Sequence[TokenIds]], Vectors]
 
 _QUEUE_SECONDS = {lane: metrics.QUEUE_SECONDS.labels(lane.value) for lane in Lane}
+_STOPPING = "the worker is stopping"
 
 
-@dataclass(frozen=True)
-class Embedded:
-    """A text's vector, when its inference started (`time.monotonic`) and how long it took."""
+class Embedded(NamedTuple):
+    """A text's vector as little-endian float32, when its inference started and how long it took.
 
-    vector: Vector
+    Times are in seconds, of `time.monotonic`.
+    """
+
+    row: bytes
     started: float
     inference_seconds: float
 
 
-_Answer: TypeAlias = "asyncio.Future[Embedded]"
-_Entry: TypeAlias = Entry[_Answer]
+class Receiver(Protocol):
+    """Who is told on the event loop, once, what became of a text."""
+
+    @property
+    def done(self) -> bool:
+        """Say whether it was told, or wants to hear nothing any more."""
+
+    def embedded(self, embedded: Embedded) -> None:
+        """Take the vector."""
+
+    def failed(self, error: ServiceError) -> None:
+        """Hear that there will be none."""
+
+
+Queued: TypeAlias = Entry[Receiver]
 
 
 async def _nobody_asks(_: bool) -> None:
@@ -74,19 +91,22 @@ class Batcher:
         self._infer = infer
         self._slots = slots
         self._clock = clock
-        self._scheduler: Scheduler[_Answer] = Scheduler(
+        self._scheduler: Scheduler[Receiver] = Scheduler(
             slots=slots,
             batch_tokens=batch_tokens,
             max_waste=max_waste,
             bulk_seconds=bulk_seconds,
             bulk_share=bulk_share,
-            drop=_give_up,
+            drop=self._give_up,
         )
         self._admission = Admission(self._scheduler, max_queued_tokens=max_queued_tokens)
         self._threads = ThreadPoolExecutor(slots, thread_name_prefix="inference")
         self._supervisor = Supervisor(on_health, clock)
-        self._idle: deque[asyncio.Future[None]] = deque()
+        # Held by whoever uses the scheduler; slots without work wait for it to change.
+        self._queue = threading.Condition()
         self._stopped = False
+        # That of `run`, where receivers are told.
+        self._loop: asyncio.AbstractEventLoop
         for lane, queue in self._scheduler.lanes.items():
             metrics.QUEUED_TEXTS.labels(lane.value).set_function(partial(getattr, queue, "texts"))
             metrics.QUEUED_TOKENS.labels(lane.value).set_function(partial(getattr, queue, "tokens"))
@@ -98,151 +118,172 @@ class Batcher:
         `deadline`, in seconds of the clock, has passed, and Unavailable when the worker stops.
         """
         if self._stopped:
-            raise Unavailable("the worker is stopping")
-        self._admission.check(
-            texts=texts,
-            tokens=tokens,
-            lane=lane,
-            deadline=deadline,
-            caller=caller,
-            now=self._clock(),
-        )
+            raise Unavailable(_STOPPING)
+        with self._queue:
+            self._admission.check(
+                texts=texts,
+                tokens=tokens,
+                lane=lane,
+                deadline=deadline,
+                caller=caller,
+                now=self._clock(),
+            )
 
     def submit(
-        self, texts: Sequence[TokenIds], *, lane: Lane, deadline: float, caller: str
-    ) -> list[_Answer]:
-        """Queue all texts, each of at least one token, and return their answers in order.
+        self,
+        texts: Sequence[tuple[TokenIds, Receiver]],
+        *,
+        lane: Lane,
+        deadline: float,
+        caller: str,
+    ) -> list[Queued]:
+        """Queue all texts, each of at least one token, and return their places in the queue.
 
-        Raises what `admit` raises, and then none is queued. A text whose answer is cancelled leaves
-        the queue. An answer fails with DeadlineExceeded, InferenceFailed or Unavailable.
+        Whether there is room is for `admit` to say. Raises Unavailable when the worker stops.
+        A text may fail with DeadlineExceeded, InferenceFailed or Unavailable.
         """
-        tokens = sum(map(len, texts))
-        self.admit(texts=len(texts), tokens=tokens, lane=lane, deadline=deadline, caller=caller)
-        new_answer = asyncio.get_running_loop().create_future
-        queue, now = self._scheduler.lanes[lane], self._clock()
-        answers: list[_Answer] = []
-        for ids in texts:
-            answer: _Answer = new_answer()
-            entry = queue.add(ids, answer, deadline=deadline, caller=caller, now=now)
-            answer.add_done_callback(partial(self._answered, queue, entry))
-            answers.append(answer)
-        self._wake()
-        return answers
+        with self._queue:
+            if self._stopped:
+                raise Unavailable(_STOPPING)
+            queue, now = self._scheduler.lanes[lane], self._clock()
+            entries = [
+                queue.add(ids, receiver, deadline=deadline, caller=caller, now=now)
+                for ids, receiver in texts
+            ]
+            self._queue.notify()
+        return entries
+
+    def withdraw(self, entry: Queued, lane: Lane) -> None:
+        """Take out a text that nobody wants any more, if it still waits."""
+        with self._queue:
+            if not entry.waiting:
+                return
+            self._scheduler.lanes[lane].discard(entry)
+        # gRPC cancels at the deadline too.
+        reason = "expired" if entry.deadline <= self._clock() else "cancelled"
+        metrics.DROPPED.labels(reason).inc()
 
     async def run(self) -> None:
         """Empty the queue until cancelled; end with an ExceptionGroup when slots die repeatedly."""
+        self._loop = asyncio.get_running_loop()
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(self._slots):
                     group.create_task(self._supervisor.keep(self._slot))
         finally:
-            self._stopped = True
-            for queue in self._scheduler.lanes.values():
-                for entry in queue.clear():
-                    _refuse(entry, Unavailable("the worker is stopping"))
-            self._threads.shutdown(wait=False, cancel_futures=True)
+            with self._queue:
+                self._stopped = True
+                entries = [entry for batch in self._scheduler.running for entry in batch.entries]
+                for queue in self._scheduler.lanes.values():
+                    entries += queue.clear()
+                self._queue.notify_all()
+            _tell(entries, Unavailable(_STOPPING))
+            self._threads.shutdown(wait=False)
 
     async def _slot(self) -> None:
-        while True:
-            batch = await self._next_batch()
+        await asyncio.get_running_loop().run_in_executor(self._threads, self._work)
+
+    def _work(self) -> None:
+        """Compute what waits, on a slot's thread, until the batcher stops."""
+        while batch := self._next_batch():
             try:
-                # One slot is woken for each call; what it leaves is the next one's.
-                if self._scheduler.texts:
-                    self._wake()
-                waited = batch.started - batch.entries[0].queued
-                _QUEUE_SECONDS[batch.lane].observe(waited)
-                await self._execute(_unanswered(batch.entries))
+                self._execute(batch.entries)
+            except BaseException:
+                lost = Unavailable("inference broke off; nothing is wrong with the text")
+                self._report(batch.entries, lost)
+                raise
             finally:
-                self._scheduler.finished(batch)
-                for entry in batch.entries:
-                    _refuse(
-                        entry, Unavailable("inference broke off; nothing is wrong with the text")
-                    )
+                with self._queue:
+                    self._scheduler.finished(batch)
 
-    async def _next_batch(self) -> Batch[_Answer]:
-        while (batch := self._scheduler.next_batch(self._clock())) is None:
-            woken = asyncio.get_running_loop().create_future()
-            self._idle.append(woken)
-            await woken
-        return batch
+    def _next_batch(self) -> Batch[Receiver] | None:
+        """Wait for texts and cut a batch of them; None when the batcher stops."""
+        with self._queue:
+            while not self._stopped:
+                batch = self._scheduler.next_batch(self._clock())
+                if batch is not None:
+                    # One slot is woken for each call; what it leaves is the next one's.
+                    if self._scheduler.texts:
+                        self._queue.notify()
+                    waited = batch.started - batch.entries[0].queued
+                    _QUEUE_SECONDS[batch.lane].observe(waited)
+                    return batch
+                self._queue.wait()
+        return None
 
-    def _wake(self) -> None:
-        while self._idle:
-            woken = self._idle.popleft()
-            if not woken.done():
-                woken.set_result(None)
-                return
-
-    async def _execute(self, entries: list[_Entry]) -> None:
+    def _execute(self, entries: list[Queued]) -> None:
         """Answer every entry; when they fail together, halve them until the bad ones are alone."""
-        if not entries:
-            return
+        started = self._clock()
         try:
-            await self._infer_batch(entries)
+            rows = self._rows(entries)
         except Exception as error:
             if len(entries) == 1:
                 logger.exception("inference failed tokens=%d", entries[0].length)
                 metrics.DROPPED.labels("failed").inc()
-                _refuse(entries[0], InferenceFailed(f"the encoder failed ({type(error).__name__})"))
+                failed = InferenceFailed(f"the encoder failed ({type(error).__name__})")
+                self._report(entries, failed)
                 return
             logger.warning("inference of %d texts failed, trying halves of them", len(entries))
             middle = len(entries) // 2
             for half in (entries[:middle], entries[middle:]):
-                await self._execute(self._in_time(_unanswered(half)))
-
-    async def _infer_batch(self, entries: list[_Entry]) -> None:
-        loop = asyncio.get_running_loop()
-        texts = [entry.ids for entry in entries]
-        started = self._clock()
-        vectors = await loop.run_in_executor(self._threads, self._infer, texts)
+                if wanted := self._still_wanted(half):
+                    self._execute(wanted)
+            return
         ended = self._clock()
-        if len(vectors) != len(texts):
-            raise ValueError(f"the encoder gave {len(vectors)} vectors for {len(texts)} texts")
-        self._observe(entries, started, ended)
         seconds = ended - started
-        for entry, vector in zip(entries, vectors, strict=True):
-            if not entry.answer.done():
-                entry.answer.set_result(Embedded(vector, started, seconds))
+        self._report(entries, [Embedded(row, started, seconds) for row in rows])
+        self._observe(entries, ended, seconds)
 
-    def _observe(self, entries: list[_Entry], started: float, ended: float) -> None:
+    def _rows(self, entries: list[Queued]) -> list[bytes]:
+        vectors = self._infer([entry.ids for entry in entries])
+        if len(vectors) != len(entries):
+            raise ValueError(f"the encoder gave {len(vectors)} vectors for {len(entries)} texts")
+        # Copies: a row of the batch would keep all of the batch in memory.
+        return [vector.tobytes() for vector in vectors.astype("<f4", copy=False)]
+
+    def _observe(self, entries: list[Queued], ended: float, seconds: float) -> None:
         tokens = sum(entry.length for entry in entries)
         padded = max(entry.length for entry in entries) * len(entries)
-        self._scheduler.cost.observe(tokens, padded, ended - started)
+        with self._queue:
+            self._scheduler.cost.observe(tokens, padded, seconds)
         metrics.BATCH_TEXTS.observe(len(entries))
         metrics.BATCH_TOKENS.observe(padded)
         metrics.TOKENS.inc(tokens)
         metrics.PADDING_TOKENS.inc(padded - tokens)
-        metrics.INFERENCE_SECONDS.observe(ended - started)
+        metrics.INFERENCE_SECONDS.observe(seconds)
         metrics.DEADLINE_MISSES.inc(sum(entry.deadline < ended for entry in entries))
 
-    def _in_time(self, entries: list[_Entry]) -> list[_Entry]:
+    def _still_wanted(self, entries: list[Queued]) -> list[Queued]:
+        """Leave out what was cancelled or ran out of time after it was taken from the queue."""
         now = self._clock()
+        wanted = []
         for entry in entries:
-            if entry.deadline <= now:
-                _give_up(entry, "expired")
-        return [entry for entry in entries if entry.deadline > now]
+            if entry.answer.done:
+                metrics.DROPPED.labels("cancelled").inc()
+            elif entry.deadline <= now:
+                self._give_up(entry, "expired")
+            else:
+                wanted.append(entry)
+        return wanted
 
-    def _answered(self, queue: LaneQueue[_Answer], entry: _Entry, _: _Answer) -> None:
-        """Take a text out whose caller no longer wants it; gRPC cancels at the deadline too."""
-        if entry.waiting:
-            queue.discard(entry)
-            reason = "expired" if entry.deadline <= self._clock() else "cancelled"
-            metrics.DROPPED.labels(reason).inc()
+    def _give_up(self, entry: Queued, reason: str) -> None:
+        metrics.DROPPED.labels(reason).inc()
+        late = DeadlineExceeded("the deadline passed, or would have, before inference ended")
+        self._report([entry], late)
 
-
-def _unanswered(entries: list[_Entry]) -> list[_Entry]:
-    """Leave out what was cancelled after it was taken from the queue."""
-    wanted = [entry for entry in entries if not entry.answer.done()]
-    if len(wanted) < len(entries):
-        metrics.DROPPED.labels("cancelled").inc(len(entries) - len(wanted))
-    return wanted
-
-
-def _give_up(entry: _Entry, reason: str) -> None:
-    metrics.DROPPED.labels(reason).inc()
-    _refuse(entry, DeadlineExceeded("the deadline passed, or would have, before inference ended"))
+    def _report(self, entries: list[Queued], outcome: list[Embedded] | ServiceError) -> None:
+        """Let the event loop tell what became of the entries, all in one go."""
+        # The loop is closed when the process ends during an inference.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(_tell, entries, outcome)
 
 
-def _refuse(entry: _Entry, error: ServiceError) -> None:
-    if not entry.answer.done():
-        entry.answer.set_exception(error)
+def _tell(entries: list[Queued], outcome: list[Embedded] | ServiceError) -> None:
+    if isinstance(outcome, ServiceError):
+        for entry in entries:
+            if not entry.answer.done:
+                entry.answer.failed(outcome)
+        return
+    for entry, embedded in zip(entries, outcome, strict=True):
+        if not entry.answer.done:
+            entry.answer.embedded(embedded)

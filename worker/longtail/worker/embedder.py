@@ -3,16 +3,17 @@
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from typing import Protocol, TypeAlias, cast
 
+import numpy as np
 from longtail.runtime.errors import InferenceFailed
 from longtail.worker import metrics
-from longtail.worker.batcher import Embedded
-from longtail.worker.cache import Key, VectorCache, key_of
-from longtail.worker.call import Call, Refused, Result, Terms, Tokenised
-from longtail.worker.single_flight import Flight, Flights
+from longtail.worker.batcher import Queued, Receiver
+from longtail.worker.cache import Key, Known, VectorCache, key_of
+from longtail.worker.call import Refused, Result, Terms
+from longtail.worker.single_flight import Call, Flights
 from longtail.worker.tokenizer import Role, Tokenizer, TokenizerFailed, Tokens, Truncation
 from longtail.worker.vectors import TokenIds, Vector
 from longtail.worker.waiting import Lane
@@ -25,7 +26,9 @@ _INLINE_CHARACTERS = 1_000
 _CHUNK_CHARACTERS = 16_000
 _CHARACTERS_PER_TOKEN = 4
 _SPECIAL_TOKENS = 2
-_OURSELVES = "worker"
+_OURSELVES, _ANEW = "worker", b"anew"
+
+Tokenised: TypeAlias = Tokens | InferenceFailed
 
 
 class Queue(Protocol):
@@ -35,9 +38,17 @@ class Queue(Protocol):
         """Raise Overloaded or Unavailable when so much more cannot be taken."""
 
     def submit(
-        self, texts: Sequence[TokenIds], *, lane: Lane, deadline: float, caller: str
-    ) -> "list[asyncio.Future[Embedded]]":
-        """Queue every text or none."""
+        self,
+        texts: Sequence[tuple[TokenIds, Receiver]],
+        *,
+        lane: Lane,
+        deadline: float,
+        caller: str,
+    ) -> list[Queued]:
+        """Queue every text."""
+
+    def withdraw(self, entry: Queued, lane: Lane) -> None:
+        """Compute a text no more."""
 
 
 class Embedder:
@@ -58,41 +69,45 @@ class Embedder:
         """
         keys = [key_of(text, terms.role, terms.truncation) for text in texts]
         call = Call(terms)
+        unknown = self._look_up(call, keys, texts)
+        started = tokenised = time.monotonic()
         try:
-            unknown = self._look_up(call, keys, texts)
-            started = time.monotonic()
             if unknown:
-                # A full queue is said to be full before anything is spent on the call.
-                self._admit(unknown.values(), terms)
                 tokens = await self._tokenise(list(unknown.values()), terms)
+                tokenised = time.monotonic()
+                metrics.TOKENIZE_SECONDS.observe(tokenised - started)
                 self._take_off(call, dict(zip(unknown, tokens, strict=True)))
-            tokenised = time.monotonic()
             await self._land(call)
         finally:
-            call.leave(self._flights)
+            self._leave(call, self._flights)
         outcomes = [call.outcomes[key] for key in keys]
-        seconds = 0.0
-        if unknown:
-            seconds = tokenised - started
-            metrics.TOKENIZE_SECONDS.observe(seconds)
         if call.last is None:
-            return Result(outcomes, seconds)
+            return Result(outcomes, tokenised - started)
         # What was joined may have started before this call came.
         queued = max(0.0, call.last.started - tokenised)
-        return Result(outcomes, seconds, queued, call.last.inference_seconds)
+        return Result(outcomes, tokenised - started, queued, call.last.inference_seconds)
 
     async def embed_anew(self, text: str, role: Role, deadline: float) -> Vector:
         """Compute one text's vector even when it is known, through every stage there is.
 
         Raises what `embed` raises, and InferenceFailed.
         """
-        (tokens,) = await self._on_thread([text], role, Truncation.END)
+        terms = Terms(role, Truncation.END, Lane.INTERACTIVE, deadline, _OURSELVES)
+        (tokens,) = await self._on_thread([text], terms)
         if isinstance(tokens, InferenceFailed):
             raise tokens
-        (answer,) = self._queue.submit(
-            [tokens.ids], lane=Lane.INTERACTIVE, deadline=deadline, caller=_OURSELVES
-        )
-        return (await answer).vector
+        call, alone = Call(terms), Flights(lambda key, known: None)
+        self._admit([len(tokens.ids)], terms)
+        try:
+            self._submit(call, {_ANEW: tokens}, alone)
+            await call.wait()
+        finally:
+            self._leave(call, alone)
+        outcome = call.outcomes[_ANEW]
+        if isinstance(outcome, InferenceFailed):
+            raise outcome
+        # Nothing refuses a text whose end may be cut.
+        return np.frombuffer(cast(Known, outcome).row, "<f4")
 
     def _look_up(self, call: Call, keys: Sequence[Key], texts: Sequence[str]) -> dict[Key, str]:
         """Note what is known or being computed; return the other texts, each once."""
@@ -105,7 +120,7 @@ class Embedder:
                 hits += 1
             elif key in unknown:
                 continue
-            elif key in call.flights or self._join(call, key):
+            elif key in call.flights or self._flights.join(call, key):
                 joined += 1
             else:
                 unknown[key] = text
@@ -117,16 +132,7 @@ class Embedder:
             metrics.JOINED.inc(joined)
         return unknown
 
-    def _join(self, call: Call, key: Key) -> bool:
-        flight = self._flights.join(key, call.terms.lane)
-        if flight is None:
-            return False
-        call.flights[key] = flight
-        return True
-
-    def _admit(self, texts: Iterable[str], terms: Terms) -> None:
-        most = self._tokenizer.max_tokens
-        tokens = [min(most, len(t) // _CHARACTERS_PER_TOKEN + _SPECIAL_TOKENS) for t in texts]
+    def _admit(self, tokens: Collection[int], terms: Terms) -> None:
         self._queue.admit(
             texts=len(tokens),
             tokens=sum(tokens),
@@ -136,66 +142,77 @@ class Embedder:
         )
 
     async def _tokenise(self, texts: Sequence[str], terms: Terms) -> list[Tokenised]:
-        if sum(map(len, texts)) <= _INLINE_CHARACTERS:
-            return self._tokenise_now(texts, terms.role, terms.truncation)
+        lengths = [len(text) for text in texts]
+        most = self._tokenizer.max_tokens
+        # A full queue is said to be full before anything is spent on the call.
+        guess = [min(most, n // _CHARACTERS_PER_TOKEN + _SPECIAL_TOKENS) for n in lengths]
+        self._admit(guess, terms)
+        if sum(lengths) <= _INLINE_CHARACTERS:
+            return self._tokenise_now(texts, terms)
         tokens: list[Tokenised] = []
         for chunk in _chunks(texts):
-            tokens += await self._on_thread(chunk, terms.role, terms.truncation)
+            tokens += await self._on_thread(chunk, terms)
+        # In the meantime the queue may have become full, and now the tokens are known.
+        self._admit([len(each.ids) for each in tokens if isinstance(each, Tokens)], terms)
         return tokens
 
-    async def _on_thread(
-        self, texts: Sequence[str], role: Role, truncation: Truncation
-    ) -> list[Tokenised]:
+    async def _on_thread(self, texts: Sequence[str], terms: Terms) -> list[Tokenised]:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._tokenise_now, texts, role, truncation)
+        return await loop.run_in_executor(self._thread, self._tokenise_now, texts, terms)
 
-    def _tokenise_now(
-        self, texts: Sequence[str], role: Role, truncation: Truncation
-    ) -> list[Tokenised]:
+    def _tokenise_now(self, texts: Sequence[str], terms: Terms) -> list[Tokenised]:
         """Tokenise; when that fails, try each alone: one bad text must not fail its neighbours."""
         try:
-            return list(self._tokenizer.tokenise(texts, role, truncation))
+            return list(self._tokenizer.tokenise(texts, terms.role, terms.truncation))
         except TokenizerFailed as error:
             if len(texts) == 1:
                 logger.exception("tokenising failed characters=%d", len(texts[0]))
                 failure = InferenceFailed("the tokenizer failed")
                 failure.__cause__ = error
                 return [failure]
-            return [self._tokenise_now([text], role, truncation)[0] for text in texts]
+            return [self._tokenise_now([text], terms)[0] for text in texts]
 
     def _take_off(self, call: Call, texts: Mapping[Key, Tokenised]) -> None:
         """Queue the texts, but for those that came to be known or queued in the meantime."""
-        terms = call.terms
         ready: dict[Key, Tokens] = {}
         for key, tokens in texts.items():
             if isinstance(tokens, InferenceFailed):
                 call.outcomes[key] = tokens
-            elif tokens.truncated and terms.truncation is Truncation.REFUSE:
+            elif tokens.truncated and call.terms.truncation is Truncation.REFUSE:
                 most = self._tokenizer.max_tokens
                 call.outcomes[key] = Refused(f"has more than the {most} tokens that are read")
             elif known := self._cache.get(key):
                 call.outcomes[key] = known
-            elif not self._join(call, key):
+            elif not self._flights.join(call, key):
                 ready[key] = tokens
-        if not ready:
-            return
-        answers = self._queue.submit(
-            [tokens.ids for tokens in ready.values()],
+        if ready:
+            self._submit(call, ready, self._flights)
+
+    def _submit(self, call: Call, texts: Mapping[Key, Tokens], flights: Flights) -> None:
+        terms = call.terms
+        starting = [flights.start(call, key, tokens) for key, tokens in texts.items()]
+        entries = self._queue.submit(
+            [(flight.tokens.ids, flight) for flight in starting],
             lane=terms.lane,
             deadline=terms.deadline,
             caller=terms.caller,
         )
-        for (key, tokens), answer in zip(ready.items(), answers, strict=True):
-            flight = Flight(tokens, answer, lane=terms.lane, deadline=terms.deadline)
-            self._flights.start(key, flight)
-            call.flights[key] = flight
+        for flight, entry in zip(starting, entries, strict=True):
+            flight.entry = entry
 
     async def _land(self, call: Call) -> None:
         """Wait for every flight; one that was lost to a deadline before ours is flown again."""
-        while call.flights:
-            await asyncio.wait([flight.answer for flight in call.flights.values()])
-            again = call.settle()
+        await call.wait()
+        while again := call.take_again():
+            self._admit([len(tokens.ids) for tokens in again.values()], call.terms)
             self._take_off(call, again)
+            await call.wait()
+
+    def _leave(self, call: Call, flights: Flights) -> None:
+        """Wait for nothing any more."""
+        for flight in flights.leave(call):
+            if flight.entry is not None:
+                self._queue.withdraw(flight.entry, flight.lane)
 
 
 def _chunks(texts: Sequence[str]) -> Iterator[list[str]]:

@@ -64,7 +64,8 @@ class Scheduler(Generic[Answer]):
         self._bulk_share = bulk_share
         self._owed_to_bulk = 0.0
         self._drop = drop
-        self._running: set[Batch[Answer]] = set()
+        # The batches that hold a slot.
+        self.running: set[Batch[Answer]] = set()
         self._rested = True
         # How much of what its budget and the queue allow a batch really takes: lengths differ.
         self._fill = 1.0
@@ -77,14 +78,14 @@ class Scheduler(Generic[Answer]):
     @property
     def idle(self) -> bool:
         """Say whether nothing waits and nothing runs."""
-        return not (self._running or self.texts)
+        return not (self.running or self.texts)
 
     def next_batch(self, now: float) -> Batch[Answer] | None:
         """Take the next batch for a free slot, or nothing when nothing waits.
 
         What waits is shared between all free slots when it is less than their budgets together.
         """
-        free_slots = max(1, self.slots - len(self._running))
+        free_slots = max(1, self.slots - len(self.running))
         while lane := self._lane():
             queue = self.lanes[lane]
             share = max(math.ceil(queue.tokens / free_slots), _SMALLEST_SPLIT)
@@ -99,14 +100,14 @@ class Scheduler(Generic[Answer]):
 
     def finished(self, batch: Batch[Answer]) -> None:
         """Take note that the batch holds its slot no longer."""
-        self._running.discard(batch)
+        self.running.discard(batch)
         self._rested = self.idle
 
     def busy_seconds(self, now: float) -> float:
         """Return when a slot will be free, on average; 0 when one is."""
-        if len(self._running) < self.slots:
+        if len(self.running) < self.slots:
             return 0.0
-        return sum(max(0.0, batch.ends - now) for batch in self._running) / self.slots
+        return sum(max(0.0, batch.ends - now) for batch in self.running) / self.slots
 
     def drain_seconds(self, tokens: float, lane: Lane) -> float:
         """Return the time in which the slots compute `tokens` of what waits in `lane`."""
@@ -162,7 +163,7 @@ class Scheduler(Generic[Answer]):
         padded = max(entry.length for entry in entries) * len(entries)
         tokens = sum(entry.length for entry in entries)
         batch = Batch(lane, entries, tokens, padded, now, now + self.cost.seconds(padded))
-        self._running.add(batch)
+        self.running.add(batch)
         self._rested = False
         if lane is Lane.BULK and self._interactive.texts:
             self._owed_to_bulk -= padded

@@ -1,9 +1,9 @@
 """Texts to token ids: the role's prompt in front, cut at the encoder's limit."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import NamedTuple
 
 import tokenizers
 from longtail.worker.artefact import TOKENIZER, Artefact, ArtefactError
@@ -30,8 +30,7 @@ class TokenizerFailed(Exception):
     """The tokenizer failed on one of the texts."""
 
 
-@dataclass(frozen=True)
-class Tokens:
+class Tokens(NamedTuple):
     """One tokenised text; `truncated` says that a part of it did not fit."""
 
     ids: TokenIds
