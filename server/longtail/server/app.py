@@ -15,6 +15,7 @@ from longtail.server.catalogue.behaviour import BehaviourView
 from longtail.server.catalogue.indexer import Indexer
 from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.encoder.encoder import Encoder
+from longtail.server.encoder.query_vectors import QueryVectors
 from longtail.server.operations.runner import OperationRunner
 from longtail.server.operations.snapshots import SNAPSHOT_FOLDER
 from longtail.server.process.supervision import lifeline, metrics_address
@@ -139,7 +140,13 @@ async def _serve(
     )
     server = new_server([interceptor], board, reuse_port=process is not None)
     catalogue = Catalogue(store, lambda: view.state.encoder, encoder.embed, commit)
-    recommender = Recommender(store, view, sources.behaviour, sources.profiles, settings.candidates)
+    behaviour = sources.behaviour
+    recommender = Recommender(
+        lambda: behaviour.behaviour,
+        sources.profiles,
+        store.impressions.recent,
+        settings.candidates,
+    )
     tokens = TokenCodec(store.changes.identity().encode())
     indexer = Indexer(
         view, store, settings.data / INDEX_FOLDER, merge_rows=settings.index_merge_rows
@@ -148,7 +155,17 @@ async def _serve(
         store, commit, view, indexer, encoder, settings.data / SNAPSHOT_FOLDER
     )
     recommendation_service_pb2_grpc.add_RecommendationServiceServicer_to_server(
-        RecommendationService(store.items, recommender, encoder.embed, tokens, settings.strength),
+        RecommendationService(
+            recommender,
+            view,
+            behaviour.people,
+            lambda: asyncio.to_thread(sources.follow),
+            store.items,
+            QueryVectors(encoder.embed_each),
+            tokens,
+            ThreadPoolExecutor(1, thread_name_prefix="answers"),
+            settings.strength,
+        ),
         server,
     )
     item_service_pb2_grpc.add_ItemServiceServicer_to_server(

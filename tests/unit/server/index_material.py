@@ -18,6 +18,12 @@ def vectors(n: int, seed: int = 1) -> np.ndarray:
     return unit
 
 
+def nearest(graph: Graph, vector: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return what the graph finds for one vector: rows and cosines."""
+    [found] = graph.search(vector[np.newaxis], k)
+    return found
+
+
 def graph_of(rows: np.ndarray) -> Graph:
     graph = Graph(PARAMETERS, len(rows))
     graph.add(np.arange(len(rows)), rows)

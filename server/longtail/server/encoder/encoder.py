@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
 
 import numpy as np
 from longtail.runtime.deadline import remaining_seconds
@@ -11,7 +12,7 @@ from longtail.runtime.errors import DeadlineExceeded, InferenceFailed, Overloade
 from longtail.server.encoder.addresses import Resolve, resolve
 from longtail.server.encoder.group import WorkerGroup
 from longtail.server.encoder.worker import Worker
-from longtail.server.store.records import FLOAT32, EncoderBinding
+from longtail.server.store.records import FLOAT32, EncoderBinding, Vector
 from longtail.v1 import embedding_service_pb2 as pb
 from numpy.typing import NDArray
 
@@ -27,6 +28,9 @@ BULK_SECONDS = 60.0
 RETRY_SECONDS = 1.0
 # The catalogue may come to need another encoder while nothing happens to the workers.
 RECHECK_SECONDS = 1.0
+
+# A unit vector (d,), or why there is none.
+Embedded: TypeAlias = Vector | InferenceFailed
 
 
 class Encoder:
@@ -105,12 +109,12 @@ class Encoder:
         """
         parts = list(_parts(texts))
         if len(parts) == 1:
-            return await self._embed_part(parts[0], role, lane, binding)
+            return _all(await self._embed_part(parts[0], role, lane, binding))
         room = asyncio.Semaphore(self.calls_at_once(binding))
 
         async def embed_part(part: Sequence[str]) -> NDArray[np.float32]:
             async with room:
-                return await self._embed_part(part, role, lane, binding)
+                return _all(await self._embed_part(part, role, lane, binding))
 
         tasks = [asyncio.create_task(embed_part(part)) for part in parts]
         try:
@@ -120,9 +124,18 @@ class Encoder:
             for task in tasks:
                 task.cancel()
 
+    async def embed_each(
+        self, texts: Sequence[str], role: pb.Role, lane: pb.Lane, binding: EncoderBinding
+    ) -> list[Embedded]:
+        """Return a unit vector (d,), or why there is none, for each of up to TEXTS_PER_CALL texts.
+
+        Raises Unavailable, Overloaded or DeadlineExceeded as `embed` does.
+        """
+        return await self._embed_part(texts, role, lane, binding)
+
     async def _embed_part(
         self, texts: Sequence[str], role: pb.Role, lane: pb.Lane, binding: EncoderBinding
-    ) -> NDArray[np.float32]:
+    ) -> list[Embedded]:
         """Embed through one worker, or another: once when it is away, or when it has less to do."""
         request = pb.EmbedRequest(texts=texts, role=role, lane=lane)
         refusals: list[Overloaded] = []
@@ -204,12 +217,24 @@ def _late(error: DeadlineExceeded) -> Exception:
     return error
 
 
-def _vectors(texts: Sequence[str], reply: pb.EmbedResponse) -> NDArray[np.float32]:
-    for text, result in zip(texts, reply.results, strict=True):
-        if result.status.code:
-            raise InferenceFailed(
-                f"the encoder does not take the text {text[:40]!r}: {result.status.message}"
-            )
-    rows = np.frombuffer(reply.vectors, FLOAT32).reshape(len(texts), reply.dimension)
+def _vectors(texts: Sequence[str], reply: pb.EmbedResponse) -> list[Embedded]:
     # What lies in a message cannot be written to.
-    return rows.astype(np.float32)
+    rows = np.frombuffer(reply.vectors, FLOAT32).reshape(len(texts), reply.dimension)
+    return [
+        InferenceFailed(
+            f"the encoder does not take the text {text[:40]!r}: {result.status.message}"
+        )
+        if result.status.code
+        else row
+        for text, result, row in zip(texts, reply.results, rows.astype(np.float32), strict=True)
+    ]
+
+
+def _all(embedded: Sequence[Embedded]) -> NDArray[np.float32]:
+    """Return all vectors (n, d); raise the first failure."""
+    vectors: list[Vector] = []
+    for each in embedded:
+        if isinstance(each, InferenceFailed):
+            raise each
+        vectors.append(each)
+    return np.array(vectors, np.float32)

@@ -9,12 +9,15 @@ dominate, the one nearest to them refines.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 Vector = NDArray[np.float32]
+Matrix = NDArray[np.float32]
 Directions = NDArray[np.float64]
+Floats = NDArray[np.float64]
 
 # Beside a query or examples, history refines; alone, it is all there is.
 HISTORY_WEIGHT = 0.3
@@ -43,10 +46,10 @@ class CancelledInterestError(ValueError):
 
 @dataclass(frozen=True)
 class Weighted:
-    """A unit vector (d,) and how strongly it draws, or, below zero, pushes away."""
+    """Unit `vectors` (m, d), and how strongly each draws or, below zero, pushes away, (m,)."""
 
-    vector: Vector
-    weight: float
+    vectors: NDArray[np.floating]
+    weights: Floats
 
 
 @dataclass(frozen=True)
@@ -63,9 +66,7 @@ class Interest:
     share: float
 
 
-def interests(
-    query: Vector | None, examples: Sequence[Weighted], history: Sequence[Weighted]
-) -> tuple[Interest, ...]:
+def interests(query: Vector | None, examples: Weighted, history: Weighted) -> tuple[Interest, ...]:
     """Return the interests, the largest first; none where there is nothing to go by.
 
     `history` is ordered from the most recent on. It counts only when something in it was liked:
@@ -74,15 +75,14 @@ def interests(
     Raises CancelledInterestError when query and examples cancel.
     """
     past, shares = _past(history)
-    wanted = _wanted(query, examples)
-    if wanted is None:
+    if query is None and not len(examples.weights):
         return tuple(
             _interest(_only(Part.HISTORY, direction), share)
             for direction, share in zip(past, shares, strict=True)
         )
-    parts = wanted
+    parts = _wanted(query, examples)
     if len(past):
-        whole = wanted.sum(axis=0)
+        whole = parts.sum(axis=0)
         nearest = past[np.argmax(past @ whole)]
         parts[Part.HISTORY] = HISTORY_WEIGHT * nearest
     if np.linalg.norm(parts.sum(axis=0)) < CANCELLED:
@@ -90,48 +90,67 @@ def interests(
     return (_interest(parts, 1.0),)
 
 
-def _wanted(query: Vector | None, examples: Sequence[Weighted]) -> Directions | None:
-    if query is None and not examples:
-        return None
-    dimension = len(query) if query is not None else len(examples[0].vector)
-    parts = np.zeros((len(Part), dimension))
+def nearest_parts(vectors: Matrix, wanted: Sequence[Interest]) -> Floats:
+    """Return what the parts of the nearest interest add to the cosines of `vectors` (n, d), (n, 3).
+
+    All zero where there is no interest.
+    """
+    if not wanted:
+        return np.zeros((len(vectors), len(Part)))
+    directions = np.concatenate([interest.parts for interest in wanted])
+    products = np.zeros((len(vectors), len(directions)))
+    # Most parts are empty: a history alone has neither query nor examples.
+    present = np.flatnonzero(directions.any(axis=1))
+    products[:, present] = vectors @ directions[present].astype(np.float32).T
+    products = products.reshape(len(vectors), len(wanted), len(Part))
+    if len(wanted) == 1:
+        return products[:, 0]
+    nearest = products.sum(axis=2).argmax(axis=1)
+    parts: Floats = products[np.arange(len(vectors)), nearest]
+    return parts
+
+
+def _wanted(query: Vector | None, examples: Weighted) -> Directions:
+    parts = np.zeros((len(Part), examples.vectors.shape[1]))
+    weight = np.abs(examples.weights).sum()
     if query is not None:
         parts[Part.QUERY] = query
-    for example in examples:
-        parts[Part.EXAMPLES] += example.weight * example.vector.astype(np.float64)
-    weight = float(query is not None) + sum(abs(example.weight) for example in examples)
+        weight += 1.0
+    if len(examples.weights):
+        parts[Part.EXAMPLES] = examples.weights @ examples.vectors.astype(np.float64)
     if np.linalg.norm(parts.sum(axis=0)) < CANCELLED * weight:
         raise CancelledInterestError
     return parts
 
 
-def _past(history: Sequence[Weighted]) -> tuple[Directions, list[float]]:
+def _past(history: Weighted) -> tuple[Directions, list[float]]:
     """Return unit directions (m, d) of a history and the share of each, the largest first."""
-    if not any(past.weight > 0 for past in history):
+    liked = history.weights > 0
+    if not liked.any():
         return np.empty((0, 0)), []
-    vectors = np.stack([past.vector for past in history]).astype(np.float64)
-    weights = 0.5 ** (np.arange(len(history)) / HISTORY_HALF_LIFE) * [p.weight for p in history]
-    liked = weights > 0
+    vectors = history.vectors.astype(np.float64)
+    weights = _decay(len(vectors)) * history.weights
     likes, worth = vectors[liked], weights[liked]
     cosines = likes @ likes.T
     medoids = _medoids(cosines, worth)
     of_medoid = cosines[medoids].argmax(axis=0)
-    push = (
-        PUSH * (weights[~liked] @ vectors[~liked]) / np.abs(weights).sum() if (~liked).any() else 0
-    )
-    directions, shares = [], []
-    for medoid in range(len(medoids)):
-        mine = worth * (of_medoid == medoid)
-        direction = mine @ likes / mine.sum() + push
-        norm = np.linalg.norm(direction)
-        if norm > CANCELLED:
-            directions.append(direction / norm)
-            shares.append(float(mine.sum()))
-    order = np.argsort(-np.array(shares), kind="stable")
-    total = sum(shares) or 1.0
-    return np.array(directions).reshape(len(shares), -1)[order], [
-        shares[at] / total for at in order
-    ]
+    mine = worth * (of_medoid == np.arange(len(medoids))[:, None])
+    shares = mine.sum(axis=1)
+    found = mine @ likes / shares[:, None]
+    if len(likes) < len(vectors):
+        found += PUSH * (weights[~liked] @ vectors[~liked]) / np.abs(weights).sum()
+    lengths = np.sqrt(np.square(found).sum(axis=1))
+    kept = np.flatnonzero(lengths > CANCELLED)
+    kept = kept[np.argsort(-shares[kept], kind="stable")]
+    shares = shares[kept]
+    return found[kept] / lengths[kept, None], (shares / (shares.sum() or 1.0)).tolist()
+
+
+@lru_cache(maxsize=128)
+def _decay(length: int) -> Floats:
+    decay: Floats = 0.5 ** (np.arange(length) / HISTORY_HALF_LIFE)
+    decay.setflags(write=False)
+    return decay
 
 
 def _medoids(cosines: Directions, worth: NDArray[np.float64]) -> list[int]:

@@ -1,52 +1,48 @@
-"""The answer to a wish: the list, and all that an explanation needs."""
+"""The answer to a request: the list, and all that an explanation needs."""
 
 from dataclasses import dataclass
+from itertools import compress
 
-from longtail.server.catalogue.scope import Scope
-from longtail.server.catalogue.state import CatalogueState
+import numpy as np
 from longtail.server.ranking.listing import Listing
 from longtail.server.ranking.quota import Prices
-from longtail.server.recommend.pool import Floats, Pool
-from longtail.server.recommend.request import Wish
+from longtail.server.recommend.context import Ints, RequestContext
+from longtail.server.recommend.request import Policy
+from longtail.server.recommend.scoring import Candidates
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A list, the pool it was chosen from, and what was left out. `listing` is None when empty.
+    """A list, the candidates it was chosen from, and what was asked. `listing`: None when empty.
 
-    `offset`: results on the pages before. `remaining`: candidates that neither this page nor one
-    before it shows, in the order of the pool. `profile`: version of the ranking profile.
+    `policy`: of the list, the request's or one that it is compared with. `profile`: version of the
+    ranking profile. `search_seconds` and `ranking_seconds`: what it took.
     """
 
-    state: CatalogueState
-    scope: Scope
-    wish: Wish
-    pool: Pool
+    context: RequestContext
+    candidates: Candidates
+    policy: Policy
     prices: Prices
     listing: Listing | None
-    offset: int
-    remaining: tuple[str, ...]
-    seen: frozenset[str]
-    missing: tuple[str, ...]
-    profile: str
     intra_list_diversity: float
+    profile: str
     search_seconds: float
     ranking_seconds: float
 
+    @property
+    def offset(self) -> int:
+        """Results on the pages before."""
+        frozen = self.context.request.frozen
+        return 0 if frozen is None else frozen.shown
 
-@dataclass(frozen=True)
-class Placed:
-    """Any item of the catalogue on the scale of an answer's pool.
+    @property
+    def chosen(self) -> Ints:
+        """Positions of the results among the candidates, in their order."""
+        return np.empty(0, np.int64) if self.listing is None else self.listing.chosen
 
-    `parts` (3,): of the cosine to the nearest interest. `features` (len(FEATURES),).
-    """
-
-    parts: Floats
-    features: Floats
-    behaviour: float
-    estimate: float
-    rule_factor: float
-    penalty: float
-    rotation: float
-    relevance: float
-    mass: float
+    @property
+    def remaining(self) -> tuple[str, ...]:
+        """Candidates that neither this page nor one before it shows, in their order."""
+        rest = np.ones(len(self.candidates.ids), np.bool_)
+        rest[self.chosen] = False
+        return tuple(compress(self.candidates.ids, rest.tolist()))

@@ -1,173 +1,239 @@
-"""What one request is after, and how any item of the catalogue looks from there."""
+"""What one request is after: its person, its examples, and the interests that follow from them."""
 
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
-from itertools import islice
+from functools import lru_cache
 
 import numpy as np
 from longtail.runtime.errors import InvalidArgument, Violation
+from longtail.server.catalogue.columns.columns import NO_ROW
+from longtail.server.catalogue.people import Person
 from longtail.server.catalogue.scope import Scope
 from longtail.server.catalogue.state import CatalogueState
-from longtail.server.ranking.behaviour import Behaviour
-from longtail.server.ranking.evidence import Evidence
+from longtail.server.ranking.behaviour import Behaviour, Scores
 from longtail.server.ranking.interest import (
     CancelledInterestError,
     Interest,
-    Part,
+    Matrix,
     Weighted,
     interests,
 )
+from longtail.server.ranking.popularity import PopularityScale
 from longtail.server.ranking.profile import Context
-from longtail.server.ranking.taste import taste
-from longtail.server.recommend.person import Person
-from longtail.server.recommend.pool import Floats, Ints, Matrix
-from longtail.server.recommend.remembered import ItemExamples, Past, examples_of, liked_of, past_of
-from longtail.server.recommend.request import Wish
+from longtail.server.ranking.taste import Taste, taste
+from longtail.server.recommend.request import Request
+from numpy.typing import NDArray
 
-# The latest items of a history that shape interests: older ones are left without weight.
-INTEREST_LENGTH = 50
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+# Items of a history that count, and the latest of them that shape interests: older ones are left
+# without weight.
+HISTORY_LENGTH, INTEREST_LENGTH = 100, 50
 # A like leads half as strongly to others as one that is so many likes more recent: of all likes,
 # and of the last few.
 HALF_LIFE, RECENT_HALF_LIFE = 30.0, 3.0
+_DECAYS = 0.5 ** (np.arange(HISTORY_LENGTH) / np.array([[HALF_LIFE], [RECENT_HALF_LIFE]]))
+# Of what was liked, but is no example.
+NO_POSITION = -1
 
 
 @dataclass(frozen=True)
-class Gathered:
-    """n items and what is known of each.
+class Liked:
+    """What was liked, of a history or as an example: m vectors (m, d) and where they come from.
 
-    `rows` (n,): in the columns. `vectors` (n, d): of length 1. `mass` (n,): popularity. `parts`
-    (n, 3): of the cosine to the nearest interest, by Part.
+    `item_ids` are empty, and `rows` NO_ROW, for texts and vectors; `positions` are those of the
+    request's examples, NO_POSITION for items of the history.
     """
 
-    ids: list[str]
+    item_ids: Sequence[str]
     rows: Ints
+    positions: Sequence[int]
     vectors: Matrix
-    mass: Floats
-    parts: Floats
-    evidence: Evidence
 
 
-class Standpoint:
-    """A wish in a state of the catalogue, and what is known of its person.
+@dataclass(frozen=True)
+class RequestContext:
+    """A request in a state of the catalogue, and what is known of its person.
 
-    `interests`: the largest first, none where there is nothing to go by. `context`: what they come
-    from. `missing`: examples' ids that the catalogue does not hold. `left_out`: ids that are not to
-    be recommended. `scores` (items of behaviour,): how strongly likes lead to each.
-
-    Raises InvalidArgument when the wish cancels itself.
+    `kind`: what there is to go by. `interests`: the largest first, none where there is nothing.
+    `scores`: how strongly all likes, and the last few, lead to items of `behaviour`. `taste` is
+    that of an unknown person without a history. `disliked` (m, d). `left_out`: ids that are not to
+    be recommended are in one of these. `shown`: when items were shown to the person lately, by id,
+    in microseconds since the epoch. `missing`: ids of examples and pins that the catalogue lacks.
     """
 
-    def __init__(
-        self,
-        state: CatalogueState,
-        scope: Scope,
-        behaviour: Behaviour,
-        wish: Wish,
-        person: Person,
-    ) -> None:
-        self.state = state
-        self.scope = scope
-        self.scale = state.popularity.scale()
-        past = past_of(state, scope.revision, person.history)
-        items = examples_of(state, scope.revision, wish.item_examples)
-        examples = {example.item_id for example in wish.item_examples}
-        self.left_out = wish.excluded | examples | person.seen
-        self.missing = items.missing
-        self.liked = liked_of(wish.examples, items, past)
-        self.taste = taste(state.columns.mass(past.rows[past.likes]), self.scale)
-        self.interests = _interests(wish, items, past)
-        self.context = _context(wish, self.interests, items, past)
-        self._disliked = past.vectors[past.values < 0]
-        self._behaviour = behaviour
-        self.scores, self._recent_scores = _scores(behaviour, items, past)
+    request: Request
+    state: CatalogueState
+    scope: Scope
+    popularity: PopularityScale
+    behaviour: Behaviour
+    kind: Context
+    interests: tuple[Interest, ...]
+    scores: Scores
+    liked: Liked
+    disliked: Matrix
+    taste: Taste
+    seen: Set[str]
+    left_out: Collection[Set[str]]
+    shown: Mapping[str, int]
+    missing: tuple[str, ...]
 
-    def gather(self, rows: Ints) -> Gathered:
-        """Return what is known of the items in `rows` (n,)."""
-        columns = self.state.columns
-        ids = [columns.ids[row] for row in rows.tolist()]
-        vectors = self.state.index.vectors(rows)
-        mass = columns.mass(rows)
-        parts = self._parts(vectors)
-        number_of = self._behaviour.number_of
-        numbers = np.fromiter((number_of.get(item_id, -1) for item_id in ids), np.int64, len(ids))
-        # What was met with for the first time a moment ago has no score yet.
-        met = (numbers >= 0) & (numbers < len(self.scores))
-        behaviour, recent, support = np.zeros((3, len(rows)))
-        behaviour[met] = self.scores[numbers[met]]
-        recent[met] = self._recent_scores[numbers[met]]
-        support[met] = self._behaviour.support(numbers[met])
-        evidence = Evidence(
-            text=parts.sum(axis=1),
-            behaviour=behaviour,
-            recent=recent,
-            aversion=_nearest(vectors, self._disliked),
-            support=support,
-            popularity=self.scale.relative_log(mass),
-            bucket=self.scale.bucket(mass),
-        )
-        return Gathered(ids, rows, vectors, mass, parts, evidence)
-
-    def behaviour_ids(self, numbers: Ints) -> list[str]:
-        """Return the ids of the items that `scores` has at `numbers` (n,)."""
-        return [self._behaviour.ids[number] for number in numbers.tolist()]
-
-    def _parts(self, vectors: Matrix) -> Floats:
-        if not self.interests:
-            return np.zeros((len(vectors), len(Part)))
-        directions = np.concatenate([interest.parts for interest in self.interests])
-        products = (vectors @ directions.astype(np.float32).T).astype(np.float64)
-        products = products.reshape(len(vectors), len(self.interests), len(Part))
-        nearest = products.sum(axis=2).argmax(axis=1)
-        parts: Floats = products[np.arange(len(vectors)), nearest]
-        return parts
+    def is_left_out(self, item_id: str) -> bool:
+        """Return whether an item is excluded, an example, or seen."""
+        return any(item_id in ids for ids in self.left_out)
 
 
-def _interests(wish: Wish, items: ItemExamples, past: Past) -> tuple[Interest, ...]:
-    examples = [
-        *(Weighted(example.vector, example.weight) for example in wish.examples),
-        *(
-            Weighted(vector, example.weight)
-            for vector, example in zip(items.vectors, items.examples, strict=True)
-        ),
-    ]
-    latest = zip(past.vectors, past.values.tolist(), strict=True)
-    history = [Weighted(vector, value) for vector, value in islice(latest, INTEREST_LENGTH)]
+def context_of(
+    request: Request,
+    state: CatalogueState,
+    scope: Scope,
+    person: Person,
+    shown: Mapping[str, int],
+    behaviour: Behaviour,
+) -> RequestContext:
+    """Return the context of a request of `person`, who was `shown` items lately.
+
+    Raises InvalidArgument when the request's examples cancel each other.
+    """
+    columns = state.columns
+    past, values = _opinions(person)
+    rows = columns.rows_at(past, scope.revision)
+    held = np.flatnonzero(rows != NO_ROW)[:HISTORY_LENGTH]
+    rows, values = rows[held], values[held]
+    vectors = state.index.vectors(rows)
+    likes = np.flatnonzero(values > 0)
+    history = Liked(
+        [past[at] for at in held[likes].tolist()],
+        rows[likes],
+        [NO_POSITION] * len(likes),
+        vectors[likes],
+    )
+    examples, missing = _examples(request, state, scope)
     try:
-        return interests(wish.query, examples, history)
+        found = interests(
+            request.query,
+            Weighted(examples.vectors, examples.weights),
+            Weighted(vectors[:INTEREST_LENGTH], values[:INTEREST_LENGTH]),
+        )
     except CancelledInterestError:
         raise InvalidArgument(
             Violation("examples", "the weights cancel each other: nothing is left to be near to")
         ) from None
+    popularity = state.popularity.scale()
+    seen: Set[str] = frozenset() if request.allow_seen else person.seen(request.seen_types)
+    excluded = request.excluded.union(each.item_id for each in request.item_examples)
+    return RequestContext(
+        request=request,
+        state=state,
+        scope=scope,
+        popularity=popularity,
+        behaviour=behaviour,
+        kind=_kind(request, found, examples, history),
+        interests=found,
+        scores=_scores(behaviour, examples, history),
+        liked=_liked(examples, history),
+        disliked=vectors[values < 0],
+        taste=taste(columns.mass(history.rows), popularity),
+        seen=seen,
+        left_out=[ids for ids in (seen, excluded) if ids],
+        shown=shown,
+        missing=missing,
+    )
 
 
-def _context(wish: Wish, found: tuple[Interest, ...], items: ItemExamples, past: Past) -> Context:
+@dataclass(frozen=True)
+class _Examples:
+    """The m examples that have a vector: those with one of their own, then items of the catalogue.
+
+    `item_ids` are empty and `rows` (m,) NO_ROW for the former. `weights` (m,), `vectors` (m, d).
+    """
+
+    item_ids: list[str]
+    rows: Ints
+    positions: list[int]
+    weights: Floats
+    vectors: Matrix
+
+
+def _opinions(person: Person) -> tuple[list[str], Floats]:
+    """Return what a person liked or disliked, the latest first, each once with its latest value."""
+    latest: dict[str, float] = {}
+    for past in person.history:
+        if past.value:
+            latest.setdefault(past.item_id, past.value)
+    return list(latest), np.fromiter(latest.values(), np.float64, len(latest))
+
+
+def _examples(
+    request: Request, state: CatalogueState, scope: Scope
+) -> tuple[_Examples, tuple[str, ...]]:
+    """Return the examples of a request, and the ids of those and of pins that there are not."""
+    given, dimension = request.examples, state.encoder.binding.dimension
+    wanted = [each.item_id for each in request.item_examples]
+    pinned = [each.item_id for each in request.pins]
+    if not given and not wanted and not pinned:
+        return _no_examples(dimension), ()
+    rows = state.columns.rows_at([*wanted, *pinned], scope.revision)
+    missing = [each for each, row in zip([*wanted, *pinned], rows, strict=True) if row == NO_ROW]
+    rows = rows[: len(wanted)]
+    items = [each for each, row in zip(request.item_examples, rows, strict=True) if row != NO_ROW]
+    rows = rows[rows != NO_ROW]
+    own = np.array([each.vector for each in given], np.float32).reshape(len(given), dimension)
+    return _Examples(
+        item_ids=[*("" for _ in given), *(each.item_id for each in items)],
+        rows=np.concatenate((np.full(len(given), NO_ROW), rows)),
+        positions=[*(each.position for each in given), *(each.position for each in items)],
+        weights=np.array([*(each.weight for each in given), *(each.weight for each in items)]),
+        vectors=np.concatenate((own, state.index.vectors(rows))),
+    ), tuple(dict.fromkeys(missing))
+
+
+@lru_cache(maxsize=8)
+def _no_examples(dimension: int) -> _Examples:
+    nothing = np.empty((0, dimension), np.float32)
+    return _Examples([], np.empty(0, np.int64), [], np.empty(0), nothing)
+
+
+def _kind(
+    request: Request, found: tuple[Interest, ...], examples: _Examples, history: Liked
+) -> Context:
     if not found:
         return Context.NOTHING
-    if wish.query is None and (items.examples or len(past.likes)):
+    if request.query is None and (any(examples.item_ids) or history.item_ids):
         return Context.HISTORY
     return Context.QUERY
 
 
-def _scores(behaviour: Behaviour, items: ItemExamples, past: Past) -> list[Floats]:
-    """Return how strongly all likes, and the last few, lead to each item of behaviour.
+def _liked(examples: _Examples, history: Liked) -> Liked:
+    """Return all that was liked: of the examples those to be near to, then of the history."""
+    wanted = np.flatnonzero(examples.weights > 0)
+    if not len(wanted):
+        return history
+    return Liked(
+        [*(examples.item_ids[at] for at in wanted.tolist()), *history.item_ids],
+        np.concatenate((examples.rows[wanted], history.rows)),
+        [*(examples.positions[at] for at in wanted.tolist()), *history.positions],
+        np.concatenate((examples.vectors[wanted], history.vectors)),
+    )
+
+
+def _scores(behaviour: Behaviour, examples: _Examples, history: Liked) -> Scores:
+    """Return how strongly all likes, and the last few, lead to items of behaviour.
 
     Examples lead with their weight, in front of the history.
     """
-    examples = [items.examples[at] for at in items.wanted.tolist()]
-    given = np.array([example.weight for example in examples])
-    likes = [past.ids[at] for at in past.likes.tolist()]
-    ids = [*(example.item_id for example in examples), *likes]
-    numbers = [behaviour.number_of.get(item_id, -1) for item_id in ids]
-    met = np.flatnonzero(np.array(numbers, np.int64) >= 0)
-    weights = [
-        np.concatenate((given, 0.5 ** (np.arange(len(likes)) / half_life)))[met]
-        for half_life in (HALF_LIFE, RECENT_HALF_LIFE)
+    leading = [
+        (item_id, weight)
+        for item_id, weight in zip(examples.item_ids, examples.weights.tolist(), strict=True)
+        if item_id and weight > 0
     ]
-    return behaviour.scores([numbers[at] for at in met.tolist()], weights)
-
-
-def _nearest(vectors: Matrix, others: Matrix) -> Floats:
-    """Return the cosine (n,) of each of `vectors` (n, d) to the nearest of `others`; 0 of none."""
-    if not len(others):
-        return np.zeros(len(vectors))
-    nearest: Floats = (vectors @ others.T).max(axis=1).astype(np.float64)
-    return nearest
+    number_of = behaviour.number_of
+    ids = [*(item_id for item_id, _ in leading), *history.item_ids]
+    numbers = np.fromiter((number_of.get(item_id, -1) for item_id in ids), np.int64, len(ids))
+    met = numbers >= 0
+    weights = _DECAYS[:, : len(history.item_ids)]
+    if leading:
+        given = np.tile([weight for _, weight in leading], (len(weights), 1))
+        weights = np.concatenate((given, weights), axis=1)
+    return behaviour.scores(numbers[met].tolist(), weights[:, met])

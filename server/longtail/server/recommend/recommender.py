@@ -1,239 +1,178 @@
-"""From a person, a query and examples to a list: standpoint, candidates, relevance, re-ranking."""
+"""The algorithm, top to bottom: context, candidates, relevance, re-ranking, answer."""
 
-import asyncio
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import compress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
-from longtail.runtime.errors import FailedPrecondition, InvalidArgument, Violation
-from longtail.server.catalogue.behaviour import BehaviourView
+from longtail.runtime.errors import InvalidArgument, Violation
 from longtail.server.catalogue.columns.columns import NO_ROW
 from longtail.server.catalogue.columns.filter import FilterTypeError
 from longtail.server.catalogue.columns.values import values_of
-from longtail.server.catalogue.replica import CatalogueReplica
-from longtail.server.catalogue.scope import Scope
+from longtail.server.catalogue.people import Person
 from longtail.server.catalogue.state import CatalogueState
+from longtail.server.ranking.behaviour import Behaviour
 from longtail.server.ranking.caps import CappedAttribute
 from longtail.server.ranking.diversity import intra_list_diversity
-from longtail.server.ranking.evidence import Evidence, PoolScale
-from longtail.server.ranking.listing import Exploration, Order, compose
+from longtail.server.ranking.listing import Exploration, Listing, Order, compose
 from longtail.server.ranking.profile import RankingProfile
 from longtail.server.ranking.quota import Candidates as Choice
-from longtail.server.recommend.answer import Answer, Placed
-from longtail.server.recommend.candidates import Candidates
-from longtail.server.recommend.context import Standpoint
-from longtail.server.recommend.person import recall
-from longtail.server.recommend.pool import Pool
-from longtail.server.recommend.request import Policy, Wish
-from longtail.server.recommend.scoring import appraised
+from longtail.server.recommend.answer import Answer
+from longtail.server.recommend.candidates import candidate_rows
+from longtail.server.recommend.context import RequestContext, context_of
+from longtail.server.recommend.request import Policy, Request
+from longtail.server.recommend.scoring import Candidates, scored
 from longtail.server.store.clock import now
-from longtail.server.store.record_store import RecordStore
-from longtail.server.upkeep.profile_watch import ProfileWatch
 
-NOTHING_TO_SCALE = PoolScale(np.zeros(4), np.zeros(4))
+# After so many half-lives rotation forgets: what is left then is a thousandth.
+ROTATION_HALF_LIVES = 10
+# The latest impressions that rotation looks at.
+ROTATED = 1000
+
+# The items that a person was shown since a moment, the latest so many, and when.
+Shown = Callable[[str, int, int], Iterable[tuple[str, int]]]
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """The pool of a wish, to choose any number of lists from, and what it took to find it."""
+class Profiles(Protocol):
+    """The ranking profile to go by; `expected`: how often its lists show each item, by id."""
 
-    state: CatalogueState
-    scope: Scope
-    wish: Wish
-    pool: Pool
     profile: RankingProfile
-    seen: frozenset[str]
-    missing: tuple[str, ...]
-    search_seconds: float
-    ranking_seconds: float
+    expected: Mapping[str, float]
 
 
 class Recommender:
-    """Recommends from a catalogue view, with `candidates` items per request to choose from."""
+    """Recommends to persons, with `size` candidates for each request to choose from."""
 
     def __init__(
         self,
-        store: RecordStore,
-        view: CatalogueReplica,
-        behaviour: BehaviourView,
-        profiles: ProfileWatch,
-        candidates: int,
+        behaviour: Callable[[], Behaviour],
+        profiles: Profiles,
+        shown: Shown,
+        size: int,
     ) -> None:
-        self._store = store
-        self._view = view
         self._behaviour = behaviour
         self._profiles = profiles
-        self._size = candidates
+        self._shown = shown
+        self._size = size
 
-    async def state(self, min_revision: int) -> CatalogueState:
-        """Return the state to answer from, at `min_revision` or later.
+    def recommend(self, state: CatalogueState, request: Request, person: Person) -> Answer:
+        """Return the list for a request, whose vectors are of the state's encoder.
 
-        Raises FailedPrecondition when the catalogue is not there yet.
+        Raises InvalidArgument when its examples cancel each other, or a filter does not fit.
         """
-        if self._view.revision < min_revision:
-            # Another process may have written it.
-            await asyncio.to_thread(self._follow)
-        if self._view.revision < min_revision:
-            raise FailedPrecondition(
-                f"min_revision {min_revision} is ahead of the catalogue, "
-                f"which is at revision {self._view.revision}"
-            )
-        return self._view.state
+        [answer] = self.compare(state, request, person, [request.policy])
+        return answer
 
-    def answer(self, state: CatalogueState, wish: Wish) -> Answer:
-        """Return the list for `wish`, whose vectors are of the state's encoder.
-
-        Raises InvalidArgument when the wish cancels itself, or a filter does not fit.
-        """
-        return _listed(self.draw(state, wish), wish.policy)
-
-    def answers(
-        self, state: CatalogueState, wish: Wish, policies: Sequence[Policy]
+    def compare(
+        self, state: CatalogueState, request: Request, person: Person, policies: Sequence[Policy]
     ) -> list[Answer]:
-        """Return the list under each policy, in place of the wish's, from the same candidates.
+        """Return the list under each policy, in place of the request's, from the same candidates.
 
-        Raises InvalidArgument as `answer` does.
+        Raises InvalidArgument as `recommend` does.
         """
-        drawn = self.draw(state, wish)
-        return [_listed(drawn, policy) for policy in policies]
-
-    def draw(self, state: CatalogueState, wish: Wish) -> Drawn:
-        """Return the candidates for `wish`. Raises InvalidArgument as `answer` does."""
         started = time.perf_counter()
-        moment = now()
-        person = recall(self._store, wish, moment)
-        scope = state.scope(moment, wish.filter)
-        standpoint = Standpoint(state, scope, self._behaviour.behaviour, wish, person)
-        candidates = Candidates(standpoint, self._size)
+        profile, expected = self._profiles.profile, self._profiles.expected
+        context = self._context(state, request, person)
         try:
-            rows = candidates.rows(wish)
+            rows = candidate_rows(context, self._size)
         except FilterTypeError as error:
             raise InvalidArgument(Violation(error.path, error.message).inside("filter")) from None
-        gathered = standpoint.gather(rows)
-        missing = (*standpoint.missing, *candidates.unknown(wish.pins))
         searched = time.perf_counter()
-        profile, expected = self._profiles.profile, self._profiles.expected
-        model = profile.models[standpoint.context]
-        scale = _scale(wish, gathered.evidence)
-        pool = appraised(standpoint, gathered, wish, person, model, scale, expected)
-        return Drawn(
-            state=state,
-            scope=scope,
-            wish=wish,
-            pool=pool,
-            profile=profile,
-            seen=person.seen,
-            missing=tuple(dict.fromkeys(missing)),
-            search_seconds=searched - started,
-            ranking_seconds=time.perf_counter() - searched,
-        )
+        model = profile.models[context.kind]
+        scale = None if request.frozen is None else request.frozen.scale
+        candidates = scored(context, rows, model, expected, scale)
+        answers = []
+        ranking_started = searched
+        for policy in policies:
+            order = _order(context, candidates, policy, profile)
+            listing = _reranked(context, candidates, order, profile.reach)
+            chosen = np.empty(0, np.int64) if listing is None else listing.chosen
+            diversity = intra_list_diversity(candidates.vectors[chosen])
+            ended = time.perf_counter()
+            answers.append(
+                Answer(
+                    context=context,
+                    candidates=candidates,
+                    policy=policy,
+                    prices=order.prices,
+                    listing=listing,
+                    intra_list_diversity=diversity,
+                    profile=profile.version,
+                    search_seconds=searched - started,
+                    ranking_seconds=ended - ranking_started,
+                )
+            )
+            ranking_started = ended
+        return answers
 
-    def place(self, answer: Answer, item_id: str) -> Placed | None:
-        """Return where an item stands on the scale of an answer's pool.
+    def alone(self, answer: Answer, item_id: str) -> Candidates | None:
+        """Return any item as the one candidate, on the scale of an answer's.
 
         None when the catalogue does not hold it.
         """
-        state, scope, wish = answer.state, answer.scope, answer.wish
-        rows = state.columns.rows_at([item_id], scope.revision)
+        context, candidates = answer.context, answer.candidates
+        rows = context.state.columns.rows_at([item_id], context.scope.revision)
         if rows[0] == NO_ROW:
             return None
-        person = recall(self._store, wish, scope.now)
-        standpoint = Standpoint(state, scope, self._behaviour.behaviour, wish, person)
-        gathered = standpoint.gather(rows)
-        pool = answer.pool
-        expected = self._profiles.expected
-        alone = appraised(standpoint, gathered, wish, person, pool.model, pool.scale, expected)
-        return Placed(
-            parts=alone.parts[0],
-            features=alone.features[0],
-            behaviour=float(alone.evidence.behaviour[0]),
-            estimate=float(alone.estimate[0]),
-            rule_factor=float(alone.rule_factor[0]),
-            penalty=float(alone.penalty[0]),
-            rotation=float(alone.rotation[0]),
-            relevance=float(alone.relevance[0]),
-            mass=float(alone.mass[0]),
-        )
+        return scored(context, rows, candidates.model, self._profiles.expected, candidates.scale)
 
-    def _follow(self) -> None:
-        # In this order, so that what is seen in the catalogue is known of people too.
-        self._behaviour.follow()
-        self._view.follow()
+    def _context(self, state: CatalogueState, request: Request, person: Person) -> RequestContext:
+        moment = now()
+        shown: Mapping[str, int] = {}
+        if request.rotation is not None and request.user_id:
+            since = moment - ROTATION_HALF_LIVES * request.rotation.half_life
+            shown = dict(self._shown(request.user_id, since, ROTATED))
+        scope = state.scope(moment, request.filter)
+        return context_of(request, state, scope, person, shown, self._behaviour())
 
 
-def _scale(wish: Wish, evidence: Evidence) -> PoolScale:
-    if wish.frozen is not None:
-        return wish.frozen.scale
-    return PoolScale.of(evidence) if len(evidence.text) else NOTHING_TO_SCALE
-
-
-def _listed(drawn: Drawn, policy: Policy) -> Answer:
-    started = time.perf_counter()
-    pool, wish = drawn.pool, drawn.wish
-    if policy is not wish.policy:
-        wish = replace(wish, policy=policy)
-    order = _order(drawn, wish)
+def _reranked(
+    context: RequestContext, candidates: Candidates, order: Order, reach: float
+) -> Listing | None:
+    if not order.k:
+        return None
     choice = Choice(
-        relevance=pool.relevance,
-        bucket=pool.evidence.bucket,
-        rarity=pool.rarity,
-        taste=pool.taste.shares if pool.taste.likes else None,
-        expected=float(pool.relevance.sum()) / drawn.profile.reach,
+        relevance=candidates.relevance,
+        bucket=candidates.evidence.bucket,
+        rarity=candidates.rarity,
+        taste=context.taste.shares if context.taste.likes else None,
+        expected=float(candidates.relevance.sum()) / reach,
     )
-    listing = compose(choice, order) if order.k else None
-    chosen = np.empty(0, np.int64) if listing is None else listing.chosen
-    rest = np.ones(len(pool.ids), np.bool_)
-    rest[chosen] = False
-    return Answer(
-        state=drawn.state,
-        scope=drawn.scope,
-        wish=wish,
-        pool=pool,
-        prices=order.prices,
-        listing=listing,
-        offset=0 if wish.frozen is None else wish.frozen.shown,
-        remaining=tuple(compress(pool.ids, rest.tolist())),
-        seen=drawn.seen,
-        missing=drawn.missing,
-        profile=drawn.profile.version,
-        intra_list_diversity=intra_list_diversity(pool.vectors[chosen]),
-        search_seconds=drawn.search_seconds,
-        ranking_seconds=drawn.ranking_seconds + time.perf_counter() - started,
-    )
+    return compose(choice, order)
 
 
-def _order(drawn: Drawn, wish: Wish) -> Order:
-    pool, policy = drawn.pool, wish.policy
-    k = min(wish.page_size, len(pool.ids))
+def _order(
+    context: RequestContext, candidates: Candidates, policy: Policy, profile: RankingProfile
+) -> Order:
+    request = context.request
+    k = min(request.page_size, len(candidates.ids))
     exploration = None
     if policy.exploration_slots:
-        eligible = pool.mass <= policy.exploration_popularity
-        exploration = Exploration(policy.exploration_slots, eligible, wish.seed)
-    attributes = drawn.state.columns.attributes
+        eligible = candidates.mass <= policy.exploration_popularity
+        exploration = Exploration(policy.exploration_slots, eligible, request.seed)
+    attributes = context.state.columns.attributes
     return Order(
         k=k,
-        prices=drawn.profile.dials[pool.context].prices(policy.strength),
+        prices=profile.dials[context.kind].prices(policy.strength),
         limits=policy.limits,
-        pins=_pins(pool, wish, k),
+        pins=_pins(candidates, request, k),
         caps=tuple(
-            CappedAttribute(*values_of(attributes, cap.field, pool.rows), cap.limit)
+            CappedAttribute(*values_of(attributes, cap.field, candidates.rows), cap.limit)
             for cap in policy.caps
         ),
         exploration=exploration,
         diversity=policy.diversity,
-        vectors=pool.vectors,
+        vectors=candidates.vectors,
     )
 
 
-def _pins(pool: Pool, wish: Wish, k: int) -> dict[int, int]:
+def _pins(candidates: Candidates, request: Request, k: int) -> dict[int, int]:
     """Return the pinned candidates by place; none on a page after the first."""
-    if wish.frozen is not None or not wish.pins:
+    if request.frozen is not None or not request.pins:
         return {}
-    position = {item_id: at for at, item_id in enumerate(pool.ids)}
+    position = {item_id: at for at, item_id in enumerate(candidates.ids)}
     return {
         pin.place: position[pin.item_id]
-        for pin in wish.pins
+        for pin in request.pins
         if pin.item_id in position and pin.place < k
     }

@@ -79,7 +79,7 @@ class Policy:
 
 @dataclass(frozen=True)
 class FrozenCandidates:
-    """What is left of the first page's candidates, in the order of its pool, and its scale.
+    """What is left of the first page's candidates, in their order, and the scale of their signals.
 
     `shown`: results on the pages before.
     """
@@ -90,22 +90,26 @@ class FrozenCandidates:
 
 
 @dataclass(frozen=True)
-class Wish:
+class Request:
     """A validated request. `query` (d,) is a unit vector; None without one, or without encoder."""
 
-    user_id: str
-    query: Vector | None
-    examples: tuple[VectorExample, ...]
-    item_examples: tuple[ItemExample, ...]
-    excluded: frozenset[str]
-    seen_types: frozenset[str]
-    allow_seen: bool
-    page_size: int
-    filter: Filter | None
     policy: Policy
+    user_id: str = ""
+    query: Vector | None = None
+    examples: tuple[VectorExample, ...] = ()
+    item_examples: tuple[ItemExample, ...] = ()
+    excluded: frozenset[str] = frozenset()
+    seen_types: frozenset[str] = frozenset()
+    allow_seen: bool = False
+    page_size: int = 10
+    filter: Filter | None = None
     odds_rules: tuple[OddsRule, ...] = ()
     pins: tuple[PinRule, ...] = ()
     rotation: Rotation | None = None
     seed: int = 0
     frozen: FrozenCandidates | None = None
-    min_revision: int = 0
+
+    @property
+    def grows_with_catalogue(self) -> bool:
+        """Whether answering looks at every item of the catalogue, not at candidates alone."""
+        return self.filter is not None or any(rule.filter for rule in self.odds_rules)

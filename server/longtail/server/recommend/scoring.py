@@ -1,70 +1,150 @@
-"""How relevant items are to one request: from what is known of them to the pool of candidates."""
+"""How relevant items are to one request: from what is known of them to P(relevant)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from longtail.runtime.errors import InvalidArgument, Violation
+from longtail.server.catalogue.columns.filter import FilterTypeError
+from longtail.server.catalogue.columns.postings import Mask
+from longtail.server.catalogue.scope import Scope
 from longtail.server.ranking.adjustment import adjusted, faded
-from longtail.server.ranking.evidence import PoolScale, features
+from longtail.server.ranking.evidence import Evidence, PoolScale, features
 from longtail.server.ranking.exposure import blended, rarity
+from longtail.server.ranking.interest import Matrix, nearest_parts
 from longtail.server.ranking.relevance import RelevanceModel
-from longtail.server.recommend.context import Gathered, Standpoint
-from longtail.server.recommend.odds_rules import rule_factors
-from longtail.server.recommend.person import Person
-from longtail.server.recommend.pool import Floats, Pool
-from longtail.server.recommend.request import Rotation, Wish
+from longtail.server.recommend.context import Floats, Ints, RequestContext
+from longtail.server.recommend.request import OddsRule, Rotation
+
+NOTHING_TO_SCALE = PoolScale(np.zeros(4), np.zeros(4))
 
 
-def appraised(
-    standpoint: Standpoint,
-    gathered: Gathered,
-    wish: Wish,
-    person: Person,
-    model: RelevanceModel,
-    scale: PoolScale,
-    expected: Mapping[str, float],
-) -> Pool:
-    """Return what was gathered as candidates: with their relevance, measured on `scale`.
+@dataclass(frozen=True)
+class Candidates:
+    """n items and all that is known of them for one request; all arrays start with (n,).
 
-    `expected` is the exposure of items by id before anything was counted: see `ExpectedColumn.of`.
-    Raises InvalidArgument when the filter of a rule does not fit the catalogue.
+    `rows`: in the columns of the state. `mass`: popularity. `parts` (n, 3): of query, examples and
+    history in the cosine to the nearest interest. `features` (n, len(FEATURES)) on `scale`,
+    `estimate`: P(relevant) by `model`. `rule_factor`, `penalty` and `rotation` make `relevance` of
+    it. `rarity`: 0 to 1, how seldom the item is shown.
     """
-    columns, scope = standpoint.state.columns, standpoint.scope
-    ids, rows = gathered.ids, gathered.rows
-    values = features(gathered.evidence, standpoint.taste, scale)
+
+    ids: list[str]
+    rows: Ints
+    vectors: Matrix
+    mass: Floats
+    parts: Floats
+    evidence: Evidence
+    scale: PoolScale
+    features: Floats
+    model: RelevanceModel
+    estimate: Floats
+    rule_factor: Floats
+    penalty: Floats
+    rotation: Floats
+    relevance: Floats
+    rarity: Floats
+
+
+def scored(
+    context: RequestContext,
+    rows: Ints,
+    model: RelevanceModel,
+    expected: Mapping[str, float],
+    scale: PoolScale | None = None,
+) -> Candidates:
+    """Return the items in `rows` (n,) as candidates, their signals measured on `scale`.
+
+    None: on the scale that they are themselves. `expected` is the exposure of items by id before
+    anything was counted: see `ExpectedColumn.of`. Raises InvalidArgument when the filter of a rule
+    does not fit the catalogue.
+    """
+    state, request, columns = context.state, context.request, context.state.columns
+    ids = [columns.ids[row] for row in rows.tolist()]
+    vectors, mass = state.index.vectors(rows), columns.mass(rows)
+    parts = nearest_parts(vectors, context.interests)
+    evidence = _evidence(context, ids, vectors, mass, parts)
+    if scale is None:
+        scale = PoolScale.of(evidence) if ids else NOTHING_TO_SCALE
+    values = features(evidence, context.taste, scale)
     estimate = model.probability(values)
-    factor = rule_factors(wish.odds_rules, scope, ids, rows)
+    rule_factor = rule_factors(request.odds_rules, context.scope, ids, rows)
     penalty = columns.penalty(rows)
-    rotation = _rotation(wish.rotation, person, ids, scope.now)
+    rotation = _rotation(request.rotation, context.shown, ids, context.scope.now)
     mean_count = columns.mean_exposure()
-    usual = standpoint.state.expected.of(expected, rows)
+    usual = state.expected.of(expected, rows)
     exposure = blended(usual, columns.exposure(rows) * mean_count, mean_count)
-    return Pool(
+    return Candidates(
         ids=ids,
         rows=rows,
-        vectors=gathered.vectors,
-        mass=gathered.mass,
-        popularity_scale=standpoint.scale,
-        interests=standpoint.interests,
-        parts=gathered.parts,
-        evidence=gathered.evidence,
+        vectors=vectors,
+        mass=mass,
+        parts=parts,
+        evidence=evidence,
         scale=scale,
         features=values,
-        context=standpoint.context,
         model=model,
-        taste=standpoint.taste,
         estimate=estimate,
-        rule_factor=factor,
+        rule_factor=rule_factor,
         penalty=penalty,
         rotation=rotation,
-        relevance=adjusted(estimate, factor, penalty, rotation),
+        relevance=adjusted(estimate, rule_factor, penalty, rotation),
         rarity=rarity(exposure),
-        liked=standpoint.liked,
     )
 
 
-def _rotation(rotation: Rotation | None, person: Person, ids: list[str], now: int) -> Floats:
-    if rotation is None or not person.shown:
+def rule_factors(rules: Sequence[OddsRule], scope: Scope, ids: Sequence[str], rows: Ints) -> Floats:
+    """Return what `rules` multiply the odds of items by, (n,); `ids` and `rows` (n,) of the items.
+
+    Raises InvalidArgument when the filter of a rule does not fit the catalogue.
+    """
+    factors = np.ones(len(rows))
+    for rule in rules:
+        factors[_matching(rule, scope, ids, rows)] *= rule.factor
+    return factors
+
+
+def _evidence(
+    context: RequestContext, ids: Sequence[str], vectors: Matrix, mass: Floats, parts: Floats
+) -> Evidence:
+    number_of = context.behaviour.number_of
+    numbers = np.array([number_of.get(item_id, -1) for item_id in ids], np.int64)
+    met = numbers >= 0
+    behaviour, recent = context.scores.at(numbers)
+    return Evidence(
+        text=parts.sum(axis=1),
+        behaviour=behaviour,
+        recent=recent,
+        aversion=_nearest(vectors, context.disliked),
+        support=np.where(met, context.behaviour.support(numbers), 0.0),
+        popularity=context.popularity.relative_log(mass),
+        bucket=context.popularity.bucket(mass),
+    )
+
+
+def _matching(rule: OddsRule, scope: Scope, ids: Sequence[str], rows: Ints) -> Mask:
+    if rule.filter is None:
+        return np.array([item_id in rule.item_ids for item_id in ids], np.bool_)
+    try:
+        passes: Mask = scope.masks.matching(rule.filter, scope.rows)[rows]
+    except FilterTypeError as error:
+        field = f"rules[{rule.position}].filter.{error.path}"
+        raise InvalidArgument(Violation(field, error.message)) from None
+    return passes
+
+
+def _nearest(vectors: Matrix, others: Matrix) -> Floats:
+    """Return the cosine (n,) of each of `vectors` (n, d) to the nearest of `others`; 0 of none."""
+    if not len(others):
+        return np.zeros(len(vectors))
+    nearest: Floats = (vectors @ others.T).max(axis=1).astype(np.float64)
+    return nearest
+
+
+def _rotation(
+    rotation: Rotation | None, shown: Mapping[str, int], ids: Sequence[str], now: int
+) -> Floats:
+    if rotation is None or not shown:
         return np.zeros(len(ids))
-    never = -np.inf
-    ages = now - np.array([person.shown.get(item_id, never) for item_id in ids], np.float64)
+    ages = now - np.array([shown.get(item_id, -np.inf) for item_id in ids], np.float64)
     return faded(rotation.rate, rotation.half_life, ages)

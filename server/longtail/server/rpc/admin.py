@@ -18,6 +18,7 @@ class AdminService(admin_service_pb2_grpc.AdminServiceServicer):
     def __init__(self, view: CatalogueReplica, operations: OperationRunner) -> None:
         self._view = view
         self._operations = operations
+        self._version = importlib.metadata.version("longtail")
         self._started = timestamp_pb2.Timestamp()
         self._started.GetCurrentTime()
 
@@ -30,7 +31,7 @@ class AdminService(admin_service_pb2_grpc.AdminServiceServicer):
         state = self._view.state
         parameters = state.index.parameters
         return pb.GetServerInfoResponse(
-            version=importlib.metadata.version("longtail"),
+            version=self._version,
             model_id=state.encoder.binding.model_id,
             dimension=state.encoder.binding.dimension,
             revision=state.revision,

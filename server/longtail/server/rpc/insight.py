@@ -1,12 +1,13 @@
 """InsightService: what the catalogue looks like, and what of it people are shown."""
 
-import asyncio
+from functools import partial
 
 from grpc.aio import ServicerContext
 from longtail.runtime.errors import InvalidArgument, NotFound, Violation
 from longtail.server.catalogue.columns.columns import NO_ROW
 from longtail.server.catalogue.exposure_report import measure_exposure, response_rate
 from longtail.server.catalogue.replica import CatalogueReplica
+from longtail.server.process.pools import Pools
 from longtail.server.ranking.popularity import Bucket
 from longtail.server.rpc.read.fields import check_id, microseconds
 from longtail.server.store.clock import now
@@ -23,7 +24,8 @@ EARLIEST = -62_135_596_800 * 10**6
 class InsightService(insight_service_pb2_grpc.InsightServiceServicer):
     """Counts the catalogue and its exposure."""
 
-    def __init__(self, store: RecordStore, view: CatalogueReplica) -> None:
+    def __init__(self, store: RecordStore, view: CatalogueReplica, pools: Pools) -> None:
+        self._pools = pools
         self._store = store
         self._view = view
 
@@ -33,7 +35,7 @@ class InsightService(insight_service_pb2_grpc.InsightServiceServicer):
         context: ServicerContext[pb.GetCatalogStatsRequest, pb.GetCatalogStatsResponse],
     ) -> pb.GetCatalogStatsResponse:
         """Count items, interactions and buckets."""
-        return await asyncio.to_thread(self._stats)
+        return await self._pools.administration(self._stats)
 
     async def GetExposureReport(
         self,
@@ -42,9 +44,10 @@ class InsightService(insight_service_pb2_grpc.InsightServiceServicer):
     ) -> pb.GetExposureReportResponse:
         """Say how the impressions of a span of time were spread."""
         start, end = _span(request)
-        report = await asyncio.to_thread(
+        measure = partial(
             measure_exposure, self._store.impressions, self._view.state, start, end
         )
+        report = await self._pools.administration(measure)
         reply = pb.GetExposureReportResponse(
             impression_count=report.impressions,
             list_count=report.lists,
@@ -72,7 +75,7 @@ class InsightService(insight_service_pb2_grpc.InsightServiceServicer):
     ) -> pb.GetItemPopularityResponse:
         """Say how popular an item is."""
         check_id("item_id", request.item_id)
-        return await asyncio.to_thread(self._popularity, request.item_id)
+        return await self._pools.administration(partial(self._popularity, request.item_id))
 
     def _popularity(self, item_id: str) -> pb.GetItemPopularityResponse:
         state = self._view.state

@@ -1,13 +1,16 @@
 """InteractionService: what people did, over gRPC."""
 
-import asyncio
+import itertools
 import struct
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from google.rpc import status_pb2
 from grpc.aio import ServicerContext
 from longtail.runtime.errors import InvalidArgument, Violation
+from longtail.runtime.message_size import serialized
+from longtail.server.process.pools import FEW, Pools
 from longtail.server.rpc.import_stream import patiently
 from longtail.server.rpc.read.fields import (
     check_batch,
@@ -17,8 +20,8 @@ from longtail.server.rpc.read.fields import (
     interaction,
 )
 from longtail.server.rpc.read.impressions import impressions
-from longtail.server.rpc.refusals import Refusals
-from longtail.server.rpc.tokens.page import decode_token, encode_token
+from longtail.server.rpc.refusals import Refusals, statuses
+from longtail.server.rpc.tokens.page import decode_token, encode_token, foreign_token
 from longtail.server.rpc.tokens.recommendation import TokenCodec
 from longtail.server.store.interactions import InteractionRecords
 from longtail.server.store.records import Interaction
@@ -29,15 +32,31 @@ from longtail.v1 import interaction_service_pb2_grpc
 DEFAULT_PAGE, MAX_PAGE = 100, 1000
 # How a page token holds a time, in microseconds since the epoch.
 TIME = struct.Struct(">q")
+# Of a page token: an event_id has up to 1,024 bytes.
+MAX_TOKEN = 2000
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """The events of a batch that can be recorded, and what is wrong with the others."""
+
+    events: Sequence[Interaction]
+    wrong: dict[int, InvalidArgument]
+    statuses: Sequence[status_pb2.Status]
 
 
 class InteractionService(interaction_service_pb2_grpc.InteractionServiceServicer):
     """Reads interactions from the store and writes them through the catalogue."""
 
     def __init__(
-        self, records: InteractionRecords, catalogue: Catalogue, tokens: TokenCodec
+        self,
+        records: InteractionRecords,
+        catalogue: Catalogue,
+        tokens: TokenCodec,
+        pools: Pools,
     ) -> None:
         self._records = records
+        self._pools = pools
         self._catalogue = catalogue
         self._tokens = tokens
 
@@ -47,13 +66,11 @@ class InteractionService(interaction_service_pb2_grpc.InteractionServiceServicer
         context: ServicerContext[pb.WriteInteractionsRequest, pb.WriteInteractionsResponse],
     ) -> pb.WriteInteractionsResponse:
         """Record a batch of interactions."""
-        wrong, recorded, revision = await self._write(request.interactions)
-        statuses = [
-            wrong[position].status() if position in wrong else status_pb2.Status()
-            for position in range(len(request.interactions))
-        ]
+        check_batch("interactions", request.interactions)
+        batch = await self._read(request.interactions)
+        recorded, revision = await self._catalogue.write_interactions(batch.events)
         return pb.WriteInteractionsResponse(
-            statuses=statuses, recorded_count=recorded, revision=revision
+            statuses=batch.statuses, recorded_count=recorded, revision=revision
         )
 
     async def ImportInteractions(
@@ -65,11 +82,13 @@ class InteractionService(interaction_service_pb2_grpc.InteractionServiceServicer
         refusals = Refusals()
         imported = duplicates = revision = 0
         async for request in request_iterator:
-            write = partial(self._write, request.interactions)
-            wrong, recorded, revision = await patiently(write)
+            check_batch("interactions", request.interactions)
+            batch = await self._read(request.interactions)
+            write = partial(self._catalogue.write_interactions, batch.events)
+            recorded, revision = await patiently(write)
             imported += recorded
-            duplicates += len(request.interactions) - len(wrong) - recorded
-            refusals.add(wrong, [event.event_id for event in request.interactions])
+            duplicates += len(batch.events) - recorded
+            refusals.add(batch.wrong, [event.event_id for event in request.interactions])
         return pb.ImportInteractionsResponse(
             imported_count=imported,
             duplicate_count=duplicates,
@@ -93,7 +112,7 @@ class InteractionService(interaction_service_pb2_grpc.InteractionServiceServicer
         self,
         request: pb.ListInteractionsRequest,
         context: ServicerContext[pb.ListInteractionsRequest, pb.ListInteractionsResponse],
-    ) -> pb.ListInteractionsResponse:
+    ) -> bytes:
         """Return a page of interactions."""
         if not (request.user_id or request.item_id):
             raise InvalidArgument(Violation("user_id", "is empty, and so is item_id"))
@@ -101,7 +120,7 @@ class InteractionService(interaction_service_pb2_grpc.InteractionServiceServicer
             if value:
                 check_id(field, value)
         size = check_page_size(request.page_size, default=DEFAULT_PAGE, limit=MAX_PAGE)
-        return await asyncio.to_thread(self._page, request, size)
+        return await self._pools.administration(partial(self._page, request, size))
 
     async def DeleteUserData(
         self,
@@ -115,29 +134,30 @@ class InteractionService(interaction_service_pb2_grpc.InteractionServiceServicer
             deleted_interaction_count=done, deleted_impression_count=shown, revision=revision
         )
 
-    async def _write(
-        self, messages: Sequence[pb.Interaction]
-    ) -> tuple[dict[int, InvalidArgument], int, int]:
-        check_batch("interactions", messages)
-        # A thousand of them take long enough to be felt by others on the event loop.
-        validate = partial(interaction, tokens=self._tokens)
-        events, wrong = await asyncio.to_thread(each, "interactions", messages, validate)
-        recorded, revision = await self._catalogue.write_interactions(events)
-        return wrong, recorded, revision
+    async def _read(self, messages: Sequence[pb.Interaction]) -> _Batch:
+        def read() -> _Batch:
+            validate = partial(interaction, tokens=self._tokens)
+            events, wrong = each("interactions", messages, validate)
+            return _Batch(events, wrong, statuses(len(messages), wrong))
 
-    def _page(self, request: pb.ListInteractionsRequest, size: int) -> pb.ListInteractionsResponse:
+        # A thousand of them take long enough to be felt by others on the event loop; for a few, the
+        # way into a thread takes longer.
+        return read() if len(messages) <= FEW else await self._pools.bulk(read)
+
+    def _page(self, request: pb.ListInteractionsRequest, size: int) -> bytes:
         arguments = ("ListInteractions", request.user_id, request.item_id)
         after = None
         if request.page_token:
-            after = _unpack(decode_token(arguments, request.page_token))
+            after = _unpack(arguments, request.page_token)
         # One more than the page tells whether there is another.
         found = self._records.list_page(
             user_id=request.user_id, item_id=request.item_id, after=after, limit=size + 1
         )
         page, more = found[:size], len(found) > size
-        return pb.ListInteractionsResponse(
-            interactions=map(_message, page),
-            next_page_token=encode_token(arguments, _pack(page[-1])) if more else "",
+        token = encode_token(arguments, _pack(page[-1])) if more else ""
+        events = (pb.ListInteractionsResponse(interactions=[_message(event)]) for event in page)
+        return serialized(
+            itertools.chain(events, [pb.ListInteractionsResponse(next_page_token=token)])
         )
 
 
@@ -145,9 +165,16 @@ def _pack(last: Interaction) -> bytes:
     return TIME.pack(last.time) + last.event_id.encode()
 
 
-def _unpack(position: bytes) -> tuple[int, str]:
-    [time] = TIME.unpack_from(position)
-    return time, position[TIME.size :].decode()
+def _unpack(arguments: Sequence[str], token: str) -> tuple[int, str]:
+    if len(token) > MAX_TOKEN:
+        raise foreign_token()
+    position = decode_token(arguments, token)
+    # The check in a token tells mistakes, not malice: what follows may be anybody's.
+    try:
+        [time] = TIME.unpack_from(position)
+        return time, position[TIME.size :].decode()
+    except (struct.error, UnicodeDecodeError):
+        raise foreign_token() from None
 
 
 def _message(event: Interaction) -> pb.Interaction:

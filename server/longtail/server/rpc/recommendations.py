@@ -1,50 +1,99 @@
-"""RecommendationService: lists and their explanations over gRPC."""
+"""RecommendationService: lists and their explanations over gRPC.
+
+An answer takes about a millisecond, less than it costs to hand it to a thread and back, so it is
+made on the event loop. What may take longer goes to one thread of its own, one at a time: threads
+that compete for the interpreter cost as much as the work.
+"""
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import TypeVar
 
 from google.rpc import status_pb2
 from grpc.aio import ServicerContext
-from longtail.runtime.errors import InvalidArgument, ServiceError, Violation
+from longtail.runtime.errors import (
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    ServiceError,
+    Unavailable,
+    Violation,
+)
+from longtail.server.catalogue.people import People, Person
+from longtail.server.catalogue.replica import CatalogueReplica
+from longtail.server.catalogue.state import CatalogueState
+from longtail.server.encoder.query_vectors import QueryVectors
 from longtail.server.recommend.answer import Answer
 from longtail.server.recommend.recommender import Recommender
-from longtail.server.recommend.request import FrozenCandidates
+from longtail.server.recommend.request import FrozenCandidates, Request
 from longtail.server.rpc.answer_room import AnswerRoom
+from longtail.server.rpc.read.comparison import compared_policies
 from longtail.server.rpc.read.fields import check_batch, check_id
-from longtail.server.rpc.read.preparation import Preparation, Prepared, seen_from
+from longtail.server.rpc.read.recommend_request import read_request, seen_from
 from longtail.server.rpc.tokens.frozen_page import encode_page
 from longtail.server.rpc.tokens.recommendation import RecommendedList, TokenCodec
-from longtail.server.rpc.write.comparison import compared_lists, compared_policies
-from longtail.server.rpc.write.explanation import explain
+from longtail.server.rpc.write.comparison import compared_lists
+from longtail.server.rpc.write.explanation import explain_listed, explain_unlisted
+from longtail.server.rpc.write.item import item_message
 from longtail.server.rpc.write.recommend_response import duration, recommend_response
 from longtail.server.store.clock import now
 from longtail.server.store.items import ItemRecords
-from longtail.server.write.encoding import Embed
+from longtail.server.store.records import PersonRecord
 from longtail.v1 import recommendation_service_pb2 as pb
 from longtail.v1 import recommendation_service_pb2_grpc
+
+R = TypeVar("R")
 
 MAX_REQUESTS = 100
 # Requests of one batch that are answered at a time: enough to share batches in the worker, few
 # enough that callers with one request find room beside it.
 AT_ONCE = 8
+# Longer lists take several milliseconds: the ways to share their places are many.
+SHORT_PAGE = 30
+NOBODY = Person(PersonRecord(0, (), ()))
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A request, ready to be answered from `state`; `degraded`: without its texts' vectors."""
+
+    state: CatalogueState
+    request: Request
+    person: Person
+    degraded: bool
+    embedding_seconds: float
 
 
 class RecommendationService(recommendation_service_pb2_grpc.RecommendationServiceServicer):
-    """Recommends, compares and explains."""
+    """Recommends, compares and explains.
+
+    `follow` takes in what other processes wrote, in a thread. `answers` is that one thread.
+    """
 
     def __init__(
         self,
-        records: ItemRecords,
         recommender: Recommender,
-        embed: Embed,
+        replica: CatalogueReplica,
+        people: People,
+        follow: Callable[[], Awaitable[None]],
+        records: ItemRecords,
+        vectors: QueryVectors,
         tokens: TokenCodec,
+        answers: Executor,
         default_strength: float,
     ) -> None:
-        self._records = records
         self._recommender = recommender
+        self._replica = replica
+        self._people = people
+        self._follow = follow
+        self._records = records
+        self._vectors = vectors
         self._tokens = tokens
+        self._answers = answers
         self._default_strength = default_strength
-        self._preparation = Preparation(recommender, embed, default_strength)
 
     async def Recommend(
         self,
@@ -52,7 +101,11 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
         context: ServicerContext[pb.RecommendRequest, pb.RecommendResponse],
     ) -> pb.RecommendResponse:
         """Return a list."""
-        return await self._recommend(request)
+        started = time.perf_counter()
+        prepared = await self._prepare(request)
+        if request.include_items or not _is_short(prepared.request):
+            return await self._in_thread(lambda: self._response(request, prepared, started))
+        return self._response(request, prepared, started)
 
     async def BatchRecommend(
         self,
@@ -64,10 +117,14 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
         turns, room = asyncio.Semaphore(AT_ONCE), AnswerRoom()
 
         async def result(position: int, each: pb.RecommendRequest) -> pb.BatchRecommendResult:
+            started = time.perf_counter()
             try:
                 async with turns:
                     with seen_from(f"requests[{position}]"):
-                        response = await self._recommend(each)
+                        prepared = await self._prepare(each)
+                        response = await self._in_thread(
+                            lambda: self._response(each, prepared, started)
+                        )
                     room.take(response.ByteSize())
             except ServiceError as error:
                 return pb.BatchRecommendResult(status=error.status())
@@ -92,20 +149,17 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
                 Violation("request.page_token", "is not empty; first pages are compared")
             )
         with seen_from("request"):
-            prepared = await self._preparation.prepare(asked)
-        policies = compared_policies(request, prepared.wish.page_size, self._default_strength)
+            prepared = await self._prepare(asked)
+        policies = compared_policies(request, prepared.request.page_size, self._default_strength)
 
         def responses() -> list[pb.RecommendResponse]:
             with seen_from("request"):
-                answers = self._recommender.answers(
-                    prepared.state, prepared.wish, list(policies.values())
+                answers = self._recommender.compare(
+                    prepared.state, prepared.request, prepared.person, list(policies.values())
                 )
-            replies = [recommend_response(answer, self._records, asked) for answer in answers]
-            for reply in replies:
-                _complete(reply, prepared, started)
-            return replies
+            return [self._message(asked, answer, prepared, started) for answer in answers]
 
-        lists = compared_lists(list(policies), await asyncio.to_thread(responses))
+        lists = compared_lists(list(policies), await self._in_thread(responses))
         return pb.CompareRecommendationsResponse(lists=lists)
 
     async def ExplainItem(
@@ -116,62 +170,129 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
         """Say why an item is in the list, or why not."""
         check_id("item_id", request.item_id)
         with seen_from("request"):
-            prepared = await self._preparation.prepare(request.request)
+            prepared = await self._prepare(request.request)
+        return await self._in_thread(lambda: self._explanation(request, prepared))
 
-        def response() -> pb.ExplainItemResponse:
-            with seen_from("request"):
-                answer = self._recommender.answer(prepared.state, prepared.wish)
-            return explain(
-                answer,
-                self._recommender,
-                self._records,
-                request.item_id,
-                include_item=request.request.include_items,
+    async def _prepare(self, message: pb.RecommendRequest) -> _Prepared:
+        """Read a request, find its person, and encode its texts.
+
+        Raises InvalidArgument naming what is wrong with it, FailedPrecondition when the catalogue
+        is not at its min_revision, and what the encoder raises, but for Unavailable when the
+        request allows for that.
+        """
+        state = await self._state(message.min_revision)
+        asked = read_request(
+            message,
+            dimension=state.encoder.binding.dimension,
+            default_strength=self._default_strength,
+        )
+        request, degraded, seconds = asked.wordless, False, 0.0
+        if texts := asked.texts:
+            started = time.perf_counter()
+            try:
+                vectors = await self._vectors.of(texts, state.encoder.binding)
+                request = asked.request(vectors)
+            except Unavailable:
+                if not message.allow_degraded:
+                    raise
+                degraded = True
+            seconds = time.perf_counter() - started
+        person = self._people.known(request.user_id) if request.user_id else NOBODY
+        if person is None:
+            person = await self._in_thread(lambda: self._people.load(request.user_id))
+        return _Prepared(state, request, person, degraded, seconds)
+
+    async def _state(self, min_revision: int) -> CatalogueState:
+        """Return the state to answer from, at `min_revision` or later.
+
+        Raises FailedPrecondition when the catalogue is not there yet.
+        """
+        if self._replica.revision < min_revision:
+            # Another process may have written it.
+            await self._follow()
+        if self._replica.revision < min_revision:
+            raise FailedPrecondition(
+                f"min_revision {min_revision} is ahead of the catalogue, "
+                f"which is at revision {self._replica.revision}"
             )
+        return self._replica.state
 
-        return await asyncio.to_thread(response)
+    async def _in_thread(self, work: Callable[[], R]) -> R:
+        return await asyncio.get_running_loop().run_in_executor(self._answers, work)
 
-    async def _recommend(self, request: pb.RecommendRequest) -> pb.RecommendResponse:
-        started = time.perf_counter()
-        prepared = await self._preparation.prepare(request)
+    def _response(
+        self, message: pb.RecommendRequest, prepared: _Prepared, started: float
+    ) -> pb.RecommendResponse:
+        answer = self._recommender.recommend(prepared.state, prepared.request, prepared.person)
+        response = self._message(message, answer, prepared, started)
+        response.recommendation_token = self._recommendation_token(answer)
+        remaining = answer.remaining
+        if remaining:
+            shown = answer.offset + len(answer.chosen)
+            frozen = FrozenCandidates(remaining, answer.candidates.scale, shown)
+            response.next_page_token = encode_page(message, frozen)
+        return response
 
-        def response() -> pb.RecommendResponse:
-            answer = self._recommender.answer(prepared.state, prepared.wish)
-            reply = recommend_response(answer, self._records, request)
-            reply.recommendation_token = self._recommendation_token(answer)
-            reply.next_page_token = encode_page(
-                request,
-                FrozenCandidates(
-                    item_ids=answer.remaining,
-                    scale=answer.pool.scale,
-                    shown=answer.offset + len(reply.results),
-                ),
-            )
-            _complete(reply, prepared, started)
-            return reply
+    def _message(
+        self, message: pb.RecommendRequest, answer: Answer, prepared: _Prepared, started: float
+    ) -> pb.RecommendResponse:
+        response = recommend_response(answer, message.explain)
+        if message.include_items:
+            self._add_items(response.results)
+        if prepared.degraded:
+            response.degraded.append(pb.DEGRADATION_ENCODER_UNAVAILABLE)
+        response.timings.embedding.CopyFrom(duration(prepared.embedding_seconds))
+        response.timings.total.CopyFrom(duration(time.perf_counter() - started))
+        return response
 
-        return await asyncio.to_thread(response)
+    def _explanation(
+        self, message: pb.ExplainItemRequest, prepared: _Prepared
+    ) -> pb.ExplainItemResponse:
+        item_id = message.item_id
+        with seen_from("request"):
+            answer = self._recommender.recommend(prepared.state, prepared.request, prepared.person)
+        response = explain_listed(answer, item_id)
+        if response is None:
+            alone = None
+            if item_id not in answer.candidates.ids:
+                alone = self._recommender.alone(answer, item_id)
+                if alone is None:
+                    raise NotFound("item", item_id)
+            response = explain_unlisted(answer, item_id, alone)
+        if message.request.include_items:
+            self._add_items([response.recommendation])
+        return response
+
+    def _add_items(self, results: Sequence[pb.Recommendation]) -> None:
+        items = self._records.get([result.item_id for result in results])
+        for result in results:
+            # It may have been removed since the answer was made.
+            if result.item_id in items:
+                result.item.CopyFrom(item_message(items[result.item_id]))
 
     def _recommendation_token(self, answer: Answer) -> str:
-        listing = answer.listing
+        listing, context = answer.listing, answer.context
         if listing is None:
             return ""
+        ids = answer.candidates.ids
         return self._tokens.encode(
             RecommendedList.new(
-                user_id=answer.wish.user_id,
+                user_id=context.request.user_id,
                 time=now(),
-                revision=answer.scope.revision,
-                strength=answer.wish.policy.strength,
+                revision=context.scope.revision,
+                strength=answer.policy.strength,
                 relevance_loss=listing.loss,
                 tail_fraction=listing.tail_fraction,
-                item_ids=[answer.pool.ids[at] for at in listing.chosen],
+                item_ids=[ids[at] for at in listing.chosen.tolist()],
                 propensities=listing.propensities.tolist(),
             )
         )
 
 
-def _complete(reply: pb.RecommendResponse, prepared: Prepared, started: float) -> None:
-    if prepared.degraded:
-        reply.degraded.append(pb.DEGRADATION_ENCODER_UNAVAILABLE)
-    reply.timings.embedding.CopyFrom(duration(prepared.embedding_seconds))
-    reply.timings.total.CopyFrom(duration(time.perf_counter() - started))
+def _is_short(request: Request) -> bool:
+    """Return whether a request is answered within about a millisecond, and without the store."""
+    return (
+        request.page_size <= SHORT_PAGE
+        and request.rotation is None
+        and not request.grows_with_catalogue
+    )

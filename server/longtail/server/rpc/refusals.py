@@ -1,11 +1,20 @@
-"""The refusals of an import stream: all counted, the first ones kept."""
+"""What is refused of a batch, and of an import stream: all counted, the first ones kept."""
 
 from collections.abc import Mapping, Sequence
 
+from google.rpc import status_pb2
 from longtail.runtime.errors import InvalidArgument
 from longtail.v1 import import_refusal_pb2
 
 KEPT = 100
+
+
+def statuses(count: int, wrong: Mapping[int, InvalidArgument]) -> list[status_pb2.Status]:
+    """Return the statuses of a batch of `count` elements: OK, or what is wrong by position."""
+    return [
+        wrong[position].status() if position in wrong else status_pb2.Status()
+        for position in range(count)
+    ]
 
 
 class Refusals:

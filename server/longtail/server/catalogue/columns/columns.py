@@ -129,14 +129,17 @@ class Columns:
 
     def rows_at(self, item_ids: Iterable[str], revision: int) -> Ints:
         """Return the row of each item as of a revision, NO_ROW where it was not there, (n,)."""
-        born, died, previous = self._born, self._died, self._previous
-        rows: list[int] = []
-        for item_id in item_ids:
-            row = self.row_of.get(item_id, NO_ROW)
-            while row >= 0 and born.values[row] > revision:
-                row = int(previous.values[row])
-            rows.append(row if row >= 0 and died.values[row] > revision else NO_ROW)
-        return np.array(rows, np.int64)
+        row_of = self.row_of
+        rows = np.array([row_of.get(item_id, NO_ROW) for item_id in item_ids], np.int64)
+        there = rows >= 0
+        if there.any():
+            for at in np.flatnonzero(there & (self.born[rows] > revision)).tolist():
+                row, born, previous = int(rows[at]), self.born, self._previous.values
+                while row >= 0 and born[row] > revision:
+                    row = int(previous[row])
+                rows[at] = row
+            rows[(rows >= 0) & (self.died[rows] <= revision)] = NO_ROW
+        return rows
 
     def mass(self, rows: Ints) -> Floats:
         """Return the popularity mass of `rows` (n,): the prior and the decayed interactions."""

@@ -84,19 +84,20 @@ class Graph:
         self._graph.mark_deleted(row)
         self._removed += 1
 
-    def search(self, vector: Vector, k: int) -> tuple[Rows, Floats]:
-        """Return the `k` nearest rows, all when fewer are live, and their cosines, nearest first.
+    def search(self, vectors: Matrix, k: int) -> list[tuple[Rows, Floats]]:
+        """Return the `k` rows nearest to each of `vectors` (n, d), and their cosines.
 
-        Raises GraphError when the links do not lead to so many, as among many equal vectors.
+        From the nearest on; all rows when fewer are live. Raises GraphError when the links do not lead to so many, as
+        among many equal vectors.
         """
         k = min(k, self.live_count)
         if k == 0:
-            return np.empty(0, np.int64), np.empty(0)
+            return [(np.empty(0, np.int64), np.empty(0))] * len(vectors)
         try:
-            rows, distances = self._graph.knn_query(vector, k, num_threads=1)
+            rows, distances = self._graph.knn_query(vectors, k, num_threads=1)
         except RuntimeError as error:
             raise GraphError(f"fewer than {k} rows were found") from error
-        return rows[0].astype(np.int64), 1 - distances[0].astype(np.float64)
+        return list(zip(rows.astype(np.int64), 1 - distances.astype(np.float64), strict=True))
 
     def save(self, file: Path) -> None:
         """Write the graph and bring it to the disk; raise OSError when it does not fit."""

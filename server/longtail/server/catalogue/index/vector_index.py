@@ -125,12 +125,15 @@ class VectorIndex:
     def vectors(self, rows: Rows) -> Matrix:
         """Return the unit vectors (n, d) of `rows` (n,)."""
         layers = self._layers
-        late = rows >= len(layers.merged)
+        base = len(layers.merged)
+        late = rows >= base
         if not late.any():
             return np.asarray(layers.merged[rows])
+        if late.all():
+            return layers.delta[rows - base]
         found = np.empty((len(rows), layers.delta.shape[1]), np.float32)
         found[~late] = layers.merged[rows[~late]]
-        found[late] = layers.delta[rows[late] - len(layers.merged)]
+        found[late] = layers.delta[rows[late] - base]
         return found
 
     def search(self, vector: Vector, k: int, scope: Scope) -> tuple[Rows, Floats]:
@@ -138,16 +141,23 @@ class VectorIndex:
 
         From the nearest on, the earlier row first among equals.
         """
+        [found] = self.search_each(vector[np.newaxis], k, scope)
+        return found
+
+    def search_each(self, vectors: Matrix, k: int, scope: Scope) -> list[tuple[Rows, Floats]]:
+        """Return what `search` does for each of `vectors` (n, d), in less time."""
         layers = self._layers
         base = min(len(layers.merged), scope.rows)
-        rows, cosines = self._search_graph(layers, vector, k, scope, base)
+        found = self._search_graph(layers, vectors, k, scope, base)
         late = np.arange(base, scope.rows)
         late = late[scope.passes(late)]
         if len(late):
-            rows = np.concatenate([rows, late])
-            delta = _cosines(layers.delta, late - len(layers.merged), vector)
-            cosines = np.concatenate([cosines, delta])
-        return _nearest(rows, cosines, k)
+            delta = _cosines(layers.delta, late - len(layers.merged), vectors)
+            found = [
+                (np.concatenate((rows, late)), np.concatenate((cosines, of_late)))
+                for (rows, cosines), of_late in zip(found, delta, strict=True)
+            ]
+        return [_nearest(rows, cosines, k) for rows, cosines in found]
 
     def scan(self, vector: Vector, k: int, scope: Scope) -> tuple[Rows, Floats]:
         """Return what `search` does, found by comparing with every row."""
@@ -156,38 +166,50 @@ class VectorIndex:
         base = int(np.searchsorted(rows, len(layers.merged)))
         cosines = np.concatenate(
             [
-                _cosines(layers.merged, rows[:base], vector),
-                _cosines(layers.delta, rows[base:] - len(layers.merged), vector),
+                _cosines(layers.merged, rows[:base], vector[None])[0],
+                _cosines(layers.delta, rows[base:] - len(layers.merged), vector[None])[0],
             ]
         )
         return _nearest(rows, cosines, k)
 
     def _search_graph(
-        self, layers: _Layers, vector: Vector, k: int, scope: Scope, base: int
-    ) -> tuple[Rows, Floats]:
-        """Return at least the `k` nearest of the first `base` rows, where there are so many."""
+        self, layers: _Layers, vectors: Matrix, k: int, scope: Scope, base: int
+    ) -> list[tuple[Rows, Floats]]:
+        """Return for each of `vectors` at least the `k` nearest of the first `base` rows.
+
+        Fewer where there are fewer.
+        """
         graph = layers.graph
         if graph is None or base == 0:
-            return np.empty(0, np.int64), np.empty(0)
+            return [(np.empty(0, np.int64), np.empty(0))] * len(vectors)
         matching = max(1, round(scope.share * base))
         fetch = fetch_size(k, matching, graph.live_count, self.parameters.ef_search)
         while not scan_is_cheaper(matching, fetch, self.parameters.ef_search):
             try:
-                found, cosines = graph.search(vector, fetch)
+                searched = graph.search(vectors, fetch)
             except GraphError as error:
                 logger.warning("the graph is not connected, scanning reason=%s", error)
                 break
-            found, cosines = _with_twins(layers, found, cosines)
-            seen = scope.passes(found)
-            enough = are_enough(int(seen.sum()), k, matching, graph.live_count)
-            if enough or fetch >= graph.live_count:
-                return found[seen], cosines[seen]
+            found = []
+            for rows, cosines in searched:
+                rows, cosines = _with_twins(layers, rows, cosines)
+                seen = scope.passes(rows)
+                enough = are_enough(int(np.count_nonzero(seen)), k, matching, graph.live_count)
+                if not enough and fetch < graph.live_count:
+                    break
+                found.append((rows[seen], cosines[seen]))
+            else:
+                return found
             fetch = min(4 * fetch, graph.live_count)
         rows = np.flatnonzero(scope.mask()[:base])
-        return rows, _cosines(layers.merged, rows, vector)
+        return [(rows, cosines) for cosines in _cosines(layers.merged, rows, vectors)]
 
 
 def _nearest(rows: Rows, cosines: Floats, k: int) -> tuple[Rows, Floats]:
+    if len(rows) > k:
+        # Only what is as near as the last of them is put in order.
+        among = np.flatnonzero(cosines >= np.partition(cosines, -k)[-k])
+        rows, cosines = rows[among], cosines[among]
     best = np.lexsort((rows, -cosines))[:k]
     return rows[best], cosines[best]
 
@@ -212,12 +234,16 @@ def _with_twins(layers: _Layers, rows: Rows, cosines: Floats) -> tuple[Rows, Flo
     )
 
 
-def _cosines(matrix: Matrix, rows: Rows, vector: Vector) -> Floats:
-    """Return the cosines (n,) of the ascending `rows` (n,) of `matrix` with `vector` (d,)."""
+def _cosines(matrix: Matrix, rows: Rows, vectors: Matrix) -> Floats:
+    """Return the cosines (v, n) of the ascending `rows` (n,) of `matrix` with `vectors` (v, d)."""
     if not len(rows):
-        return np.empty(0)
+        return np.empty((len(vectors), 0))
     first, last = int(rows[0]), int(rows[-1]) + 1
     if len(rows) > DENSE_SHARE * (last - first):
-        return (matrix[first:last] @ vector)[rows - first].astype(np.float64)
+        # One by one: for so few vectors a product of matrices takes twice the time.
+        products = np.array([matrix[first:last] @ vector for vector in vectors], np.float64)
+        return products if len(rows) == last - first else products[:, rows - first]
     blocks = (rows[start : start + SCAN_ROWS] for start in range(0, len(rows), SCAN_ROWS))
-    return np.concatenate([matrix[block] @ vector for block in blocks]).astype(np.float64)
+    gathered = (matrix[block] for block in blocks)
+    products = [[block @ vector for vector in vectors] for block in gathered]
+    return np.concatenate(products, axis=1).astype(np.float64)

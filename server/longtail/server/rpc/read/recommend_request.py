@@ -1,16 +1,16 @@
-"""From a RecommendRequest to a wish: validated first, then with the vectors of its texts."""
+"""From a RecommendRequest to a request: validated first, then with the vectors of its texts."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
 from longtail.runtime.errors import InvalidArgument, Violation
 from longtail.server.recommend.request import (
-    FrozenCandidates,
     ItemExample,
+    Request,
     Rotation,
     VectorExample,
-    Wish,
 )
 from longtail.server.rpc.read.counts import check_count
 from longtail.server.rpc.read.fields import (
@@ -25,6 +25,7 @@ from longtail.server.rpc.read.fields import (
 from longtail.server.rpc.read.filter import filter_of
 from longtail.server.rpc.read.policy import policy_of
 from longtail.server.rpc.read.rules import check_places, rules_of
+from longtail.server.rpc.tokens.frozen_page import decode_page
 from longtail.v1 import recommendation_service_pb2 as pb
 from numpy.typing import NDArray
 
@@ -35,6 +36,8 @@ MAX_SEEN_TYPES = 100
 MAX_WEIGHT = 100.0
 # Of rotation, in microseconds: a day, and the longest Duration there is.
 HALF_LIFE, MAX_HALF_LIFE = 24 * 3600 * 10**6, 315_576_000_000 * 10**6
+EXPLAIN = frozenset(pb.Explain.values())
+NOTHING = frozenset[str]()
 
 
 @dataclass(frozen=True)
@@ -45,16 +48,12 @@ class TextExample:
     weight: float
     position: int
 
-    def with_vector(self, vector: NDArray[np.float32]) -> VectorExample:
-        """Return the example with its unit vector (d,)."""
-        return VectorExample(vector, self.weight, self.position)
-
 
 @dataclass(frozen=True)
-class WishDraft:
-    """A valid request: its wish without what needs the encoder, and that: query and texts."""
+class ReadRequest:
+    """A valid request without what needs the encoder, and that: its query and text examples."""
 
-    wordless: Wish
+    wordless: Request
     query: str
     text_examples: tuple[TextExample, ...]
 
@@ -64,13 +63,15 @@ class WishDraft:
         query = [self.query] if self.query else []
         return query + [example.text for example in self.text_examples]
 
-    def wish(self, vectors: NDArray[np.float32] | None) -> Wish:
-        """Return the wish with the unit `vectors` (n, d) of `texts`; None leaves those out."""
+    def request(self, vectors: NDArray[np.float32] | None) -> Request:
+        """Return the request with the unit `vectors` (n, d) of `texts`; None leaves those out."""
         if vectors is None:
             return self.wordless
         of_query = 1 if self.query else 0
-        pairs = zip(self.text_examples, vectors[of_query:], strict=True)
-        of_texts = [example.with_vector(vector) for example, vector in pairs]
+        of_texts = [
+            VectorExample(vector, example.weight, example.position)
+            for example, vector in zip(self.text_examples, vectors[of_query:], strict=True)
+        ]
         return replace(
             self.wordless,
             query=vectors[0] if of_query else None,
@@ -78,72 +79,82 @@ class WishDraft:
         )
 
 
-def wish_draft(
-    request: pb.RecommendRequest,
-    frozen: FrozenCandidates | None,
-    *,
-    dimension: int,
-    default_strength: float,
-) -> WishDraft:
-    """Validate a request, whose page_token holds the candidates `frozen`; None: the first page.
+def read_request(
+    message: pb.RecommendRequest, *, dimension: int, default_strength: float
+) -> ReadRequest:
+    """Return what a message asks for.
 
     Raises InvalidArgument naming the first field that is wrong.
     """
-    check_text("query", request.query, MAX_QUERY)
-    if request.user_id:
-        check_id("user_id", request.user_id)
-    if request.explain not in pb.Explain.values():
-        raise InvalidArgument(Violation("explain", f"is {request.explain}, which is no Explain"))
-    _check_exclusions(request.exclude)
-    page_size = check_page_size(request.page_size, default=DEFAULT_PAGE, limit=MAX_PAGE)
-    examples = list(_examples(request, dimension))
-    odds_rules, pins = rules_of(request.rules)
-    if frozen is None:
-        check_places(request.rules, page_size)
-    return WishDraft(
-        Wish(
-            user_id=request.user_id,
-            query=None,
-            examples=tuple(ex for ex in examples if isinstance(ex, VectorExample)),
-            item_examples=tuple(ex for ex in examples if isinstance(ex, ItemExample)),
-            excluded=frozenset(request.exclude.item_ids),
-            seen_types=frozenset(request.exclude.seen_types),
-            allow_seen=request.exclude.allow_seen,
-            page_size=page_size,
-            filter=filter_of(request.filter, "filter"),
+    frozen = decode_page(message) if message.page_token else None
+    check_text("query", message.query, MAX_QUERY)
+    if message.user_id:
+        check_id("user_id", message.user_id)
+    if message.explain not in EXPLAIN:
+        raise InvalidArgument(Violation("explain", f"is {message.explain}, which is no Explain"))
+    page_size = check_page_size(message.page_size, default=DEFAULT_PAGE, limit=MAX_PAGE)
+    examples = list(_examples(message, dimension)) if message.examples else []
+    odds_rules, pins = rules_of(message.rules) if message.rules else ((), ())
+    if frozen is None and pins:
+        check_places(message.rules, page_size)
+    excluded, seen_types, allow_seen = _exclusions(message)
+    return ReadRequest(
+        Request(
             policy=policy_of(
-                request.long_tail,
-                request.diversity,
-                request.exploration,
+                message.long_tail,
+                message.diversity,
+                message.exploration,
                 page_size=page_size,
                 default_strength=default_strength,
             ),
+            user_id=message.user_id,
+            examples=tuple(ex for ex in examples if isinstance(ex, VectorExample)),
+            item_examples=tuple(ex for ex in examples if isinstance(ex, ItemExample)),
+            excluded=excluded,
+            seen_types=seen_types,
+            allow_seen=allow_seen,
+            page_size=page_size,
+            filter=filter_of(message.filter, "filter") if message.HasField("filter") else None,
             odds_rules=odds_rules,
             pins=pins if frozen is None else (),
-            rotation=_rotation(request),
-            seed=request.seed,
+            rotation=_rotation(message) if message.HasField("rotation") else None,
+            seed=message.seed,
             frozen=frozen,
-            min_revision=request.min_revision,
         ),
-        request.query,
+        message.query,
         tuple(ex for ex in examples if isinstance(ex, TextExample)),
     )
 
 
-def _check_exclusions(exclude: pb.Exclusions) -> None:
+@contextmanager
+def seen_from(parent: str) -> Iterator[None]:
+    """Name what is wrong with a request as it is seen from the message that holds it."""
+    try:
+        yield
+    except InvalidArgument as error:
+        inside = (violation.inside(parent) for violation in error.violations)
+        raise InvalidArgument(*inside) from None
+
+
+def _exclusions(message: pb.RecommendRequest) -> tuple[frozenset[str], frozenset[str], bool]:
+    """Return the excluded ids, the types of interactions that count as seen, and allow_seen."""
+    if not message.HasField("exclude"):
+        return NOTHING, NOTHING, False
+    exclude = message.exclude
     check_count("exclude.item_ids", exclude.item_ids, MAX_EXCLUDED)
     check_count("exclude.seen_types", exclude.seen_types, MAX_SEEN_TYPES)
     for position, item_id in enumerate(exclude.item_ids):
         check_id(f"exclude.item_ids[{position}]", item_id)
     for position, seen_type in enumerate(exclude.seen_types):
         check_id(f"exclude.seen_types[{position}]", seen_type, MAX_TYPE)
+    return frozenset(exclude.item_ids), frozenset(exclude.seen_types), exclude.allow_seen
 
 
 def _examples(
-    request: pb.RecommendRequest, dimension: int
+    message: pb.RecommendRequest, dimension: int
 ) -> Iterator[VectorExample | ItemExample | TextExample]:
-    check_count("examples", request.examples, MAX_EXAMPLES)
-    for position, example in enumerate(request.examples):
+    check_count("examples", message.examples, MAX_EXAMPLES)
+    for position, example in enumerate(message.examples):
         field = f"examples[{position}]"
         weight = _weight(f"{field}.weight", example)
         match example.WhichOneof("kind"):
@@ -169,10 +180,8 @@ def _weight(field: str, example: pb.Example) -> float:
     return check_number(field, weight, -MAX_WEIGHT, MAX_WEIGHT)
 
 
-def _rotation(request: pb.RecommendRequest) -> Rotation | None:
-    if not request.HasField("rotation"):
-        return None
-    rotation = request.rotation
+def _rotation(message: pb.RecommendRequest) -> Rotation | None:
+    rotation = message.rotation
     rate = check_number("rotation.rate", rotation.rate, 0, 1)
     half_life = HALF_LIFE
     if rotation.HasField("half_life"):
@@ -181,6 +190,6 @@ def _rotation(request: pb.RecommendRequest) -> Rotation | None:
             raise InvalidArgument(
                 Violation("rotation.half_life", "is not above zero and up to 10,000 years")
             )
-    if not request.user_id:
+    if not message.user_id:
         raise InvalidArgument(Violation("user_id", "is empty, but rotation needs it"))
     return Rotation(rate, half_life) if rate else None

@@ -23,6 +23,8 @@ HEAD = struct.Struct(f"<H{2 * SIGNALS}d")
 SEPARATOR = "\n"
 # Of ids; 2,000 candidates, the most a server can be set to, have ids of up to 1,024 bytes each.
 MAX_IDS_BYTES = 2**21
+# From so many bytes of ids on they are packed.
+PACKED_BYTES = 4096
 # Of a token: what cannot be compressed grows by less than a thousandth, then by a third as text.
 MAX_TOKEN = 3_000_000
 
@@ -32,17 +34,17 @@ def encode_page(request: pb.RecommendRequest, left: FrozenCandidates) -> str:
     if not left.item_ids:
         return ""
     head = HEAD.pack(left.shown, *left.scale.mean, *left.scale.deviation)
-    ids = zlib.compress(SEPARATOR.join(left.item_ids).encode())
+    ids = SEPARATOR.join(left.item_ids).encode()
+    # Most lists have no second page: what few bytes there are is not worth the time to pack them.
+    ids = zlib.compress(ids, 0 if len(ids) < PACKED_BYTES else 6)
     return encode_token(_arguments(request), head + ids)
 
 
-def decode_page(request: pb.RecommendRequest) -> FrozenCandidates | None:
-    """Return the candidates that the page of `request` is made from; None for the first page.
+def decode_page(request: pb.RecommendRequest) -> FrozenCandidates:
+    """Return the candidates that the page of `request`, which has a token, is made from.
 
     Raises InvalidArgument when the token was not given out for such a request.
     """
-    if not request.page_token:
-        return None
     if len(request.page_token) > MAX_TOKEN:
         raise foreign_token()
     content = decode_token(_arguments(request), request.page_token)

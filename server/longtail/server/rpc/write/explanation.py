@@ -4,14 +4,10 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from longtail.runtime.errors import NotFound
 from longtail.server.ranking.listing import Listing
 from longtail.server.recommend.answer import Answer
-from longtail.server.recommend.odds_rules import rule_factors
-from longtail.server.recommend.recommender import Recommender
-from longtail.server.rpc.write.breakdowns import placed_at
-from longtail.server.rpc.write.results import results, unlisted
-from longtail.server.store.items import ItemRecords
+from longtail.server.recommend.scoring import Candidates, rule_factors
+from longtail.server.rpc.write.recommendation import listed, unlisted
 from longtail.server.store.records import State
 from longtail.v1 import recommendation_service_pb2 as pb
 
@@ -21,45 +17,42 @@ PLACED_BY = {
 }
 
 
-def explain(
-    answer: Answer,
-    recommender: Recommender,
-    records: ItemRecords,
-    item_id: str,
-    *,
-    include_item: bool,
-) -> pb.ExplainItemResponse:
-    """Explain the place of an item in `answer`, or why it has none.
+def explain_listed(answer: Answer, item_id: str) -> pb.ExplainItemResponse | None:
+    """Explain the place of an item in the list of `answer`; None when it has none."""
+    candidates = answer.candidates
+    if item_id not in {candidates.ids[at] for at in answer.chosen.tolist()}:
+        return None
+    [result] = (each for each in listed(answer, pb.EXPLAIN_FULL) if each.item_id == item_id)
+    return pb.ExplainItemResponse(
+        verdict=pb.VERDICT_LISTED,
+        recommendation=result,
+        summary=_why_listed(answer, result) + _rules_at_work(answer, item_id),
+    )
 
-    Reads from the store. Raises NotFound when the catalogue does not hold the item.
+
+def explain_unlisted(
+    answer: Answer, item_id: str, alone: Candidates | None
+) -> pb.ExplainItemResponse:
+    """Explain why an item has no place in the list of `answer`.
+
+    `alone`: the item as the one candidate, on the scale of the answer's; None when it is among
+    those.
     """
-    pool, listing = answer.pool, answer.listing
-    position = pool.ids.index(item_id) if item_id in pool.ids else None
-    if listing is not None and position is not None and position in listing.chosen:
-        listed = results(answer, records, pb.EXPLAIN_FULL, include_items=include_item)
-        [result] = (each for each in listed if each.item_id == item_id)
-        return pb.ExplainItemResponse(
-            verdict=pb.VERDICT_LISTED,
-            recommendation=result,
-            summary=_why_listed(answer, result) + _rules_at_work(answer, item_id),
-        )
-    if listing is not None and position is not None:
-        placed = placed_at(pool, position)
+    candidates, listing = answer.candidates, answer.listing
+    if listing is not None and alone is None:
+        scored, position = candidates, candidates.ids.index(item_id)
         rank = int(listing.baseline[position])
         verdict, why = _passed_over(answer, listing, position)
     else:
-        found = recommender.place(answer, item_id)
-        if found is None:
-            raise NotFound("item", item_id)
-        placed = found
-        rank = 1 + int((pool.relevance > placed.relevance).sum())
+        scored, position = alone or candidates, 0
+        rank = 1 + int((candidates.relevance > scored.relevance[position]).sum())
         verdict, why = _left_out(answer, item_id)
-    result = unlisted(
-        answer, records, item_id, placed, answer.offset + rank, include_item=include_item
-    )
+    result = unlisted(answer.context, scored, position)
+    result.breakdown.baseline_rank = answer.offset + rank
     gap = 0.0
     if listing is not None:
-        gap = float(pool.relevance[listing.chosen[-1]]) - placed.relevance
+        last = candidates.relevance[listing.chosen[-1]]
+        gap = float(last) - float(scored.relevance[position])
         why += " " + _standing(answer, rank, gap)
     why += _rules_at_work(answer, item_id)
     return pb.ExplainItemResponse(
@@ -71,7 +64,7 @@ def _why_listed(answer: Answer, result: pb.Recommendation) -> str:
     rank, baseline = result.rank, result.breakdown.baseline_rank
     why = next((PLACED_BY[each] for each in result.reasons if each in PLACED_BY), "")
     if pb.REASON_PINNED in result.reasons:
-        [name] = (pin.name for pin in answer.wish.pins if pin.item_id == result.item_id)
+        [name] = (pin.name for pin in answer.context.request.pins if pin.item_id == result.item_id)
         why = f"{_named([name])} pins it there"
     without = "there too" if baseline == rank else f"at {baseline}"
     return (
@@ -81,8 +74,8 @@ def _why_listed(answer: Answer, result: pb.Recommendation) -> str:
 
 
 def _passed_over(answer: Answer, listing: Listing, position: int) -> tuple[pb.Verdict, str]:
-    relevance, policy = answer.pool.relevance, answer.wish.policy
-    short = len(listing.chosen) < answer.wish.page_size
+    relevance, policy = answer.candidates.relevance, answer.policy
+    short = len(listing.chosen) < answer.context.request.page_size
     # Also a candidate that others outrank anyway may be against a cap.
     in_reach = short or relevance[position] > relevance[listing.chosen].min()
     if listing.capped[position] and in_reach:
@@ -95,12 +88,12 @@ def _passed_over(answer: Answer, listing: Listing, position: int) -> tuple[pb.Ve
 
 
 def _left_out(answer: Answer, item_id: str) -> tuple[pb.Verdict, str]:
-    wish = answer.wish
-    if item_id in wish.excluded:
+    context, request = answer.context, answer.context.request
+    if item_id in request.excluded:
         return pb.VERDICT_EXCLUDED, "The request excludes it."
-    if any(example.item_id == item_id for example in wish.item_examples):
+    if any(example.item_id == item_id for example in request.item_examples):
         return pb.VERDICT_EXAMPLE, "It is one of the request's examples."
-    if item_id in answer.seen:
+    if item_id in context.seen:
         return pb.VERDICT_SEEN, "The person has seen it."
     unoffered = _unoffered(answer, item_id)
     if unoffered is not None:
@@ -108,13 +101,13 @@ def _left_out(answer: Answer, item_id: str) -> tuple[pb.Verdict, str]:
     if answer.offset:
         why = "It stands on a page before this one, or was no candidate for any."
     else:
-        why = f"It is not among the {len(answer.pool.ids)} candidates."
+        why = f"It is not among the {len(answer.candidates.ids)} candidates."
     return pb.VERDICT_NOT_RETRIEVED, why
 
 
 def _unoffered(answer: Answer, item_id: str) -> tuple[pb.Verdict, str] | None:
     """Return why an item is not offered to this request at all; None when it is."""
-    columns, scope = answer.state.columns, answer.scope
+    columns, scope = answer.context.state.columns, answer.context.scope
     [row] = columns.rows_at([item_id], scope.revision)
     match columns.state_of(row):
         case State.HIDDEN:
@@ -137,17 +130,18 @@ def _standing(answer: Answer, rank: int, gap: float) -> str:
     )
     return (
         f"By relevance alone, without the long tail's price, it would stand at "
-        f"{answer.offset + rank} of {answer.offset + len(answer.pool.ids)} candidates: its "
+        f"{answer.offset + rank} of {answer.offset + len(answer.candidates.ids)} candidates: its "
         f"relevance is {beside}."
     )
 
 
 def _rules_at_work(answer: Answer, item_id: str) -> str:
     """Say which rules change the odds of an item, in a sentence to be appended; empty if none."""
-    rows = answer.state.columns.rows_at([item_id], answer.scope.revision)
+    context = answer.context
+    rows = context.state.columns.rows_at([item_id], context.scope.revision)
     factors = {
-        rule: float(rule_factors([rule], answer.scope, [item_id], rows)[0])
-        for rule in answer.wish.odds_rules
+        rule: float(rule_factors([rule], context.scope, [item_id], rows)[0])
+        for rule in context.request.odds_rules
     }
     at_work = [rule.name for rule, factor in factors.items() if factor != 1]
     if not at_work:

@@ -3,32 +3,30 @@
 from google.protobuf import duration_pb2
 from longtail.server.ranking.listing import GaveWay
 from longtail.server.recommend.answer import Answer
-from longtail.server.rpc.write.results import results
-from longtail.server.store.items import ItemRecords
+from longtail.server.rpc.write.recommendation import listed
 from longtail.v1 import recommendation_service_pb2 as pb
 
 TAIL_GAVE_WAY = frozenset({GaveWay.TAIL_TO_BUDGET, GaveWay.TAIL_TO_CANDIDATES})
 
 
-def recommend_response(
-    answer: Answer, records: ItemRecords, request: pb.RecommendRequest
-) -> pb.RecommendResponse:
-    """Return an answer as a message, as much of it explained as `request` asks for.
+def recommend_response(answer: Answer, explain: pb.Explain) -> pb.RecommendResponse:
+    """Return an answer as a message, as much of it explained as was asked for.
 
-    It has no tokens, and of the timings those of the answer. Reads the items from the store.
+    It has no tokens, no items, and of the timings those of the answer.
     """
-    listed = results(answer, records, request.explain, include_items=request.include_items)
+    context = answer.context
+    results = listed(answer, explain)
     return pb.RecommendResponse(
-        results=listed,
+        results=results,
         list_metrics=_list_metrics(answer),
         policy=_effective_policy(answer),
         provenance=pb.Provenance(
-            model_id=answer.state.encoder.binding.model_id,
-            revision=answer.scope.revision,
+            model_id=context.state.encoder.binding.model_id,
+            revision=context.scope.revision,
             ranking_profile=answer.profile,
         ),
-        missing_ids=answer.missing,
-        short_page_reason=_short_page_reason(answer, len(listed)),
+        missing_ids=context.missing,
+        short_page_reason=_short_page_reason(answer, len(results)),
         timings=pb.RecommendTimings(
             search=duration(answer.search_seconds), ranking=duration(answer.ranking_seconds)
         ),
@@ -37,16 +35,15 @@ def recommend_response(
 
 def duration(seconds: float) -> duration_pb2.Duration:
     """Return a span of time."""
-    message = duration_pb2.Duration()
-    message.FromNanoseconds(round(seconds * 1e9))
-    return message
+    whole, nanoseconds = divmod(round(seconds * 1e9), 10**9)
+    return duration_pb2.Duration(seconds=whole, nanos=nanoseconds)
 
 
 def _list_metrics(answer: Answer) -> pb.ListMetrics:
-    listing, pool = answer.listing, answer.pool
+    listing, candidates = answer.listing, answer.candidates
     if listing is None:
         return pb.ListMetrics()
-    percentiles = pool.popularity_scale.percentile(pool.mass[listing.chosen])
+    percentiles = answer.context.popularity.percentile(candidates.mass[listing.chosen])
     return pb.ListMetrics(
         tail_fraction=listing.tail_fraction,
         mean_popularity_percentile=float(percentiles.mean()),
@@ -57,14 +54,14 @@ def _list_metrics(answer: Answer) -> pb.ListMetrics:
 
 
 def _effective_policy(answer: Answer) -> pb.EffectivePolicy:
-    wish, listing = answer.wish, answer.listing
+    policy, listing = answer.policy, answer.listing
     gave_way = frozenset[GaveWay]() if listing is None else listing.gave_way
     return pb.EffectivePolicy(
-        strength=wish.policy.strength,
-        min_tail_fraction=wish.policy.limits.min_tail_fraction,
-        relevance_budget=wish.policy.limits.relevance_budget,
+        strength=policy.strength,
+        min_tail_fraction=policy.limits.min_tail_fraction,
+        relevance_budget=policy.limits.relevance_budget,
         min_tail_fraction_met=not gave_way & TAIL_GAVE_WAY,
-        page_size=wish.page_size,
+        page_size=answer.context.request.page_size,
         tail_price=answer.prices.tail,
         gave_way=[
             f"GAVE_WAY_{each.name}" for each in sorted(gave_way, key=lambda each: each.value)
@@ -74,13 +71,13 @@ def _effective_policy(answer: Answer) -> pb.EffectivePolicy:
 
 
 def _short_page_reason(answer: Answer, shown: int) -> pb.ShortPageReason:
-    wish, listing = answer.wish, answer.listing
-    if shown >= wish.page_size:
+    request, listing = answer.context.request, answer.listing
+    if shown >= request.page_size:
         return pb.SHORT_PAGE_REASON_UNSPECIFIED
     if listing is not None and listing.capped.any():
         return pb.SHORT_PAGE_REASON_CAPS
-    if wish.frozen is not None:
+    if request.frozen is not None:
         return pb.SHORT_PAGE_REASON_LAST_PAGE
-    if wish.filter is not None:
+    if request.filter is not None:
         return pb.SHORT_PAGE_REASON_FILTER
     return pb.SHORT_PAGE_REASON_CATALOGUE_EXHAUSTED

@@ -42,8 +42,8 @@ def test_a_new_version_gets_a_row_of_its_own_and_the_old_one_leaves_the_graph(
     assert second.table["removed"].tolist() == [row == 4 for row in range(101)]
     graph = second.load_graph()
     assert graph.live_count == 100
-    assert 4 not in graph.search(rows[4], 100)[0]
-    assert graph.search(rows[100], 1)[0] == [100]
+    assert 4 not in nearest(graph, rows[4], 100)[0]
+    assert nearest(graph, rows[100], 1)[0] == [100]
 
 
 def test_a_row_that_was_removed_stays_removed(tmp_path: Path) -> None:

@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 from longtail.server.catalogue.index.graph import Graph, GraphError
 
-from tests.unit.server.index_material import PARAMETERS, graph_of, vectors
+from tests.unit.server.index_material import PARAMETERS, graph_of, nearest, vectors
 
 
 def test_more_than_there_is_gives_all_there_is() -> None:
     rows = vectors(5)
-    assert sorted(graph_of(rows).search(rows[0], 100)[0]) == [0, 1, 2, 3, 4]
+    assert sorted(nearest(graph_of(rows), rows[0], 100)[0]) == [0, 1, 2, 3, 4]
 
 
 def test_an_empty_graph_finds_nothing() -> None:
-    assert len(Graph(PARAMETERS, 10).search(vectors(1)[0], 3)[0]) == 0
+    assert len(nearest(Graph(PARAMETERS, 10), vectors(1)[0], 3)[0]) == 0
 
 
 def test_what_was_removed_is_not_found_and_not_asked_for() -> None:
@@ -30,13 +30,13 @@ def test_what_was_removed_is_not_found_and_not_asked_for() -> None:
     for row in range(90):
         graph.remove(row)
     assert graph.live_count == 10
-    assert sorted(graph.search(rows[0], 100)[0]) == list(range(90, 100))
+    assert sorted(nearest(graph, rows[0], 100)[0]) == list(range(90, 100))
 
 
 def test_cosines_are_those_of_the_vectors_from_the_nearest_on() -> None:
     rows = vectors(500)
     query = vectors(1, seed=2)[0]
-    found, cosines = graph_of(rows).search(query, 20)
+    found, cosines = nearest(graph_of(rows), query, 20)
     np.testing.assert_allclose(cosines, rows[found] @ query, atol=1e-6)
     assert (np.diff(cosines) <= 0).all()
 
@@ -46,7 +46,7 @@ def test_a_graph_that_leads_nowhere_says_so_in_our_words(monkeypatch: pytest.Mon
     # The graph is told of rows that it does not have.
     graph._removed = -5
     with pytest.raises(GraphError, match="fewer than 15"):
-        graph.search(vectors(1)[0], 15)
+        nearest(graph, vectors(1)[0], 15)
 
 
 def test_the_width_of_the_search_survives_saving_and_loading(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_the_width_of_the_search_survives_saving_and_loading(tmp_path: Path) -> 
     loaded = Graph.load(PARAMETERS, tmp_path / "graph", 3000, removed=0)
     assert loaded._graph.ef == PARAMETERS.ef_search
     for query in vectors(20, seed=2):
-        assert loaded.search(query, 10)[0].tolist() == graph.search(query, 10)[0].tolist()
+        assert nearest(loaded, query, 10)[0].tolist() == nearest(graph, query, 10)[0].tolist()
 
 
 def test_a_loaded_graph_takes_rows_up_to_its_capacity_without_growing(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_a_loaded_graph_takes_rows_up_to_its_capacity_without_growing(tmp_path: 
     graph_of(rows[:100]).save(tmp_path / "graph")
     loaded = Graph.load(PARAMETERS, tmp_path / "graph", 200, removed=0)
     loaded.add(np.arange(100, 200), rows[100:])
-    assert all(loaded.search(rows[row], 1)[0] == [row] for row in range(200))
+    assert all(nearest(loaded, rows[row], 1)[0] == [row] for row in range(200))
     with pytest.raises(RuntimeError, match="exceeds the specified limit"):
         loaded.add(np.array([200]), rows[:1])
 

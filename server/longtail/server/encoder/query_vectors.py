@@ -1,0 +1,113 @@
+"""Vectors of queries: each text is encoded once, and callers that wait at once share a call.
+
+There is no timer: a call goes out as soon as fewer than AT_ONCE are under way, with whatever waits
+by then. Alone, a text goes at once; of many, those that come during a call go together in the next.
+"""
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+
+import numpy as np
+from longtail.runtime.deadline import remaining_seconds, within
+from longtail.server.encoder.encoder import TEXTS_PER_CALL, Embedded
+from longtail.server.store.records import EncoderBinding, Vector
+from longtail.v1 import embedding_service_pb2 as pb
+from numpy.typing import NDArray
+
+# Calls under way for one encoder: while one is computed, the next is on its way.
+AT_ONCE = 2
+# Vectors that are kept: 16 MB at 384 dimensions.
+KEPT = 10_000
+
+Embed = Callable[[Sequence[str], pb.Role, pb.Lane, EncoderBinding], Awaitable[list[Embedded]]]
+# Stands for a text of an encoder, so that no text of anybody is kept.
+Key = bytes
+Waiting = tuple[str, "asyncio.Future[Vector]", float]
+
+
+class QueryVectors:
+    """Encodes the texts of requests through `embed`. For one event loop."""
+
+    def __init__(self, embed: Embed) -> None:
+        self._embed = embed
+        # The one used longest ago comes first.
+        self._kept: OrderedDict[Key, Vector] = OrderedDict()
+        self._waiting: dict[EncoderBinding, dict[Key, Waiting]] = {}
+        self._coming: dict[Key, asyncio.Future[Vector]] = {}
+        self._calls: dict[EncoderBinding, set[asyncio.Task[None]]] = {}
+
+    async def of(self, texts: Sequence[str], binding: EncoderBinding) -> NDArray[np.float32]:
+        """Return one unit row per text (n, d), within the deadline of the RPC being worked on.
+
+        Raises what `embed` raises, and InferenceFailed when the encoder does not take a text.
+        """
+        found = [self._kept_or_coming(text, binding) for text in texts]
+        vectors = [
+            # Others wait for it too: a caller that goes must not take it along.
+            await asyncio.shield(each) if isinstance(each, asyncio.Future) else each
+            for each in found
+        ]
+        return np.stack(vectors)
+
+    def _kept_or_coming(
+        self, text: str, binding: EncoderBinding
+    ) -> "Vector | asyncio.Future[Vector]":
+        key = hashlib.blake2b(
+            text.encode(), digest_size=16, key=binding.model_id.encode()[:64]
+        ).digest()
+        vector = self._kept.get(key)
+        if vector is not None:
+            self._kept.move_to_end(key)
+            return vector
+        coming = self._coming.get(key)
+        if coming is None:
+            coming = asyncio.get_running_loop().create_future()
+            # A failure that nobody waits for any more is no news.
+            coming.add_done_callback(lambda future: future.cancelled() or future.exception())
+            self._coming[key] = coming
+            waiting = self._waiting.setdefault(binding, {})
+            waiting[key] = text, coming, remaining_seconds()
+            self._call(binding)
+        return coming
+
+    def _call(self, binding: EncoderBinding) -> None:
+        waiting, calls = self._waiting[binding], self._calls.setdefault(binding, set())
+        while waiting and len(calls) < AT_ONCE:
+            batch = {key: waiting.pop(key) for key in list(waiting)[:TEXTS_PER_CALL]}
+            task = asyncio.get_running_loop().create_task(self._encode(batch, binding))
+            calls.add(task)
+            task.add_done_callback(lambda done: self._ended(done, binding))
+
+    def _ended(self, task: "asyncio.Task[None]", binding: EncoderBinding) -> None:
+        self._calls[binding].discard(task)
+        self._call(binding)
+        if not self._calls[binding] and not self._waiting[binding]:
+            del self._calls[binding], self._waiting[binding]
+
+    async def _encode(self, batch: dict[Key, Waiting], binding: EncoderBinding) -> None:
+        texts = [text for text, _, _ in batch.values()]
+        failure: BaseException | None = None
+        embedded: Sequence[Embedded | BaseException] = ()
+        try:
+            # Whoever has less time stops waiting by itself.
+            with within(max(seconds for _, _, seconds in batch.values())):
+                embedded = await self._embed(texts, pb.ROLE_QUERY, pb.LANE_INTERACTIVE, binding)
+        except Exception as error:
+            failure = error
+        for at, (key, (_, future, _)) in enumerate(batch.items()):
+            del self._coming[key]
+            result = embedded[at] if failure is None else failure
+            if future.done():
+                continue
+            if isinstance(result, BaseException):
+                future.set_exception(result)
+            else:
+                self._keep(key, result)
+                future.set_result(result)
+
+    def _keep(self, key: Key, vector: Vector) -> None:
+        self._kept[key] = vector
+        if len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
