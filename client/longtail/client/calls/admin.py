@@ -21,12 +21,7 @@ def server_info(
     *, timeout: float | None = None
 ) -> Call[GetServerInfoRequest, GetServerInfoResponse]:
     """Describe the running server."""
-    return Call(
-        "/longtail.v1.AdminService/GetServerInfo",
-        GetServerInfoRequest(),
-        GetServerInfoResponse,
-        timeout,
-    )
+    return Call(GetServerInfoRequest(), GetServerInfoResponse, timeout)
 
 
 def rebuild_index(
@@ -37,48 +32,28 @@ def rebuild_index(
     The answer's operation can be given to `wait_for_operation`. FAILED_PRECONDITION while another
     rebuild runs, or when the server cannot use that encoder.
     """
-    return Call(
-        "/longtail.v1.AdminService/RebuildIndex",
-        RebuildIndexRequest(model_id=model_id),
-        RebuildIndexResponse,
-        timeout,
-    )
+    return Call(RebuildIndexRequest(model_id=model_id), RebuildIndexResponse, timeout)
 
 
 def get_operation(
     operation_id: str, *, timeout: float | None = None
 ) -> Call[GetOperationRequest, GetOperationResponse]:
     """Return how far an operation has come; NOT_FOUND when there is none of that id."""
-    return Call(
-        "/longtail.v1.AdminService/GetOperation",
-        GetOperationRequest(id=operation_id),
-        GetOperationResponse,
-        timeout,
-    )
+    return Call(GetOperationRequest(id=operation_id), GetOperationResponse, timeout)
 
 
 def create_snapshot(
     *, timeout: float | None = None
 ) -> Call[CreateSnapshotRequest, CreateSnapshotResponse]:
     """Start to copy the store on the server's disk; wait with `wait_for_operation`."""
-    return Call(
-        "/longtail.v1.AdminService/CreateSnapshot",
-        CreateSnapshotRequest(),
-        CreateSnapshotResponse,
-        timeout,
-    )
+    return Call(CreateSnapshotRequest(), CreateSnapshotResponse, timeout)
 
 
 def list_snapshots(
     *, timeout: float | None = None
 ) -> Call[ListSnapshotsRequest, ListSnapshotsResponse]:
     """List the snapshots on the server's disk, the latest first."""
-    return Call(
-        "/longtail.v1.AdminService/ListSnapshots",
-        ListSnapshotsRequest(),
-        ListSnapshotsResponse,
-        timeout,
-    )
+    return Call(ListSnapshotsRequest(), ListSnapshotsResponse, timeout)
 
 
 def verify_snapshot(
@@ -88,9 +63,4 @@ def verify_snapshot(
 
     NOT_FOUND when there is none of that id.
     """
-    return Call(
-        "/longtail.v1.AdminService/VerifySnapshot",
-        VerifySnapshotRequest(id=snapshot_id),
-        VerifySnapshotResponse,
-        timeout,
-    )
+    return Call(VerifySnapshotRequest(id=snapshot_id), VerifySnapshotResponse, timeout)

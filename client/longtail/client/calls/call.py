@@ -30,7 +30,6 @@ BATCH_ELEMENTS = 256
 class Call(Generic[Request, Response]):
     """One request with one answer; `timeout` in seconds, None for the client's own."""
 
-    method: str
     request: Request
     response: type[Response]
     timeout: float | None
@@ -40,7 +39,7 @@ class Call(Generic[Request, Response]):
 class ClientStreamCall(Generic[Request, Response]):
     """A stream of requests with one answer; `timeout` in seconds for all of it."""
 
-    method: str
+    request: type[Request]
     requests: Iterator[Request]
     response: type[Response]
     timeout: float
@@ -50,7 +49,6 @@ class ClientStreamCall(Generic[Request, Response]):
 class ServerStreamCall(Generic[Request, Response, Element]):
     """One request with a stream of answers, each of some elements; `timeout` is for all of it."""
 
-    method: str
     request: Request
     response: type[Response]
     elements: Callable[[Response], Iterable[Element]]
@@ -74,6 +72,13 @@ class PagedCall(Generic[PageRequest, Page, Element]):
 
 AnsweredCall = Call[Request, Response] | ClientStreamCall[Request, Response]
 ListedCall = PagedCall[PageRequest, Page, Element] | ServerStreamCall[Request, Response, Element]
+
+
+def path(request: Message | type[Message]) -> str:
+    """Return the path of the method that takes the request: the contract names it after that."""
+    message = request.DESCRIPTOR
+    (service,) = message.file.services_by_name.values()
+    return f"/{service.full_name}/{message.name.removesuffix('Request')}"
 
 
 def batches(elements: Iterable[Element]) -> Iterator[list[Element]]:

@@ -17,12 +17,7 @@ def catalog_stats(
     *, timeout: float | None = None
 ) -> Call[GetCatalogStatsRequest, GetCatalogStatsResponse]:
     """Count items, interactions, persons and buckets of popularity."""
-    return Call(
-        "/longtail.v1.InsightService/GetCatalogStats",
-        GetCatalogStatsRequest(),
-        GetCatalogStatsResponse,
-        timeout,
-    )
+    return Call(GetCatalogStatsRequest(), GetCatalogStatsResponse, timeout)
 
 
 def get_exposure_report(
@@ -37,10 +32,7 @@ def get_exposure_report(
     None. A time without a zone is UTC.
     """
     return Call(
-        "/longtail.v1.InsightService/GetExposureReport",
-        GetExposureReportRequest(start_time=start, end_time=end),
-        GetExposureReportResponse,
-        timeout,
+        GetExposureReportRequest(start_time=start, end_time=end), GetExposureReportResponse, timeout
     )
 
 
@@ -48,9 +40,4 @@ def get_item_popularity(
     item_id: str, *, timeout: float | None = None
 ) -> Call[GetItemPopularityRequest, GetItemPopularityResponse]:
     """Say how popular an item is and what that is made of; NOT_FOUND when there is no such item."""
-    return Call(
-        "/longtail.v1.InsightService/GetItemPopularity",
-        GetItemPopularityRequest(item_id=item_id),
-        GetItemPopularityResponse,
-        timeout,
-    )
+    return Call(GetItemPopularityRequest(item_id=item_id), GetItemPopularityResponse, timeout)

@@ -22,28 +22,19 @@ from longtail.v1.interaction_service_pb2 import (
 
 def write_interactions(
     interactions: Iterable[Interaction], *, timeout: float | None = None
-) -> Call[
-    WriteInteractionsRequest,
-    WriteInteractionsResponse,
-]:
+) -> Call[WriteInteractionsRequest, WriteInteractionsResponse]:
     """Record 1 to 1,000 interactions; an event_id that is known already is left as it is."""
     return Call(
-        "/longtail.v1.InteractionService/WriteInteractions",
-        WriteInteractionsRequest(interactions=interactions),
-        WriteInteractionsResponse,
-        timeout,
+        WriteInteractionsRequest(interactions=interactions), WriteInteractionsResponse, timeout
     )
 
 
 def import_interactions(
     interactions: Iterable[Interaction], *, timeout: float = STREAM_SECONDS
-) -> ClientStreamCall[
-    ImportInteractionsRequest,
-    ImportInteractionsResponse,
-]:
+) -> ClientStreamCall[ImportInteractionsRequest, ImportInteractionsResponse]:
     """Record any number of interactions as one stream."""
     return ClientStreamCall(
-        "/longtail.v1.InteractionService/ImportInteractions",
+        ImportInteractionsRequest,
         (ImportInteractionsRequest(interactions=batch) for batch in batches(interactions)),
         ImportInteractionsResponse,
         timeout,
@@ -64,7 +55,6 @@ def record_impressions(
     """
     places = shown if isinstance(shown, Mapping) else dict.fromkeys(shown, 0)
     return Call(
-        "/longtail.v1.InteractionService/RecordImpressions",
         RecordImpressionsRequest(
             recommendation_token=recommendation_token,
             impressions=[
@@ -85,7 +75,6 @@ def list_interactions(
     One of `user_id` and `item_id` must be given; `timeout` seconds are for each page.
     """
     first = Call(
-        "/longtail.v1.InteractionService/ListInteractions",
         ListInteractionsRequest(user_id=user_id, item_id=item_id, page_size=page_size),
         ListInteractionsResponse,
         timeout,
@@ -97,9 +86,4 @@ def delete_user_data(
     user_id: str, *, timeout: float | None = None
 ) -> Call[DeleteUserDataRequest, DeleteUserDataResponse]:
     """Forget a person: every interaction and impression of theirs, and their part in popularity."""
-    return Call(
-        "/longtail.v1.InteractionService/DeleteUserData",
-        DeleteUserDataRequest(user_id=user_id),
-        DeleteUserDataResponse,
-        timeout,
-    )
+    return Call(DeleteUserDataRequest(user_id=user_id), DeleteUserDataResponse, timeout)

@@ -43,28 +43,21 @@ def get_item(
     item_id: str, *, timeout: float | None = None
 ) -> Call[GetItemRequest, GetItemResponse]:
     """Return one item; NOT_FOUND when there is none of that id."""
-    request = GetItemRequest(id=item_id)
-    return Call("/longtail.v1.ItemService/GetItem", request, GetItemResponse, timeout)
+    return Call(GetItemRequest(id=item_id), GetItemResponse, timeout)
 
 
 def get_items(
     ids: Iterable[str], *, timeout: float | None = None
 ) -> Call[BatchGetItemsRequest, BatchGetItemsResponse]:
     """Return 1 to 1,000 items; those that do not exist are in `missing_ids`."""
-    return Call(
-        "/longtail.v1.ItemService/BatchGetItems",
-        BatchGetItemsRequest(ids=ids),
-        BatchGetItemsResponse,
-        timeout,
-    )
+    return Call(BatchGetItemsRequest(ids=ids), BatchGetItemsResponse, timeout)
 
 
 def list_items(
     *, page_size: int = 0, timeout: float | None = None
 ) -> PagedCall[ListItemsRequest, ListItemsResponse, Item]:
     """Yield every item in the order of the ids; `timeout` seconds are for each page."""
-    request = ListItemsRequest(page_size=page_size)
-    first = Call("/longtail.v1.ItemService/ListItems", request, ListItemsResponse, timeout)
+    first = Call(ListItemsRequest(page_size=page_size), ListItemsResponse, timeout)
     return PagedCall(first, lambda page: page.items)
 
 
@@ -73,11 +66,7 @@ def export_items(
 ) -> ServerStreamCall[ExportItemsRequest, ExportItemsResponse, Item]:
     """Yield the whole catalogue in the order of ids; `timeout` seconds are for all of it."""
     return ServerStreamCall(
-        "/longtail.v1.ItemService/ExportItems",
-        ExportItemsRequest(),
-        ExportItemsResponse,
-        lambda part: part.items,
-        timeout,
+        ExportItemsRequest(), ExportItemsResponse, lambda part: part.items, timeout
     )
 
 
@@ -90,7 +79,6 @@ def upsert_items(
     one's answer.
     """
     return Call(
-        "/longtail.v1.ItemService/BatchUpsertItems",
         BatchUpsertItemsRequest(items=items, request_id=request_id or _new_request_id()),
         BatchUpsertItemsResponse,
         timeout,
@@ -112,7 +100,6 @@ def update_item(
     `allow_missing`, which then writes it.
     """
     return Call(
-        "/longtail.v1.ItemService/UpdateItem",
         UpdateItemRequest(
             item=item,
             update_mask=FieldMask(paths=fields),
@@ -129,7 +116,7 @@ def import_items(
 ) -> ClientStreamCall[ImportItemsRequest, ImportItemsResponse]:
     """Write any number of items as one stream; what was sent before a break stays written."""
     return ClientStreamCall(
-        "/longtail.v1.ItemService/ImportItems",
+        ImportItemsRequest,
         (ImportItemsRequest(items=batch) for batch in batches(items)),
         ImportItemsResponse,
         timeout,
@@ -141,7 +128,6 @@ def delete_item(
 ) -> Call[DeleteItemRequest, DeleteItemResponse]:
     """Remove one item; NOT_FOUND when there is none of that id."""
     return Call(
-        "/longtail.v1.ItemService/DeleteItem",
         DeleteItemRequest(id=item_id, request_id=request_id or _new_request_id()),
         DeleteItemResponse,
         timeout,
@@ -153,7 +139,6 @@ def delete_items(
 ) -> Call[BatchDeleteItemsRequest, BatchDeleteItemsResponse]:
     """Remove 1 to 1,000 items at once; the status of one that does not exist is NOT_FOUND."""
     return Call(
-        "/longtail.v1.ItemService/BatchDeleteItems",
         BatchDeleteItemsRequest(ids=ids, request_id=request_id or _new_request_id()),
         BatchDeleteItemsResponse,
         timeout,

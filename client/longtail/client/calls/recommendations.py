@@ -29,12 +29,7 @@ def recommend(
 
     The arguments are those of `recommend_request`, where each is described.
     """
-    return Call(
-        "/longtail.v1.RecommendationService/Recommend",
-        recommend_request(query, **options),
-        RecommendResponse,
-        timeout,
-    )
+    return Call(recommend_request(query, **options), RecommendResponse, timeout)
 
 
 def recommend_pages(
@@ -60,12 +55,7 @@ def batch_recommend(
     Each has a status of its own, to be read with `error_from_status`, and where that is OK a
     response.
     """
-    return Call(
-        "/longtail.v1.RecommendationService/BatchRecommend",
-        BatchRecommendRequest(requests=requests),
-        BatchRecommendResponse,
-        timeout,
-    )
+    return Call(BatchRecommendRequest(requests=requests), BatchRecommendResponse, timeout)
 
 
 def compare_recommendations(
@@ -81,7 +71,6 @@ def compare_recommendations(
     first one's. The other arguments are those of `recommend`.
     """
     return Call(
-        "/longtail.v1.RecommendationService/CompareRecommendations",
         CompareRecommendationsRequest(
             request=recommend_request(query, **options),
             policies=[_named(name, policy) for name, policy in policies.items()],
@@ -100,7 +89,6 @@ def explain_item(
 ) -> Call[ExplainItemRequest, ExplainItemResponse]:
     """Say why an item is, or is not, in the list that `recommend` gives for the same rest."""
     return Call(
-        "/longtail.v1.RecommendationService/ExplainItem",
         ExplainItemRequest(request=recommend_request(query, **options), item_id=item_id),
         ExplainItemResponse,
         timeout,

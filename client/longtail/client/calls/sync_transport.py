@@ -16,6 +16,7 @@ from longtail.client.calls.call import (
     Request,
     Response,
     ServerStreamCall,
+    path,
     serialise,
 )
 from longtail.client.calls.channel import channel_options
@@ -41,9 +42,9 @@ class Transport:
         read = call.response.FromString
         try:
             if isinstance(call, ClientStreamCall):
-                send = self._channel.stream_unary(call.method, serialise, read)
+                send = self._channel.stream_unary(path(call.request), serialise, read)
                 return send(call.requests, timeout=call.timeout)
-            ask = self._channel.unary_unary(call.method, serialise, read)
+            ask = self._channel.unary_unary(path(call.request), serialise, read)
             timeout = self._timeout if call.timeout is None else call.timeout
             return ask(call.request, timeout=timeout)
         except grpc.RpcError as failure:
@@ -67,7 +68,9 @@ class Transport:
                 return
 
     def _streamed(self, call: ServerStreamCall[Request, Response, Element]) -> Iterator[Element]:
-        receive = self._channel.unary_stream(call.method, serialise, call.response.FromString)
+        receive = self._channel.unary_stream(
+            path(call.request), serialise, call.response.FromString
+        )
         answers = receive(call.request, timeout=call.timeout)
         try:
             for answer in answers:

@@ -9,6 +9,15 @@ from longtail.client.importing.values import RowError, state_named, time_read
 from longtail.v1.item_pb2 import Item
 
 _ATTRIBUTE = "attributes."
+_READERS: Mapping[str, Callable[[str], Any]] = {
+    "title": str,
+    "text": str,
+    "popularity_prior": float,
+    "state": state_named,
+    "available_from": time_read,
+    "available_until": time_read,
+    "penalty": float,
+}
 
 
 def change(
@@ -42,10 +51,10 @@ def change(
 
 
 def _check(field: str) -> None:
-    known = field in {*_SETTERS, "attributes"} or field.removeprefix(_ATTRIBUTE) not in ("", field)
+    known = field in {*_READERS, "attributes"} or field.removeprefix(_ATTRIBUTE) not in ("", field)
     if not known:
         raise ValueError(
-            f"no field {field!r}; there are {', '.join(_SETTERS)}, attributes and attributes.NAME"
+            f"no field {field!r}; there are {', '.join(_READERS)}, attributes and attributes.NAME"
         )
 
 
@@ -55,7 +64,8 @@ def _set(item: Item, field: str, value: str) -> None:
     elif field.startswith(_ATTRIBUTE):
         item.attributes.update({field.removeprefix(_ATTRIBUTE): _attribute(value)})
     else:
-        _SETTERS[field](item, value)
+        # A field that is a message cannot be assigned.
+        item.MergeFrom(Item(**{field: _READERS[field](value)}))
 
 
 # JSON has no type of its own that the callers could do something with.
@@ -67,42 +77,3 @@ def _attribute(value: str) -> Any:  # noqa: ANN401
         if plain is not None:
             return plain
     return value
-
-
-def _set_title(item: Item, value: str) -> None:
-    item.title = value
-
-
-def _set_text(item: Item, value: str) -> None:
-    item.text = value
-
-
-def _set_prior(item: Item, value: str) -> None:
-    item.popularity_prior = float(value)
-
-
-def _set_state(item: Item, value: str) -> None:
-    item.state = state_named(value)
-
-
-def _set_available_from(item: Item, value: str) -> None:
-    item.available_from.CopyFrom(time_read(value))
-
-
-def _set_available_until(item: Item, value: str) -> None:
-    item.available_until.CopyFrom(time_read(value))
-
-
-def _set_penalty(item: Item, value: str) -> None:
-    item.penalty = float(value)
-
-
-_SETTERS: Mapping[str, Callable[[Item, str], None]] = {
-    "title": _set_title,
-    "text": _set_text,
-    "popularity_prior": _set_prior,
-    "state": _set_state,
-    "available_from": _set_available_from,
-    "available_until": _set_available_until,
-    "penalty": _set_penalty,
-}

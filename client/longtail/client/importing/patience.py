@@ -4,19 +4,16 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from threading import Event
-from typing import TypeVar
 
 import grpc
-from google.protobuf.message import Message
 from longtail.client.calls.errors import LongtailError
-from longtail.client.importing.report import Acknowledgement
+from longtail.client.importing.report import Acknowledgement, M
 
 FIRST_BACKOFF_SECONDS = 0.5
 LAST_BACKOFF_SECONDS = 8.0
 # How long one batch may wait for a server that is overloaded or away.
 PATIENCE_SECONDS = 60.0
 
-M = TypeVar("M", bound=Message)
 # Takes a batch and its request_id, which stays the same when the batch is sent again.
 Write = Callable[[Sequence[M], str], Acknowledgement]
 
