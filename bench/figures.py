@@ -1,49 +1,57 @@
-"""A figure is what was measured, held against the bar that it has to reach."""
+"""What is measured, held against the bar that it has to reach, in sections and in a table."""
 
-import operator
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any, Generic, TypeVar
 
 import numpy as np
+
+B = TypeVar("B")
+
+_HEADINGS = ("section", "figure", "bar", "measured", "", "n", "spread", "note")
 
 
 class NotRun(Exception):
     """A section cannot be measured here; the message says what is missing."""
 
 
+class LoadError(Exception):
+    """A load failed in part, so that its rate would mean nothing."""
+
+
 @dataclass(frozen=True)
 class Bar:
-    """What a figure has to reach: at least or at most `limit`, in `unit`."""
+    """What a figure has to reach, by `sign` >= or <=; nothing where it is empty."""
 
+    sign: str
     limit: float
     unit: str
-    reaches: Callable[[float, float], bool]
 
-    @property
-    def is_set(self) -> bool:
-        """Return whether there is anything to reach."""
-        return self.reaches is not _anything
+    def is_reached(self, value: float) -> bool:
+        """Return whether `value` reaches it; NaN reaches only what is nothing."""
+        if not self.sign:
+            return True
+        return value >= self.limit if self.sign == ">=" else value <= self.limit
 
     def __str__(self) -> str:
-        if not self.is_set:
-            return "none"
-        sign = ">=" if self.reaches is operator.ge else "<="
-        return f"{sign} {self.limit:g} {self.unit}".rstrip()
+        return f"{self.sign} {self.limit:g} {self.unit}".rstrip() if self.sign else "none"
 
 
-def at_least(limit: float, unit: str) -> Bar:
+def at_least(limit: float, unit: str = "") -> Bar:
     """Return the bar of a figure that is better when it is larger."""
-    return Bar(limit, unit, operator.ge)
+    return Bar(">=", limit, unit)
 
 
-def at_most(limit: float, unit: str) -> Bar:
+def at_most(limit: float, unit: str = "") -> Bar:
     """Return the bar of a figure that is better when it is smaller."""
-    return Bar(limit, unit, operator.le)
+    return Bar("<=", limit, unit)
 
 
-def reported(unit: str) -> Bar:
+def reported(unit: str = "") -> Bar:
     """Return the bar of a figure that is told beside others and has nothing to reach."""
-    return Bar(float("nan"), unit, _anything)
+    return Bar("", math.nan, unit)
 
 
 @dataclass(frozen=True)
@@ -61,16 +69,64 @@ class Measured:
 class Figure:
     """One row of the report; without `measured`, `note` says why it was not run."""
 
-    section: int | str
+    section: str
     name: str
     bar: Bar
     measured: Measured | None
-    note: str = ""
+    note: str
 
     @property
-    def is_met(self) -> bool:
-        """Return whether it was measured and reaches its bar; NaN reaches none."""
-        return self.measured is not None and self.bar.reaches(self.measured.value, self.bar.limit)
+    def verdict(self) -> str:
+        """What became of it, in a word."""
+        if self.measured is None:
+            return "not run"
+        if not self.bar.sign:
+            return "told"
+        return "met" if self.bar.is_reached(self.measured.value) else "MISSED"
+
+    def __str__(self) -> str:
+        value = f"{_number(self.measured.value)} {self.bar.unit}, " if self.measured else ""
+        return f"{self.name}: {value}{self.verdict} ({self.bar}): {self.note}"
+
+
+@dataclass(frozen=True)
+class Section(Generic[B]):
+    """Figures that belong together; `measure` gives them in the order of `bars`."""
+
+    name: str
+    title: str
+    bars: Mapping[str, Bar]
+    measure: Callable[[B], Iterable[Measured]]
+
+    def figures(self, bench: B) -> list[Figure]:
+        """Measure; what fails is a figure that was not run, and the reason."""
+        measured: list[Measured] = []
+        reason = "not measured"
+        try:
+            measured.extend(self.measure(bench))
+        except NotRun as error:
+            reason = str(error)
+        # The other sections are worth their time whatever is wrong with this one.
+        except Exception as error:
+            reason = f"failed with {type(error).__name__}: {error}"
+        if len(measured) > len(self.bars):
+            raise ValueError(f"section {self.name} has {len(measured)} figures too many")
+        return [
+            Figure(self.name, name, bar, found, found.note if found else reason)
+            for (name, bar), found in zip_longest(self.bars.items(), measured)
+        ]
+
+
+def section(
+    sections: list[Section[B]], name: str, title: str, bars: Mapping[str, Bar]
+) -> Callable[[Callable[[B], Iterable[Measured]]], Callable[[B], Iterable[Measured]]]:
+    """Add the decorated function to `sections`."""
+
+    def add(measure: Callable[[B], Iterable[Measured]]) -> Callable[[B], Iterable[Measured]]:
+        sections.append(Section(name, title, bars, measure))
+        return measure
+
+    return add
 
 
 def single(value: float, n: int, note: str = "") -> Measured:
@@ -83,43 +139,79 @@ def median(values: Sequence[float], note: str = "") -> Measured:
     return Measured(float(np.median(values)), len(values), min(values), max(values), note)
 
 
-def ratio(ours: Sequence[float], theirs: Sequence[float], unit: str, percent: bool) -> Measured:
-    """Return the ratio of the medians of rates taken in the same rounds.
+def against(
+    pairs: Iterable[Sequence[float]], unit: str, note: str = "", scale: float = 1.0
+) -> Measured:
+    """Compare what took turns, ours and theirs: the median of the ratios, `scale` times.
 
-    The spread is that of the rounds' own ratios; the note gives both medians in `unit`.
+    The note gives both medians in `unit`.
     """
-    scale = 100.0 if percent else 1.0
-    ratios = [scale * our / their for our, their in zip(ours, theirs, strict=True)]
-    our, their = float(np.median(ours)), float(np.median(theirs))
-    note = f"{our:,.0f} against {their:,.0f} {unit}"
-    return Measured(scale * our / their, len(ratios), min(ratios), max(ratios), note)
+    ours, theirs = np.array(list(pairs)).T
+    ratios: list[float] = (scale * ours / theirs).tolist()
+    both = " against ".join(_number(float(np.median(side))) for side in (ours, theirs))
+    return median(ratios, f"{both} {unit}{note}")
 
 
-def percentile(seconds: Sequence[float], percent: float) -> float:
+def percentile(values: Sequence[float], percent: float) -> float:
     """Return the smallest sample that `percent` of them do not exceed; NaN without samples."""
-    if not len(seconds):
-        return float("nan")
-    return float(np.percentile(seconds, percent, method="inverted_cdf"))
+    if not len(values):
+        return math.nan
+    return float(np.percentile(values, percent, method="inverted_cdf"))
 
 
-def figures_of(
-    section: int | str, bars: Mapping[str, Bar], measured: Mapping[str, Measured], reason: str = ""
-) -> list[Figure]:
-    """Return a figure for every bar, whether it was measured or not."""
-    unknown = measured.keys() - bars.keys()
-    if unknown:
-        raise KeyError(f"section {section} has no bar for {', '.join(sorted(unknown))}")
-    return [
-        Figure(
-            section,
-            name,
-            bar,
-            measured.get(name),
-            measured[name].note if name in measured else reason or "not measured",
-        )
-        for name, bar in bars.items()
-    ]
+def as_markdown(facts: Mapping[str, str], figures: Sequence[Figure]) -> str:
+    """Return the facts as a list and the figures as a table."""
+    lines = [f"- {name}: {value}" for name, value in facts.items()]
+    lines += ["", _row(_HEADINGS), _row(["---"] * len(_HEADINGS))]
+    lines += [_row(_cells(figure)) for figure in figures]
+    verdicts = [figure.verdict for figure in figures if figure.bar.sign]
+    met, not_run = verdicts.count("met"), verdicts.count("not run")
+    lines += ["", f"{met} of {len(verdicts)} bars met, {not_run} not run."]
+    return "\n".join(lines) + "\n"
 
 
-def _anything(_value: float, _limit: float) -> bool:
-    return True
+def as_json(facts: Mapping[str, str], figures: Sequence[Figure]) -> dict[str, Any]:
+    """Return facts and figures; a figure that was not run has null for `measured`."""
+    return {
+        "facts": dict(facts),
+        "figures": [
+            {
+                "section": figure.section,
+                "name": figure.name,
+                "bar": str(figure.bar),
+                "unit": figure.bar.unit,
+                "measured": figure.measured and _finite(figure.measured.value),
+                "verdict": figure.verdict,
+                "note": figure.note,
+            }
+            for figure in figures
+        ],
+    }
+
+
+def _cells(figure: Figure) -> list[str]:
+    cells = [figure.section, figure.name, str(figure.bar)]
+    measured = figure.measured
+    if measured is None:
+        return [*cells, "", figure.verdict, "", "", figure.note]
+    spread = ""
+    if measured.low != measured.high:
+        spread = f"{_number(measured.low)} to {_number(measured.high)}"
+    value = f"{_number(measured.value)} {figure.bar.unit}".rstrip()
+    return [*cells, value, figure.verdict, f"{measured.n:,}", spread, figure.note]
+
+
+def _row(cells: Sequence[str]) -> str:
+    escaped = (cell.replace("|", "\\|").replace("\n", " ") for cell in cells)
+    return f"| {' | '.join(escaped)} |"
+
+
+def _number(value: float) -> str:
+    if value.is_integer():
+        return f"{value:,.0f}"
+    # As many digits as tell the figure from its bar.
+    return f"{value:,.4f}" if abs(value) < 2 else f"{value:,.2f}"
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -138,8 +138,12 @@ def wait_until(is_ready: Callable[[], bool], process: subprocess.Popen[bytes], l
         if is_ready():
             return
         time.sleep(_POLL_SECONDS)
-    lines = log.read_text(errors="replace").strip().splitlines() or ["it said nothing"]
-    raise NotRun(f"{log.stem} did not start: {lines[-1]}")
+    raise NotRun(f"{log.stem} did not start: {last_line(log.read_text(errors='replace'))}")
+
+
+def last_line(text: str) -> str:
+    """Return what a program said last."""
+    return (text.strip().splitlines() or ["it said nothing"])[-1]
 
 
 def our_environment() -> dict[str, str]:

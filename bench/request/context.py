@@ -1,59 +1,40 @@
-"""What a run of the request bench gives to its sections: running servers, and what they hold."""
+"""What the sections of a request share: running servers, what they hold, and what a call costs."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 from longtail.v1 import embedding_service_pb2 as pb
 from longtail.v1.recommendation_service_pb2 import RecommendRequest
 
-from bench.bare import Bare
-from bench.closed_loop import grpc_calls
-from bench.generator import Generator, checked
-from bench.index import catalogue as catalogues
-from bench.index.catalogue import Catalogue
-from bench.index.embedding import embedded
+from bench import context
 from bench.processes import Service, free_address, our_environment, server, serving, worker
 from bench.request import empty
 from bench.request.homes import Large, home_of, write_demo
 from bench.request.parts import Parts
+from bench.texts import digest, queries
 
 RECOMMEND = "/longtail.v1.RecommendationService/Recommend"
 LARGE_ITEMS = 100_000
-DEMO_PEOPLE = 943
-# What is asked again and again, so that its vectors are known.
-QUERIES = ("space adventure with robots", "a comedy about a wedding", "war", "http client library")
+# Calls before any that count, so that what is made once is made.
+WARMUP = 60
 _IDLE_SECONDS = 1.0
 
 
-@dataclass(frozen=True)
-class RequestBench:
-    """What is measured, how often, and with what.
+class Context(context.Context):
+    """What the sections of a request share."""
 
-    `rounds` is how often the sides take turns, `calls` how many calls of each kind a turn has,
-    `seconds` how long a load lasts. `other` is a second generator, for what runs beside the first.
-    `leaving` ends at the end what sections share.
-    """
-
-    artefact: Path
-    data: Path
-    out: Path
-    rounds: int
-    calls: int
-    seconds: float
-    generator: Generator
-    other: Generator
-    leaving: ExitStack
-    say: Callable[[str], None]
+    @property
+    def calls(self) -> int:
+        """Calls of each kind in a turn."""
+        return 100 if self.options.quick else 400
 
     @cached_property
     def worker(self) -> Service:
         """The worker of all servers."""
-        return self.leaving.enter_context(worker(self.artefact, self.out))
+        return self.leaving.enter_context(worker(self.options.artefact, self.out))
 
     @cached_property
     def empty(self) -> Service:
@@ -63,11 +44,6 @@ class RequestBench:
         return self.leaving.enter_context(serving(empty.__name__, address, "", variables, self.out))
 
     @cached_property
-    def bare(self) -> Bare:
-        """The artefact in this process; raises NotRun when it is none."""
-        return Bare(self.artefact)
-
-    @cached_property
     def demo_home(self) -> Path:
         """The state of the demo; not to be written to."""
         return home_of("demo", self.out, self.worker.address, write_demo)
@@ -75,17 +51,13 @@ class RequestBench:
     @cached_property
     def large(self) -> Large:
         """The large catalogue; raises NotRun without the data."""
-        every = catalogues.read(self.data)
-        n = LARGE_ITEMS
-        known = Catalogue(every.ids[:n], every.texts[:n], every.priors[:n])
-        texts = known.to_encode
-        vectors = embedded("items", texts, pb.ROLE_ITEM, self.artefact, self.out, self.say)
-        return Large(known, np.asarray(vectors))
+        known = self.catalogue.taken(range(LARGE_ITEMS))
+        return Large(known, self.vectors_of("items", known.to_encode, pb.ROLE_ITEM))
 
     @cached_property
     def large_home(self) -> Path:
         """The state with the large catalogue; not to be written to."""
-        name = f"{LARGE_ITEMS}-{catalogues.digest(self.large.catalogue.texts)}"
+        name = f"{LARGE_ITEMS}-{digest(self.large.catalogue.texts)}"
         return home_of(name, self.out, self.worker.address, self.large.write)
 
     @cached_property
@@ -93,20 +65,11 @@ class RequestBench:
         """The parts of a request on the large catalogue."""
         return Parts(self.large, self.large_home)
 
-    @contextmanager
-    def serving(self, home: Path, under: Sequence[str] = ()) -> Iterator[Service]:
-        """Run a server on a home while the block lasts."""
-        with server(home, self.worker.address, self.out, under) as running:
-            yield running
-
-    def fresh(self) -> str:
-        """Return a word that makes a text new."""
-        return f"{time.time_ns():x}"
-
-    def turns(self, title: str) -> range:
-        """Iterate over the rounds, and say how far it is."""
-        self.say(f"{title}: {self.rounds} rounds")
-        return range(self.rounds)
+    def serving(
+        self, home: Path, under: Sequence[str] = (), **extra: str
+    ) -> AbstractContextManager[Service]:
+        """Run a server on a home."""
+        return server(home, self.worker.address, self.out, under, **extra)
 
     def cpu(self, services: Sequence[Service], method: str, requests: Sequence[bytes]) -> float:
         """Return the milliseconds of processor time that services spend on a call, one at a time.
@@ -117,14 +80,20 @@ class RequestBench:
         time.sleep(_IDLE_SECONDS)
         idle = (_spent(services) - before) / (time.perf_counter() - started)
         before = _spent(services)
-        load = (services[0].address, requests, 1, False, method)
-        outcome = checked(self.generator.run(grpc_calls, *load))
-        spent = _spent(services) - before - idle * outcome.seconds
-        return 1e3 * spent / len(requests)
+        taken = self.generator.ask(services[0].address, method, requests).seconds
+        return 1e3 * (_spent(services) - before - idle * taken) / len(requests)
 
-    def cpu_empty(self) -> float:
-        """Return the milliseconds of processor time of an empty call."""
-        return self.cpu([self.empty], empty.METHOD, [b""] * (4 * self.calls))
+    def cpu_of(
+        self, running: Service, requests: Sequence[bytes], *others: Service
+    ) -> tuple[float, float]:
+        """Return the milliseconds of processor time of a Recommend, and of an empty call."""
+        nothing = self.cpu([self.empty], empty.METHOD, [b""] * (4 * self.calls))
+        return self.cpu([running, *others], RECOMMEND, requests), nothing
+
+    def distinct_texts(self, count: int) -> list[str]:
+        """Return texts that nobody asked for before."""
+        new = f"{time.time_ns():x}"
+        return [f"{text} {new}" for text in queries(self.large.catalogue, count)]
 
 
 def of_people(users: Sequence[str], count: int) -> list[bytes]:

@@ -13,31 +13,29 @@ from typing import TypeVar
 import grpc
 import numpy as np
 from longtail.v1 import admin_service_pb2 as admin
-from longtail.v1 import interaction_service_pb2 as interactions
-from longtail.v1 import item_service_pb2 as items
 from longtail.v1.admin_service_pb2_grpc import AdminServiceStub
+from longtail.v1.interaction_service_pb2 import Interaction, WriteInteractionsRequest
 from longtail.v1.interaction_service_pb2_grpc import InteractionServiceStub
 from longtail.v1.item_pb2 import Item
+from longtail.v1.item_service_pb2 import BatchUpsertItemsRequest
 from longtail.v1.item_service_pb2_grpc import ItemServiceStub
-from numpy.typing import NDArray
 from rich.console import Console
 
+from bench import context
+from bench.context import Matrix
 from bench.figures import NotRun
-from bench.index.catalogue import Catalogue
 from bench.processes import server
-from bench.run import home as state
-from bench.texts import SEED
+from bench.state import COMPLETE
+from bench.texts import SEED, Catalogue
 from demo import loading
 from demo.assets import CATALOGUE, fetch
 
-Matrix = NDArray[np.float32]
 T = TypeVar("T")
 Write = Callable[[str, Path], None]
 
 PEOPLE, LEAST_LIKES, MOST_LIKES = 1000, 20, 100
 _BATCH = 500
 _CALL_SECONDS, _REBUILD_SECONDS = 60.0, 300.0
-_POLL_SECONDS = 0.2
 # In seconds since the epoch, when the first of all likes was.
 _BEGIN = 1_760_000_000
 
@@ -52,51 +50,53 @@ class Large:
     @cached_property
     def likes(self) -> list[list[int]]:
         """The rows that each person likes, the latest last."""
-        random = np.random.default_rng(SEED)
+        draw = np.random.default_rng(SEED)
         mass = np.array(self.catalogue.priors) + 1.0
-        counts = random.integers(LEAST_LIKES, MOST_LIKES, PEOPLE, endpoint=True)
+        counts = draw.integers(LEAST_LIKES, MOST_LIKES, PEOPLE, endpoint=True)
         # More than are wanted, because an item may be drawn twice.
-        drawn = random.choice(len(mass), (PEOPLE, 4 * MOST_LIKES), p=mass / mass.sum())
-        return [
-            list(dict.fromkeys(rows))[:count]
-            for rows, count in zip(drawn.tolist(), counts.tolist(), strict=True)
-        ]
+        drawn = draw.choice(len(mass), (PEOPLE, 4 * MOST_LIKES), p=mass / mass.sum())
+        pairs = zip(drawn.tolist(), counts.tolist(), strict=True)
+        return [list(dict.fromkeys(rows))[:count] for rows, count in pairs]
 
     def write(self, address: str, _: Path) -> None:
         """Write items in their order, then likes, and have the index built of all items."""
-        known = self.catalogue
-        made = (
-            Item(
-                id=known.ids[row],
-                title=known.ids[row],
-                text=known.texts[row],
-                vector=self.vectors[row].astype("<f4").tobytes(),
-                popularity_prior=known.priors[row],
-            )
-            for row in range(len(known.ids))
+        ids = self.catalogue.ids
+        write_items(
+            address,
+            (
+                Item(
+                    id=ids[row],
+                    title=ids[row],
+                    text=self.catalogue.texts[row],
+                    vector=self.vectors[row].astype("<f4").tobytes(),
+                    popularity_prior=self.catalogue.priors[row],
+                )
+                for row in range(len(ids))
+            ),
         )
-        with grpc.insecure_channel(address) as channel:
-            stub = ItemServiceStub(channel)
-            for batch in _batches(made):
-                request = items.BatchUpsertItemsRequest(items=batch)
-                stub.BatchUpsertItems(request, timeout=_CALL_SECONDS)
-        likes = ((f"p{at}", known.ids[row]) for at, rows in enumerate(self.likes) for row in rows)
+        likes = ((f"p{at}", ids[row]) for at, rows in enumerate(self.likes) for row in rows)
         write_likes(address, likes)
         _rebuild(address)
 
 
 def write_demo(address: str, home: Path) -> None:
     """Write the films and ratings of the demo."""
-    dataset = fetch(CATALOGUE, state() / "cache")
+    dataset = fetch(CATALOGUE, context.home() / "cache")
     asyncio.run(loading.load(address, dataset, home / "loaded", Console(quiet=True)))
+
+
+def write_items(address: str, items: Iterator[Item]) -> None:
+    """Write items in their order."""
+    with grpc.insecure_channel(address) as channel:
+        stub = ItemServiceStub(channel)
+        for batch in _batches(items):
+            stub.BatchUpsertItems(BatchUpsertItemsRequest(items=batch), timeout=_CALL_SECONDS)
 
 
 def write_likes(address: str, likes: Iterable[tuple[str, str]]) -> None:
     """Write that people like items, each a second after the one before."""
     made = (
-        interactions.Interaction(
-            event_id=f"bench {at} {user}", user_id=user, item_id=item, type="like"
-        )
+        Interaction(event_id=f"bench {at} {user}", user_id=user, item_id=item, type="like")
         for at, (user, item) in enumerate(likes)
     )
     moment = _BEGIN
@@ -106,7 +106,7 @@ def write_likes(address: str, likes: Iterable[tuple[str, str]]) -> None:
             for like in batch:
                 moment += 1
                 like.time.FromSeconds(moment)
-            request = interactions.WriteInteractionsRequest(interactions=batch)
+            request = WriteInteractionsRequest(interactions=batch)
             stub.WriteInteractions(request, timeout=_CALL_SECONDS)
 
 
@@ -116,31 +116,29 @@ def home_of(name: str, out: Path, worker: str, write: Write, base: Path | None =
     It begins as a copy of `base`, or empty.
     """
     home = out / f"home-{name}"
-    if not (home / "complete").exists():
+    if not (home / COMPLETE).exists():
         shutil.rmtree(home, ignore_errors=True)
         if base is None:
             home.mkdir(parents=True)
         else:
-            shutil.copytree(base, home)
-            (home / "complete").unlink()
+            shutil.copytree(base, home, ignore=shutil.ignore_patterns(COMPLETE))
         with server(home, worker, out) as running:
             write(running.address, home)
-        (home / "complete").touch()
+        (home / COMPLETE).touch()
     return home
 
 
 def _rebuild(address: str) -> None:
     with grpc.insecure_channel(address) as channel:
         stub = AdminServiceStub(channel)
-        started = stub.RebuildIndex(admin.RebuildIndexRequest(), timeout=_CALL_SECONDS)
-        asked = admin.GetOperationRequest(id=started.operation.id)
+        operation = stub.RebuildIndex(admin.RebuildIndexRequest(), timeout=_CALL_SECONDS).operation
         deadline = time.monotonic() + _REBUILD_SECONDS
-        state = started.operation.state
-        while state != admin.OPERATION_STATE_SUCCEEDED:
-            if state == admin.OPERATION_STATE_FAILED or time.monotonic() > deadline:
+        while operation.state != admin.OPERATION_STATE_SUCCEEDED:
+            if operation.state == admin.OPERATION_STATE_FAILED or time.monotonic() > deadline:
                 raise NotRun("the index could not be built")
-            time.sleep(_POLL_SECONDS)
-            state = stub.GetOperation(asked, timeout=_CALL_SECONDS).operation.state
+            time.sleep(0.2)
+            asked = admin.GetOperationRequest(id=operation.id)
+            operation = stub.GetOperation(asked, timeout=_CALL_SECONDS).operation
 
 
 def _batches(values: Iterator[T]) -> Iterator[list[T]]:

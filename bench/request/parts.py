@@ -1,14 +1,13 @@
-"""The bare parts of a request, in this process: its searches, the ranking arithmetic, its text.
+"""The bare parts of a request, in this process: its searches and the ranking arithmetic.
 
-Each takes no more than its inputs, which are made beforehand, and gives seconds of processor time.
+What goes into them is made beforehand; they give seconds of processor time.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from longtail.server.catalogue.index.generation import GRAPH_FILE
 from longtail.server.ranking.evidence import Evidence, PoolScale, features
 from longtail.server.ranking.interest import Weighted, interests
 from longtail.server.ranking.listing import Order, compose
@@ -17,15 +16,13 @@ from longtail.server.ranking.profile import Context, default_profile
 from longtail.server.ranking.quota import Candidates, Limits
 from longtail.server.ranking.taste import taste
 from longtail.server.settings import Settings
-from longtail.worker.tokenizer import Role
 from numpy.typing import NDArray
 
-from bench.bare import Bare
-from bench.index.bare import graph_in
+from bench.context import Matrix
 from bench.request.homes import Large
+from bench.state import bare_search
 from bench.texts import SEED
 
-Matrix = NDArray[np.float32]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -43,8 +40,7 @@ class Parts:
         self._mass = np.array(large.catalogue.priors)
         self._scale = PopularityScale(self._mass)
         self._profile = default_profile()
-        graph = max(home.rglob(GRAPH_FILE), key=lambda file: file.stat().st_mtime)
-        self._search = graph_in(graph, large.vectors.shape[1], settings.index_ef_search)
+        self._search = bare_search(home, large.vectors.shape[1])
 
     def of_person(self, number: int) -> tuple[float, float]:
         """Return the time of searches and of ranking for one of the invented people."""
@@ -95,15 +91,3 @@ class Parts:
         bucket = evidence.bucket
         compose(Candidates(relevance, bucket, rarity, taste=shares, expected=expected), order)
         return time.thread_time() - started
-
-
-def embedding(bare: Bare) -> Callable[[str], float]:
-    """Return what gives the time, over all threads, of tokenising and embedding a query."""
-
-    def seconds(text: str) -> float:
-        started = time.process_time()
-        (tokens,) = bare.tokenizer.tokenise([text], Role.QUERY)
-        bare.encoder.encode([tokens.ids])
-        return time.process_time() - started
-
-    return seconds

@@ -1,3 +1,4 @@
+import csv
 import gzip
 import random
 from pathlib import Path
@@ -13,8 +14,8 @@ def write_data(folder: Path, lines: int, plots: int) -> Path:
     (folder / "packages").mkdir()
     (folder / "movies").mkdir()
     with gzip.open(folder / "packages" / "items.csv.gz", "wt", encoding="utf-8") as file:
-        file.write("item_id,text\n0,\n1,line 1\n")
-        file.writelines(f"{number},line {number}\n" for number in range(1, lines + 1))
+        file.write("item_id,text,monthly_downloads\n0,,7\n1,line 1,1\n")
+        file.writelines(f"{number},line {number},{number}\n" for number in range(1, lines + 1))
     with (folder / "movies" / "items.csv").open("w", encoding="utf-8") as file:
         file.write("item_id,text\n")
         file.writelines(f"{number},plot {number}\n" for number in range(plots))
@@ -75,3 +76,33 @@ def test_ranks_follow_the_law_of_zipf() -> None:
 def test_the_same_seed_draws_the_same_ranks() -> None:
     first, second = (texts.zipf_ranks(50, 1.1, 20, np.random.default_rng(3)) for _ in range(2))
     assert first.tolist() == second.tolist()
+
+
+def test_items_are_read_in_their_order(tmp_path: Path) -> None:
+    found = texts.catalogue(write_data(tmp_path, 3, 1))
+    assert found.ids == ["1", "1", "2", "3"]
+    assert found.to_encode[2] == "line 2"
+    assert found.priors == [1, 1, 2, 3]
+    assert found.taken([2]).texts == ["line 2"]
+
+
+def test_parts_of_the_data_make_up_the_whole(tmp_path: Path) -> None:
+    data, part = write_data(tmp_path, 4, 1), tmp_path / "part.csv"
+    ids = []
+    for start in (0, 2, 4):
+        texts.write_part(data, start, 2, part)
+        with part.open(encoding="utf-8", newline="") as file:
+            ids += [row["item_id"] for row in csv.DictReader(file)]
+    assert ids == ["1", "1", "2", "3", "4"]
+
+
+def test_other_texts_have_another_digest() -> None:
+    digests = {texts.digest(each) for each in (["ab", "c"], ["a", "bc"], ["c", "ab"])}
+    assert len(digests) == 3
+
+
+def test_a_query_is_a_few_words_of_an_item() -> None:
+    known = texts.Catalogue(["a", "b"], ["one two three four five", "too short"], [0, 0])
+    (query,) = texts.queries(known, 5)
+    assert len(query.split()) == 3
+    assert query in known.texts[0]

@@ -12,8 +12,9 @@ from longtail.runtime.errors import Overloaded
 from longtail.v1.item_pb2 import Item
 from longtail.v1.recommendation_service_pb2 import RecommendRequest
 
+from loadtest import open_loop
 from loadtest.measurements import Measurements
-from loadtest.open_loop import Schedule
+from loadtest.open_loop import NOT_SENT, NotSentError, Offered, Schedule
 from loadtest.target import connect, run
 from tests.processes import ROOT, free_address
 from tests.unit.client.fake_server import Fake, fake_server, stall_once
@@ -78,6 +79,22 @@ async def test_a_refusal_is_an_error_and_not_retried(fake: Fake) -> None:
 
     assert measured.errors == {"RESOURCE_EXHAUSTED": 5}
     assert len(fake.requests) == 30
+
+
+async def test_any_call_is_made_on_time_until_there_are_no_more() -> None:
+    noted: list[Offered[float]] = []
+
+    async def call(due: float) -> float:
+        if len(noted) == 2:
+            raise NotSentError
+        return due
+
+    seconds = await open_loop.offer(Schedule(rate=1_000, seconds=1), [call] * 4, noted.append)
+
+    assert [each.error for each in noted] == ["", "", NOT_SENT, ""]
+    assert noted[0].answer is not None
+    assert [each.due for each in noted] == pytest.approx([0, 0.001, 0.002, 0.003])
+    assert all(0 <= each.lag <= each.latency <= seconds for each in noted)
 
 
 def load(*arguments: str | Path, address: str) -> subprocess.CompletedProcess[str]:

@@ -1,7 +1,6 @@
-"""The state of a server that holds the catalogue, made once and kept: the store and its index."""
+"""The state of a server that holds a catalogue, made once and kept: the store and its index."""
 
 import shutil
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -9,10 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import hnswlib
 import numpy as np
 from longtail.server.app import INDEX_FOLDER
-from longtail.server.catalogue.index.build import BLOCK_ROWS
-from longtail.server.catalogue.index.generation import Generation, latest_generation
+from longtail.server.catalogue.index.generation import GRAPH_FILE
+from longtail.server.catalogue.index.graph import SPACE
 from longtail.server.catalogue.indexer import Indexer
 from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.settings import Settings
@@ -22,15 +22,14 @@ from longtail.server.store.records import EncoderBinding, ItemContent, NewItem
 from longtail.server.store.transaction import Transaction
 from numpy.typing import NDArray
 
-from bench.index.catalogue import digest
+from bench.texts import digest
 
 Matrix = NDArray[np.float32]
+Labels = NDArray[np.uint64]
 
 # Written last: a home without it is half made.
-_COMPLETE = "complete"
+COMPLETE = "complete"
 _BATCH = 256
-# Of those that are written, and of the blocks that are built.
-_SAID_ROWS = 80 * BLOCK_ROWS
 
 
 @dataclass(frozen=True)
@@ -42,26 +41,10 @@ class Opened:
     view: CatalogueReplica
     commit: GroupCommit
 
-    @property
-    def index_folder(self) -> Path:
-        """Where the generations are."""
-        return self.settings.data / INDEX_FOLDER
-
-    @property
-    def generation(self) -> Generation:
-        """The newest generation of the index."""
-        state = self.view.state
-        target = self.view.target(state.encoder)
-        found = latest_generation(
-            target.folder, target.parameters, target.built_for, revision=state.revision
-        )
-        if found is None:
-            raise LookupError(f"there is no index in {target.folder}")
-        return found
-
     def indexer(self) -> Indexer:
         """Return what merges and rebuilds, as the server has it."""
-        return Indexer(self.view, self.store, self.index_folder, self.settings.index_merge_rows)
+        folder = self.settings.data / INDEX_FOLDER
+        return Indexer(self.view, self.store, folder, self.settings.index_merge_rows)
 
     def submit(self, items: Sequence[NewItem]) -> Future[int]:
         """Have items written in one transaction; the future ends when they can be searched."""
@@ -106,25 +89,22 @@ def prepare(
     settings = Settings()
     texts = [f"{content.id} {content.attributes} {content.text}" for content in contents]
     index = f"{settings.index_links}-{settings.index_ef_construction}"
-    model = digest([binding.model_id, *texts])
-    home = out / f"home-{len(contents)}-{index}-{model}"
-    if (home / _COMPLETE).exists():
+    home = out / f"home-{len(contents)}-{index}-{digest([binding.model_id, *texts])}"
+    if (home / COMPLETE).exists():
         return home
     shutil.rmtree(home, ignore_errors=True)
-    say(f"writing {len(contents):,} items into {home}")
-    _bind(home, binding)
+    say(f"writing {len(contents):,} items into {home}, and building their index")
+    data = Settings(home=str(home)).data
+    data.mkdir(parents=True)
+    store = RecordStore.open(data / DATABASE)
+    with store.group_commit(lambda: None, max_waiting=1) as commit:
+        commit.submit(lambda tx: store.encoders.bind(tx, binding)).result()
+    store.close()
     with opened(home) as made:
-        for start in range(0, len(contents), _SAID_ROWS):
-            part = contents[start : start + _SAID_ROWS]
-            rows = np.asarray(vectors[start : start + _SAID_ROWS])
-            made.upsert(
-                [NewItem(content, row, False) for content, row in zip(part, rows, strict=True)]
-            )
-            say(f"written {start + len(part):,} of {len(contents):,}")
-        start_time = time.perf_counter()
-        made.indexer().rebuild(made.view.state.encoder, _reporting(say))
-        say(f"index built in {time.perf_counter() - start_time:.0f} s")
-    (home / _COMPLETE).touch()
+        pairs = zip(contents, np.asarray(vectors), strict=True)
+        made.upsert([NewItem(content, vector, False) for content, vector in pairs])
+        made.indexer().rebuild(made.view.state.encoder, lambda _done, _total: None)
+    (home / COMPLETE).touch()
     return home
 
 
@@ -139,20 +119,18 @@ def copied(home: Path, name: str) -> Iterator[Path]:
         shutil.rmtree(copy, ignore_errors=True)
 
 
-def _bind(home: Path, binding: EncoderBinding) -> None:
-    data = Settings(home=str(home)).data
-    data.mkdir(parents=True)
-    store = RecordStore.open(data / DATABASE)
-    try:
-        with store.group_commit(lambda: None, max_waiting=1) as commit:
-            commit.submit(lambda tx: store.encoders.bind(tx, binding)).result()
-    finally:
-        store.close()
+def bare_search(home: Path, dimension: int) -> Callable[[Matrix, int], Labels]:
+    """Load the newest graph under `home` into hnswlib, with nothing around it and no lock beside.
 
+    What is returned gives the labels (k,) of the `k` nearest of a query (d,), at the usual width.
+    """
+    file = max(home.rglob(GRAPH_FILE), key=lambda file: file.stat().st_mtime)
+    index = hnswlib.Index(space=SPACE, dim=dimension)
+    index.load_index(str(file))
+    index.set_ef(Settings().index_ef_search)
 
-def _reporting(say: Callable[[str], None]) -> Callable[[int, int], None]:
-    def report(done: int, total: int) -> None:
-        if done // _SAID_ROWS > (done - 1) // _SAID_ROWS:
-            say(f"in the index {done:,} of {total:,}")
+    def search(query: Matrix, k: int) -> Labels:
+        labels: Labels = index.knn_query(query, k, num_threads=1)[0][0]
+        return labels
 
-    return report
+    return search

@@ -1,1 +1,0 @@
-"""Measures the store and the index of the server, each figure beside its baseline."""

@@ -1,1 +1,0 @@
-"""The sections of the index bench, one to a module."""

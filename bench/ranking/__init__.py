@@ -1,1 +1,0 @@
-"""The time that ranking takes of one request."""
