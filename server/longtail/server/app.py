@@ -18,6 +18,7 @@ from longtail.server.encoder.encoder import Encoder
 from longtail.server.encoder.query_vectors import QueryVectors
 from longtail.server.operations.runner import OperationRunner
 from longtail.server.operations.snapshots import SNAPSHOT_FOLDER
+from longtail.server.process.pools import Pools
 from longtail.server.process.supervision import lifeline, metrics_address
 from longtail.server.ranking.profile import ProfileError
 from longtail.server.recommend.recommender import Recommender
@@ -139,7 +140,8 @@ async def _serve(
         stream_seconds=settings.stream_seconds,
     )
     server = new_server([interceptor], board, reuse_port=process is not None)
-    catalogue = Catalogue(store, lambda: view.state.encoder, encoder.embed, commit)
+    pools = Pools()
+    catalogue = Catalogue(store, lambda: view.state.encoder, encoder.embed, commit, pools)
     behaviour = sources.behaviour
     recommender = Recommender(
         lambda: behaviour.behaviour,
@@ -169,13 +171,13 @@ async def _serve(
         server,
     )
     item_service_pb2_grpc.add_ItemServiceServicer_to_server(
-        ItemService(store.items, catalogue), server
+        ItemService(store.items, catalogue, pools), server
     )
     interaction_service_pb2_grpc.add_InteractionServiceServicer_to_server(
-        InteractionService(store.interactions, catalogue, tokens), server
+        InteractionService(store.interactions, catalogue, tokens, pools), server
     )
     insight_service_pb2_grpc.add_InsightServiceServicer_to_server(
-        InsightService(store, view), server
+        InsightService(store, view, pools), server
     )
     admin_service_pb2_grpc.add_AdminServiceServicer_to_server(
         AdminService(view, operations), server

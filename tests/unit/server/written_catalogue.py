@@ -14,6 +14,7 @@ from google.rpc import error_details_pb2, status_pb2
 from longtail.client.calls.errors import error_from_rpc
 from longtail.runtime.errors import ServiceError
 from longtail.runtime.interceptor import ServiceInterceptor
+from longtail.server.process.pools import Pools
 from longtail.server.rpc.interactions import InteractionService
 from longtail.server.rpc.items import ItemService
 from longtail.server.rpc.tokens.recommendation import TokenCodec
@@ -90,9 +91,12 @@ class WrittenCatalogue:
     def __init__(self, store: RecordStore, commit: GroupCommit, first: BoundEncoder) -> None:
         self.store, self.commit = store, commit
         self.encoder = FakeEncoder()
+        self.pools = Pools()
         # What a view would say; it may lag behind the store.
         self.bound = first
-        self.catalogue = Catalogue(store, lambda: self.bound, self.encoder.embed, commit)
+        self.catalogue = Catalogue(
+            store, lambda: self.bound, self.encoder.embed, commit, self.pools
+        )
         self.tokens = TokenCodec(store.changes.identity().encode())
         self.items: item_service_pb2_grpc.ItemServiceStub
         self.interactions: interaction_service_pb2_grpc.InteractionServiceStub
@@ -133,10 +137,13 @@ async def written_catalogue(folder: Path) -> AsyncIterator[WrittenCatalogue]:
         first = commit.submit(lambda tx: store.encoders.bind(tx, FIRST)).result()
         written = WrittenCatalogue(store, commit, first)
         item_service_pb2_grpc.add_ItemServiceServicer_to_server(
-            ItemService(store.items, written.catalogue), server
+            ItemService(store.items, written.catalogue, written.pools), server
         )
         interaction_service_pb2_grpc.add_InteractionServiceServicer_to_server(
-            InteractionService(store.interactions, written.catalogue, written.tokens), server
+            InteractionService(
+                store.interactions, written.catalogue, written.tokens, written.pools
+            ),
+            server,
         )
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
@@ -147,6 +154,7 @@ async def written_catalogue(folder: Path) -> AsyncIterator[WrittenCatalogue]:
                 yield written
         finally:
             await server.stop(0)
+            written.pools.close()
 
 
 def item(item_id: str, **values: Any) -> item_pb2.Item:  # noqa: ANN401 (fields of any type)

@@ -44,9 +44,7 @@ class InsightService(insight_service_pb2_grpc.InsightServiceServicer):
     ) -> pb.GetExposureReportResponse:
         """Say how the impressions of a span of time were spread."""
         start, end = _span(request)
-        measure = partial(
-            measure_exposure, self._store.impressions, self._view.state, start, end
-        )
+        measure = partial(measure_exposure, self._store.impressions, self._view.state, start, end)
         report = await self._pools.administration(measure)
         reply = pb.GetExposureReportResponse(
             impression_count=report.impressions,

@@ -1,12 +1,17 @@
 """ItemService: the catalogue over gRPC."""
 
-import asyncio
+import itertools
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
+from google.protobuf.message import Message
 from google.rpc import status_pb2
 from grpc.aio import ServicerContext
 from longtail.runtime.errors import InvalidArgument, NotFound
+from longtail.runtime.message_size import serialized
+from longtail.server.process.pools import Pools
 from longtail.server.rpc.import_stream import patiently, write_in_order
 from longtail.server.rpc.read.fields import (
     check_batch,
@@ -17,13 +22,13 @@ from longtail.server.rpc.read.fields import (
 )
 from longtail.server.rpc.read.item import ItemDraft, item_draft
 from longtail.server.rpc.read.item_update import VECTOR, item_mask, masked
-from longtail.server.rpc.refusals import Refusals
-from longtail.server.rpc.tokens.page import decode_token, encode_token
+from longtail.server.rpc.refusals import Refusals, statuses
+from longtail.server.rpc.tokens.page import decode_token, encode_token, foreign_token
 from longtail.server.rpc.write.item import item_message, pages
 from longtail.server.store.items import ItemRecords
 from longtail.server.store.records import BoundEncoder, StoredItem
-from longtail.server.write.encoding import PreparedItems
-from longtail.server.write.idempotency import repeatable_call
+from longtail.server.write.encoding import KnownItems, PreparedItems
+from longtail.server.write.idempotency import RepeatableCall, repeatable_call
 from longtail.server.write.writer import Catalogue, ItemEdit
 from longtail.v1 import item_pb2, item_service_pb2_grpc
 from longtail.v1 import item_service_pb2 as pb
@@ -33,15 +38,36 @@ DEFAULT_PAGE, MAX_PAGE, EXPORT_PAGE = 100, 1000, 500
 # to compute and one that waits, and no stream takes more memory than these.
 BATCHES_AHEAD = 4
 LIST_ARGUMENTS = ("ListItems",)
+# Of a page token: an id has up to 1,024 bytes.
+MAX_TOKEN = 2000
 
+M = TypeVar("M", bound=Message)
 Wrong = dict[int, InvalidArgument]
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """What is known of the items of a batch that can be written, and what is wrong with others."""
+
+    known: KnownItems
+    wrong: Wrong
+
+
+@dataclass(frozen=True)
+class _RepeatableBatch:
+    """A batch whose call was not answered before: what is known of it, and what is said of each."""
+
+    call: RepeatableCall[pb.BatchUpsertItemsResponse] | None
+    known: KnownItems
+    statuses: Sequence[status_pb2.Status]
 
 
 class ItemService(item_service_pb2_grpc.ItemServiceServicer):
     """Reads items from the store and writes them through the catalogue."""
 
-    def __init__(self, records: ItemRecords, catalogue: Catalogue) -> None:
+    def __init__(self, records: ItemRecords, catalogue: Catalogue, pools: Pools) -> None:
         self._records = records
+        self._pools = pools
         self._catalogue = catalogue
 
     async def GetItem(
@@ -51,7 +77,7 @@ class ItemService(item_service_pb2_grpc.ItemServiceServicer):
     ) -> pb.GetItemResponse:
         """Return one item."""
         check_id("id", request.id)
-        found = await asyncio.to_thread(self._records.get, [request.id])
+        found = await self._pools.elements(1, partial(self._records.get, [request.id]))
         if not found:
             raise NotFound("item", request.id)
         return pb.GetItemResponse(item=item_message(found[request.id]))
@@ -60,20 +86,21 @@ class ItemService(item_service_pb2_grpc.ItemServiceServicer):
         self,
         request: pb.BatchGetItemsRequest,
         context: ServicerContext[pb.BatchGetItemsRequest, pb.BatchGetItemsResponse],
-    ) -> pb.BatchGetItemsResponse:
+    ) -> bytes:
         """Return several items."""
         _check_ids(request.ids)
-        return await asyncio.to_thread(self._several, list(dict.fromkeys(request.ids)))
+        ids = list(dict.fromkeys(request.ids))
+        return await self._pools.elements(len(ids), partial(self._several, ids))
 
     async def ListItems(
         self,
         request: pb.ListItemsRequest,
         context: ServicerContext[pb.ListItemsRequest, pb.ListItemsResponse],
-    ) -> pb.ListItemsResponse:
+    ) -> bytes:
         """Return a page of items."""
         size = check_page_size(request.page_size, default=DEFAULT_PAGE, limit=MAX_PAGE)
-        after = decode_token(LIST_ARGUMENTS, request.page_token) if request.page_token else b""
-        return await asyncio.to_thread(self._page, after.decode(), size)
+        after = _last_id(request.page_token) if request.page_token else ""
+        return await self._pools.administration(partial(self._page, after, size))
 
     async def BatchUpsertItems(
         self,
@@ -81,20 +108,25 @@ class ItemService(item_service_pb2_grpc.ItemServiceServicer):
         context: ServicerContext[pb.BatchUpsertItemsRequest, pb.BatchUpsertItemsResponse],
     ) -> pb.BatchUpsertItemsResponse:
         """Write a batch of items."""
-        call = repeatable_call(request, pb.BatchUpsertItemsResponse)
-        answered = await self._catalogue.answered(call)
-        if answered is not None:
-            return answered
-        wrong, prepared = await self._prepare(request.items)
-        statuses = [
-            wrong[position].status() if position in wrong else status_pb2.Status()
-            for position in range(len(request.items))
-        ]
+        check_batch("items", request.items)
+
+        def read() -> pb.BatchUpsertItemsResponse | _RepeatableBatch:
+            call = repeatable_call(request, pb.BatchUpsertItemsResponse)
+            answered = self._catalogue.answered(call)
+            if answered is not None:
+                return answered
+            batch = self._read(request.items)
+            return _RepeatableBatch(call, batch.known, statuses(len(request.items), batch.wrong))
+
+        batch = await self._pools.elements(len(request.items), read)
+        if isinstance(batch, pb.BatchUpsertItemsResponse):
+            return batch
+        known, said, call = batch.known, batch.statuses, batch.call
 
         def reply(revision: int) -> pb.BatchUpsertItemsResponse:
-            return pb.BatchUpsertItemsResponse(statuses=statuses, revision=revision)
+            return pb.BatchUpsertItemsResponse(statuses=said, revision=revision)
 
-        return await self._catalogue.upsert_items(prepared, reply, call)
+        return await self._catalogue.upsert_items(await self._catalogue.encode(known), reply, call)
 
     async def UpdateItem(
         self,
@@ -104,8 +136,7 @@ class ItemService(item_service_pb2_grpc.ItemServiceServicer):
         """Change fields of an item."""
         check_id("item.id", request.item.id)
         mask = item_mask("update_mask", request.update_mask.paths)
-        call = repeatable_call(request, pb.UpdateItemResponse)
-        answered = await self._catalogue.answered(call)
+        call, answered = await self._repeated(request, pb.UpdateItemResponse)
         if answered is not None:
             return answered
 
@@ -138,8 +169,9 @@ class ItemService(item_service_pb2_grpc.ItemServiceServicer):
         async def prepare(
             request: pb.ImportItemsRequest,
         ) -> tuple[list[str], Wrong, PreparedItems]:
-            wrong, prepared = await patiently(partial(self._prepare, request.items))
-            return [item.id for item in request.items], wrong, prepared
+            batch = await self._pools.bulk(partial(self._read, request.items))
+            prepared = await patiently(partial(self._catalogue.encode, batch.known))
+            return [item.id for item in request.items], batch.wrong, prepared
 
         async def write(batch: tuple[list[str], Wrong, PreparedItems]) -> None:
             ids, wrong, prepared = batch
@@ -157,13 +189,15 @@ class ItemService(item_service_pb2_grpc.ItemServiceServicer):
         self,
         request: pb.ExportItemsRequest,
         context: ServicerContext[pb.ExportItemsRequest, pb.ExportItemsResponse],
-    ) -> AsyncIterator[pb.ExportItemsResponse]:
+    ) -> AsyncIterator[bytes]:
         """Yield the catalogue; what is not taken is not read."""
         after = ""
-        while page := await asyncio.to_thread(self._export_page, after):
-            for items in page:
-                yield pb.ExportItemsResponse(items=items)
-            after = page[-1][-1].id
+        while True:
+            answers, after = await self._pools.bulk(partial(self._export, after))
+            for answer in answers:
+                yield answer
+            if not answers:
+                return
 
     async def DeleteItem(
         self,
@@ -200,30 +234,55 @@ class ItemService(item_service_pb2_grpc.ItemServiceServicer):
         call = repeatable_call(request, pb.BatchDeleteItemsResponse)
         return await self._catalogue.delete_items(request.ids, reply, call)
 
-    async def _prepare(self, items: Sequence[item_pb2.Item]) -> tuple[Wrong, PreparedItems]:
+    async def _repeated(
+        self, request: Message, reply: type[M]
+    ) -> tuple[RepeatableCall[M] | None, M | None]:
+        """Return what tells a call from any other, and the answer that it had before, if any."""
+        call = repeatable_call(request, reply)
+        if call is None:
+            return None, None
+        return call, await self._pools.elements(1, partial(self._catalogue.answered, call))
+
+    def _read(self, items: Sequence[item_pb2.Item]) -> _Batch:
         bound = self._catalogue.encoder
-        # A thousand of them take long enough to be felt by others on the event loop.
-        drafts, wrong = await asyncio.to_thread(_drafts, items, bound.binding.dimension)
-        return wrong, await self._catalogue.prepare_items(drafts, bound)
+        drafts, wrong = _drafts(items, bound.binding.dimension)
+        return _Batch(self._catalogue.look_up(drafts, bound), wrong)
 
-    def _several(self, ids: Sequence[str]) -> pb.BatchGetItemsResponse:
+    def _several(self, ids: Sequence[str]) -> bytes:
         found = self._records.get(ids)
-        return pb.BatchGetItemsResponse(
-            items=[item_message(found[item_id]) for item_id in ids if item_id in found],
-            missing_ids=[item_id for item_id in ids if item_id not in found],
-        )
+        missing = [item_id for item_id in ids if item_id not in found]
+        items = (found[item_id] for item_id in ids if item_id in found)
+        pieces = (pb.BatchGetItemsResponse(items=[item_message(item)]) for item in items)
+        return serialized(itertools.chain(pieces, [pb.BatchGetItemsResponse(missing_ids=missing)]))
 
-    def _page(self, after: str, size: int) -> pb.ListItemsResponse:
+    def _page(self, after: str, size: int) -> bytes:
         # One more than the page tells whether there is another.
         found = self._records.list_page(after=after, limit=size + 1)
         items = next(pages(found[:size]), [])
         token = (
             encode_token(LIST_ARGUMENTS, items[-1].id.encode()) if len(items) < len(found) else ""
         )
-        return pb.ListItemsResponse(items=items, next_page_token=token)
+        pieces = (pb.ListItemsResponse(items=[item]) for item in items)
+        return serialized(itertools.chain(pieces, [pb.ListItemsResponse(next_page_token=token)]))
 
-    def _export_page(self, after: str) -> list[list[item_pb2.Item]]:
-        return list(pages(self._records.list_page(after=after, limit=EXPORT_PAGE)))
+    def _export(self, after: str) -> tuple[list[bytes], str]:
+        """Return answers with the items after `after`, and where the ones after them begin."""
+        items = self._records.list_page(after=after, limit=EXPORT_PAGE)
+        answers = [
+            serialized(pb.ExportItemsResponse(items=[item]) for item in page)
+            for page in pages(items)
+        ]
+        return answers, items[-1].content.id if items else after
+
+
+def _last_id(token: str) -> str:
+    if len(token) > MAX_TOKEN:
+        raise foreign_token()
+    # The check in a token tells mistakes, not malice: what it holds may be anybody's.
+    try:
+        return decode_token(LIST_ARGUMENTS, token).decode()
+    except UnicodeDecodeError:
+        raise foreign_token() from None
 
 
 def _drafts(items: Sequence[item_pb2.Item], dimension: int) -> tuple[list[ItemDraft], Wrong]:

@@ -1,11 +1,11 @@
 """The vectors of items that are to be written: kept where the text stays, encoded where not."""
 
-import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from longtail.server.process.pools import FEW
 from longtail.server.rpc.read.item import ItemDraft
 from longtail.server.store.record_store import RecordStore
 from longtail.server.store.records import (
@@ -22,16 +22,24 @@ from numpy.typing import NDArray
 # `longtail.server.encoder.encoder.Encoder.embed`.
 Embed = Callable[[Sequence[str], pb.Role, pb.Lane, EncoderBinding], Awaitable[NDArray[np.float32]]]
 
-# Somebody waits for an edit; a batch of more items comes from a program, which can.
-EDITED_ITEMS = 4
+
+@dataclass(frozen=True)
+class KnownItems:
+    """Drafts, and what the store has of them, by item.
+
+    `unchanged` are the revisions of those that were found as they are drafted, and `vectors` those
+    that `encoder` made of the same texts.
+    """
+
+    drafts: Sequence[ItemDraft]
+    encoder: BoundEncoder
+    unchanged: Mapping[str, int]
+    vectors: Mapping[str, Vector]
 
 
 @dataclass(frozen=True)
 class PreparedItems:
-    """Drafts that are ready to be written: what is new of them, with vectors of `encoder`.
-
-    `unchanged` are the revisions of those items that were found as they are drafted.
-    """
+    """Drafts that are ready to be written: what is new of them, with vectors of `encoder`."""
 
     drafts: Sequence[ItemDraft]
     encoder: BoundEncoder
@@ -50,16 +58,10 @@ class ItemEncoder:
         self._store = store
         self._embed = embed
 
-    async def prepare(
-        self,
-        drafts: Sequence[ItemDraft],
-        bound: BoundEncoder,
-        encoded: Mapping[str, Vector] | None = None,
-    ) -> PreparedItems:
-        """Return `drafts` with their vectors, those `encoded` before not encoded again."""
-        unchanged, vectors = await asyncio.to_thread(self._known, drafts, bound)
-        vectors = {**vectors, **(encoded or {})}
-        new = [draft for draft in drafts if draft.content.id not in unchanged]
+    async def encode(self, known: KnownItems) -> PreparedItems:
+        """Return the drafts with their vectors, those that are known not encoded again."""
+        vectors = dict(known.vectors)
+        new = [draft for draft in known.drafts if draft.content.id not in known.unchanged]
         wanted = [
             draft.content
             for draft in new
@@ -67,8 +69,8 @@ class ItemEncoder:
         ]
         if wanted:
             texts = [text_to_encode(content.title, content.text) for content in wanted]
-            lane = pb.LANE_INTERACTIVE if len(texts) <= EDITED_ITEMS else pb.LANE_BULK
-            rows = await self._embed(texts, pb.ROLE_ITEM, lane, bound.binding)
+            lane = pb.LANE_INTERACTIVE if len(texts) <= FEW else pb.LANE_BULK
+            rows = await self._embed(texts, pb.ROLE_ITEM, lane, known.encoder.binding)
             vectors |= {content.id: row for content, row in zip(wanted, rows, strict=True)}
         new_items = [
             NewItem(
@@ -78,12 +80,15 @@ class ItemEncoder:
             )
             for draft in new
         ]
-        return PreparedItems(drafts, bound, new_items, unchanged)
+        return PreparedItems(known.drafts, known.encoder, new_items, known.unchanged)
 
-    def _known(
-        self, drafts: Sequence[ItemDraft], bound: BoundEncoder
-    ) -> tuple[dict[str, int], dict[str, Vector]]:
-        """Return the revisions of unchanged items, and the vectors of unchanged texts."""
+    def look_up(
+        self,
+        drafts: Sequence[ItemDraft],
+        bound: BoundEncoder,
+        encoded: Mapping[str, Vector] | None = None,
+    ) -> KnownItems:
+        """Return what is known of `drafts`, with the vectors that were `encoded` just now."""
         stored = self._store.items.get([draft.content.id for draft in drafts])
         alike = [draft for draft in drafts if _alike(draft, stored.get(draft.content.id))]
         given = [draft.content.id for draft in alike if draft.vector is not None]
@@ -100,15 +105,13 @@ class ItemEncoder:
             and draft.content.id in stored
             and draft.content.id not in unchanged
         }
-        if not touched:
-            return unchanged, {}
-        texts = self._store.items.encoded_texts(list(touched), bound.id)
+        texts = self._store.items.encoded_texts(list(touched), bound.id) if touched else {}
         vectors = {
             item_id: text.vector
             for item_id, text in texts.items()
             if (text.title, text.text) == (touched[item_id].title, touched[item_id].text)
         }
-        return unchanged, vectors
+        return KnownItems(drafts, bound, unchanged, vectors | dict(encoded or {}))
 
 
 def text_to_encode(title: str, text: str) -> str:

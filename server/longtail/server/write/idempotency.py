@@ -1,7 +1,7 @@
 """Calls that can be repeated: what a `request_id` was answered is answered again, for a day."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -41,12 +41,15 @@ def repeatable_call(request: Message, reply: type[M]) -> RepeatableCall[M] | Non
     if not request_id:
         return None
     check_id("request_id", request_id)
-    asked = type(request)()
-    asked.CopyFrom(request)
-    asked.ClearField("request_id")
-    digest = hashlib.sha256(asked.SerializeToString(deterministic=True)).digest()
+    digest = hashlib.sha256()
+    for piece in _pieces(request):
+        digest.update(piece.SerializeToString(deterministic=True))
     return RepeatableCall(
-        request_id, request.DESCRIPTOR.name, digest, reply.SerializeToString, reply.FromString
+        request_id,
+        request.DESCRIPTOR.name,
+        digest.digest(),
+        reply.SerializeToString,
+        reply.FromString,
     )
 
 
@@ -74,6 +77,19 @@ class AnsweredCalls:
         self._requests.record(tx, call.request_id, call.method, call.digest, call.serialize(reply))
         self._requests.prune(tx, now() - KEPT_MICROSECONDS, PRUNED_AT_ONCE)
         return reply
+
+
+def _pieces(request: Message) -> Iterator[Message]:
+    """Yield messages that together are `request` without its id.
+
+    Protobuf keeps the interpreter while it serializes, which a batch may take long.
+    """
+    for field, value in request.ListFields():
+        if field.is_repeated and field.message_type is not None:
+            for element in value:
+                yield type(request)(**{field.name: [element]})
+        elif field.name != "request_id":
+            yield type(request)(**{field.name: value})
 
 
 def _reply(call: RepeatableCall[R], found: RecordedRequest | None) -> R | None:

@@ -5,19 +5,20 @@ brings the view up to date before it says that they are done.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
 from longtail.runtime.errors import Aborted
+from longtail.server.process.pools import Pools
 from longtail.server.rpc.read.item import ItemDraft
 from longtail.server.store.encoders import EncoderChanged
 from longtail.server.store.group_commit import GroupCommit
 from longtail.server.store.record_store import RecordStore
-from longtail.server.store.records import BoundEncoder, Impression, Interaction, StoredItem
+from longtail.server.store.records import BoundEncoder, Impression, Interaction, StoredItem, Vector
 from longtail.server.store.transaction import Transaction
-from longtail.server.write.encoding import Embed, ItemEncoder, PreparedItems
+from longtail.server.write.encoding import Embed, ItemEncoder, KnownItems, PreparedItems
 from longtail.server.write.idempotency import AnsweredCalls, RepeatableCall
 
 R = TypeVar("R")
@@ -32,6 +33,15 @@ class ItemEdit:
 
     draft: ItemDraft
     keeps_vector: bool
+
+
+@dataclass(frozen=True)
+class _ReadEdit:
+    """An item as it was read, as it is to be, and what is known of the latter."""
+
+    stored: StoredItem | None
+    draft: ItemDraft
+    known: KnownItems
 
 
 class _OvertakenError(Exception):
@@ -52,10 +62,12 @@ class Catalogue:
         bound: Callable[[], BoundEncoder],
         embed: Embed,
         commit: GroupCommit,
+        pools: Pools,
     ) -> None:
         self._store = store
         self._bound = bound
         self._commit = commit
+        self._pools = pools
         self._items = ItemEncoder(store, embed)
         self._answered = AnsweredCalls(store.requests)
 
@@ -64,20 +76,23 @@ class Catalogue:
         """Return the encoder that vectors are to be of now."""
         return self._bound()
 
-    async def answered(self, call: RepeatableCall[R] | None) -> R | None:
+    def answered(self, call: RepeatableCall[R] | None) -> R | None:
         """Return the answer that `call` had, before anything is done for it; None without one.
 
-        Raises InvalidArgument when its id came with another request before.
+        Reads the store. Raises InvalidArgument when its id came with another request before.
         """
-        if call is None:
-            return None
-        return await asyncio.to_thread(self._answered.find, call)
+        return None if call is None else self._answered.find(call)
 
-    async def prepare_items(
-        self, drafts: Sequence[ItemDraft], bound: BoundEncoder
-    ) -> PreparedItems:
-        """Encode what is new of `drafts`, no id twice, that were validated for an encoder."""
-        return await self._items.prepare(drafts, bound)
+    def look_up(self, drafts: Sequence[ItemDraft], bound: BoundEncoder) -> KnownItems:
+        """Return what is known of `drafts`, no id twice, that were validated for an encoder.
+
+        Reads the store.
+        """
+        return self._items.look_up(drafts, bound)
+
+    async def encode(self, known: KnownItems) -> PreparedItems:
+        """Encode what is new."""
+        return await self._items.encode(known)
 
     async def upsert_items(
         self,
@@ -97,8 +112,8 @@ class Catalogue:
                 bound = prepared.encoder
             except EncoderChanged:
                 bound = await self._next_encoder(prepared.drafts)
-            known = prepared.encoded() if bound == prepared.encoder else None
-            prepared = await self._items.prepare(prepared.drafts, bound, known)
+            encoded = prepared.encoded() if bound == prepared.encoder else {}
+            prepared = await self._prepared_anew(prepared.drafts, bound, encoded)
         raise Aborted("other writes to these items came first again and again")
 
     async def update_item(
@@ -114,20 +129,19 @@ class Catalogue:
         """
         bound = self.encoder
         for _ in range(ATTEMPTS):
-            found = await asyncio.to_thread(self._store.items.get, [item_id])
-            stored = found.get(item_id)
-            changed = await asyncio.to_thread(change, stored, bound)
-            draft = changed.draft
+            read = partial(self._read_edit, item_id, change, bound)
             try:
-                if changed.keeps_vector:
-                    draft = await asyncio.to_thread(self._with_own_vector, draft, bound)
-                prepared = await self._items.prepare([draft], bound)
-                write = partial(self._update_and_reply, prepared, stored, reply)
+                edit = await self._pools.elements(1, read)
+            except _OvertakenError:
+                continue
+            try:
+                prepared = await self._items.encode(edit.known)
+                write = partial(self._update_and_reply, prepared, edit.stored, reply)
                 return await self._once(call, write)
             except _OvertakenError:
                 continue
             except EncoderChanged:
-                bound = await self._next_encoder([changed.draft])
+                bound = await self._next_encoder([edit.draft])
         raise Aborted(f"other writes to the item {item_id!r} came first again and again")
 
     async def delete_items(
@@ -188,6 +202,23 @@ class Catalogue:
             raise _OvertakenError
         return self._store.items.upsert(tx, prepared.new_items, prepared.encoder.id)
 
+    def _read_edit(
+        self,
+        item_id: str,
+        change: Callable[[StoredItem | None, BoundEncoder], ItemEdit],
+        bound: BoundEncoder,
+    ) -> _ReadEdit:
+        stored = self._store.items.get([item_id]).get(item_id)
+        edit = change(stored, bound)
+        draft = self._with_own_vector(edit.draft, bound) if edit.keeps_vector else edit.draft
+        return _ReadEdit(stored, edit.draft, self._items.look_up([draft], bound))
+
+    async def _prepared_anew(
+        self, drafts: Sequence[ItemDraft], bound: BoundEncoder, encoded: Mapping[str, Vector]
+    ) -> PreparedItems:
+        look_up = partial(self._items.look_up, drafts, bound, encoded)
+        return await self._items.encode(await self._pools.elements(len(drafts), look_up))
+
     def _with_own_vector(self, draft: ItemDraft, bound: BoundEncoder) -> ItemDraft:
         vectors = self._store.changes.vectors(bound.id, [draft.content.id])
         if draft.content.id not in vectors:
@@ -199,5 +230,5 @@ class Catalogue:
         """Return the encoder that the store has now; the view may not know of it yet."""
         if any(draft.vector is not None for draft in drafts):
             raise Aborted("the encoder has changed, and the vectors were made for the one before")
-        bound = await asyncio.to_thread(self._store.encoders.current)
+        bound = await self._pools.elements(1, self._store.encoders.current)
         return self.encoder if bound is None else bound

@@ -11,10 +11,11 @@ from longtail.runtime.errors import InvalidArgument, StorageFull
 from longtail.runtime.settings import load
 from longtail.server.catalogue.exposure_report import measure_exposure
 from longtail.server.catalogue.replica import CatalogueReplica
+from longtail.server.process.pools import Pools
 from longtail.server.rpc.insight import InsightService
 from longtail.server.settings import Settings
 from longtail.server.store.clock import now
-from longtail.server.store.exposure import half_life_of
+from longtail.server.store.impressions import EXPOSURE
 from longtail.server.store.records import Impression
 from longtail.server.upkeep import exposure_watch
 from longtail.server.upkeep.exposure_watch import DAY, PRUNED_AT_ONCE, prune, watch_exposure
@@ -56,7 +57,7 @@ def exposure(view: CatalogueReplica) -> dict[str, float]:
 
 
 def report(written: Written, view: CatalogueReplica, **span: int) -> pb.GetExposureReportResponse:
-    service = InsightService(written.store, view)
+    service = InsightService(written.store, view, Pools())
     request = pb.GetExposureReportRequest(
         **{name: Timestamp(seconds=seconds) for name, seconds in span.items()}
     )
@@ -180,7 +181,7 @@ def test_an_item_says_what_came_of_showing_it(written: Written, tmp_path: Path) 
         replace(interaction("2", "head", "bob"), recommendation_token="second"),
         interaction("3", "head", "eve"),
     )
-    service = InsightService(written.store, view_of(written, tmp_path))
+    service = InsightService(written.store, view_of(written, tmp_path), Pools())
 
     def popularity(item_id: str) -> pb.GetItemPopularityResponse:
         request = pb.GetItemPopularityRequest(item_id=item_id)
@@ -232,7 +233,7 @@ async def test_the_watch_keeps_metrics_half_life_and_retention(
             "mean_relevance_loss": 0.125,
         }
     )
-    assert written.write(half_life_of) == 2 * DAY
+    assert written.write(EXPOSURE.half_life) == 2 * DAY
     assert written.store.impressions.shown(0, now()).impressions == 2
 
 

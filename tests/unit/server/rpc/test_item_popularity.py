@@ -11,6 +11,7 @@ import pytest
 from longtail.runtime.errors import InvalidArgument, NotFound
 from longtail.runtime.settings import load
 from longtail.server.catalogue.replica import CatalogueReplica
+from longtail.server.process.pools import Pools
 from longtail.server.ranking.popularity import Bucket
 from longtail.server.rpc.insight import InsightService
 from longtail.server.settings import Settings
@@ -59,7 +60,7 @@ def masses(view: CatalogueReplica) -> list[float]:
 def popularity(
     written: Written, view: CatalogueReplica, item_id: str
 ) -> pb.GetItemPopularityResponse:
-    service = InsightService(written.store, view)
+    service = InsightService(written.store, view, Pools())
     request = pb.GetItemPopularityRequest(item_id=item_id)
     return asyncio.run(service.GetItemPopularity(request, None))  # type: ignore[arg-type]
 
