@@ -1,7 +1,7 @@
 """Requests by text alone, for the dial of a query: the text of an item stands in for a query."""
 
 import numpy as np
-from longtail.server.ranking.evidence import Evidence, PoolScale, features
+from longtail.server.ranking.evidence import PoolScale, features, observed
 from longtail.server.ranking.relevance import RelevanceModel
 from longtail.server.ranking.taste import taste
 
@@ -9,6 +9,7 @@ from evaluation.task import Catalogue, Task
 from evaluation.world import World
 
 NOBODY = np.empty(0)
+NOTHING = np.empty((0, 0), np.float32)
 
 
 def query_task(
@@ -25,15 +26,14 @@ def query_task(
         cosines = world.vectors @ world.vectors[item]
         cosines[item] = -np.inf
         nearest = np.argpartition(-cosines, size - 1)[:size]
-        nothing = np.zeros(size)
-        evidence = Evidence(
-            text=cosines[nearest].astype(np.float64),
-            behaviour=nothing,
-            recent=nothing,
-            aversion=nothing,
-            support=nothing,
-            popularity=world.relative[nearest],
-            bucket=world.bucket[nearest],
+        evidence = observed(
+            world.vectors[nearest],
+            cosines[nearest, None].astype(np.float64),
+            NOTHING,
+            np.zeros((2, size)),
+            np.zeros(size),
+            world.popularity[nearest],
+            world.scale,
         )
         items[at] = nearest
         scores[at] = model.probability(features(evidence, unknown, PoolScale.of(evidence)))

@@ -4,12 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from longtail.server.ranking.evidence import FEATURES, Evidence, PoolScale, features
-from longtail.server.ranking.interest import Weighted, interests
+from longtail.server.ranking.evidence import FEATURES, Evidence, PoolScale, features, observed
+from longtail.server.ranking.interest import Weighted, interests, nearest_parts
 from longtail.server.ranking.retrieval import BEHAVIOUR_SHARE, merged
 from longtail.server.ranking.taste import taste
-from longtail.server.recommend.context import HALF_LIFE, INTEREST_LENGTH, RECENT_HALF_LIFE
-from longtail.server.recommend.person import HISTORY_LENGTH
+from longtail.server.recommend.context import (
+    HALF_LIFE,
+    HISTORY_LENGTH,
+    INTEREST_LENGTH,
+    RECENT_HALF_LIFE,
+)
 from numpy.typing import NDArray
 
 from evaluation.dataset import Dataset, DatasetError, Mask
@@ -105,32 +109,27 @@ def _pool(world: World, past: Past, size: int) -> tuple[Ints, Evidence]:
     """Return the candidates (size,) of a person and what is known of them."""
     vectors = world.vectors
     late = past.latest(INTEREST_LENGTH)
-    opinions = zip(vectors[late.items], late.values.tolist(), strict=True)
-    wanted = interests(None, (), [Weighted(vector, value) for vector, value in opinions])
+    nothing = Weighted(np.empty((0, vectors.shape[1])), np.empty(0))
+    wanted = interests(None, nothing, Weighted(vectors[late.items], late.values))
     cosines = vectors @ np.stack([interest.vector for interest in wanted]).T
-    likes, dislikes = past.likes, past.dislikes
-    age = np.arange(len(likes))
-    behaviour, recent = world.behaviour_scores(
-        likes, [0.5 ** (age / HALF_LIFE), 0.5 ** (age / RECENT_HALF_LIFE)]
+    age = np.arange(len(past.likes))
+    scores = world.behaviour_scores(
+        past.likes, [0.5 ** (age / HALF_LIFE), 0.5 ** (age / RECENT_HALF_LIFE)]
     )
     fresh = np.ones(world.items, bool)
     fresh[past.seen] = False
-    led_to = _best(behaviour, fresh & (behaviour > 0), int(size * BEHAVIOUR_SHARE))
+    led_to = _best(scores[0], fresh & (scores[0] > 0), int(size * BEHAVIOUR_SHARE))
     near = [_best(column, fresh, size) for column in cosines.T]
     items = merged(size, led_to, near, [interest.share for interest in wanted])
-    aversion = np.zeros(len(items))
-    if len(dislikes):
-        aversion = (vectors[items] @ vectors[dislikes].T).max(axis=1)
-    evidence = Evidence(
-        text=cosines[items].max(axis=1).astype(np.float64),
-        behaviour=behaviour[items],
-        recent=recent[items],
-        aversion=aversion,
-        support=world.support[items],
-        popularity=world.relative[items],
-        bucket=world.bucket[items],
+    return items, observed(
+        vectors[items],
+        nearest_parts(vectors[items], wanted),
+        vectors[past.dislikes],
+        np.array([of_all[items] for of_all in scores]),
+        world.support[items],
+        world.popularity[items],
+        world.scale,
     )
-    return items, evidence
 
 
 def _best(scores: Floats, allowed: Mask, count: int) -> Ints:

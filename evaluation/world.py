@@ -56,13 +56,11 @@ class World:
         self.popularity = np.bincount(data.items[known], minlength=self.items).astype(np.float64)
         self.scale = PopularityScale(self.popularity)
         self.bucket = self.scale.bucket(self.popularity)
-        self.relative = self.scale.relative_log(self.popularity)
         self._data, self._likes, self._dislikes = data, likes, dislikes
         rows = np.flatnonzero(known)
         rows = rows[np.lexsort((-rows, -data.times[rows], data.users[rows]))]
         self._rows = rows
         self._starts = np.searchsorted(data.users[rows], np.arange(len(data.user_ids) + 1))
-        self.behaviour = Behaviour()
         self._learn(np.flatnonzero(known & likes))
 
     def past(self, user: int) -> Past:
@@ -78,14 +76,14 @@ class World:
         numbers = self._number[items]
         learned = self.behaviour.scores(numbers.tolist(), weights)
         scores = np.zeros((len(weights), self.items))
-        for of_all, of_learned in zip(scores, learned, strict=True):
-            of_all[self._item] = of_learned
+        scores[:, self._item[learned.numbers]] = learned.values
         return list(scores)
 
     def _learn(self, rows: Ints) -> None:
         users, items = self._data.users, self._data.items
-        for row in rows[np.argsort(self._data.times[rows], kind="stable")].tolist():
-            self.behaviour.like(str(users[row]), str(items[row]))
+        rows = rows[np.argsort(self._data.times[rows], kind="stable")]
+        columns = [list(map(str, column[rows].tolist())) for column in (users, items)]
+        self.behaviour = Behaviour.of([(*columns, [1.0] * len(rows))], str)
         self._item = np.fromiter(map(int, self.behaviour.number_of), np.int64)
         self._number = np.full(self.items, -1)
         self._number[self._item] = np.arange(len(self._item))

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from longtail.server.ranking.popularity import Bucket
+from longtail.server.ranking.popularity import Bucket, PopularityScale
 from longtail.server.ranking.taste import Taste
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Matrix = NDArray[np.float32]
 
 # Values of a signal that spread less than this do not differ.
 FLAT = 1e-6
@@ -73,6 +74,34 @@ class Evidence:
                 self.aversion,
             )
         )
+
+
+def observed(
+    vectors: Matrix,
+    parts: Floats,
+    disliked: Matrix,
+    scores: Floats,
+    support: Floats,
+    mass: Floats,
+    popularity: PopularityScale,
+) -> Evidence:
+    """Return the signals of n candidates with unit `vectors` (n, d), in serving and in fitting.
+
+    `parts` (n, 3): of the cosine to the nearest interest. `disliked` (m, d). `scores` (2, n): of
+    all likes and of the last few. `support` (n,): people. `mass` (n,): on the scale `popularity`.
+    """
+    aversion = np.zeros(len(vectors))
+    if len(disliked):
+        aversion = (vectors @ disliked.T).max(axis=1).astype(np.float64)
+    return Evidence(
+        text=parts.sum(axis=1),
+        behaviour=scores[0],
+        recent=scores[1],
+        aversion=aversion,
+        support=support,
+        popularity=popularity.relative_log(mass),
+        bucket=popularity.bucket(mass),
+    )
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from longtail.server.catalogue.columns.filter import FilterTypeError
 from longtail.server.catalogue.columns.postings import Mask
 from longtail.server.catalogue.scope import Scope
 from longtail.server.ranking.adjustment import adjusted, faded
-from longtail.server.ranking.evidence import Evidence, PoolScale, features
+from longtail.server.ranking.evidence import Evidence, PoolScale, features, observed
 from longtail.server.ranking.exposure import blended, rarity
 from longtail.server.ranking.interest import Matrix, nearest_parts
 from longtail.server.ranking.relevance import RelevanceModel
@@ -107,18 +107,17 @@ def rule_factors(rules: Sequence[OddsRule], scope: Scope, ids: Sequence[str], ro
 def _evidence(
     context: RequestContext, ids: Sequence[str], vectors: Matrix, mass: Floats, parts: Floats
 ) -> Evidence:
-    number_of = context.behaviour.number_of
+    behaviour = context.behaviour
+    number_of = behaviour.number_of
     numbers = np.array([number_of.get(item_id, -1) for item_id in ids], np.int64)
-    met = numbers >= 0
-    behaviour, recent = context.scores.at(numbers)
-    return Evidence(
-        text=parts.sum(axis=1),
-        behaviour=behaviour,
-        recent=recent,
-        aversion=_nearest(vectors, context.disliked),
-        support=np.where(met, context.behaviour.support(numbers), 0.0),
-        popularity=context.popularity.relative_log(mass),
-        bucket=context.popularity.bucket(mass),
+    return observed(
+        vectors,
+        parts,
+        context.disliked,
+        context.scores.at(numbers),
+        np.where(numbers >= 0, behaviour.support(numbers), 0.0),
+        mass,
+        context.popularity,
     )
 
 
@@ -131,14 +130,6 @@ def _matching(rule: OddsRule, scope: Scope, ids: Sequence[str], rows: Ints) -> M
         field = f"rules[{rule.position}].filter.{error.path}"
         raise InvalidArgument(Violation(field, error.message)) from None
     return passes
-
-
-def _nearest(vectors: Matrix, others: Matrix) -> Floats:
-    """Return the cosine (n,) of each of `vectors` (n, d) to the nearest of `others`; 0 of none."""
-    if not len(others):
-        return np.zeros(len(vectors))
-    nearest: Floats = (vectors @ others.T).max(axis=1).astype(np.float64)
-    return nearest
 
 
 def _rotation(

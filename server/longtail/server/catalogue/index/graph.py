@@ -87,8 +87,8 @@ class Graph:
     def search(self, vectors: Matrix, k: int) -> list[tuple[Rows, Floats]]:
         """Return the `k` rows nearest to each of `vectors` (n, d), and their cosines.
 
-        From the nearest on; all rows when fewer are live. Raises GraphError when the links do not lead to so many, as
-        among many equal vectors.
+        From the nearest on; all rows when fewer are live. Raises GraphError when the links do not
+        lead to so many, as among many equal vectors.
         """
         k = min(k, self.live_count)
         if k == 0:
