@@ -1,6 +1,7 @@
 """What is measured, held against the bar that it has to reach, in sections and in a table."""
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -10,6 +11,7 @@ import numpy as np
 
 B = TypeVar("B")
 
+_BAR, _NO_BAR = re.compile(r"(.+) ([<>]=) (\S+)(?: (\S+))?"), re.compile(r"(.+) \[(\S*)\]")
 _HEADINGS = ("section", "figure", "bar", "measured", "", "n", "spread", "note")
 
 
@@ -39,19 +41,14 @@ class Bar:
         return f"{self.sign} {self.limit:g} {self.unit}".rstrip() if self.sign else "none"
 
 
-def at_least(limit: float, unit: str = "") -> Bar:
-    """Return the bar of a figure that is better when it is larger."""
-    return Bar(">=", limit, unit)
-
-
-def at_most(limit: float, unit: str = "") -> Bar:
-    """Return the bar of a figure that is better when it is smaller."""
-    return Bar("<=", limit, unit)
-
-
-def reported(unit: str = "") -> Bar:
-    """Return the bar of a figure that is told beside others and has nothing to reach."""
-    return Bar("", math.nan, unit)
+def bar_of(text: str) -> tuple[str, Bar]:
+    """Return a figure's name and bar: `waits <= 3 ms`, or `waits [ms]` with nothing to reach."""
+    if match := _BAR.fullmatch(text):
+        name, sign, limit, unit = match.groups()
+        return name, Bar(sign, float(limit), unit or "")
+    if match := _NO_BAR.fullmatch(text):
+        return match[1], Bar("", math.nan, match[2])
+    raise ValueError(f"{text!r} is no figure with a bar")
 
 
 @dataclass(frozen=True)
@@ -63,6 +60,9 @@ class Measured:
     low: float
     high: float
     note: str = ""
+
+
+Measure = Callable[[B], Iterable[Measured]]
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Section(Generic[B]):
     name: str
     title: str
     bars: Mapping[str, Bar]
-    measure: Callable[[B], Iterable[Measured]]
+    measure: Measure[B]
 
     def figures(self, bench: B) -> list[Figure]:
         """Measure; what fails is a figure that was not run, and the reason."""
@@ -117,16 +117,17 @@ class Section(Generic[B]):
         ]
 
 
-def section(
-    sections: list[Section[B]], name: str, title: str, bars: Mapping[str, Bar]
-) -> Callable[[Callable[[B], Iterable[Measured]]], Callable[[B], Iterable[Measured]]]:
-    """Add the decorated function to `sections`."""
+class Sections(list[Section[B]]):
+    """The sections of a part, in the order in which they are measured."""
 
-    def add(measure: Callable[[B], Iterable[Measured]]) -> Callable[[B], Iterable[Measured]]:
-        sections.append(Section(name, title, bars, measure))
-        return measure
+    def add(self, name: str, title: str, *bars: str) -> Callable[[Measure[B]], Measure[B]]:
+        """Add a section that the decorated function measures; `bars` as in `bar_of`."""
 
-    return add
+        def added(measure: Measure[B]) -> Measure[B]:
+            self.append(Section(name, title, dict(map(bar_of, bars)), measure))
+            return measure
+
+        return added
 
 
 def single(value: float, n: int, note: str = "") -> Measured:

@@ -10,7 +10,7 @@ from google.protobuf.json_format import ParseDict
 from longtail.v1.item_pb2 import Item
 from longtail.v1.recommendation_service_pb2 import RecommendRequest, RecommendResponse
 
-from bench.figures import Measured, Section, at_most, percentile, reported, section
+from bench.figures import Measured, Sections, percentile
 from bench.load import checked, closed_loop
 from bench.request.context import RECOMMEND, Context
 from bench.request.homes import home_of, write_items, write_likes
@@ -18,7 +18,7 @@ from bench.texts import SEED
 
 __all__ = ["SECTIONS", "Context"]
 
-SECTIONS: list[Section[Context]] = []
+SECTIONS: Sections[Context] = Sections()
 
 # The time of ranking depends on the pool, not on the catalogue that it was drawn from.
 _ITEMS, _DIMENSION, _GENRES, _PEOPLE, _LIKES = 2000, 384, 20, 200, 20
@@ -80,20 +80,15 @@ def _measure(kinds: dict[str, Any], bench: Context) -> Iterator[Measured]:
                 yield Measured(value, len(every), min(spread), max(spread))
 
 
-for _name, _title, _kinds in (
-    ("1", "usual requests", _PLAIN),
-    ("2", "with extras", _EXTRAS),
-):
-    section(
-        SECTIONS,
+for _name, _title, _kinds in (("1", "usual requests", _PLAIN), ("2", "with extras", _EXTRAS)):
+    SECTIONS.add(
         _name,
         _title,
-        {
-            f"{candidates} candidates, {places} places, {kind}, p{percent}": (
-                at_most(times * bar, "ms") if _kinds is _PLAIN else reported("ms")
-            )
+        *(
+            f"{candidates} candidates, {places} places, {kind}, p{percent} "
+            + (f"<= {times * bar:g} ms" if _kinds is _PLAIN else "[ms]")
             for candidates, places, bar in _SIZES
             for kind in _kinds
             for percent, times in ((50, 1), (99, 3))
-        },
+        ),
     )(partial(_measure, _kinds))

@@ -20,18 +20,7 @@ from longtail.worker.vectors import TokenIds
 
 from bench import context, outside
 from bench.context import Bare
-from bench.figures import (
-    Measured,
-    NotRun,
-    Section,
-    against,
-    at_least,
-    at_most,
-    median,
-    percentile,
-    section,
-    single,
-)
+from bench.figures import Measured, NotRun, Sections, against, median, percentile, single
 from bench.load import (
     EMBED,
     closed_loop,
@@ -46,7 +35,7 @@ from bench.processes import Service, worker
 from bench.texts import SEED, zipf_ranks
 from loadtest.open_loop import Offered, Schedule
 
-SECTIONS: list[Section["Context"]] = []
+SECTIONS: Sections["Context"] = Sections()
 
 # Callers of one text a call; of 32.
 _CALLERS, _BATCH_CALLERS, _BATCH = 32, 8, 32
@@ -96,14 +85,11 @@ class Context(context.Context):
         return len(texts) / self.embed(running, texts, per_call, callers).seconds
 
 
-@section(
-    SECTIONS,
+@SECTIONS.add(
     "1",
     "artefact against fp32, bare runtime",
-    {
-        "rate against fp32, one-line": at_least(2.3, "x"),
-        "rate against fp32, plots": at_least(2.1, "x"),
-    },
+    "rate against fp32, one-line >= 2.3 x",
+    "rate against fp32, plots >= 2.1 x",
 )
 def _speed(bench: Context) -> Iterator[Measured]:
     for texts in (bench.corpora.one_lines, bench.corpora.plots):
@@ -117,15 +103,12 @@ def _speed(bench: Context) -> Iterator[Measured]:
         yield against(rates, "texts/s")
 
 
-@section(
-    SECTIONS,
+@SECTIONS.add(
     "2",
     "likeness to fp32",
-    {
-        "top-10 shared with fp32, one-line": at_least(0.975),
-        "top-10 shared, plots": at_least(0.965),
-        "least cosine with fp32": at_least(0.999),
-    },
+    "top-10 shared with fp32, one-line >= 0.975",
+    "top-10 shared, plots >= 0.965",
+    "least cosine with fp32 >= 0.999",
 )
 def _likeness(bench: Context) -> Iterator[Measured]:
     both = []
@@ -139,7 +122,7 @@ def _likeness(bench: Context) -> Iterator[Measured]:
     yield single(min(each.cosine_min for each in both), sum(each.texts for each in both))
 
 
-@section(SECTIONS, "3", "bit-equality over gRPC", {"vectors that differ": at_most(0, "vectors")})
+@SECTIONS.add("3", "bit-equality over gRPC", "vectors that differ <= 0 vectors")
 def _equality(bench: Context) -> Iterator[Measured]:
     texts = bench.corpora.mixture[:200]
     # Not for secrets: the batches have to be repeatable.
@@ -164,21 +147,18 @@ def _equality(bench: Context) -> Iterator[Measured]:
     yield single(float(different), compared, note)
 
 
-@section(SECTIONS, "4", "size", {"size of the artefact": at_most(30, "MB")})
+@SECTIONS.add("4", "size", "size of the artefact <= 30 MB")
 def _size(bench: Context) -> Iterator[Measured]:
     files = [path for path in bench.bare.folder.iterdir() if path.is_file()]
     size = sum(path.stat().st_size for path in files) / 1e6
     yield single(size, len(files), ", ".join(sorted(path.name for path in files)))
 
 
-@section(
-    SECTIONS,
+@SECTIONS.add(
     "5",
     "over gRPC against the bare runtime",
-    {
-        "32 callers, one text a call": at_least(67, "%"),
-        "8 callers, 32 texts a call": at_least(92, "%"),
-    },
+    "32 callers, one text a call >= 67 %",
+    "8 callers, 32 texts a call >= 92 %",
 )
 def _own(bench: Context) -> Iterator[Measured]:
     texts = bench.corpora.one_lines
@@ -193,7 +173,7 @@ def _own(bench: Context) -> Iterator[Measured]:
         yield against([(each[at], each[0]) for each in rates], "texts/s", scale=100)
 
 
-@section(SECTIONS, "6", "against infinity", {"against infinity, 32 x 1 text": at_least(2.1, "x")})
+@SECTIONS.add("6", "against infinity", "against infinity, 32 x 1 text >= 2.1 x")
 def _infinity(bench: Context) -> Iterator[Measured]:
     texts = bench.corpora.one_lines
     bodies = outside.bodies_of(texts)
@@ -217,12 +197,7 @@ def _infinity(bench: Context) -> Iterator[Measured]:
     yield against(rates, "texts/s")
 
 
-@section(
-    SECTIONS,
-    "7",
-    "against sentence-transformers",
-    {"against encode(), 8 x 32 texts": at_least(4.3, "x")},
-)
+@SECTIONS.add("7", "against sentence-transformers", "against encode(), 8 x 32 texts >= 4.3 x")
 def _transformers(bench: Context) -> Iterator[Measured]:
     texts = bench.corpora.one_lines
     rates = []
@@ -235,7 +210,7 @@ def _transformers(bench: Context) -> Iterator[Measured]:
     yield against(rates, "texts/s")
 
 
-@section(SECTIONS, "8", "one caller, one short text", {"added to the bare p50": at_most(1.2, "ms")})
+@SECTIONS.add("8", "one caller, one short text", "added to the bare p50 <= 1.2 ms")
 def _added(bench: Context) -> Iterator[Measured]:
     short = [text for text in bench.corpora.one_lines if len(text) <= 60]
     alone, served = [], []
@@ -250,14 +225,11 @@ def _added(bench: Context) -> Iterator[Measured]:
     yield median([ours - theirs for ours, theirs in zip(served, alone, strict=True)], both)
 
 
-@section(
-    SECTIONS,
+@SECTIONS.add(
     "9",
     "padding on a heavy-tailed mixture",
-    {
-        "waste, 32 callers, one text a call": at_most(10, "%"),
-        "waste, 8 callers, 32 texts a call": at_most(10, "%"),
-    },
+    "waste, 32 callers, one text a call <= 10 %",
+    "waste, 8 callers, 32 texts a call <= 10 %",
 )
 def _waste(bench: Context) -> Iterator[Measured]:
     counters = ("longtail_worker_tokens_total", "longtail_worker_padding_tokens_total")
@@ -272,14 +244,11 @@ def _waste(bench: Context) -> Iterator[Measured]:
             yield median(shares)
 
 
-@section(
-    SECTIONS,
+@SECTIONS.add(
     "10",
     "interactive beside bulk",
-    {
-        "added to the interactive p99": at_most(40, "ms"),
-        "bulk rate given up": at_most(10, "%"),
-    },
+    "added to the interactive p99 <= 40 ms",
+    "bulk rate given up <= 10 %",
 )
 def _lanes(bench: Context) -> Iterator[Measured]:
     interactive = requests_of(bench.corpora.one_lines)
@@ -306,15 +275,12 @@ def _lanes(bench: Context) -> Iterator[Measured]:
     yield median(given_up, f"{less:,.0f} of {full:,.0f} texts/s left")
 
 
-@section(
-    SECTIONS,
+@SECTIONS.add(
     "11",
     "twice the capacity offered, 200 ms deadline",
-    {
-        "answers in time, of capacity": at_least(88, "%"),
-        "p50 of a refusal": at_most(3, "ms"),
-        "p99 of a refusal": at_most(20, "ms"),
-    },
+    "answers in time, of capacity >= 88 %",
+    "p50 of a refusal <= 3 ms",
+    "p99 of a refusal <= 20 ms",
 )
 def _overload(bench: Context) -> Iterator[Measured]:
     texts = bench.corpora.mixture
@@ -341,12 +307,7 @@ def _overload(bench: Context) -> Iterator[Measured]:
         yield single(1e3 * percentile(refused, percent), len(refused), "seen by the caller")
 
 
-@section(
-    SECTIONS,
-    "12",
-    "hot texts",
-    {"Zipf 1.1 over 10,000 texts, against distinct": at_least(3, "x")},
-)
+@SECTIONS.add("12", "hot texts", "Zipf 1.1 over 10,000 texts, against distinct >= 3 x")
 def _hot(bench: Context) -> Iterator[Measured]:
     texts = bench.corpora.more_one_lines
     warmup = bench.options.rounds * _PER_ROUND
@@ -371,7 +332,7 @@ def _hot(bench: Context) -> Iterator[Measured]:
     yield against(rates, "texts/s", note)
 
 
-@section(SECTIONS, "13", "memory", {"growth of the resident memory": at_most(50, "MB")})
+@SECTIONS.add("13", "memory", "growth of the resident memory <= 50 MB")
 def _memory(bench: Context) -> Iterator[Measured]:
     folder, total = bench.options.artefact.resolve(), 2_000 if bench.options.quick else 100_000
     # In a process of its own, where nothing else takes or gives back memory.
@@ -386,7 +347,7 @@ def _memory(bench: Context) -> Iterator[Measured]:
     yield Measured(growth[-1], total, min(growth), max(growth), note)
 
 
-@section(SECTIONS, "14", "start", {"from start to SERVING": at_most(3, "s")})
+@SECTIONS.add("14", "start", "from start to SERVING <= 3 s")
 def _start(bench: Context) -> Iterator[Measured]:
     seconds = []
     for _ in bench.turns("start"):

@@ -10,16 +10,7 @@ from pathlib import Path
 import numpy as np
 from longtail.worker.tokenizer import Role
 
-from bench.figures import (
-    Measured,
-    NotRun,
-    Section,
-    against,
-    at_least,
-    at_most,
-    section,
-    single,
-)
+from bench.figures import Measured, NotRun, Sections, against, single
 from bench.load import checked, closed_loop, latency, open_loop
 from bench.processes import ROOT
 from bench.request.context import RECOMMEND, WARMUP, Context, of_people, of_texts
@@ -30,7 +21,7 @@ from loadtest.open_loop import Schedule
 
 __all__ = ["SECTIONS", "Context"]
 
-SECTIONS: list[Section[Context]] = []
+SECTIONS: Sections[Context] = Sections()
 
 _STATS = "/longtail.v1.InsightService/GetCatalogStats"
 _HEALTH = "/grpc.health.v1.Health/Check"
@@ -47,11 +38,11 @@ _VARIANTS = 3
 _PROBES, _DEADLINE_SECONDS = 200.0, 5.0
 
 
-@section(
-    SECTIONS,
+@SECTIONS.add(
     "demo",
     "server CPU on the demo, over an empty call's",
-    {"demo, a person": at_most(5, "x"), "demo, a query asked before": at_most(5, "x")},
+    "demo, a person <= 5 x",
+    "demo, a query asked before <= 5 x",
 )
 def _demo(bench: Context) -> Iterator[Measured]:
     with bench.serving(bench.demo_home) as running:
@@ -64,22 +55,16 @@ def _demo(bench: Context) -> Iterator[Measured]:
             yield against(pairs, "ms of CPU")
 
 
-@section(
-    SECTIONS,
-    "person",
-    "CPU for a person, over its parts",
-    {"100,000 items, a person": at_most(1.5, "x")},
-)
+@SECTIONS.add("person", "CPU for a person, over its parts", "100,000 items, a person <= 1.5 x")
 def _person(bench: Context) -> Iterator[Measured]:
     parts = [bench.parts.of_person(number) for number in range(min(PEOPLE, bench.calls))]
     yield from _beside_parts(bench, of_people(_LARGE_USERS, bench.calls), parts)
 
 
-@section(
-    SECTIONS,
+@SECTIONS.add(
     "query",
     "CPU for a query asked before, over its parts",
-    {"100,000 items, a query asked before": at_most(1.5, "x")},
+    "100,000 items, a query asked before <= 1.5 x",
 )
 def _query(bench: Context) -> Iterator[Measured]:
     vectors = [bench.bare.embed(text, Role.QUERY) for text in _QUERIES]
@@ -87,11 +72,10 @@ def _query(bench: Context) -> Iterator[Measured]:
     yield from _beside_parts(bench, of_texts(_QUERIES, bench.calls), parts)
 
 
-@section(
-    SECTIONS,
+@SECTIONS.add(
     "texts",
     "CPU for texts all new, worker included, over the parts",
-    {"100,000 items, a text all new": at_most(1.25, "x")},
+    "100,000 items, a text all new <= 1.25 x",
 )
 def _texts(bench: Context) -> Iterator[Measured]:
     texts = bench.distinct_texts(bench.options.rounds * bench.calls + WARMUP)
@@ -115,11 +99,8 @@ def _texts(bench: Context) -> Iterator[Measured]:
     yield against(rounds, "ms of CPU", note)
 
 
-@section(
-    SECTIONS,
-    "rate",
-    "the most people answered at p99 under 50 ms",
-    {"people answered a second": at_least(500, "/s")},
+@SECTIONS.add(
+    "rate", "the most people answered at p99 under 50 ms", "people answered a second >= 500 /s"
 )
 def _rate(bench: Context) -> Iterator[Measured]:
     """Go up from a rate that is sure to be kept until one is not."""
@@ -142,11 +123,10 @@ def _rate(bench: Context) -> Iterator[Measured]:
     yield single(met, 1, f"{told}; four callers in a closed loop {most:.0f}/s")
 
 
-@section(
-    SECTIONS,
+@SECTIONS.add(
     "stats",
     "Recommend beside 12 callers of GetCatalogStats, 300,000 interactions",
-    {"median of Recommend": at_most(2, "x")},
+    "median of Recommend <= 2 x",
 )
 def _stats(bench: Context) -> Iterator[Measured]:
     def write(address: str, _: Path) -> None:
@@ -174,12 +154,7 @@ def _stats(bench: Context) -> Iterator[Measured]:
     yield against(pairs, "ms", f"; {stats:.0f} statistics/s")
 
 
-@section(
-    SECTIONS,
-    "joined",
-    "32 callers with a text each, all different",
-    {"Embed calls per text": at_most(0.5)},
-)
+@SECTIONS.add("joined", "32 callers with a text each, all different", "Embed calls per text <= 0.5")
 def _joined(bench: Context) -> Iterator[Measured]:
     texts = bench.distinct_texts(2 * max(bench.calls, 10 * _CALLERS))
     requests, half = of_texts(texts, len(texts)), len(texts) // 2
@@ -191,15 +166,12 @@ def _joined(bench: Context) -> Iterator[Measured]:
     yield single(calls / half, half, f"{calls:.0f} calls, {rate:.0f} answers/s")
 
 
-@section(
-    SECTIONS,
+@SECTIONS.add(
     "calls",
     "what a Recommend goes through, from service to reply",
-    {
-        "files of ours": at_most(30),
-        "functions of ours": at_most(100),
-        "Python calls": at_most(300),
-    },
+    "files of ours <= 30",
+    "functions of ours <= 100",
+    "Python calls <= 300",
 )
 def _calls(bench: Context) -> Iterator[Measured]:
     traces = bench.out / "traces"
@@ -221,11 +193,10 @@ def _calls(bench: Context) -> Iterator[Measured]:
         yield single(values[0], len(person), note)
 
 
-@section(
-    SECTIONS,
+@SECTIONS.add(
     "stall",
     "longest stall beside a call of up to 16 MiB",
-    {name: at_most(20, "ms") for name in HEAVY},
+    *(f"{name} <= 20 ms" for name in HEAVY),
 )
 def _stall(bench: Context) -> Iterator[Measured]:
     with copied(bench.demo_home, "home-stall") as home, bench.serving(home) as running:
@@ -246,11 +217,10 @@ def _stall(bench: Context) -> Iterator[Measured]:
             yield single(1e3 * (max(seen) - usual), len(seen), note)
 
 
-@section(
-    SECTIONS,
+@SECTIONS.add(
     "history",
     "CPU for a person with 100,000 interactions, against one with 100",
-    {"100,000 interactions against 100": at_most(1.5, "x")},
+    "100,000 interactions against 100 <= 1.5 x",
 )
 def _history(bench: Context) -> Iterator[Measured]:
     ids, few = bench.large.catalogue.ids, bench.large.catalogue.ids[:100]

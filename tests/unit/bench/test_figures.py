@@ -6,23 +6,22 @@ from typing import Any
 import pytest
 
 from bench.figures import (
+    Bar,
     Figure,
     Measured,
     NotRun,
     Section,
+    Sections,
     against,
     as_json,
     as_markdown,
-    at_least,
-    at_most,
+    bar_of,
     median,
     percentile,
-    reported,
-    section,
     single,
 )
 
-BARS = {"rate": at_least(1, "x"), "share": at_most(2, "%")}
+BARS = dict(map(bar_of, ("rate >= 1 x", "share <= 2 %")))
 
 
 @pytest.mark.parametrize(
@@ -36,16 +35,26 @@ BARS = {"rate": at_least(1, "x"), "share": at_most(2, "%")}
 )
 def test_a_bar_is_reached_from_its_own_side(value: float, from_below: str, from_above: str) -> None:
     measured = single(value, 1)
-    assert Figure("1", "rate", at_least(10, "%"), measured, "").verdict == from_below
-    assert Figure("1", "wait", at_most(10, "ms"), measured, "").verdict == from_above
+    assert Figure("1", "rate", Bar(">=", 10, "%"), measured, "").verdict == from_below
+    assert Figure("1", "wait", Bar("<=", 10, "ms"), measured, "").verdict == from_above
 
 
-def test_a_bar_says_which_side_is_good() -> None:
-    assert [str(at_least(2.3, "x")), str(at_most(0.5)), str(reported("s"))] == [
-        ">= 2.3 x",
-        "<= 0.5",
-        "none",
-    ]
+@pytest.mark.parametrize(
+    ("text", "name", "bar"),
+    [
+        ("rate, 2 x >= 2.3 x", "rate, 2 x", ">= 2.3 x"),
+        ("calls per text <= 0.5", "calls per text", "<= 0.5"),
+        ("answer [ms]", "answer", "none"),
+    ],
+)
+def test_a_bar_is_read_from_words_and_says_the_same(text: str, name: str, bar: str) -> None:
+    found, read = bar_of(text)
+    assert (found, str(read)) == (name, bar)
+
+
+def test_what_is_no_bar_is_a_mistake() -> None:
+    with pytest.raises(ValueError, match="no figure"):
+        bar_of("rate > 3")
 
 
 def test_what_took_turns_is_compared_round_by_round() -> None:
@@ -65,9 +74,9 @@ def test_a_percentile_is_a_sample_that_so_many_do_not_exceed() -> None:
 
 
 def test_a_section_gives_a_figure_for_every_bar_in_order() -> None:
-    sections: list[Section[object]] = []
+    sections = Sections[object]()
 
-    @section(sections, "7", "rates", BARS)
+    @sections.add("7", "rates", "rate >= 1 x", "share <= 2 %")
     def _rates(_: object) -> Iterator[Measured]:
         yield single(2.0, 1)
         yield single(3.0, 1, "told")
@@ -94,9 +103,9 @@ def test_a_section_that_fails_keeps_what_it_has_and_says_why(error: Exception, r
 
 def test_the_report_has_what_was_measured_and_what_was_not() -> None:
     figures = [
-        Figure("1", "a|b", at_least(2.3, "x"), Measured(2.4, 7, 2.1, 2.5), "note"),
-        Figure("1", "c", at_most(1, "ms"), None, "no data"),
-        Figure("2", "d", reported("ms"), single(1234.0, 1), ""),
+        Figure("1", "a|b", Bar(">=", 2.3, "x"), Measured(2.4, 7, 2.1, 2.5), "note"),
+        Figure("1", "c", Bar("<=", 1, "ms"), None, "no data"),
+        Figure("2", "d", Bar("", math.nan, "ms"), single(1234.0, 1), ""),
     ]
     text = as_markdown({"cores": "2"}, figures)
     assert "| 1 | a\\|b | >= 2.3 x | 2.40 x | met | 7 | 2.10 to 2.50 | note |" in text
