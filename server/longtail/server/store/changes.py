@@ -5,7 +5,7 @@ from itertools import groupby, islice
 from typing import Any
 
 from longtail.server.store.decay import DecayedSum
-from longtail.server.store.exposure import half_life_of
+from longtail.server.store.impressions import EXPOSURE
 from longtail.server.store.json_object import decode_object
 from longtail.server.store.popularity import decay_of
 from longtail.server.store.records import (
@@ -164,7 +164,7 @@ class ChangeLog:
             .order_by(exposure.c.revision)
         )
         with self._engine.connect() as connection:
-            half_life = half_life_of(connection)
+            half_life = EXPOSURE.half_life(connection)
             for row in connection.execute(query):
                 yield ExposureChange(row.item_id, DecayedSum(row.mass, row.time), half_life)
 

@@ -4,13 +4,21 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from longtail.server.store.clock import bring_back
-from longtail.server.store.exposure import add_shown, set_half_life, take_back_shown
+from longtail.server.store.decayed_counter import DecayedCounter, Key
 from longtail.server.store.failures import told_plainly
 from longtail.server.store.records import Impression, Responses, ShownItem, ShownLists
 from longtail.server.store.revisions import current_revision
-from longtail.server.store.schema import exposure, impressions, interactions
+from longtail.server.store.schema import exposure, exposure_decay, impressions, interactions
 from longtail.server.store.transaction import Transaction
 from sqlalchemy import Engine, Integer, String, delete, func, literal_column, select
+
+# How much each item was shown, what is no longer kept included. Its keys are an item alone.
+EXPOSURE = DecayedCounter(
+    exposure,
+    exposure.c.impressions,
+    exposure_decay,
+    (impressions.c.item_id, impressions.c.time),
+)
 
 
 class ImpressionRecords:
@@ -36,7 +44,7 @@ class ImpressionRecords:
             return 0, current_revision(tx)
         tx.execute(impressions.insert(), [vars(impression) for impression in new.values()])
         times = _by_item((impression.item_id, impression.time) for impression in new.values())
-        return len(new), add_shown(tx, times)
+        return len(new), EXPOSURE.add(tx, times)
 
     def delete_user(self, tx: Transaction, user_id: str) -> tuple[int, int]:
         """Forget what a person was shown; return how many impressions it was, and the revision."""
@@ -46,7 +54,7 @@ class ImpressionRecords:
         if not times:
             return 0, current_revision(tx)
         tx.execute(delete(impressions).where(theirs))
-        return sum(map(len, times.values())), take_back_shown(tx, times)
+        return sum(map(len, times.values())), EXPOSURE.take_back(tx, times)
 
     def prune(self, tx: Transaction, before_time: int, limit: int) -> int:
         """Forget up to `limit` impressions from before a time, the oldest first; return how many.
@@ -66,8 +74,8 @@ class ImpressionRecords:
         return tx.execute(delete(impressions).where(row_id.in_(oldest))).rowcount
 
     def set_half_life(self, tx: Transaction, half_life: float) -> bool:
-        """Have exposure decay by another half-life: see `longtail.server.store.exposure`."""
-        return set_half_life(tx, half_life)
+        """Have exposure decay by another half-life: see DecayedCounter."""
+        return EXPOSURE.set_half_life(tx, half_life)
 
     def recent(self, user_id: str, since: int, limit: int) -> list[tuple[str, int]]:
         """Return the items that a person was shown from `since` on, each with the last time of it.
@@ -122,8 +130,8 @@ class ImpressionRecords:
         return item, everything
 
 
-def _by_item(shown: Iterable[tuple[str, int]]) -> dict[str, list[int]]:
-    times: defaultdict[str, list[int]] = defaultdict(list)
+def _by_item(shown: Iterable[tuple[str, int]]) -> dict[Key, list[int]]:
+    times: defaultdict[Key, list[int]] = defaultdict(list)
     for item_id, time in shown:
-        times[item_id].append(time)
+        times[item_id,].append(time)
     return times

@@ -8,11 +8,11 @@ from dataclasses import fields
 from longtail.server.store.activity import person_hash
 from longtail.server.store.clock import now
 from longtail.server.store.counts import move_counts
+from longtail.server.store.decayed_counter import Key
 from longtail.server.store.popularity import (
     COUNTED_TIME,
-    Key,
+    POPULARITY,
     add_interactions,
-    set_half_life,
     take_back_interactions,
 )
 from longtail.server.store.records import Interaction, PastInteraction
@@ -91,8 +91,8 @@ class InteractionRecords:
         return count, revision
 
     def set_half_life(self, tx: Transaction, half_life: float) -> bool:
-        """Have popularity decay by another half-life: see `longtail.server.store.popularity`."""
-        return set_half_life(tx, half_life)
+        """Have popularity decay by another half-life: see DecayedCounter."""
+        return POPULARITY.set_half_life(tx, half_life)
 
     def history(self, user_id: str, limit: int) -> list[PastInteraction]:
         """Return what a person did, at most `limit`, from the latest on."""

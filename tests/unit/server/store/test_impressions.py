@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from longtail.server.store.check import check_database
-from longtail.server.store.exposure import half_life_of
+from longtail.server.store.impressions import EXPOSURE
 from longtail.server.store.records import Impression, Responses, ShownItem
 from sqlalchemy import text
 
@@ -101,6 +101,16 @@ def test_little_is_left_whole_beside_much_that_is_taken_back(it: Opened) -> None
     assert levels(it) == former
 
 
+def test_what_is_no_longer_kept_stays_counted_when_a_person_is_forgotten(it: Opened) -> None:
+    write(it, *(shown("a", "bob's", position=at, user_id="bob") for at in range(1, 9)))
+    write(it, shown("b", "bob's", user_id="bob", time=WEEK))
+    former = levels(it)
+    assert it.do(lambda tx: it.store.impressions.prune(tx, WEEK, 9)) == 8
+    write(it, *(shown(item_id, time=2 * WEEK) for item_id in "ab"))
+    delete_user(it, "ann")
+    assert levels(it) == pytest.approx(former)
+
+
 def test_another_half_life_counts_anew(it: Opened) -> None:
     write(it, shown("a"), shown("b"))
     write(it, shown("a", "later", time=WEEK))
@@ -113,7 +123,7 @@ def test_another_half_life_counts_anew(it: Opened) -> None:
     assert exposure["a"] / exposure["b"] == pytest.approx(5)
     write(it, shown("b", "later", time=WEEK))
     assert levels(it)["b"] == pytest.approx(exposure["a"])
-    assert it.do(half_life_of) == WEEK / 2
+    assert it.do(EXPOSURE.half_life) == WEEK / 2
     assert responses(it, "a")[0].impressions == 2
 
 

@@ -7,7 +7,7 @@ from alembic.migration import MigrationContext
 from longtail.server.store.clock import now
 from longtail.server.store.database import alembic_config, open_database
 from longtail.server.store.decay import DecayedSum
-from longtail.server.store.popularity import EARLIEST
+from longtail.server.store.decayed_counter import EARLIEST
 from longtail.server.store.record_store import RecordStore, check_database
 from longtail.server.store.records import (
     Counts,
