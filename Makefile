@@ -61,8 +61,8 @@ bench-index: $(INSTALLED) $(STUBS) $(ARTEFACT) ## Measure the index and the stor
 	@# One thread for a product of matrices, as the server has it.
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m bench index --artefact $(dir $(ARTEFACT)) $(ARGS)
 
-bench-ranking: $(INSTALLED) $(STUBS) ## Measure the ranking of one request, plain and with all that can be asked.
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m bench ranking $(ARGS)
+bench-ranking: $(INSTALLED) $(STUBS) $(ARTEFACT) ## Measure the ranking of one request, plain and with all that can be asked.
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m bench ranking --artefact $(dir $(ARTEFACT)) $(ARGS)
 
 bench-request: $(INSTALLED) $(STUBS) $(ARTEFACT) ## Measure a request beside its parts.
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m bench request --artefact $(dir $(ARTEFACT)) $(ARGS)
