@@ -93,7 +93,7 @@ class Context(context.Context):
     def distinct_texts(self, count: int) -> list[str]:
         """Return texts that nobody asked for before."""
         new = f"{time.time_ns():x}"
-        return [f"{text} {new}" for text in queries(self.large.catalogue, count)]
+        return [f"{text} {new}" for text in queries(self.catalogue, count)]
 
 
 def of_people(users: Sequence[str], count: int) -> list[bytes]:

@@ -46,10 +46,7 @@ _PROBES, _DEADLINE_SECONDS = 200.0, 5.0
 )
 def _demo(bench: Context) -> Iterator[Measured]:
     with bench.serving(bench.demo_home) as running:
-        for requests in (
-            of_people(_DEMO_USERS, bench.calls),
-            of_texts(_QUERIES, bench.calls),
-        ):
+        for requests in (of_people(_DEMO_USERS, bench.calls), of_texts(_QUERIES, bench.calls)):
             bench.cpu([running], RECOMMEND, requests[:WARMUP])
             pairs = [bench.cpu_of(running, requests) for _ in bench.turns("CPU on the demo")]
             yield against(pairs, "ms of CPU")
@@ -230,7 +227,7 @@ def _history(bench: Context) -> Iterator[Measured]:
     with copied(bench.large_home, "home-history") as home, bench.serving(home) as running:
         write_likes(running.address, (("many", item) for item in many))
         write_likes(running.address, (("few", item) for item in few))
-        asked = [of_people([user], bench.calls) for user in ("many", "few")]
+        asked = [of_people([user], bench.calls // 4) for user in ("many", "few")]
         for requests in asked:
             bench.cpu([running], RECOMMEND, requests[:WARMUP])
         for _ in bench.turns("CPU of a long history"):
