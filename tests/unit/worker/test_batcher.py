@@ -1,12 +1,16 @@
 """What the batcher does with the texts of many callers."""
 
 import asyncio
+import os
+import sys
 import time
+from collections.abc import Sequence
 
 import prometheus_client
 import pytest
 from longtail.runtime.errors import DeadlineExceeded, Overloaded
 from longtail.worker.batcher import Batcher
+from longtail.worker.vectors import TokenIds, Vectors
 from longtail.worker.waiting import Lane
 
 from tests.unit.worker.batching import FakeEncoder, occupy, running, submit, text, values
@@ -24,6 +28,19 @@ async def test_a_lone_text_is_not_kept_waiting_for_others() -> None:
     async with running(encoder) as batcher:
         assert await values(submit(batcher, text(7))) == [7]
     assert encoder.batches == [[7]]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="niceness is a thread's on Linux alone")
+async def test_inference_steps_back_behind_the_serving_of_calls() -> None:
+    class Niceness(FakeEncoder):
+        def __call__(self, batch: Sequence[TokenIds]) -> Vectors:
+            self.level = os.getpriority(os.PRIO_PROCESS, 0)
+            return super().__call__(batch)
+
+    encoder = Niceness()
+    async with running(encoder) as batcher:
+        await values(submit(batcher, text(7)))
+    assert encoder.level > os.getpriority(os.PRIO_PROCESS, 0)
 
 
 async def test_what_waits_is_batched_across_callers_within_the_budget() -> None:

@@ -9,6 +9,8 @@ event loop, which has calls to serve, would keep it waiting.
 import asyncio
 import contextlib
 import logging
+import os
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -30,6 +32,8 @@ Infer = Callable[[Sequence[TokenIds]], Vectors]
 
 _QUEUE_SECONDS = {lane: metrics.QUEUE_SECONDS.labels(lane.value) for lane in Lane}
 _STOPPING = "the worker is stopping"
+# Levels of niceness by which the cores go to who serves calls before who computes.
+_NICE = 5
 
 
 class Embedded(NamedTuple):
@@ -100,7 +104,9 @@ class Batcher:
             drop=self._give_up,
         )
         self._admission = Admission(self._scheduler, max_queued_tokens=max_queued_tokens)
-        self._threads = ThreadPoolExecutor(slots, thread_name_prefix="inference")
+        self._threads = ThreadPoolExecutor(
+            slots, thread_name_prefix="inference", initializer=_step_back
+        )
         self._supervisor = Supervisor(on_health, clock)
         # Held by whoever uses the scheduler; slots without work wait for it to change.
         self._queue = threading.Condition()
@@ -276,6 +282,15 @@ class Batcher:
         # The loop is closed when the process ends during an inference.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(_tell, entries, outcome)
+
+
+def _step_back() -> None:
+    """Let the event loop go first: under overload it says no in milliseconds, and computes as much.
+
+    Elsewhere than on Linux niceness is the whole process's.
+    """
+    if sys.platform == "linux":
+        os.nice(_NICE)
 
 
 def _tell(entries: list[Queued], outcome: list[Embedded] | ServiceError) -> None:
