@@ -107,7 +107,7 @@ def test_every_file_that_is_named_exists(document: Path) -> None:
 
 def test_the_table_of_layers_is_what_is_tested() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text().split("## Layers")[1].split("\n## ")[0]
-    shown = {}
+    shown: dict[str, set[str]] = {}
     for packages, allowed in re.findall(r"^\| (`.+) \| (.+) \|$", page, re.MULTILINE):
         names = set(re.findall(r"`([\w.]+)`", allowed))
         shown |= dict.fromkeys(re.findall(r"`([\w.]+)`", packages), names)
