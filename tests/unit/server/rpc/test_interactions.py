@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import StatusCode
+from longtail.server.rpc.tokens.page import encode_token
 from longtail.v1 import interaction_service_pb2 as pb
 
 from tests.unit.server.written_catalogue import (
@@ -122,3 +123,15 @@ async def test_a_person_is_forgotten(written: WrittenCatalogue) -> None:
     assert await listed(written, 10, user_id="ann") == []
     again = await written.interactions.DeleteUserData(request)
     assert (again.deleted_interaction_count, again.revision) == (0, reply.revision)
+
+
+@pytest.mark.parametrize(
+    "position", [b"", b"short", bytes(8) + b"\xff", bytes(3000)], ids=["none", "half", "id", "long"]
+)
+async def test_a_forged_token_is_the_callers_mistake(
+    written: WrittenCatalogue, position: bytes
+) -> None:
+    token = encode_token(("ListInteractions", "ann", ""), position)
+    request = pb.ListInteractionsRequest(user_id="ann", page_token=token)
+    call = written.interactions.ListInteractions(request)
+    assert await refused(call) == (StatusCode.INVALID_ARGUMENT, ["page_token"])

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from grpc import StatusCode
 from longtail.runtime.errors import Overloaded, Unavailable
+from longtail.server.rpc.tokens.page import encode_token
 from longtail.v1 import item_pb2
 from longtail.v1 import item_service_pb2 as pb
 
@@ -147,7 +148,12 @@ async def test_pages_show_every_item_once(written: WrittenCatalogue, size: int) 
     assert await listed(written, size) == [f"{n:04}" for n in range(10)]
 
 
-@pytest.mark.parametrize("token", ["x", "AAAA", "é", "MDAwMQ=="])
+# What no server gave out, with the check that anybody can make.
+FORGED = encode_token(("ListItems",), b"\xff")
+TOO_LONG = encode_token(("ListItems",), b"a" * 3000)
+
+
+@pytest.mark.parametrize("token", ["x", "AAAA", "é", "MDAwMQ==", FORGED, TOO_LONG])
 async def test_a_foreign_page_token_is_refused(written: WrittenCatalogue, token: str) -> None:
     call = written.items.ListItems(pb.ListItemsRequest(page_token=token))
     assert await refused(call) == (StatusCode.INVALID_ARGUMENT, ["page_token"])
