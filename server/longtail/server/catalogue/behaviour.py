@@ -8,15 +8,20 @@ acknowledged.
 import logging
 import threading
 import time
+from itertools import takewhile
 from types import TracebackType
 from typing import Self
 
 from longtail.server.catalogue.people import People
 from longtail.server.ranking.behaviour import Behaviour
+from longtail.server.store.activity import person_hash
 from longtail.server.store.record_store import RecordStore
 from longtail.server.store.records import Activity
+from prometheus_client import Gauge
 
 logger = logging.getLogger(__name__)
+
+COMPLETE = Gauge("longtail_behaviour_complete", "1 while answers go by all that people did.")
 
 # A start waits so long for what people did: a small store is read in that time.
 PATIENCE_SECONDS = 2.0
@@ -78,30 +83,31 @@ class BehaviourView:
         self._revision = activity.revision
 
     def _load(self) -> None:
+        COMPLETE.set(0)
         while not self._stopped.is_set():
-            started = time.monotonic()
             try:
-                behaviour, held = self._read()
+                self._read()
             except Exception:
                 # Answers without it are worse, but they are answers.
                 logger.exception("behaviour not loaded retry_seconds=%d", RETRY_SECONDS)
                 self._stopped.wait(RETRY_SECONDS)
             else:
-                self._publish(behaviour, held)
                 return
 
-    def _publish(self, behaviour: Behaviour, held: int) -> None:
+    def _read(self) -> None:
+        started = time.monotonic()
+        with self._store.activity.opinions() as (held, parts):
+            wanted = takewhile(lambda _: not self._stopped.is_set(), parts)
+            behaviour = Behaviour.of(wanted, person_hash)
+        if self._stopped.is_set():
+            return
         with self._following:
             self._follow()
-            missed = self._store.activity.since(held)
-            _take_in(behaviour, missed, self._revision)
+            _take_in(behaviour, self._store.activity.since(held), self._revision)
             self._behaviour, self._complete = behaviour, True
-
-    def _read(self) -> tuple[Behaviour, int]:
-        behaviour = Behaviour()
-        activity = self._store.activity.since(0)
-        _take_in(behaviour, activity, activity.revision)
-        return behaviour, activity.revision
+        COMPLETE.set(1)
+        items, seconds = len(behaviour.ids), time.monotonic() - started
+        logger.info("behaviour loaded items=%d seconds=%.1f", items, seconds)
 
 
 def _take_in(behaviour: Behaviour, activity: Activity, until: int) -> None:

@@ -12,14 +12,17 @@ enough has happened to it. So a like has its effect at the next request, at the 
 import threading
 from array import array
 from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import compress, pairwise
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Int32s = NDArray[np.int32]
 
 # The latest likes of a person, and the latest people of an item, that are looked at.
 LIKES_PER_PERSON, PEOPLE_PER_ITEM = 200, 500
@@ -30,87 +33,137 @@ SHRINKAGE = 10.0
 # Neighbours are counted anew when so large a share of an item's likes has changed, one at least.
 STALE_SHARE = 0.02
 
-# Of the numbers of items and people. An array of them takes a tenth of the memory of a set.
+# Of the numbers of items and people. They are held as bytes, in a tenth of the memory of a set:
+# what is read is never changed, so who reads needs no lock.
 NUMBER = "i"
+NUMBER_BYTES = 4
+
+# Some opinions, in their order: who, of which item, and whether they like it, above zero, or not.
+Opinions = tuple[Sequence[str], Sequence[str], Sequence[float]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Neighbours:
     """The items (m,) most similar to an item, by number, and how similar they are (m,), 0 to 1."""
 
-    items: NDArray[np.int32]
+    items: Int32s
     similarity: NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class _Counted:
-    """The neighbours of an item, and the changes of its likes until they were counted."""
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """How strongly likes lead to the items that they lead to, under each of w sets of weights.
 
-    neighbours: Neighbours
-    changes: int
+    `numbers` (m,): the items, ascending. `values` (w, m).
+    """
+
+    numbers: Ints
+    values: Floats
+
+    def at(self, numbers: Ints) -> Floats:
+        """Return the scores (w, n) of items by number (n,), -1 among them; 0 where there is none.
+
+        The numbers may be in any order.
+        """
+        found = np.zeros((len(self.values), len(numbers)))
+        if len(self.numbers):
+            places = self.numbers.searchsorted(numbers)
+            places[places == len(self.numbers)] = 0
+            led_to = np.flatnonzero(self.numbers[places] == numbers)
+            found[:, led_to] = self.values[:, places[led_to]]
+        return found
 
 
 class Behaviour:
     """Who liked what, and the neighbours that follow from it. Any thread may call any method.
 
-    Items go by the numbers in `number_of`, which never change; `ids` leads back.
+    Items go by the numbers in `number_of`, which never change; `ids` leads back. Reading waits for
+    no lock, nor do those who write wait for it.
     """
 
     def __init__(self) -> None:
         self.number_of: dict[str, int] = {}
         self.ids: list[str] = []
         self._person_of: dict[Hashable, int] = {}
-        self._newest_person = 0
         # By person, and by item: the earliest first.
-        self._likes: dict[int, array[int]] = {}
-        self._people: list[array[int]] = []
-        # By item: people who like it, and changes of what they like. Replaced when they grow.
+        self._likes: list[bytes] = []
+        self._people: list[bytes] = []
+        # By item: people who like it, and changes of what they like, until now and until its
+        # neighbours were counted. Replaced when they grow.
         self._support = np.zeros(1024)
         self._changes = np.zeros(1024, np.int64)
-        self._counted: OrderedDict[int, _Counted] = OrderedDict()
-        self._lock = threading.Lock()
+        self._counted = np.zeros(1024, np.int64)
+        self._kept: OrderedDict[int, Neighbours] = OrderedDict()
+        self._writing = threading.Lock()
+
+    @classmethod
+    def of(cls, parts: Iterable[Opinions], key: Callable[[str], Hashable]) -> Self:
+        """Return what follows from opinions, given in parts; persons go by their `key`.
+
+        It is what taking them in one by one leads to, at a tenth of the price. Only where more was
+        liked than is looked at, and taken back, what had to make room counts again.
+        """
+        behaviour = cls()
+        numbers, persons = _Numbers(), _Numbers()
+        read = [_numbered(part, persons, numbers) for part in parts]
+        who, what, liked = (np.concatenate(column) for column in zip(_NONE, *read, strict=True))
+        held = _standing(who, what, liked)
+        held = held[_latest(who[held], len(persons), LIKES_PER_PERSON)]
+        who, what = who[held], what[held]
+        behaviour._add(list(numbers))
+        behaviour._support[: len(numbers)] = np.bincount(what, minlength=len(numbers))
+        behaviour._person_of = {key(person): number for person, number in persons.items()}
+        behaviour._likes = _lists(who, what, len(persons))
+        latest = _latest(what, len(numbers), PEOPLE_PER_ITEM)
+        behaviour._people = _lists(what[latest], who[latest], len(numbers))
+        return behaviour
 
     def like(self, person: Hashable, item_id: str) -> None:
         """Take in that a person likes an item; liking it again makes it the latest."""
-        with self._lock:
-            item = self._number(item_id)
+        with self._writing:
+            item = self.number_of.get(item_id)
+            if item is None:
+                item = len(self.ids)
+                self._add([item_id])
             number = self._person_of.get(person)
             if number is None:
-                self._newest_person += 1
-                number = self._person_of[person] = self._newest_person
-            likes = self._likes.setdefault(number, array(NUMBER))
+                number = len(self._likes)
+                self._likes.append(b"")
+                self._person_of[person] = number
+            likes, people = array(NUMBER, self._likes[number]), array(NUMBER, self._people[item])
             known = item in likes
             if known:
                 likes.remove(item)
-                _drop(self._people[item], number)
+                _drop(people, number)
             likes.append(item)
+            people.append(number)
+            self._people[item] = people[-PEOPLE_PER_ITEM:].tobytes()
+            self._likes[number] = likes[-LIKES_PER_PERSON:].tobytes()
             if not known:
                 self._support[item] += 1
                 self._touch(likes)
-            people = self._people[item]
-            people.append(number)
-            if len(people) > PEOPLE_PER_ITEM:
-                del people[0]
-            if len(likes) > LIKES_PER_PERSON:
-                self._let_go(number, likes.pop(0))
+            for oldest in likes[:-LIKES_PER_PERSON]:
+                self._let_go(number, oldest)
 
     def unlike(self, person: Hashable, item_id: str) -> None:
         """Take back that a person likes an item."""
-        with self._lock:
+        with self._writing:
             item = self.number_of.get(item_id)
             number = self._person_of.get(person)
-            likes = array(NUMBER) if number is None else self._likes[number]
+            likes = array(NUMBER, b"" if number is None else self._likes[number])
             if number is not None and item is not None and item in likes:
                 self._touch(likes)
                 likes.remove(item)
+                self._likes[number] = likes.tobytes()
                 self._let_go(number, item)
 
     def forget(self, person: Hashable) -> None:
         """Take back everything that a person likes."""
-        with self._lock:
+        with self._writing:
             number = self._person_of.pop(person, None)
             if number is not None:
-                likes = self._likes.pop(number)
+                likes = array(NUMBER, self._likes[number])
+                self._likes[number] = b""
                 self._touch(likes)
                 for item in likes:
                     self._let_go(number, item)
@@ -120,75 +173,184 @@ class Behaviour:
         support: Floats = self._support[items]
         return support
 
-    def scores(self, liked: Sequence[int], weights: Sequence[Floats]) -> list[Floats]:
-        """Return how strongly `liked` (m,) lead to each item, for each of several `weights` (m,).
+    def scores(self, liked: Sequence[int], weights: Sequence[Floats]) -> Scores:
+        """Return how strongly `liked` (m,) lead to items, for each of several `weights` (m,).
 
-        A score is the weighted mean of the similarities, at most 1; (items,) each.
+        A score is the weighted mean of the similarities, at most 1.
         """
-        found = [self.neighbours(item) for item in liked]
-        count = len(self.ids)
-        if not found:
-            return [np.zeros(count) for _ in weights]
-        items = np.concatenate([neighbours.items for neighbours in found])
-        similarity = np.concatenate([neighbours.similarity for neighbours in found])
-        lengths = [len(neighbours.items) for neighbours in found]
-        return [
-            np.bincount(items, np.repeat(weight, lengths) * similarity, count)
+        found = self._neighbours(liked)
+        items = np.frombuffer(b"".join([neighbours.items for neighbours in found]), np.int32)
+        if not len(items):
+            return Scores(np.empty(0, np.int64), np.empty((len(weights), 0)))
+        similarity = np.frombuffer(b"".join([each.similarity for each in found]), np.float32)
+        lengths = np.fromiter((len(neighbours.items) for neighbours in found), np.int64, len(found))
+        # Sorted by item: quicker than any way through arrays as long as the catalogue.
+        order = _order(items)
+        items = items[order]
+        first = np.empty(len(items), np.bool_)
+        first[0] = True
+        np.not_equal(items[1:], items[:-1], out=first[1:])
+        place = np.cumsum(first) - 1
+        values = [
+            np.bincount(place, (np.repeat(weight, lengths) * similarity)[order])
             / (np.abs(weight).sum() or 1.0)
             for weight in weights
         ]
+        return Scores(items[first].astype(np.int64), np.array(values))
 
     def neighbours(self, item: int) -> Neighbours:
         """Return the neighbours of an item."""
-        with self._lock:
-            counted = self._counted.get(item)
-            changes = int(self._changes[item])
-            few = STALE_SHARE * len(self._people[item])
-            if counted is None or changes - counted.changes > few:
-                counted = self._counted[item] = _Counted(self._count(item), changes)
-                if len(self._counted) > KEPT:
-                    self._counted.popitem(last=False)
-            self._counted.move_to_end(item)
-            return counted.neighbours
+        return self._neighbours([item])[0]
 
-    def _number(self, item_id: str) -> int:
-        item = self.number_of.get(item_id)
-        if item is None:
-            item = len(self.ids)
-            if item == len(self._support):
-                self._support = np.concatenate((self._support, np.zeros(item)))
-                self._changes = np.concatenate((self._changes, np.zeros(item, np.int64)))
-            self._people.append(array(NUMBER))
-            self.ids.append(item_id)
-            # Readers look the number up without the lock: what it leads to is there first.
-            self.number_of[item_id] = item
-        return item
+    def _neighbours(self, items: Sequence[int]) -> list[Neighbours]:
+        numbers = np.array(items, np.int64)
+        # What changes from here on is counted next time.
+        changes = self._changes[numbers]
+        few = STALE_SHARE * np.minimum(self._support[numbers], PEOPLE_PER_ITEM)
+        stale = changes - self._counted[numbers] > few
+        found = [
+            None if old else self._held(item)
+            for item, old in zip(items, stale.tolist(), strict=True)
+        ]
+        missing = [at for at, neighbours in enumerate(found) if neighbours is None]
+        if missing:
+            counted = self._count([items[at] for at in missing])
+            for at, neighbours in zip(missing, counted, strict=True):
+                found[at] = self._kept[items[at]] = neighbours
+                self._counted[items[at]] = changes[at]
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        return found
+
+    def _held(self, item: int) -> Neighbours | None:
+        try:
+            self._kept.move_to_end(item)
+            return self._kept[item]
+        except KeyError:
+            # Another thread may have let it go between the two.
+            return None
+
+    def _count(self, items: Sequence[int]) -> list[Neighbours]:
+        people = [np.frombuffer(self._people[item], np.int32).tolist() for item in items]
+        likes = [[self._likes[person] for person in numbers] for numbers in people]
+        # As long as any number in them: what is known by now. What is in it does not matter.
+        places = np.empty(len(self._support), np.int32)
+        return [
+            self._counted_of(item, theirs, places)
+            for item, theirs in zip(items, likes, strict=True)
+        ]
+
+    def _counted_of(self, item: int, likes: list[bytes], places: Int32s) -> Neighbours:
+        together = np.frombuffer(b"".join(likes), np.int32)
+        if not len(together):
+            return Neighbours(np.empty(0, np.int32), np.empty(0, np.float32))
+        lengths = np.fromiter(map(len, likes), np.int64, len(likes)) // NUMBER_BYTES
+        others = _distinct(together, places)
+        common = np.bincount(places[together], np.repeat(1 / np.sqrt(1 + lengths), lengths))
+        others, common = others[others != item], common[others != item]
+        support, theirs = self._support[item], self._support[others]
+        # Of very many people the latest stand for all.
+        whole = np.minimum(common * (support / len(likes)), theirs)
+        similarity = whole / (np.sqrt(support * theirs) + SHRINKAGE)
+        if len(others) > NEIGHBOURS:
+            nearest = np.argpartition(-similarity, NEIGHBOURS)[:NEIGHBOURS]
+            others, similarity = others[nearest], similarity[nearest]
+        return Neighbours(others, similarity.astype(np.float32))
+
+    def _add(self, item_ids: Sequence[str]) -> None:
+        count = len(self.ids) + len(item_ids)
+        if count > len(self._support):
+            more = max(count - len(self._support), len(self._support))
+            self._support = np.concatenate((self._support, np.zeros(more)))
+            self._changes = np.concatenate((self._changes, np.zeros(more, np.int64)))
+            self._counted = np.concatenate((self._counted, np.zeros(more, np.int64)))
+        self._people += [b""] * len(item_ids)
+        self.ids += item_ids
+        # Readers look numbers up without the lock: what they lead to is there first.
+        for number, item_id in enumerate(item_ids, count - len(item_ids)):
+            self.number_of[item_id] = number
 
     def _touch(self, items: "array[int]") -> None:
         self._changes[np.array(items, np.int64)] += 1
 
     def _let_go(self, person: int, item: int) -> None:
         self._support[item] -= 1
-        _drop(self._people[item], person)
+        people = array(NUMBER, self._people[item])
+        _drop(people, person)
+        self._people[item] = people.tobytes()
 
-    def _count(self, item: int) -> Neighbours:
-        people = self._people[item]
-        likes = [self._likes[person] for person in people]
-        if not likes:
-            return Neighbours(np.empty(0, np.int32), np.empty(0, np.float32))
-        lengths = np.fromiter(map(len, likes), np.int64, len(likes))
-        together = np.frombuffer(b"".join(likes), np.int32)
-        common = np.bincount(together, np.repeat(1 / np.sqrt(1 + lengths), lengths))
-        common[item] = 0
-        others = np.flatnonzero(common)
-        support, theirs = self._support[item], self._support[others]
-        # Of very many people the latest stand for all.
-        whole = np.minimum(common[others] * (support / len(people)), theirs)
-        similarity = whole / (np.sqrt(support * theirs) + SHRINKAGE)
-        if len(others) > NEIGHBOURS:
-            nearest = np.argpartition(-similarity, NEIGHBOURS)[:NEIGHBOURS]
-            others, similarity = others[nearest], similarity[nearest]
-        return Neighbours(others.astype(np.int32), similarity.astype(np.float32))
+
+class _Numbers(dict[str, int]):
+    """Numbers what is looked up, in the order in which it comes."""
+
+    def __missing__(self, name: str) -> int:
+        number = self[name] = len(self)
+        return number
+
+
+_NONE = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.bool_)
+
+
+def _numbered(
+    opinions: Opinions, persons: _Numbers, items: _Numbers
+) -> tuple[Ints, Ints, NDArray[np.bool_]]:
+    """Return who, what and whether they like it, (n,) each, of opinions that may matter."""
+    people, item_ids, values = opinions
+    liked = np.array(values) > 0
+    who, what = np.full((2, len(liked)), -1)
+    likes, others = liked.tolist(), (~liked).tolist()
+    who[liked] = list(map(persons.__getitem__, compress(people, likes)))
+    what[liked] = list(map(items.__getitem__, compress(item_ids, likes)))
+    # What nobody liked yet has no number to be taken back.
+    who[~liked] = [persons.get(person, -1) for person in compress(people, others)]
+    what[~liked] = [items.get(item, -1) for item in compress(item_ids, others)]
+    known = (who >= 0) & (what >= 0)
+    return who[known], what[known], liked[known]
+
+
+def _order(numbers: Ints | Int32s) -> Ints:
+    """Return the stable order of numbers below 2**31: quicker than an argsort, as a sort is."""
+    order = numbers.astype(np.int64)
+    order <<= 32
+    order += np.arange(len(order))
+    order.sort()
+    order &= 0xFFFFFFFF
+    return order
+
+
+def _standing(who: Ints, what: Ints, liked: NDArray[np.bool_]) -> Ints:
+    """Return the positions of the likes that were neither repeated nor taken back, ascending."""
+    order = _order(what)
+    order = order[_order(who[order])]
+    who, what = who[order], what[order]
+    again = (who[1:] == who[:-1]) & (what[1:] == what[:-1])
+    held = order[~np.append(again, False)[: len(order)]]
+    return np.sort(held[liked[held]])
+
+
+def _latest(numbers: Ints, count: int, limit: int) -> Ints:
+    """Return the positions of the last `limit` of each number below `count`, ascending."""
+    order = _order(numbers)
+    ends = np.cumsum(np.bincount(numbers, minlength=count))
+    return np.sort(order[np.arange(len(order)) >= ends[numbers[order]] - limit])
+
+
+def _lists(numbers: Ints, values: Ints, count: int) -> list[bytes]:
+    """Return the values of each number below `count`, in their order."""
+    ends = NUMBER_BYTES * np.cumsum(np.bincount(numbers, minlength=count))
+    together = values[_order(numbers)].astype(np.int32).tobytes()
+    bounds = [0, *ends.tolist()]
+    return [together[start:end] for start, end in pairwise(bounds)]
+
+
+def _distinct(numbers: Int32s, places: Int32s) -> Int32s:
+    """Return what is in `numbers`, ascending; have `places` say where of each."""
+    order = np.arange(len(numbers), dtype=np.int32)
+    places[numbers] = order
+    # Of equal ones the last has left its position.
+    distinct = np.sort(numbers[places[numbers] == order])
+    places[distinct] = order[: len(distinct)]
+    return distinct
 
 
 def _drop(numbers: "array[int]", number: int) -> None:

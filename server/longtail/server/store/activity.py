@@ -10,10 +10,12 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from longtail.server.store.records import Activity, Deed, PastInteraction, PersonRecord
+from longtail.server.store.records import Activity, Deed, Opinions, PastInteraction, PersonRecord
 from sqlalchemy import Engine
 
 HASH_BYTES = 16
+# Opinions that are read at a time.
+CHUNK = 10_000
 
 
 class ActivityLog:
@@ -46,6 +48,17 @@ class ActivityLog:
         return Activity(now, forgotten, deeds)
 
     @contextmanager
+    def opinions(self) -> Iterator[tuple[int, Iterator[Opinions]]]:
+        """Give the revision and all opinions as of it, in parts: in the order of `since`.
+
+        Interactions without a value are left out. While the block lasts SQLite's log is not
+        trimmed: read on.
+        """
+        with self._reading() as read:
+            [(revision,)] = read.execute(_REVISION)
+            yield revision, _parts(read.execute(_OPINIONS))
+
+    @contextmanager
     def _reading(self) -> Iterator[sqlite3.Cursor]:
         """Have what is read in the block be as of one revision."""
         connection = self._engine.raw_connection()
@@ -55,6 +68,12 @@ class ActivityLog:
             yield cursor
         finally:
             connection.close()
+
+
+def _parts(read: sqlite3.Cursor) -> Iterator[Opinions]:
+    while rows := read.fetchmany(CHUNK):
+        user_ids, item_ids, values = zip(*rows, strict=True)
+        yield Opinions(user_ids, item_ids, values)
 
 
 def person_hash(user_id: str) -> bytes:
@@ -72,4 +91,7 @@ _FORGOTTEN = "SELECT person, revision FROM forgotten WHERE revision > ?"
 _SINCE = (
     "SELECT user_id, revision, item_id, type, value, time, event_id FROM interactions"
     " WHERE revision > ? ORDER BY revision, time"
+)
+_OPINIONS = (
+    "SELECT user_id, item_id, value FROM interactions WHERE value <> 0 ORDER BY revision, time"
 )

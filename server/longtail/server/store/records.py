@@ -220,17 +220,12 @@ class PopularityDecay:
     newest: int
 
 
-@dataclass(slots=True)
-class Opinion:
-    """What a person, by hash, thinks of an item: they like it, or, below zero, do not.
+class Opinions(NamedTuple):
+    """What persons think of items, in its order: they like one, or, below zero, do not."""
 
-    `item_id` is None where the person was forgotten, with all that they thought until then.
-    """
-
-    person: bytes
-    item_id: str | None
-    value: float
-    revision: int
+    user_ids: Sequence[str]
+    item_ids: Sequence[str]
+    values: Sequence[float]
 
 
 @dataclass(frozen=True)

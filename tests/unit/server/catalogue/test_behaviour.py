@@ -2,17 +2,18 @@
 
 import logging
 import threading
+from array import array
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
-from longtail.server.catalogue.behaviour import BehaviourView
-from longtail.server.ranking.behaviour import Behaviour
+from longtail.server.catalogue.behaviour import COMPLETE, BehaviourView
+from longtail.server.ranking.behaviour import NUMBER, Behaviour
 from longtail.server.store.activity import ActivityLog, person_hash
 from longtail.server.store.record_store import RecordStore
-from longtail.server.store.records import Activity, Interaction
+from longtail.server.store.records import Activity, Interaction, Opinions
 
 from tests.unit.server.catalogues import Written, opened
 
@@ -28,7 +29,7 @@ def likes(behaviour: Behaviour, *people: str) -> Likes:
     """Return what each of `people` likes, who like something."""
     numbers = {person: behaviour._person_of.get(person_hash(person)) for person in people}
     return {
-        person: {behaviour.ids[item] for item in behaviour._likes[number]}
+        person: {behaviour.ids[item] for item in array(NUMBER, behaviour._likes[number])}
         for person, number in numbers.items()
         if number is not None and behaviour._likes[number]
     }
@@ -124,50 +125,88 @@ def test_the_store_keeps_no_id_of_who_was_forgotten(written: Written) -> None:
     assert written.store.activity.since(0) == Activity(until, gone, [])
 
 
-class Slow(OpinionLog):
-    """Lets nothing through until `go` is set."""
+class Slow(ActivityLog):
+    """Lets no opinion through until `go` is set."""
 
-    def __init__(self, log: OpinionLog) -> None:
+    def __init__(self, log: ActivityLog) -> None:
         super().__init__(log._engine)
         self.go = threading.Event()
 
-    def changes(self, after: int, until: int) -> Iterator[Opinion]:
-        self.go.wait(20)
-        yield from super().changes(after, until)
+    @contextmanager
+    def opinions(self) -> Iterator[tuple[int, Iterator[Opinions]]]:
+        with super().opinions() as (revision, parts):
+
+            def slowly() -> Iterator[Opinions]:
+                assert self.go.wait(20)
+                yield from parts
+
+            yield revision, slowly()
 
 
 def test_serving_does_not_wait_for_a_large_store(written: Written) -> None:
     written.interact(opinion("ann", "a"))
-    slow = written.store.opinions = Slow(written.store.opinions)
+    slow = written.store.activity = Slow(written.store.activity)
     with BehaviourView(written.store, patience_seconds=0.01) as view:
         assert not view.is_complete
         assert likes(view.behaviour, "ann") == {}
-        # A write meanwhile is not lost.
+        # A write meanwhile is not lost, whether it is followed before all is read or not.
         written.interact(opinion("ann", "b"))
         view.follow()
+        written.interact(opinion("ann", "c"))
         slow.go.set()
         view._thread.join(20)
         assert view.is_complete
-        assert likes(view.behaviour, "ann") == {"ann": {"a", "b"}}
+        assert likes(view.behaviour, "ann") == {"ann": {"a", "b", "c"}}
 
 
-def test_leaving_ends_a_load(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("longtail.server.catalogue.behaviour.LOOK_AROUND", 1)
+def test_who_is_forgotten_while_all_is_read_is_forgotten(written: Written) -> None:
+    written.interact(opinion("ann", "a"), opinion("bob", "a"))
+    slow = written.store.activity = Slow(written.store.activity)
+    with BehaviourView(written.store, patience_seconds=0.01) as view:
+        written.write(lambda tx: written.store.interactions.delete_user(tx, "ann"))
+        written.interact(opinion("bob", "b"))
+        view.follow()
+        slow.go.set()
+        view._thread.join(20)
+        assert likes(view.behaviour, "ann", "bob") == {"bob": {"a", "b"}}
+
+
+def test_leaving_ends_a_load(written: Written) -> None:
     written.interact(opinion("ann", "a"), opinion("ann", "b"))
-    slow = written.store.opinions = Slow(written.store.opinions)
+    slow = written.store.activity = Slow(written.store.activity)
     with BehaviourView(written.store, patience_seconds=0.01) as view:
         threading.Timer(0.05, slow.go.set).start()
     assert not view.is_complete
 
 
-def test_without_what_people_did_there_are_still_answers(
+def test_what_failed_to_load_is_tried_again(
     written: Written, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(after: int, until: int) -> Iterator[Opinion]:
-        raise OSError("the disk is gone")
+    whole = threading.Event()
 
-    monkeypatch.setattr(written.store.opinions, "changes", fail)
-    with caplog.at_level(logging.ERROR), BehaviourView(written.store) as view:
+    @contextmanager
+    def failing() -> Iterator[tuple[int, Iterator[Opinions]]]:
+        if not whole.is_set():
+            raise OSError("the disk is gone")
+        with ActivityLog(written.store.activity._engine).opinions() as found:
+            yield found
+
+    monkeypatch.setattr("longtail.server.catalogue.behaviour.RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(written.store.activity, "opinions", failing)
+    written.interact(opinion("ann", "a"))
+    with (
+        caplog.at_level(logging.ERROR),
+        BehaviourView(written.store, patience_seconds=0.05) as view,
+    ):
+        # There are answers all the while, and what is recorded is followed.
+        written.interact(opinion("ann", "b"))
         view.follow()
-    assert not view.is_complete
+        assert not view.is_complete
+        assert COMPLETE._value.get() == 0
+        assert likes(view.behaviour, "ann") == {}
+        whole.set()
+        view._thread.join(20)
+        assert view.is_complete
+        assert COMPLETE._value.get() == 1
+        assert likes(view.behaviour, "ann") == {"ann": {"a", "b"}}
     assert "behaviour not loaded" in caplog.text

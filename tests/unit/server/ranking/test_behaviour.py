@@ -74,17 +74,23 @@ def test_scores_are_the_weighted_means_of_similarities() -> None:
     for person in PEOPLE[:2]:
         behaviour.like(person, "c")
     liked = [behaviour.number_of["a"], behaviour.number_of["b"]]
-    even, first = behaviour.scores(liked, [np.array([1.0, 1.0]), np.array([2.0, 0.0])])
+    found = behaviour.scores(liked, [np.array([1.0, 1.0]), np.array([2.0, 0.0])])
+    assert found.numbers.tolist() == [behaviour.number_of[item] for item in "abc"]
+    even, first = found.at(np.array([behaviour.number_of["c"], liked[1], -1, liked[0]]))
     of_a, of_b = similarities(behaviour, "a"), similarities(behaviour, "b")
-    c = behaviour.number_of["c"]
-    assert even[c] == pytest.approx((of_a["c"] + of_b["c"]) / 2)
-    assert first[c] == pytest.approx(of_a["c"])
+    assert even == pytest.approx([(of_a["c"] + of_b["c"]) / 2, of_a["b"] / 2, 0, of_b["a"] / 2])
+    assert first == pytest.approx([of_a["c"], of_a["b"], 0, 0])
 
 
 def test_without_likes_nothing_is_led_to() -> None:
     behaviour = Behaviour()
     behaviour.like("ann", "a")
-    assert [scores.tolist() for scores in behaviour.scores([], [np.empty(0)] * 2)] == [[0], [0]]
+    for nothing in (
+        behaviour.scores([], [np.empty(0)] * 2),
+        behaviour.scores([0], [np.ones(1)] * 2),
+    ):
+        assert len(nothing.numbers) == 0
+        assert nothing.at(np.array([0, -1])).tolist() == [[0, 0], [0, 0]]
 
 
 def test_of_a_person_the_latest_likes_count(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +144,7 @@ def test_the_neighbours_of_few_items_are_kept(monkeypatch: pytest.MonkeyPatch) -
         behaviour.like("ann", item)
     for item in ITEMS:
         assert len(similarities(behaviour, item)) == len(ITEMS) - 1
-    assert len(behaviour._counted) == 2
+    assert len(behaviour._kept) == 2
 
 
 def test_a_well_known_item_is_not_counted_anew_for_every_like() -> None:
@@ -162,6 +168,77 @@ def test_many_items_and_people() -> None:
     assert behaviour.support(np.arange(3000)).sum() == 3000
 
 
+Told = list[tuple[str, str, float]]
+
+
+def both(told: Told, part: int) -> tuple[Behaviour, Behaviour]:
+    """Return what follows from opinions taken in one by one, and in parts of some size."""
+    behaviour = Behaviour()
+    for person, item, value in told:
+        (behaviour.like if value > 0 else behaviour.unlike)(person, item)
+    parts = [told[start : start + part] for start in range(0, len(told), part)]
+    return behaviour, Behaviour.of([tuple(zip(*rows, strict=True)) for rows in parts], str)
+
+
+def some(random: np.random.Generator, dislikes: float) -> Told:
+    values = np.where(random.uniform(size=500) < dislikes, -1.0, 1.0).tolist()
+    return [(f"p{random.integers(25)}", f"i{random.integers(40)}", value) for value in values]
+
+
+@pytest.mark.parametrize(
+    ("dislikes", "limits"), [(0.0, (200, 500)), (0.4, (200, 500)), (0.0, (6, 500)), (0.0, (200, 6))]
+)
+@pytest.mark.parametrize("part", [1, 7, 1000])
+def test_read_whole_it_is_as_taken_in_one_by_one(
+    part: int, dislikes: float, limits: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LIKES_PER_PERSON", limits[0])
+    monkeypatch.setattr(module, "PEOPLE_PER_ITEM", limits[1])
+    random = np.random.default_rng(11)
+    told, later = some(random, dislikes), some(random, dislikes)
+    slow, quick = both(told, part)
+    assert quick.ids == slow.ids
+    assert quick.number_of == slow.number_of
+    for person, item, value in [*later, ("p3", "new", 1.0), ("new", "i3", 1.0)]:
+        for behaviour in (slow, quick):
+            (behaviour.like if value > 0 else behaviour.unlike)(person, item)
+            behaviour.forget("p7")
+    numbers = np.arange(len(slow.ids))
+    assert quick.support(numbers).tolist() == slow.support(numbers).tolist()
+    liked, weights = numbers.tolist(), [random.uniform(size=len(numbers))]
+    ours, theirs = quick.scores(liked, weights), slow.scores(liked, weights)
+    assert ours.numbers.tolist() == theirs.numbers.tolist()
+    assert ours.values.tolist() == theirs.values.tolist()
+
+
+def test_of_nothing_nothing_follows() -> None:
+    behaviour = Behaviour.of([], str)
+    behaviour.like("ann", "a")
+    assert behaviour.support(np.array([0])).tolist() == [1]
+    assert Behaviour.of([(["ann"], ["a"], [-1.0])], str).ids == []
+
+
+def test_a_writer_does_not_wait_for_what_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    behaviour = Behaviour()
+    for item in ITEMS:
+        behaviour.like("ann", item)
+    counting, go = threading.Event(), threading.Event()
+    distinct = module._distinct
+
+    def slow(*arguments: np.ndarray) -> np.ndarray:
+        counting.set()
+        assert go.wait(20)
+        return distinct(*arguments)
+
+    monkeypatch.setattr(module, "_distinct", slow)
+    with ThreadPoolExecutor(2) as threads:
+        reader = threads.submit(behaviour.neighbours, 0)
+        assert counting.wait(20)
+        threads.submit(behaviour.like, "bob", ITEMS[0]).result(20)
+        go.set()
+        assert len(reader.result(20).items) == len(ITEMS) - 1
+
+
 def test_readers_do_not_mind_a_writer() -> None:
     behaviour = Behaviour()
     behaviour.like("ann", "item 0")
@@ -171,9 +248,11 @@ def test_readers_do_not_mind_a_writer() -> None:
         random, reads = np.random.default_rng(1), 0
         while not done.is_set():
             liked = random.integers(0, len(behaviour.ids), 20).tolist()
-            [scores] = behaviour.scores(liked, [np.ones(20)])
-            assert (scores <= 1).all()
-            assert (behaviour.support(np.arange(len(scores))) >= 0).all()
+            scores = behaviour.scores(liked, [np.ones(20)])
+            assert (scores.values <= 1).all()
+            assert (scores.values >= 0).all()
+            assert (np.diff(scores.numbers) > 0).all()
+            assert (behaviour.support(scores.numbers) >= 0).all()
             reads += 1
         return reads
 
