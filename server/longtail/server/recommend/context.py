@@ -223,14 +223,11 @@ def _scores(behaviour: Behaviour, examples: _Examples, history: Liked) -> Scores
 
     Examples lead with their weight, in front of the history.
     """
-    leading = [
-        (item_id, weight)
-        for item_id, weight in zip(examples.item_ids, examples.weights.tolist(), strict=True)
-        if item_id and weight > 0
-    ]
+    each = zip(examples.item_ids, examples.weights.tolist(), strict=True)
+    leading = [(item_id, weight) for item_id, weight in each if item_id and weight > 0]
     number_of = behaviour.number_of
     ids = [*(item_id for item_id, _ in leading), *history.item_ids]
-    numbers = np.fromiter((number_of.get(item_id, -1) for item_id in ids), np.int64, len(ids))
+    numbers = np.array([number_of.get(item_id, -1) for item_id in ids], np.int64)
     met = numbers >= 0
     weights = _DECAYS[:, : len(history.item_ids)]
     if leading:

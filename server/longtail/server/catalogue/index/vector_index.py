@@ -243,7 +243,6 @@ def _cosines(matrix: Matrix, rows: Rows, vectors: Matrix) -> Floats:
         # One by one: for so few vectors a product of matrices takes twice the time.
         products = np.array([matrix[first:last] @ vector for vector in vectors], np.float64)
         return products if len(rows) == last - first else products[:, rows - first]
-    blocks = (rows[start : start + SCAN_ROWS] for start in range(0, len(rows), SCAN_ROWS))
-    gathered = (matrix[block] for block in blocks)
-    products = [[block @ vector for vector in vectors] for block in gathered]
-    return np.concatenate(products, axis=1).astype(np.float64)
+    blocks = (matrix[rows[start : start + SCAN_ROWS]] for start in range(0, len(rows), SCAN_ROWS))
+    parts = [[block @ vector for vector in vectors] for block in blocks]
+    return np.concatenate(parts, axis=1).astype(np.float64)

@@ -18,8 +18,8 @@ from longtail.v1 import recommendation_service_pb2 as pb
 FULL = (pb.EXPLAIN_UNSPECIFIED, pb.EXPLAIN_FULL)
 # By the number of the bucket.
 BUCKETS = (pb.BUCKET_HEAD, pb.BUCKET_MID, pb.BUCKET_TAIL)
-# In the order of interest's Part.
-PART_REASONS = (pb.REASON_QUERY, pb.REASON_EXAMPLES, pb.REASON_HISTORY)
+# In the order of interest's Part, then that of behaviour.
+REASONS = (pb.REASON_QUERY, pb.REASON_EXAMPLES, pb.REASON_HISTORY, pb.REASON_BEHAVIOUR)
 OF_BEHAVIOUR = np.array(["behaviour" in feature for feature in FEATURES])
 OF_TEXT = np.array(["text" in feature for feature in FEATURES]) & ~OF_BEHAVIOUR
 # Multiplied with log odds, their sums by text and by behaviour.
@@ -137,20 +137,17 @@ def _relevance_reasons(
 
 
 def _drawn(sources: list[float], parts: list[float], behaviour: float) -> "list[pb.Reason]":
-    of_text, of_behaviour = sources
-    near = [(part, reason) for reason, part in zip(PART_REASONS, parts, strict=True) if part > 0]
+    of_text, of_behaviour = max(0.0, sources[0]), sources[1]
+    whole = sum(part for part in parts if part > 0)
+    # With the cosine beside the weight, which is zero for all where the text speaks against it.
+    # Among equals the first part comes first.
+    weighed = [(of_text * part / whole, part, -at) for at, part in enumerate(parts) if part > 0]
     # Where behaviour counts, what nobody has met with borrows from its text; and what behaviour
     # found, though less strongly than others, may have nothing else.
-    led_to = behaviour > 0 and (of_behaviour > 0 or not near)
-    if len(near) == 1 and not led_to:
-        return [near[0][1]]
-    whole = sum(part for part, _ in near)
-    # With the cosine beside the weight, which is zero for all where the text speaks against it.
-    weighed = [(max(0.0, of_text) * part / whole, part, reason) for part, reason in near]
-    if led_to:
-        weighed.append((of_behaviour, 0.0, pb.REASON_BEHAVIOUR))
-    weighed.sort(key=lambda each: each[:2], reverse=True)
-    return [reason for *_, reason in weighed]
+    if behaviour > 0 and (of_behaviour > 0 or not weighed):
+        weighed.append((of_behaviour, 0.0, -len(parts)))
+    weighed.sort(reverse=True)
+    return [REASONS[-at] for _, _, at in weighed]
 
 
 def _add_nearest(
