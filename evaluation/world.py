@@ -82,8 +82,8 @@ class World:
     def _learn(self, rows: Ints) -> None:
         users, items = self._data.users, self._data.items
         rows = rows[np.argsort(self._data.times[rows], kind="stable")]
-        columns = [list(map(str, column[rows].tolist())) for column in (users, items)]
-        self.behaviour = Behaviour.of([(*columns, [1.0] * len(rows))], str)
+        people, liked = (list(map(str, column[rows].tolist())) for column in (users, items))
+        self.behaviour = Behaviour.of([(people, liked, [1.0] * len(rows))], str)
         self._item = np.fromiter(map(int, self.behaviour.number_of), np.int64)
         self._number = np.full(self.items, -1)
         self._number[self._item] = np.arange(len(self._item))

@@ -14,7 +14,7 @@ from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import compress, pairwise
+from itertools import pairwise
 from typing import Self
 
 import numpy as np
@@ -107,15 +107,21 @@ class Behaviour:
         numbers, persons = _Numbers(), _Numbers()
         read = [_numbered(part, persons, numbers) for part in parts]
         who, what, liked = (np.concatenate(column) for column in zip(_NONE, *read, strict=True))
+        # Items are numbered in the order in which they were first liked, if they ever were.
+        names, likes = list(numbers), what[liked]
+        met, first = np.unique(likes, return_index=True)
+        met = met[np.argsort(first)]
+        number = np.zeros(len(names), np.int64)
+        number[met] = np.arange(len(met))
         held = _standing(who, what, liked)
         held = held[_latest(who[held], len(persons), LIKES_PER_PERSON)]
-        who, what = who[held], what[held]
-        behaviour._add(list(numbers))
-        behaviour._support[: len(numbers)] = np.bincount(what, minlength=len(numbers))
+        who, what = who[held], number[what[held]]
+        behaviour._add([names[at] for at in met.tolist()])
+        behaviour._support[: len(met)] = np.bincount(what, minlength=len(met))
         behaviour._person_of = {key(person): number for person, number in persons.items()}
         behaviour._likes = _lists(who, what, len(persons))
-        latest = _latest(what, len(numbers), PEOPLE_PER_ITEM)
-        behaviour._people = _lists(what[latest], who[latest], len(numbers))
+        latest = _latest(what, len(met), PEOPLE_PER_ITEM)
+        behaviour._people = _lists(what[latest], who[latest], len(met))
         return behaviour
 
     def like(self, person: Hashable, item_id: str) -> None:
@@ -179,10 +185,10 @@ class Behaviour:
         A score is the weighted mean of the similarities, at most 1.
         """
         found = self._neighbours(liked)
-        items = np.frombuffer(b"".join([neighbours.items for neighbours in found]), np.int32)
+        items = np.frombuffer(b"".join([each.items.data for each in found]), np.int32)
         if not len(items):
             return Scores(np.empty(0, np.int64), np.empty((len(weights), 0)))
-        similarity = np.frombuffer(b"".join([each.similarity for each in found]), np.float32)
+        similarity = np.frombuffer(b"".join([each.similarity.data for each in found]), np.float32)
         lengths = np.fromiter((len(neighbours.items) for neighbours in found), np.int64, len(found))
         # Sorted by item: quicker than any way through arrays as long as the catalogue.
         order = _order(items)
@@ -220,7 +226,7 @@ class Behaviour:
                 self._counted[items[at]] = changes[at]
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
-        return found
+        return [neighbours for neighbours in found if neighbours is not None]
 
     def _held(self, item: int) -> Neighbours | None:
         try:
@@ -294,18 +300,14 @@ _NONE = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.bool_)
 def _numbered(
     opinions: Opinions, persons: _Numbers, items: _Numbers
 ) -> tuple[Ints, Ints, NDArray[np.bool_]]:
-    """Return who, what and whether they like it, (n,) each, of opinions that may matter."""
+    """Return who, what and whether they like it, (n,) each."""
     people, item_ids, values = opinions
-    liked = np.array(values) > 0
-    who, what = np.full((2, len(liked)), -1)
-    likes, others = liked.tolist(), (~liked).tolist()
-    who[liked] = list(map(persons.__getitem__, compress(people, likes)))
-    what[liked] = list(map(items.__getitem__, compress(item_ids, likes)))
-    # What nobody liked yet has no number to be taken back.
-    who[~liked] = [persons.get(person, -1) for person in compress(people, others)]
-    what[~liked] = [items.get(item, -1) for item in compress(item_ids, others)]
-    known = (who >= 0) & (what >= 0)
-    return who[known], what[known], liked[known]
+    count = len(values)
+    return (
+        np.fromiter(map(persons.__getitem__, people), np.int64, count),
+        np.fromiter(map(items.__getitem__, item_ids), np.int64, count),
+        np.fromiter(values, np.float64, count) > 0,
+    )
 
 
 def _order(numbers: Ints | Int32s) -> Ints:

@@ -15,7 +15,7 @@ from longtail.server.store.popularity import (
     add_interactions,
     take_back_interactions,
 )
-from longtail.server.store.records import Interaction, PastInteraction
+from longtail.server.store.records import Interaction
 from longtail.server.store.revisions import current_revision
 from longtail.server.store.schema import forgotten, interactions
 from longtail.server.store.transaction import Transaction
@@ -93,25 +93,6 @@ class InteractionRecords:
     def set_half_life(self, tx: Transaction, half_life: float) -> bool:
         """Have popularity decay by another half-life: see DecayedCounter."""
         return POPULARITY.set_half_life(tx, half_life)
-
-    def history(self, user_id: str, limit: int) -> list[PastInteraction]:
-        """Return what a person did, at most `limit`, from the latest on."""
-        query = (
-            select(*(interactions.c[name] for name in PastInteraction._fields))
-            .where(interactions.c.user_id == user_id)
-            .order_by(interactions.c.time.desc(), interactions.c.event_id)
-            .limit(limit)
-        )
-        with self._engine.connect() as connection:
-            return [PastInteraction(*row) for row in connection.execute(query)]
-
-    def seen_items(self, user_id: str, types: frozenset[str]) -> frozenset[str]:
-        """Return the items that a person met with in one of `types` of interactions; none: all."""
-        query = select(interactions.c.item_id).where(interactions.c.user_id == user_id)
-        if types:
-            query = query.where(interactions.c.type.in_(types))
-        with self._engine.connect() as connection:
-            return frozenset(connection.execute(query).scalars())
 
     def list_page(
         self, *, user_id: str, item_id: str, after: tuple[int, str] | None, limit: int
