@@ -8,7 +8,10 @@ from typing import Any
 
 import numpy as np
 from longtail.server.catalogue.columns.columns import NO_ROW
+from longtail.server.catalogue.people import People
+from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.catalogue.state import CatalogueState
+from longtail.server.ranking.behaviour import Behaviour, Scores
 from longtail.server.ranking.evidence import FEATURES, Evidence, PoolScale
 from longtail.server.ranking.interest import Interest
 from longtail.server.ranking.listing import GaveWay, Listing
@@ -18,25 +21,15 @@ from longtail.server.ranking.quota import Prices
 from longtail.server.ranking.relevance import RelevanceModel
 from longtail.server.ranking.taste import taste
 from longtail.server.recommend.answer import Answer
-from longtail.server.recommend.pool import Floats, Liked, Pool
-from longtail.server.recommend.request import Policy, Wish
+from longtail.server.recommend.context import Floats, Liked, RequestContext
+from longtail.server.recommend.request import Policy, Request
+from longtail.server.recommend.scoring import Candidates
 from longtail.server.store.items import ItemRecords
 
 from tests.unit.server.catalogues import DIMENSION, NOW, item, opened, unit, view_of
 
 MODEL = RelevanceModel.of(-0.5, {"text": 1.0, "behaviour": 0.5, "popularity": 0.25})
-WISH = Wish(
-    user_id="",
-    query=unit(0),
-    examples=(),
-    item_examples=(),
-    excluded=frozenset(),
-    seen_types=frozenset(),
-    allow_seen=False,
-    page_size=3,
-    filter=None,
-    policy=Policy(0.3),
-)
+REQUEST = Request(Policy(0.3), query=unit(0), page_size=3)
 NOTHING_LIKED = Liked((), np.empty(0, np.int64), (), np.empty((0, DIMENSION), np.float32))
 
 
@@ -45,15 +38,41 @@ def liked_of(state: CatalogueState, *item_ids: str, positions: Sequence[int]) ->
     rows = state.columns.rows_at(item_ids, state.revision)
     vectors = np.tile(unit(0), (len(rows), 1))
     vectors[rows != NO_ROW] = state.index.vectors(rows[rows != NO_ROW])
-    return Liked(item_ids, rows, tuple(positions), vectors)
+    return Liked(item_ids, rows, positions, vectors)
 
 
-def pool_of(state: CatalogueState, ids: Sequence[str], liked: Liked = NOTHING_LIKED) -> Pool:
-    """Return candidates for the query of WISH, with rules and penalties at work on some."""
+def context_of(
+    state: CatalogueState,
+    request: Request = REQUEST,
+    **values: Any,  # noqa: ANN401
+) -> RequestContext:
+    """Return the context of a request of a person without a history, changed by `values`."""
+    scale = state.popularity.scale()
+    context = RequestContext(
+        request=request,
+        state=state,
+        scope=state.scope(NOW, request.filter),
+        popularity=scale,
+        behaviour=Behaviour(),
+        kind=Context.QUERY,
+        interests=(Interest(unit(0), np.zeros((3, DIMENSION)), 1.0),),
+        scores=Scores(np.empty(0, np.int64), np.empty((2, 0))),
+        liked=NOTHING_LIKED,
+        disliked=np.empty((0, DIMENSION), np.float32),
+        taste=taste(np.empty(0), scale),
+        seen=frozenset(),
+        left_out=(),
+        shown={},
+        missing=(),
+    )
+    return replace(context, **values)
+
+
+def candidates_of(state: CatalogueState, ids: Sequence[str]) -> Candidates:
+    """Return candidates for the query of REQUEST, with rules and penalties at work on some."""
     n = len(ids)
     rows = state.columns.rows_at(ids, state.revision)
     vectors = state.index.vectors(rows)
-    scale = state.popularity.scale()
     mass = state.columns.mass(rows)
     parts = np.zeros((n, 3))
     parts[:, 0] = vectors @ unit(0)
@@ -65,28 +84,23 @@ def pool_of(state: CatalogueState, ids: Sequence[str], liked: Liked = NOTHING_LI
     odds = estimate / (1 - estimate) * rule_factor
     behaviour = random.uniform(size=n)
     zeros = np.zeros(n)
-    bucket = scale.bucket(mass)
-    return Pool(
+    bucket = state.popularity.scale().bucket(mass)
+    return Candidates(
         ids=list(ids),
         rows=rows,
         vectors=vectors,
         mass=mass,
-        popularity_scale=scale,
-        interests=(Interest(unit(0), np.zeros((3, DIMENSION)), 1.0),),
         parts=parts,
         evidence=Evidence(parts[:, 0], behaviour, zeros, zeros, zeros, zeros, bucket),
         scale=PoolScale(np.zeros(4), np.ones(4)),
         features=features,
-        context=Context.QUERY,
         model=MODEL,
-        taste=taste(np.empty(0), scale),
         estimate=estimate,
         rule_factor=rule_factor,
         penalty=penalty,
         rotation=rotation,
         relevance=odds / (1 + odds) * (1 - penalty) * (1 - rotation),
         rarity=zeros,
-        liked=liked,
     )
 
 
@@ -122,40 +136,31 @@ def listing_of(
     )
 
 
-def answer_of(
-    state: CatalogueState,
-    pool: Pool,
-    listing: Listing | None,
-    wish: Wish = WISH,
-    **values: Any,  # noqa: ANN401
-) -> Answer:
-    """Return an answer, changed by `values`."""
-    chosen = [] if listing is None else [pool.ids[at] for at in listing.chosen]
-    answer = Answer(
-        state=state,
-        scope=state.scope(NOW, wish.filter),
-        wish=wish,
-        pool=pool,
+def answer_of(context: RequestContext, candidates: Candidates, listing: Listing | None) -> Answer:
+    return Answer(
+        context=context,
+        candidates=candidates,
+        policy=context.request.policy,
         prices=Prices(tail=0.09, coverage=0.01, taste=0.1),
         listing=listing,
-        offset=0,
-        remaining=tuple(item_id for item_id in pool.ids if item_id not in chosen),
-        seen=frozenset(),
-        missing=(),
-        profile="default@0",
         intra_list_diversity=0.75,
+        profile="default@0",
         search_seconds=0.25,
         ranking_seconds=0.125,
     )
-    return replace(answer, **values)
 
 
 @dataclass(frozen=True)
 class SmallCatalogue:
     """Eight items a to h, each more popular than the one before, and one that people liked."""
 
-    state: CatalogueState
+    replica: CatalogueReplica
+    people: People
     records: ItemRecords
+
+    @property
+    def state(self) -> CatalogueState:
+        return self.replica.state
 
 
 @contextmanager
@@ -168,4 +173,5 @@ def small_catalogue(folder: Path) -> Iterator[SmallCatalogue]:
         ]
         past = item("past", 50, prior=1.0, genre="crime", colour="red")
         written.upsert(*items, past)
-        yield SmallCatalogue(view_of(written, folder).state, written.store.items)
+        store = written.store
+        yield SmallCatalogue(view_of(written, folder), People(store), store.items)

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 from longtail.server.catalogue.behaviour import BehaviourView
+from longtail.server.catalogue.people import Person
 from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.recommend.answer import Answer
-from longtail.server.recommend.pool import Pool
-from longtail.server.recommend.recommender import Drawn, Recommender
-from longtail.server.recommend.request import ItemExample, Policy, Wish
+from longtail.server.recommend.recommender import Recommender
+from longtail.server.recommend.request import ItemExample, Policy, Request
+from longtail.server.recommend.scoring import Candidates
+from longtail.server.rpc.recommendations import NOBODY
 from longtail.server.store.clock import now
 from longtail.server.store.records import (
     Impression,
@@ -63,21 +65,10 @@ def film(
     return NewItem(content, film_vector(film_id), vector_given=False)
 
 
-def wish(policy: Policy | None = None, **given: object) -> Wish:
-    """Return a wish of pure relevance that asks for nothing but what is given."""
-    empty = Wish(
-        user_id="",
-        query=None,
-        examples=(),
-        item_examples=(),
-        excluded=frozenset(),
-        seen_types=frozenset(),
-        allow_seen=False,
-        page_size=5,
-        filter=None,
-        policy=policy or Policy(strength=0.0),
-    )
-    return replace(empty, **given)  # type: ignore[arg-type]
+def request(policy: Policy | None = None, **given: object) -> Request:
+    """Return a request for pure relevance that asks for nothing but what is given."""
+    asked = Request(policy or Policy(strength=0.0), page_size=5)
+    return replace(asked, **given)  # type: ignore[arg-type]
 
 
 def like_it(*films: str, weight: float = 1.0) -> tuple[ItemExample, ...]:
@@ -92,7 +83,9 @@ class Cinema:
     ) -> None:
         self.written, self.view, self.behaviour = written, view, behaviour
         self.profiles = ProfileWatch(written.store.path.with_name("ranking-profile.json"))
-        self.recommender = Recommender(written.store, view, behaviour, self.profiles, size)
+        self.recommender = Recommender(
+            lambda: behaviour.behaviour, self.profiles, written.store.impressions.recent, size
+        )
         self._events = 0
 
     def does(self, person: str, *films: str, value: float = 1.0) -> None:
@@ -123,14 +116,15 @@ class Cinema:
             ]
             self.written.write(lambda tx, s=shown: self.written.store.impressions.write(tx, s))  # type: ignore[misc]
 
-    def draw(self, asked: Wish) -> Drawn:
-        return self.recommender.draw(self.view.state, asked)
-
-    def pool(self, **given: object) -> Pool:
-        return self.draw(wish(**given)).pool  # type: ignore[arg-type]
-
     def answer(self, policy: Policy | None = None, **given: object) -> Answer:
-        return self.recommender.answer(self.view.state, wish(policy, **given))
+        asked = request(policy, **given)
+        return self.recommender.recommend(self.view.state, asked, self.person(asked.user_id))
+
+    def candidates(self, **given: object) -> Candidates:
+        return self.answer(**given).candidates  # type: ignore[arg-type]
+
+    def person(self, user_id: str) -> Person:
+        return self.behaviour.people.load(user_id) if user_id else NOBODY
 
 
 @contextmanager
@@ -152,9 +146,10 @@ def cinema(folder: Path, *films: NewItem, size: int = 100) -> Iterator[Cinema]:
         yield Cinema(written, found, behaviour, size)
 
 
-def by_relevance(pool: Pool) -> list[str]:
-    return [pool.ids[at] for at in np.argsort(-pool.relevance, kind="stable")]
+def by_relevance(candidates: Candidates) -> list[str]:
+    order = np.argsort(-candidates.relevance, kind="stable")
+    return [candidates.ids[at] for at in order]
 
 
 def listed(answer: Answer) -> list[str]:
-    return [] if answer.listing is None else [answer.pool.ids[at] for at in answer.listing.chosen]
+    return [answer.candidates.ids[at] for at in answer.chosen]

@@ -1,20 +1,30 @@
 """RecommendationService around a recommender that shows the first candidates there are."""
 
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from typing import cast
 
 from grpc.aio import ServicerContext
-from longtail.runtime.errors import FailedPrecondition, InvalidArgument, Violation
+from longtail.runtime.errors import InvalidArgument, Violation
+from longtail.server.catalogue.people import Person
 from longtail.server.catalogue.state import CatalogueState
-from longtail.server.recommend.answer import Answer, Placed
+from longtail.server.encoder.query_vectors import QueryVectors
+from longtail.server.recommend.answer import Answer
 from longtail.server.recommend.recommender import Recommender
-from longtail.server.recommend.request import Policy, Wish
+from longtail.server.recommend.request import Policy, Request
+from longtail.server.recommend.scoring import Candidates
 from longtail.server.rpc.recommendations import RecommendationService
 from longtail.server.rpc.tokens.recommendation import TokenCodec
 from longtail.v1 import recommendation_service_pb2 as pb
 
-from tests.unit.server.answers import SmallCatalogue, answer_of, listing_of, pool_of
+from tests.unit.server.answers import (
+    SmallCatalogue,
+    answer_of,
+    candidates_of,
+    context_of,
+    listing_of,
+)
 from tests.unit.server.written_catalogue import FakeEncoder
 
 CONTEXT = cast(ServicerContext[object, object], None)
@@ -24,51 +34,53 @@ CONTEXT = cast(ServicerContext[object, object], None)
 class FakeRecommender:
     """Lists as many of the candidates a to h, or of those that are left, as are asked for.
 
-    Under a strength of 1 they come in the opposite order.
+    Under a strength of 1 they come in the opposite order. `past` is in no list.
     """
 
-    catalogue: SmallCatalogue
-    wishes: list[Wish] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
 
-    async def state(self, min_revision: int) -> CatalogueState:
-        if min_revision > self.catalogue.state.revision:
-            raise FailedPrecondition("not there yet")
-        return self.catalogue.state
-
-    def answer(self, state: CatalogueState, wish: Wish) -> Answer:
-        self.wishes.append(wish)
-        if wish.user_id == "nobody to please":
+    def recommend(self, state: CatalogueState, request: Request, person: Person) -> Answer:
+        self.requests.append(request)
+        if request.user_id == "nobody to please":
             raise InvalidArgument(Violation("examples", "cancel each other"))
-        frozen = wish.frozen
-        candidates = "abcdefgh" if frozen is None else frozen.item_ids
-        pool = pool_of(state, [item_id for item_id in candidates if item_id not in wish.excluded])
-        shown = list(range(min(wish.page_size, len(pool.ids))))
-        if wish.policy.strength == 1:
-            shown = [len(pool.ids) - 1 - at for at in shown]
-        listing = listing_of(pool.relevance, shown, explored=[0]) if shown else None
-        return answer_of(state, pool, listing, wish, offset=0 if frozen is None else frozen.shown)
+        ids = "abcdefgh" if request.frozen is None else request.frozen.item_ids
+        candidates = candidates_of(state, [each for each in ids if each not in request.excluded])
+        count = len(candidates.ids)
+        shown = list(range(min(request.page_size, count)))
+        if request.policy.strength == 1:
+            shown = [count - 1 - at for at in shown]
+        listing = listing_of(candidates.relevance, shown, explored=[0]) if shown else None
+        return answer_of(context_of(state, request), candidates, listing)
 
-    def answers(
-        self, state: CatalogueState, wish: Wish, policies: Sequence[Policy]
+    def compare(
+        self, state: CatalogueState, request: Request, person: Person, policies: Sequence[Policy]
     ) -> list[Answer]:
-        return [self.answer(state, replace(wish, policy=policy)) for policy in policies]
+        return [
+            self.recommend(state, replace(request, policy=policy), person) for policy in policies
+        ]
 
-    def place(self, answer: Answer, item_id: str) -> Placed | None:
-        return None
+    def alone(self, answer: Answer, item_id: str) -> Candidates | None:
+        return candidates_of(answer.context.state, [item_id]) if item_id == "past" else None
 
 
 class Serving:
-    """The service, and what it works with."""
+    """The service, and what it works with. `followed`: how often it looked into the store."""
 
-    def __init__(self, catalogue: SmallCatalogue) -> None:
-        self.recommender = FakeRecommender(catalogue)
+    def __init__(self, catalogue: SmallCatalogue, answers: Executor) -> None:
+        self.recommender = FakeRecommender()
         self.encoder = FakeEncoder()
+        self.vectors = QueryVectors(self.encoder.embed_each)
         self.tokens = TokenCodec(b"key")
+        self.followed = 0
         self.service = RecommendationService(
-            catalogue.records,
             cast(Recommender, self.recommender),
-            self.encoder.embed,
+            catalogue.replica,
+            catalogue.people,
+            self._follow,
+            catalogue.records,
+            self.vectors,
             self.tokens,
+            answers,
             0.3,
         )
 
@@ -90,3 +102,6 @@ class Serving:
         request = pb.RecommendRequest(**values)  # type: ignore[arg-type]
         asked = pb.ExplainItemRequest(request=request, item_id=item_id)
         return await self.service.ExplainItem(asked, CONTEXT)  # type: ignore[arg-type]
+
+    async def _follow(self) -> None:
+        self.followed += 1

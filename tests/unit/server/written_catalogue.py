@@ -14,6 +14,7 @@ from google.rpc import error_details_pb2, status_pb2
 from longtail.client.calls.errors import error_from_rpc
 from longtail.runtime.errors import ServiceError
 from longtail.runtime.interceptor import ServiceInterceptor
+from longtail.server.encoder.encoder import Embedded
 from longtail.server.process.pools import Pools
 from longtail.server.rpc.interactions import InteractionService
 from longtail.server.rpc.items import ItemService
@@ -83,6 +84,15 @@ class FakeEncoder:
             if text in self.failures:
                 raise self.failures[text]
         return np.stack([vector_of(text, binding) for text in texts])
+
+    async def embed_each(
+        self,
+        texts: Sequence[str],
+        role: embedding_service_pb2.Role,
+        lane: embedding_service_pb2.Lane,
+        binding: EncoderBinding,
+    ) -> list[Embedded]:
+        return list(await self.embed(texts, role, lane, binding))
 
 
 class WrittenCatalogue:

@@ -1,5 +1,3 @@
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -17,16 +15,29 @@ from longtail.server.ranking.interest import (
 from numpy.typing import NDArray
 
 Vector = NDArray[np.float32]
-
+Pair = tuple[Vector, float]
+NOTHING: list[Pair] = []
 X, Y, Z, W, V = np.eye(5, dtype=np.float32)
+
+
+def found_of(
+    query: Vector | None, examples: list[Pair], history: list[Pair]
+) -> tuple[Interest, ...]:
+    dimension = len(query) if query is not None else len((examples + history + [(X, 0.0)])[0][0])
+    return interests(query, weighted(examples, dimension), weighted(history, dimension))
+
+
+def weighted(pairs: list[Pair], dimension: int) -> Weighted:
+    vectors = np.array([vector for vector, _ in pairs], np.float32).reshape(-1, dimension)
+    return Weighted(vectors, np.array([weight for _, weight in pairs]))
 
 
 def only(
     query: Vector | None = None,
-    examples: Sequence[Weighted] = (),
-    history: Sequence[Weighted] = (),
+    examples: list[Pair] = NOTHING,
+    history: list[Pair] = NOTHING,
 ) -> Interest:
-    [interest] = interests(query, examples, history)
+    [interest] = found_of(query, examples, history)
     return interest
 
 
@@ -45,10 +56,10 @@ def test_parts_sum_to_unit_vectors_and_shares_to_one(
         vector = random.normal(size=16)
         return (vector / np.linalg.norm(vector)).astype(np.float32)
 
-    def weighted(count: int) -> list[Weighted]:
-        return [Weighted(unit(), float(random.uniform(0.1, 2))) for _ in range(count)]
+    def pairs(count: int) -> list[Pair]:
+        return [(unit(), float(random.uniform(0.1, 2))) for _ in range(count)]
 
-    found = interests(unit() if with_query else None, weighted(examples), weighted(history))
+    found = found_of(unit() if with_query else None, pairs(examples), pairs(history))
     given_any = with_query or examples
     assert bool(found) == bool(given_any or history)
     assert len(found) <= (1 if given_any else MAX_INTERESTS)
@@ -65,7 +76,7 @@ def test_parts_sum_to_unit_vectors_and_shares_to_one(
 
 
 def test_nothing_to_go_by() -> None:
-    assert interests(None, [], []) == ()
+    assert found_of(None, [], []) == ()
 
 
 def test_a_query_alone_is_the_interest() -> None:
@@ -73,12 +84,12 @@ def test_a_query_alone_is_the_interest() -> None:
 
 
 def test_weights_draw_in_proportion() -> None:
-    vector = only(X, [Weighted(Y, 3.0)]).vector
+    vector = only(X, [(Y, 3.0)]).vector
     assert vector == pytest.approx(np.array([1, 3, 0, 0, 0]) / np.sqrt(10))
 
 
 def test_a_negative_example_pushes_away() -> None:
-    interest = only(X, [Weighted(Y, -1.0)])
+    interest = only(X, [(Y, -1.0)])
     assert interest.vector @ Y == pytest.approx(-np.sqrt(0.5))
     assert interest.parts[Part.EXAMPLES] @ Y == pytest.approx(-np.sqrt(0.5))
 
@@ -86,40 +97,40 @@ def test_a_negative_example_pushes_away() -> None:
 @pytest.mark.parametrize(
     ("query", "examples"),
     [
-        (X, [Weighted(X, -1.0)]),
-        (None, [Weighted(X, 2.0), Weighted(X, -2.0)]),
-        (None, [Weighted(X, 1.0), Weighted(-X, 1.0)]),
+        (X, [(X, -1.0)]),
+        (None, [(X, 2.0), (X, -2.0)]),
+        (None, [(X, 1.0), (-X, 1.0)]),
     ],
 )
-def test_weights_that_cancel_are_refused(query: Vector | None, examples: list[Weighted]) -> None:
+def test_weights_that_cancel_are_refused(query: Vector | None, examples: list[Pair]) -> None:
     with pytest.raises(CancelledInterestError):
-        interests(query, examples, [])
+        found_of(query, examples, [])
 
 
 def test_history_does_not_stand_in_for_what_cancelled() -> None:
     with pytest.raises(CancelledInterestError):
-        interests(X, [Weighted(X, -1.0)], [Weighted(Y, 1.0)])
+        found_of(X, [(X, -1.0)], [(Y, 1.0)])
 
 
 def test_history_that_cancels_an_example_is_refused() -> None:
     with pytest.raises(CancelledInterestError):
-        interests(None, [Weighted(X, HISTORY_WEIGHT)], [Weighted(-X, 1.0)])
+        found_of(None, [(X, HISTORY_WEIGHT)], [(-X, 1.0)])
 
 
 def test_history_alone_is_all_there_is() -> None:
-    interest = only(history=[Weighted(Y, 0.2)])
+    interest = only(history=[(Y, 0.2)])
     assert interest.vector == pytest.approx(Y)
     assert interest.parts[Part.HISTORY] == pytest.approx(Y)
 
 
 def test_unlike_likes_stay_apart_and_like_ones_together() -> None:
     history = [
-        Weighted(X, 1.0),
-        Weighted(near(X, V), 1.0),
-        Weighted(Y, 1.0),
-        Weighted(near(X, -V), 1.0),
+        (X, 1.0),
+        (near(X, V), 1.0),
+        (Y, 1.0),
+        (near(X, -V), 1.0),
     ]
-    first, second = interests(None, [], history)
+    first, second = found_of(None, [], history)
     assert first.vector @ X > 0.99
     assert second.vector == pytest.approx(Y)
     decay = 0.5 ** (np.arange(4) / HISTORY_HALF_LIFE)
@@ -127,39 +138,39 @@ def test_unlike_likes_stay_apart_and_like_ones_together() -> None:
 
 
 def test_there_are_not_more_interests_than_are_searched() -> None:
-    found = interests(None, [], [Weighted(vector, 1.0) for vector in (X, Y, Z, W, V)])
+    found = found_of(None, [], [(vector, 1.0) for vector in (X, Y, Z, W, V)])
     assert len(found) == MAX_INTERESTS
 
 
 def test_what_is_older_counts_less() -> None:
-    between = [Weighted(Z, 1.0)] * (int(HISTORY_HALF_LIFE) - 1)
-    found = interests(None, [], [Weighted(X, 1.0), *between, Weighted(Y, 1.0)])
+    between = [(Z, 1.0)] * (int(HISTORY_HALF_LIFE) - 1)
+    found = found_of(None, [], [(X, 1.0), *between, (Y, 1.0)])
     shares = {int(interest.vector.argmax()): interest.share for interest in found}
     assert shares[1] / shares[0] == pytest.approx(0.5)
 
 
 def test_history_refines_a_query() -> None:
-    interest = only(X, history=[Weighted(Y, 5.0)])
+    interest = only(X, history=[(Y, 5.0)])
     assert interest.vector[1] / interest.vector[0] == pytest.approx(HISTORY_WEIGHT)
 
 
 def test_the_nearest_of_several_interests_refines_a_query() -> None:
-    history = [Weighted(vector, 1.0) for vector in (Y, near(Z, X), near(Z, X), Y, Y, Y)]
+    history = [(vector, 1.0) for vector in (Y, near(Z, X), near(Z, X), Y, Y, Y)]
     interest = only(X, history=history)
     assert interest.parts[Part.HISTORY] @ Z > 0
     assert interest.parts[Part.HISTORY] @ Y == pytest.approx(0)
 
 
 def test_a_dislike_beside_a_like_pushes_away() -> None:
-    assert only(history=[Weighted(X, 1.0), Weighted(Y, -1.0)]).vector[1] < 0
+    assert only(history=[(X, 1.0), (Y, -1.0)]).vector[1] < 0
 
 
 def test_dislikes_alone_say_nothing() -> None:
-    dislikes = [Weighted(X, -1.0), Weighted(Y, -0.5)]
-    assert interests(None, [], dislikes) == ()
+    dislikes = [(X, -1.0), (Y, -0.5)]
+    assert found_of(None, [], dislikes) == ()
     assert not only(Z, history=dislikes).parts[Part.HISTORY].any()
 
 
 def test_a_history_of_opposites_is_two_interests() -> None:
-    found = interests(None, [], [Weighted(X, 1.0), Weighted(-X, 1.0)])
+    found = found_of(None, [], [(X, 1.0), (-X, 1.0)])
     assert [interest.vector[0] for interest in found] == pytest.approx([1, -1])

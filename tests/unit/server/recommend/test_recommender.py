@@ -1,4 +1,4 @@
-"""From a wish to an answer, on a real store."""
+"""From a request to an answer, on a real store."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -6,8 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from longtail.runtime.errors import FailedPrecondition
-from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.ranking.dial import Dial, DialPoint
 from longtail.server.ranking.diversity import intra_list_diversity
 from longtail.server.ranking.popularity import Bucket
@@ -21,10 +19,9 @@ from longtail.server.recommend.request import (
     Policy,
     Rotation,
 )
-from longtail.server.store.record_store import RecordStore
+from longtail.server.rpc.recommendations import NOBODY
 
 from tests.films import FILMS
-from tests.unit.server.catalogues import SETTINGS
 from tests.unit.server.cinema import (
     FILMS_BY_THEME,
     Cinema,
@@ -34,7 +31,7 @@ from tests.unit.server.cinema import (
     film,
     like_it,
     listed,
-    wish,
+    request,
 )
 
 
@@ -52,14 +49,14 @@ def make_space_popular(films: Cinema) -> None:
 
 def test_a_list_of_pure_relevance_is_in_its_order(films: Cinema) -> None:
     answer = films.answer(query=direction("space"))
-    assert listed(answer) == by_relevance(answer.pool)[:5]
+    assert listed(answer) == by_relevance(answer.candidates)[:5]
     assert answer.prices == Prices()
     assert answer.offset == 0
     assert answer.profile == default_profile().version
     assert answer.listing is not None
     assert answer.listing.loss == pytest.approx(0)
     assert answer.intra_list_diversity == pytest.approx(
-        intra_list_diversity(answer.pool.vectors[answer.listing.chosen])
+        intra_list_diversity(answer.candidates.vectors[answer.listing.chosen])
     )
     assert answer.search_seconds > 0
     assert answer.ranking_seconds > 0
@@ -67,7 +64,7 @@ def test_a_list_of_pure_relevance_is_in_its_order(films: Cinema) -> None:
 
 def test_what_is_not_listed_remains_in_the_order_of_the_pool(films: Cinema) -> None:
     answer = films.answer(query=direction("space"))
-    rest = [each for each in answer.pool.ids if each not in listed(answer)]
+    rest = [each for each in answer.candidates.ids if each not in listed(answer)]
     assert list(answer.remaining) == rest
     assert len(rest) == len(FILMS) - 5
 
@@ -76,7 +73,7 @@ def test_pages_show_each_film_once(films: Cinema) -> None:
     answer = films.answer(query=direction("space"))
     shown = listed(answer)
     while answer.remaining:
-        frozen = FrozenCandidates(answer.remaining, answer.pool.scale, len(shown))
+        frozen = FrozenCandidates(answer.remaining, answer.candidates.scale, len(shown))
         answer = films.answer(query=direction("space"), frozen=frozen)
         assert answer.offset == len(shown)
         shown += listed(answer)
@@ -126,11 +123,11 @@ def test_another_profile_is_followed(films: Cinema) -> None:
 
 def test_policies_are_compared_on_one_pool(films: Cinema) -> None:
     make_space_popular(films)
-    asked = wish(query=direction("space"))
+    asked = request(query=direction("space"))
     policies = [Policy(strength=0.0), Policy(strength=1.0)]
-    pure, whole = films.recommender.answers(films.view.state, asked, policies)
-    assert pure.pool is whole.pool
-    assert [pure.wish.policy, whole.wish.policy] == policies
+    pure, whole = films.recommender.compare(films.view.state, asked, NOBODY, policies)
+    assert pure.candidates is whole.candidates
+    assert [pure.policy, whole.policy] == policies
     assert listed(pure) == listed(films.answer(policies[0], query=direction("space")))
     assert listed(whole) == listed(films.answer(policies[1], query=direction("space")))
 
@@ -139,8 +136,8 @@ def test_a_taste_is_that_of_the_history(films: Cinema) -> None:
     films.crowd(20, "heat", "jaws")
     films.does("ann", "moon", "up", "big")
     answer = films.answer(user_id="ann")
-    assert answer.pool.taste.likes == 3
-    assert answer.pool.taste.shares.argmax() == Bucket.TAIL
+    assert answer.context.taste.likes == 3
+    assert answer.context.taste.shares.argmax() == Bucket.TAIL
     assert answer.listing is not None
     assert answer.listing.taste_divergence > 0
     stranger = films.answer(query=direction("sea"))
@@ -216,56 +213,41 @@ def test_a_film_is_placed_on_the_scale_of_the_pool(tmp_path: Path) -> None:
             odds_rules=(OddsRule("", 3.0, None, frozenset({"jaws"}), 0),),
             rotation=Rotation(0.5, 10**12),
         )
-        pool = answer.pool
+        pool = answer.candidates
         for at, each in enumerate(pool.ids):
-            placed = films.recommender.place(answer, each)
+            placed = films.recommender.alone(answer, each)
             assert placed is not None
-            assert placed.parts == pytest.approx(pool.parts[at], abs=1e-6)
-            assert placed.features == pytest.approx(pool.features[at], abs=1e-5)
-            assert placed.behaviour == pytest.approx(pool.evidence.behaviour[at])
-            assert placed.estimate == pytest.approx(pool.estimate[at], abs=1e-6)
-            assert placed.rule_factor == pool.rule_factor[at]
-            assert placed.penalty == pool.penalty[at]
-            assert placed.rotation == pytest.approx(pool.rotation[at])
-            assert placed.relevance == pytest.approx(pool.relevance[at], abs=1e-6)
-            assert placed.mass == pool.mass[at]
-        seen = films.recommender.place(answer, "heat")
+            assert placed.ids == [each]
+            assert placed.parts[0] == pytest.approx(pool.parts[at], abs=1e-6)
+            assert placed.features[0] == pytest.approx(pool.features[at], abs=1e-5)
+            assert placed.evidence.behaviour[0] == pytest.approx(pool.evidence.behaviour[at])
+            assert placed.estimate[0] == pytest.approx(pool.estimate[at], abs=1e-6)
+            assert placed.rule_factor[0] == pool.rule_factor[at]
+            assert placed.penalty[0] == pool.penalty[at]
+            assert placed.rotation[0] == pytest.approx(pool.rotation[at])
+            assert placed.relevance[0] == pytest.approx(pool.relevance[at], abs=1e-6)
+            assert placed.mass[0] == pool.mass[at]
+        seen = films.recommender.alone(answer, "heat")
         assert seen is not None
-        assert seen.mass == 6
-        assert films.recommender.place(answer, "no film") is None
+        assert seen.mass[0] == 6
+        assert films.recommender.alone(answer, "no film") is None
 
 
 def test_what_nobody_asked_for_is_placed_by_popularity(films: Cinema) -> None:
     films.crowd(5, "jaws")
     answer = films.answer(excluded=frozenset({"jaws"}))
-    placed = films.recommender.place(answer, "jaws")
+    placed = films.recommender.alone(answer, "jaws")
     assert placed is not None
-    assert placed.parts.tolist() == [0, 0, 0]
-    assert placed.relevance > answer.pool.relevance.max()
+    assert placed.parts.tolist() == [[0, 0, 0]]
+    assert placed.relevance[0] > answer.candidates.relevance.max()
 
 
 def test_answers_come_at_once_from_what_was_written(films: Cinema) -> None:
-    assert films.answer(user_id="ann").pool.context is Context.NOTHING
+    assert films.answer(user_id="ann").context.kind is Context.NOTHING
     films.does("ann", "moon")
     answer = films.answer(user_id="ann")
-    assert answer.pool.context is Context.HISTORY
-    assert answer.seen == {"moon"}
-
-
-async def test_a_revision_is_waited_for_by_following(tmp_path: Path) -> None:
-    with cinema(tmp_path) as films:
-        other = RecordStore.open(films.written.store.path)
-        view = CatalogueReplica(other, films.written.encoder, SETTINGS, tmp_path / "other")
-        recommender = type(films.recommender)(
-            other, view, films.behaviour, films.profiles, candidates=100
-        )
-        films.does("ann", "moon")
-        revision = films.written.store.changes.position().revision
-        state = await recommender.state(revision)
-        assert state.revision == revision
-        with pytest.raises(FailedPrecondition, match=f"{revision + 1} is ahead"):
-            await recommender.state(revision + 1)
-        other.close()
+    assert answer.context.kind is Context.HISTORY
+    assert answer.context.seen == {"moon"}
 
 
 def test_behaviour_that_is_not_there_yet_is_done_without(films: Cinema) -> None:
@@ -274,5 +256,5 @@ def test_behaviour_that_is_not_there_yet_is_done_without(films: Cinema) -> None:
     films.behaviour._behaviour = type(films.behaviour.behaviour)()
     answer = films.answer(user_id="ann")
     assert len(listed(answer)) == 5
-    assert not answer.pool.evidence.behaviour.any()
-    assert not np.isnan(answer.pool.relevance).any()
+    assert not answer.candidates.evidence.behaviour.any()
+    assert not np.isnan(answer.candidates.relevance).any()

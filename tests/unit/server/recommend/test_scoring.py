@@ -32,9 +32,9 @@ def fit(films: Cinema) -> None:
 
 
 def rarity(films: Cinema) -> dict[str, float]:
-    pool = films.pool(query=direction("sea"))
-    assert len(pool.ids) == len(FILMS)
-    return dict(zip(pool.ids, pool.rarity.tolist(), strict=True))
+    found = films.candidates(query=direction("sea"))
+    assert len(found.ids) == len(FILMS)
+    return dict(zip(found.ids, found.rarity.tolist(), strict=True))
 
 
 def rarity_at(**exposure: float) -> dict[str, float]:

@@ -15,6 +15,7 @@ from tests.unit.server.index_material import (
     everything,
     generation_of,
     ignore,
+    nearest,
     source,
     target,
     vectors,
