@@ -44,6 +44,8 @@ class QueryVectors:
         Raises what `embed` raises, and InferenceFailed when the encoder does not take a text.
         """
         found = [self._kept_or_coming(text, binding) for text in texts]
+        if binding in self._waiting:
+            self._call(binding)
         vectors = [
             # Others wait for it too: a caller that goes must not take it along.
             await asyncio.shield(each) if isinstance(each, asyncio.Future) else each
@@ -69,7 +71,6 @@ class QueryVectors:
             self._coming[key] = coming
             waiting = self._waiting.setdefault(binding, {})
             waiting[key] = text, coming, remaining_seconds()
-            self._call(binding)
         return coming
 
     def _call(self, binding: EncoderBinding) -> None:

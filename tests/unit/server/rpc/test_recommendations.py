@@ -1,19 +1,30 @@
 """What RecommendationService does around its recommender."""
 
-import asyncio
-from collections.abc import Awaitable, Iterator
+import threading
+from collections.abc import Awaitable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
+from longtail.runtime.deadline import within
 from longtail.runtime.errors import (
+    FailedPrecondition,
     InferenceFailed,
     InvalidArgument,
     NotFound,
     Unavailable,
 )
+from longtail.server.catalogue.people import Person
+from longtail.server.catalogue.state import CatalogueState
+from longtail.server.recommend.answer import Answer
+from longtail.server.recommend.request import Request
 from longtail.server.rpc import answer_room
-from longtail.server.rpc.recommendations import AT_ONCE
+from longtail.server.rpc.recommendations import AT_ONCE, SHORT_PAGE
 from longtail.server.rpc.tokens.recommendation import item_hash
+from longtail.server.store.records import EncoderBinding
+from longtail.v1 import filter_pb2
 from longtail.v1 import recommendation_service_pb2 as pb
+from numpy.typing import NDArray
 
 from tests.unit.server.answers import (
     SmallCatalogue,
@@ -30,8 +41,9 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallCatalog
 
 
 @pytest.fixture
-def serving(catalogue: SmallCatalogue) -> Serving:
-    return Serving(catalogue)
+def serving(catalogue: SmallCatalogue) -> Iterator[Serving]:
+    with ThreadPoolExecutor(1) as answers, within(30):
+        yield Serving(catalogue, answers)
 
 
 def ids(reply: pb.RecommendResponse) -> list[str]:
@@ -82,15 +94,17 @@ async def test_an_empty_list_has_no_token(serving: Serving) -> None:
     assert reply.recommendation_token == ""
 
 
-async def test_texts_become_vectors_of_the_catalogues_encoder(serving: Serving) -> None:
+async def test_texts_become_vectors_of_the_catalogues_encoder(
+    serving: Serving, catalogue: SmallCatalogue
+) -> None:
     examples = [pb.Example(item_id="a"), pb.Example(text="crime", weight=-0.5)]
     await serving.recommend(query="robots", examples=examples)
-    binding = serving.recommender.catalogue.state.encoder.binding
+    binding = catalogue.state.encoder.binding
     assert [call[0] for call in serving.encoder.calls] == [("robots", "crime")]
-    [wish] = serving.recommender.wishes
-    assert wish.query is not None
-    assert wish.query.tolist() == vector_of("robots", binding).tolist()
-    assert [(e.vector.tolist(), e.weight, e.position) for e in wish.examples] == [
+    [asked] = serving.recommender.requests
+    assert asked.query is not None
+    assert asked.query.tolist() == vector_of("robots", binding).tolist()
+    assert [(e.vector.tolist(), e.weight, e.position) for e in asked.examples] == [
         (vector_of("crime", binding).tolist(), -0.5, 1)
     ]
     await serving.recommend(user_id="ann")
@@ -103,7 +117,60 @@ async def test_without_an_encoder_only_what_allows_it_is_answered(serving: Servi
         await serving.recommend(query="robots")
     reply = await serving.recommend(query="robots", allow_degraded=True)
     assert list(reply.degraded) == [pb.DEGRADATION_ENCODER_UNAVAILABLE]
-    assert serving.recommender.wishes[-1].query is None
+    assert serving.recommender.requests[-1].query is None
+
+
+async def test_a_text_is_encoded_once(serving: Serving) -> None:
+    for _ in range(2):
+        await serving.recommend(query="robots", examples=[pb.Example(text="robots")])
+    assert serving.encoder.texts == ["robots"]
+
+
+async def test_a_revision_is_waited_for_by_following(
+    serving: Serving, catalogue: SmallCatalogue
+) -> None:
+    await serving.recommend(min_revision=catalogue.state.revision)
+    assert serving.followed == 0
+    ahead = catalogue.state.revision + 1
+    with pytest.raises(FailedPrecondition, match=f"{ahead} is ahead"):
+        await serving.recommend(min_revision=ahead)
+    assert serving.followed == 1
+
+
+async def test_items_come_with_the_results_when_they_are_asked_for(
+    serving: Serving, catalogue: SmallCatalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = await serving.recommend(page_size=2)
+    assert not any(result.HasField("item") for result in bare.results)
+    reply = await serving.recommend(page_size=2, include_items=True)
+    assert [result.item.id for result in reply.results] == ["a", "b"]
+    assert reply.results[0].item.attributes["genre"] == "crime"
+    # One was removed after the answer was made.
+    held = catalogue.records.get(["b"])
+    monkeypatch.setattr(catalogue.records, "get", lambda _ids: held)
+    reply = await serving.recommend(page_size=2, include_items=True)
+    assert [result.HasField("item") for result in reply.results] == [False, True]
+    assert ids(reply) == ["a", "b"]
+
+
+async def test_long_lists_are_made_off_the_event_loop(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_in: list[bool] = []
+    recommend = serving.recommender.recommend
+
+    def noted(state: CatalogueState, request: Request, person: Person) -> Answer:
+        made_in.append(threading.current_thread() is threading.main_thread())
+        return recommend(state, request, person)
+
+    monkeypatch.setattr(serving.recommender, "recommend", noted)
+    everything = filter_pb2.Filter(all_of=[filter_pb2.Condition(field="genre", exists=True)])
+    await serving.recommend(page_size=SHORT_PAGE)
+    await serving.recommend(page_size=SHORT_PAGE + 1)
+    await serving.recommend(filter=everything)
+    await serving.recommend(user_id="ann", rotation=pb.Rotation(rate=0.5))
+    await serving.recommend(include_items=True)
+    assert made_in == [True, False, False, False, False]
 
 
 async def test_timings_hold_each_other(serving: Serving) -> None:
@@ -162,16 +229,25 @@ async def test_a_batch_that_is_empty_or_too_large_is_refused(serving: Serving, c
     assert await refused(serving.batch(*[pb.RecommendRequest()] * count)) == ["requests"]
 
 
-async def test_a_batch_does_not_take_all_the_room(serving: Serving) -> None:
-    serving.encoder.go.clear()
+async def test_a_batch_does_not_take_all_the_room(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    under_way: set[str] = set()
+    most, vectors_of = 0, serving.vectors.of
+
+    async def of(texts: Sequence[str], binding: EncoderBinding) -> NDArray[np.float32]:
+        nonlocal most
+        under_way.update(texts)
+        most = max(most, len(under_way))
+        found = await vectors_of(texts, binding)
+        under_way.difference_update(texts)
+        return found
+
+    monkeypatch.setattr(serving.vectors, "of", of)
     requests = [pb.RecommendRequest(query=f"query {n}", page_size=1) for n in range(100)]
-    answering = asyncio.create_task(serving.batch(*requests))
-    await serving.encoder.called(AT_ONCE)
-    await asyncio.sleep(0.05)
-    assert len(serving.encoder.calls) == AT_ONCE
-    serving.encoder.go.set()
-    reply = await answering
+    reply = await serving.batch(*requests)
     assert [result.status.code for result in reply.results] == [0] * 100
+    assert most == AT_ONCE
     assert sorted(serving.encoder.texts) == sorted(request.query for request in requests)
 
 
@@ -222,6 +298,14 @@ async def test_a_listed_item_is_explained(serving: Serving) -> None:
     bare = await serving.explain("b", query="robots", explain=pb.EXPLAIN_NONE)
     assert bare.recommendation.HasField("breakdown")
     assert not bare.recommendation.HasField("item")
+
+
+async def test_an_item_that_is_in_no_list_is_explained(serving: Serving) -> None:
+    outranked = await serving.explain("h", query="robots", page_size=2)
+    assert outranked.verdict == pb.VERDICT_OUTRANKED
+    left_out = await serving.explain("past", query="robots", include_items=True)
+    assert left_out.verdict == pb.VERDICT_NOT_RETRIEVED
+    assert left_out.recommendation.item.id == "past"
 
 
 async def test_what_the_catalogue_does_not_hold_is_not_found(serving: Serving) -> None:

@@ -73,6 +73,39 @@ def test_a_filter_that_goes_against_the_query_is_answered_in_full(
     assert found.tolist() == index.scan(query, 50, Seen(allowed))[0].tolist()
 
 
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.01])
+def test_several_are_found_as_one_by_one(
+    index: VectorIndex, rows: np.ndarray, share: float
+) -> None:
+    allowed = np.random.default_rng(9).random(12_000) < share
+    # The third vector is against the scope, which is searched more widely for all.
+    allowed &= (rows @ rows[2] < 0) | (share == 1.0)
+    wanted = np.stack([rows[0], rows[11_000], rows[2], *vectors(2, seed=10)])
+    for scope in (Seen(allowed), Seen(allowed[:9_000])):
+        together = index.search_each(wanted, 20, scope)
+        for vector, (found, cosines) in zip(wanted, together, strict=True):
+            one, its_cosines = index.search(vector, 20, scope)
+            assert len(found) == min(20, int(scope.allowed.sum()))
+            assert len(np.intersect1d(found, one)) >= 19
+            np.testing.assert_allclose(cosines, its_cosines, atol=0.02)
+            exact, exact_cosines = index.scan(vector, 20, scope)
+            # What is sought for all is sought at least as widely as for one.
+            assert len(np.intersect1d(found, exact)) >= len(np.intersect1d(one, exact))
+            assert cosines[0] == pytest.approx(exact_cosines[0], abs=1e-6)
+
+
+def test_twins_are_found_for_each_of_several(tmp_path: Path) -> None:
+    rows = np.concatenate([vectors(3_000), np.repeat(vectors(3_000)[:2], 4, axis=0)])
+    found_in = index_of(tmp_path, rows)
+    found_in.append(rows[:2])
+    scope = everything(len(rows) + 2)
+    for at, (found, cosines) in enumerate(found_in.search_each(rows[:2], 6, scope)):
+        first = 3_000 + 4 * at
+        assert found.tolist() == [at, *range(first, first + 4), len(rows) + at]
+        assert cosines == pytest.approx(np.ones(6), abs=1e-5)
+        assert found.tolist() == found_in.search(rows[at], 6, scope)[0].tolist()
+
+
 def test_nothing_allowed_is_nothing_found(index: VectorIndex, rows: np.ndarray) -> None:
     assert len(index.search(rows[0], 10, Seen(np.zeros(12_000, np.bool_)))[0]) == 0
 

@@ -6,32 +6,32 @@ from typing import Any
 import pytest
 from longtail.runtime.errors import InvalidArgument
 from longtail.server.ranking.quota import Limits
-from longtail.server.recommend.request import Cap, Policy, Wish
-from longtail.server.rpc.read.recommend_request import wish_draft
+from longtail.server.recommend.request import Cap, Policy, Request
+from longtail.server.rpc.read.recommend_request import read_request
 from longtail.v1 import recommendation_service_pb2 as pb
 
 NAN = float("nan")
 
-Request = pb.RecommendRequest
+Message = pb.RecommendRequest
 
 
-def wish_of(request: pb.RecommendRequest) -> Wish:
-    return wish_draft(request, None, dimension=4, default_strength=0.25).wish(None)
+def request_of(message: pb.RecommendRequest) -> Request:
+    return read_request(message, dimension=4, default_strength=0.25).wordless
 
 
-def dial(**values: float) -> Request:
-    return Request(long_tail=pb.LongTail(**values))
+def dial(**values: float) -> Message:
+    return Message(long_tail=pb.LongTail(**values))
 
 
-def capping(*caps: pb.AttributeCap) -> Request:
-    return Request(diversity=pb.Diversity(caps=caps))
+def capping(*caps: pb.AttributeCap) -> Message:
+    return Message(diversity=pb.Diversity(caps=caps))
 
 
-def exploring(page_size: int = 10, **values: Any) -> Request:  # noqa: ANN401 (fields of any type)
-    return Request(page_size=page_size, exploration=pb.Exploration(**values))
+def exploring(page_size: int = 10, **values: Any) -> Message:  # noqa: ANN401 (fields of any type)
+    return Message(page_size=page_size, exploration=pb.Exploration(**values))
 
 
-BAD: dict[str, tuple[str, Callable[[], Request]]] = {
+BAD: dict[str, tuple[str, Callable[[], Message]]] = {
     "strength above one": ("long_tail.strength", lambda: dial(strength=1.5)),
     "strength below zero": ("long_tail.strength", lambda: dial(strength=-0.1)),
     "strength NaN": ("long_tail.strength", lambda: dial(strength=NAN)),
@@ -41,9 +41,9 @@ BAD: dict[str, tuple[str, Callable[[], Request]]] = {
     "budget NaN": ("long_tail.relevance_budget", lambda: dial(relevance_budget=NAN)),
     "diversity above one": (
         "diversity.strength",
-        lambda: Request(diversity=pb.Diversity(strength=1.1)),
+        lambda: Message(diversity=pb.Diversity(strength=1.1)),
     ),
-    "diversity NaN": ("diversity.strength", lambda: Request(diversity=pb.Diversity(strength=NAN))),
+    "diversity NaN": ("diversity.strength", lambda: Message(diversity=pb.Diversity(strength=NAN))),
     "too many caps": (
         "diversity.caps",
         lambda: capping(*[pb.AttributeCap(field="a", limit=1)] * 6),
@@ -65,45 +65,45 @@ BAD: dict[str, tuple[str, Callable[[], Request]]] = {
 }
 
 
-@pytest.mark.parametrize(("field", "request_of"), BAD.values(), ids=BAD.keys())
-def test_what_is_wrong_is_named_by_its_field(field: str, request_of: Callable[[], Request]) -> None:
+@pytest.mark.parametrize(("field", "message_of"), BAD.values(), ids=BAD.keys())
+def test_what_is_wrong_is_named_by_its_field(field: str, message_of: Callable[[], Message]) -> None:
     with pytest.raises(InvalidArgument) as caught:
-        wish_of(request_of())
+        request_of(message_of())
     (violation,) = caught.value.violations
     assert violation.field == field
     assert violation.description
 
 
 @pytest.mark.parametrize(
-    "request_of",
+    "message_of",
     [
         lambda: dial(strength=1, min_tail_fraction=1, relevance_budget=0),
-        lambda: Request(diversity=pb.Diversity(strength=1)),
+        lambda: Message(diversity=pb.Diversity(strength=1)),
         lambda: capping(*[pb.AttributeCap(field="x" * 256, limit=100)] * 5),
         lambda: exploring(3, slots=3, max_popularity=0),
     ],
 )
-def test_a_value_at_its_bound_is_taken(request_of: Callable[[], Request]) -> None:
-    wish_of(request_of())
+def test_a_value_at_its_bound_is_taken(message_of: Callable[[], Message]) -> None:
+    request_of(message_of())
 
 
 def test_what_is_not_said_is_the_default() -> None:
-    wish = wish_of(Request())
-    assert wish.policy == Policy(0.25, Limits(0.0, 1.0), 0.0, (), 0, 5.0)
-    assert (wish.rotation, wish.seed, wish.filter) == (None, 0, None)
+    asked = request_of(Message())
+    assert asked.policy == Policy(0.25, Limits(0.0, 1.0), 0.0, (), 0, 5.0)
+    assert (asked.rotation, asked.seed, asked.filter) == (None, 0, None)
     # Zero that is said is not the default.
-    said = wish_of(dial(strength=0, relevance_budget=0))
+    said = request_of(dial(strength=0, relevance_budget=0))
     assert said.policy == Policy(0.0, Limits(0.0, 0.0))
-    assert wish_of(exploring(max_popularity=0)).policy.exploration_popularity == 0
+    assert request_of(exploring(max_popularity=0)).policy.exploration_popularity == 0
 
 
 def test_a_policy_has_all_that_was_asked_for() -> None:
-    request = Request(
+    message = Message(
         long_tail=pb.LongTail(strength=0.5, min_tail_fraction=0.2, relevance_budget=0.1),
         diversity=pb.Diversity(strength=0.3, caps=[pb.AttributeCap(field="genre", limit=2)]),
         exploration=pb.Exploration(slots=2, max_popularity=7),
         seed=2**64 - 1,
     )
-    wish = wish_of(request)
-    assert wish.policy == Policy(0.5, Limits(0.2, 0.1), 0.3, (Cap("genre", 2),), 2, 7.0)
-    assert wish.seed == 2**64 - 1
+    asked = request_of(message)
+    assert asked.policy == Policy(0.5, Limits(0.2, 0.1), 0.3, (Cap("genre", 2),), 2, 7.0)
+    assert asked.seed == 2**64 - 1

@@ -9,50 +9,52 @@ from longtail.server.recommend.request import (
     ItemExample,
     Rotation,
 )
-from longtail.server.rpc.read.recommend_request import WishDraft, wish_draft
+from longtail.server.rpc.read.recommend_request import ReadRequest, read_request
+from longtail.v1 import filter_pb2
 from longtail.v1 import recommendation_service_pb2 as pb
 
 DIMENSION = 4
 VECTOR = np.array([3, 0, 4, 0], "<f4").tobytes()
 NAN = float("nan")
+EVERYTHING = filter_pb2.Filter(all_of=[filter_pb2.Condition(field="genre", exists=True)])
 
-Request = pb.RecommendRequest
-
-
-def draft(request: pb.RecommendRequest) -> WishDraft:
-    return wish_draft(request, None, dimension=DIMENSION, default_strength=0.25)
+Message = pb.RecommendRequest
 
 
-def of_vector(*values: float) -> Request:
-    return Request(examples=[pb.Example(vector=np.array(values, "<f4").tobytes())])
+def read(message: pb.RecommendRequest) -> ReadRequest:
+    return read_request(message, dimension=DIMENSION, default_strength=0.25)
 
 
-def excluding(*item_ids: str) -> Request:
-    return Request(exclude=pb.Exclusions(item_ids=item_ids))
+def of_vector(*values: float) -> Message:
+    return Message(examples=[pb.Example(vector=np.array(values, "<f4").tobytes())])
 
 
-def seen(*types: str) -> Request:
-    return Request(exclude=pb.Exclusions(seen_types=types))
+def excluding(*item_ids: str) -> Message:
+    return Message(exclude=pb.Exclusions(item_ids=item_ids))
 
 
-def weighing(weight: float) -> Request:
-    return Request(examples=[pb.Example(text="first"), pb.Example(text="a", weight=weight)])
+def seen(*types: str) -> Message:
+    return Message(exclude=pb.Exclusions(seen_types=types))
 
 
-def rotating(user_id: str = "ann", **values: Any) -> Request:  # noqa: ANN401 (fields of any type)
-    return Request(user_id=user_id, rotation=pb.Rotation(**values))
+def weighing(weight: float) -> Message:
+    return Message(examples=[pb.Example(text="first"), pb.Example(text="a", weight=weight)])
 
 
-BAD: dict[str, tuple[str, Callable[[], Request]]] = {
-    "blank query": ("query", lambda: Request(query=" \t\n")),
-    "overlong query": ("query", lambda: Request(query="x" * 4001)),
-    "overlong user": ("user_id", lambda: Request(user_id="x" * 257)),
-    "control character in user": ("user_id", lambda: Request(user_id="ann\n")),
-    "page below zero": ("page_size", lambda: Request(page_size=-1)),
-    "unknown enum value": ("explain", lambda: Request(explain=99)),  # type: ignore[arg-type]
+def rotating(user_id: str = "ann", **values: Any) -> Message:  # noqa: ANN401 (fields of any type)
+    return Message(user_id=user_id, rotation=pb.Rotation(**values))
+
+
+BAD: dict[str, tuple[str, Callable[[], Message]]] = {
+    "blank query": ("query", lambda: Message(query=" \t\n")),
+    "overlong query": ("query", lambda: Message(query="x" * 4001)),
+    "overlong user": ("user_id", lambda: Message(user_id="x" * 257)),
+    "control character in user": ("user_id", lambda: Message(user_id="ann\n")),
+    "page below zero": ("page_size", lambda: Message(page_size=-1)),
+    "unknown enum value": ("explain", lambda: Message(explain=99)),  # type: ignore[arg-type]
     "too many examples": (
         "examples",
-        lambda: Request(examples=[pb.Example(text="a")] * 101),
+        lambda: Message(examples=[pb.Example(text="a")] * 101),
     ),
     "too many exclusions": ("exclude.item_ids", lambda: excluding(*["a"] * 1001)),
     "too many seen types": ("exclude.seen_types", lambda: seen(*["a"] * 101)),
@@ -60,20 +62,20 @@ BAD: dict[str, tuple[str, Callable[[], Request]]] = {
     "control character in exclusion": ("exclude.item_ids[0]", lambda: excluding("a\0")),
     "empty seen type": ("exclude.seen_types[1]", lambda: seen("a", "")),
     "overlong seen type": ("exclude.seen_types[0]", lambda: seen("x" * 65)),
-    "example of nothing": ("examples[0]", lambda: Request(examples=[pb.Example(weight=1)])),
-    "empty example text": ("examples[0].text", lambda: Request(examples=[pb.Example(text="")])),
-    "blank example text": ("examples[0].text", lambda: Request(examples=[pb.Example(text=" ")])),
+    "example of nothing": ("examples[0]", lambda: Message(examples=[pb.Example(weight=1)])),
+    "empty example text": ("examples[0].text", lambda: Message(examples=[pb.Example(text="")])),
+    "blank example text": ("examples[0].text", lambda: Message(examples=[pb.Example(text=" ")])),
     "overlong example text": (
         "examples[0].text",
-        lambda: Request(examples=[pb.Example(text="x" * 4001)]),
+        lambda: Message(examples=[pb.Example(text="x" * 4001)]),
     ),
     "empty example id": (
         "examples[0].item_id",
-        lambda: Request(examples=[pb.Example(item_id="")]),
+        lambda: Message(examples=[pb.Example(item_id="")]),
     ),
     "overlong example id": (
         "examples[0].item_id",
-        lambda: Request(examples=[pb.Example(item_id="x" * 257)]),
+        lambda: Message(examples=[pb.Example(item_id="x" * 257)]),
     ),
     "NaN vector": ("examples[0].vector", lambda: of_vector(1, 2, NAN, 4)),
     "infinite vector": ("examples[0].vector", lambda: of_vector(1, 2, float("inf"), 4)),
@@ -96,20 +98,20 @@ BAD: dict[str, tuple[str, Callable[[], Request]]] = {
 }
 
 
-@pytest.mark.parametrize(("field", "request_of"), BAD.values(), ids=BAD.keys())
-def test_what_is_wrong_is_named_by_its_field(field: str, request_of: Callable[[], Request]) -> None:
+@pytest.mark.parametrize(("field", "message_of"), BAD.values(), ids=BAD.keys())
+def test_what_is_wrong_is_named_by_its_field(field: str, message_of: Callable[[], Message]) -> None:
     with pytest.raises(InvalidArgument) as caught:
-        draft(request_of())
+        read(message_of())
     (violation,) = caught.value.violations
     assert violation.field == field
     assert violation.description
 
 
 @pytest.mark.parametrize(
-    "request_of",
+    "message_of",
     [
-        lambda: Request(query="x" * 4000, user_id="x" * 256),
-        lambda: Request(examples=[pb.Example(text="a")] * 100),
+        lambda: Message(query="x" * 4000, user_id="x" * 256),
+        lambda: Message(examples=[pb.Example(text="a")] * 100),
         lambda: excluding(*["x" * 256] * 1000),
         lambda: seen(*["x" * 64] * 100),
         lambda: weighing(100),
@@ -117,25 +119,25 @@ def test_what_is_wrong_is_named_by_its_field(field: str, request_of: Callable[[]
         lambda: rotating(rate=1, half_life=Duration(nanos=1000)),
     ],
 )
-def test_a_value_at_its_bound_is_taken(request_of: Callable[[], Request]) -> None:
-    draft(request_of())
+def test_a_value_at_its_bound_is_taken(message_of: Callable[[], Message]) -> None:
+    read(message_of())
 
 
 @pytest.mark.parametrize(("asked", "given"), [(0, 10), (1, 1), (100, 100), (101, 100)])
 def test_page_sizes(asked: int, given: int) -> None:
-    assert draft(Request(page_size=asked)).wish(None).page_size == given
+    assert read(Message(page_size=asked)).wordless.page_size == given
 
 
 def test_rotation() -> None:
     day = 24 * 3600 * 10**6
-    assert draft(rotating(rate=0.5)).wish(None).rotation == Rotation(0.5, day)
+    assert read(rotating(rate=0.5)).wordless.rotation == Rotation(0.5, day)
     hour = rotating(rate=0.5, half_life=Duration(seconds=3600))
-    assert draft(hour).wish(None).rotation == Rotation(0.5, 3600 * 10**6)
-    assert draft(rotating(half_life=Duration(seconds=1))).wish(None).rotation is None
+    assert read(hour).wordless.rotation == Rotation(0.5, 3600 * 10**6)
+    assert read(rotating(half_life=Duration(seconds=1))).wordless.rotation is None
 
 
-def mixed() -> Request:
-    return Request(
+def mixed() -> Message:
+    return Message(
         query="a query",
         user_id="ann",
         examples=[
@@ -145,37 +147,49 @@ def mixed() -> Request:
         ],
         exclude=pb.Exclusions(item_ids=["a", "b"], seen_types=["view"], allow_seen=True),
         page_size=7,
-        min_revision=3,
     )
 
 
-def test_a_wish_has_all_that_was_asked_for() -> None:
-    asked = draft(mixed())
-    assert asked.texts == ["a query", "a text"]
+def test_a_request_has_all_that_was_asked_for() -> None:
+    found = read(mixed())
+    assert found.texts == ["a query", "a text"]
     query, text = np.eye(DIMENSION, dtype=np.float32)[:2]
-    wish = asked.wish(np.stack([query, text]))
-    assert wish.query is not None
-    assert wish.query.tolist() == query.tolist()
-    assert [(e.vector.tolist(), e.weight, e.position) for e in wish.examples] == [
+    asked = found.request(np.stack([query, text]))
+    assert asked.query is not None
+    assert asked.query.tolist() == query.tolist()
+    assert [(e.vector.tolist(), e.weight, e.position) for e in asked.examples] == [
         (text.tolist(), -0.5, 1),
         (pytest.approx([0.6, 0, 0.8, 0]), 1.0, 2),
     ]
-    assert wish.item_examples == (ItemExample("film", 2.0, 0),)
-    assert (wish.user_id, wish.page_size, wish.min_revision) == ("ann", 7, 3)
-    assert wish.excluded == frozenset({"a", "b"})
-    assert wish.seen_types == frozenset({"view"})
-    assert wish.allow_seen
+    assert asked.item_examples == (ItemExample("film", 2.0, 0),)
+    assert (asked.user_id, asked.page_size) == ("ann", 7)
+    assert asked.excluded == frozenset({"a", "b"})
+    assert asked.seen_types == frozenset({"view"})
+    assert asked.allow_seen
 
 
-def test_a_wish_without_the_vectors_of_its_texts_keeps_the_rest() -> None:
-    wish = draft(mixed()).wish(None)
-    assert wish.query is None
-    assert [example.weight for example in wish.examples] == [1.0]
-    assert wish.item_examples == (ItemExample("film", 2.0, 0),)
+def test_a_request_without_the_vectors_of_its_texts_keeps_the_rest() -> None:
+    asked = read(mixed()).request(None)
+    assert asked.query is None
+    assert [example.weight for example in asked.examples] == [1.0]
+    assert asked.item_examples == (ItemExample("film", 2.0, 0),)
 
 
 def test_the_texts_of_examples_do_not_become_the_query() -> None:
     text = np.eye(DIMENSION, dtype=np.float32)[:1]
-    wish = draft(Request(examples=[pb.Example(text="a text", weight=3)])).wish(text)
-    assert wish.query is None
-    assert [example.weight for example in wish.examples] == [3.0]
+    asked = read(Message(examples=[pb.Example(text="a text", weight=3)])).request(text)
+    assert asked.query is None
+    assert [example.weight for example in asked.examples] == [3.0]
+
+
+@pytest.mark.parametrize(
+    ("message", "grows"),
+    [
+        (Message(), False),
+        (Message(filter=EVERYTHING), True),
+        (Message(rules=[pb.Rule(boost=2, filter=EVERYTHING)]), True),
+        (Message(rules=[pb.Rule(boost=2, item_ids=["a"])]), False),
+    ],
+)
+def test_a_filter_is_what_grows_with_the_catalogue(message: Message, grows: bool) -> None:
+    assert read(message).wordless.grows_with_catalogue == grows

@@ -8,8 +8,9 @@ import pytest
 from longtail.runtime.errors import InvalidArgument
 from longtail.server.catalogue.columns.filter import Exists
 from longtail.server.ranking.evidence import PoolScale
-from longtail.server.recommend.request import FrozenCandidates, OddsRule, PinRule, Wish
-from longtail.server.rpc.read.recommend_request import wish_draft
+from longtail.server.recommend.request import FrozenCandidates, OddsRule, PinRule, Request
+from longtail.server.rpc.read.recommend_request import read_request
+from longtail.server.rpc.tokens.frozen_page import encode_page
 from longtail.v1 import filter_pb2
 from longtail.v1 import recommendation_service_pb2 as pb
 
@@ -17,22 +18,22 @@ HEART = filter_pb2.Filter(all_of=[filter_pb2.Condition(field="heart", exists=Tru
 FROZEN = FrozenCandidates(("a", "b"), PoolScale(np.zeros(4), np.ones(4)), 10)
 NAN = float("nan")
 
-Request = pb.RecommendRequest
+Message = pb.RecommendRequest
 
 
-def wish_of(request: pb.RecommendRequest, frozen: FrozenCandidates | None = None) -> Wish:
-    return wish_draft(request, frozen, dimension=4, default_strength=0.25).wish(None)
+def request_of(message: pb.RecommendRequest) -> Request:
+    return read_request(message, dimension=4, default_strength=0.25).wordless
 
 
-def ruling(*rules: pb.Rule, page_size: int = 10) -> Request:
-    return Request(page_size=page_size, rules=rules)
+def ruling(*rules: pb.Rule, page_size: int = 10) -> Message:
+    return Message(page_size=page_size, rules=rules)
 
 
 def pin(item_id: str, position: int, **values: Any) -> pb.Rule:  # noqa: ANN401 (of any type)
     return pb.Rule(pin=pb.Pin(item_id=item_id, position=position), **values)
 
 
-BAD: dict[str, tuple[str, Callable[[], Request]]] = {
+BAD: dict[str, tuple[str, Callable[[], Message]]] = {
     "too many rules": ("rules", lambda: ruling(*[pb.Rule(boost=2, item_ids=["a"])] * 21)),
     "rule without an action": ("rules[0]", lambda: ruling(pb.Rule(item_ids=["a"]))),
     "overlong name of a rule": (
@@ -80,17 +81,17 @@ BAD: dict[str, tuple[str, Callable[[], Request]]] = {
 }
 
 
-@pytest.mark.parametrize(("field", "request_of"), BAD.values(), ids=BAD.keys())
-def test_what_is_wrong_is_named_by_its_field(field: str, request_of: Callable[[], Request]) -> None:
+@pytest.mark.parametrize(("field", "message_of"), BAD.values(), ids=BAD.keys())
+def test_what_is_wrong_is_named_by_its_field(field: str, message_of: Callable[[], Message]) -> None:
     with pytest.raises(InvalidArgument) as caught:
-        wish_of(request_of())
+        request_of(message_of())
     (violation,) = caught.value.violations
     assert violation.field == field
     assert violation.description
 
 
 @pytest.mark.parametrize(
-    "request_of",
+    "message_of",
     [
         lambda: ruling(*[pb.Rule(name="x" * 64, boost=1000, item_ids=["a"] * 1000)] * 20),
         lambda: ruling(pb.Rule(bury=1.0001, filter=HEART)),
@@ -98,30 +99,35 @@ def test_what_is_wrong_is_named_by_its_field(field: str, request_of: Callable[[]
         lambda: ruling(pin("a", 100), page_size=1000),
     ],
 )
-def test_a_value_at_its_bound_is_taken(request_of: Callable[[], Request]) -> None:
-    wish_of(request_of())
+def test_a_value_at_its_bound_is_taken(message_of: Callable[[], Message]) -> None:
+    request_of(message_of())
 
 
 def test_rules_become_factors_and_pins() -> None:
-    request = ruling(
+    message = ruling(
         pb.Rule(name="up", boost=4, item_ids=["a", "b", "a"]),
         pin("c", 2, name="top"),
         pb.Rule(bury=4, filter=HEART),
     )
-    wish = wish_of(request)
-    up, down = wish.odds_rules
+    asked = request_of(message)
+    up, down = asked.odds_rules
     assert up == OddsRule("up", 4.0, None, frozenset({"a", "b"}), 0)
     assert (down.factor, down.item_ids, down.position) == (0.25, frozenset(), 2)
     assert down.filter is not None
     assert [(each.field, each.test) for each in down.filter.all_of] == [("heart", Exists(True))]
-    assert wish.pins == (PinRule("top", "c", 1),)
+    assert asked.pins == (PinRule("top", "c", 1),)
 
 
 def test_pins_are_for_the_first_page() -> None:
-    request = ruling(pin("a", 5), page_size=3)
-    later = wish_of(request, FROZEN)
+    # A later page may be shorter than the place of a pin.
+    message = ruling(pin("a", 5), page_size=3)
+    message.page_token = encode_page(message, FROZEN)
+    later = request_of(message)
     assert later.pins == ()
-    assert later.frozen is FROZEN
+    assert later.frozen is not None
+    assert later.frozen.item_ids == FROZEN.item_ids
     # What is wrong with it is wrong on every page.
+    wrong = ruling(pin("a", 0))
+    wrong.page_token = encode_page(wrong, FROZEN)
     with pytest.raises(InvalidArgument, match="rules"):
-        wish_of(ruling(pin("a", 0)), FROZEN)
+        request_of(wrong)

@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 from longtail.runtime.errors import InvalidArgument
 from longtail.server.ranking.evidence import PoolScale
 from longtail.server.recommend.request import FrozenCandidates
-from longtail.server.rpc.tokens.frozen_page import MAX_TOKEN, _arguments, decode_page, encode_page
+from longtail.server.rpc.tokens.frozen_page import (
+    MAX_TOKEN,
+    PACKED_BYTES,
+    _arguments,
+    decode_page,
+    encode_page,
+)
 from longtail.server.rpc.tokens.page import encode_token
 from longtail.v1 import recommendation_service_pb2 as pb
 
@@ -26,7 +32,7 @@ def left(*item_ids: str, shown: int = 10) -> FrozenCandidates:
     return FrozenCandidates(item_ids, SCALE, shown)
 
 
-def next_page(asked: Request, token: str) -> FrozenCandidates | None:
+def next_page(asked: Request, token: str) -> FrozenCandidates:
     following = Request()
     following.CopyFrom(asked)
     following.page_token = token
@@ -46,23 +52,30 @@ IDS = st.text(min_size=1, max_size=256).filter(str.isprintable)
 @given(st.lists(IDS, min_size=1, max_size=50, unique=True), st.integers(0, 2**16 - 1))
 def test_a_token_holds_what_is_left(item_ids: list[str], shown: int) -> None:
     found = next_page(request(), encode_page(request(), left(*item_ids, shown=shown)))
-    assert found is not None
     assert found.item_ids == tuple(item_ids)
     assert found.shown == shown
     assert found.scale.mean.tolist() == SCALE.mean.tolist()
     assert found.scale.deviation.tolist() == SCALE.deviation.tolist()
 
 
+@pytest.mark.parametrize("count", [1, 190, 500])
+def test_few_ids_are_stored_and_many_are_packed(count: int) -> None:
+    item_ids = [f"catalogue:{number:012}" for number in range(count)]
+    size = sum(len(each) + 1 for each in item_ids) - 1
+    token = encode_page(request(), left(*item_ids))
+    assert next_page(request(), token).item_ids == tuple(item_ids)
+    # As text a token takes a third more than its bytes.
+    assert (len(token) > size) == (size < PACKED_BYTES)
+
+
 def test_there_is_no_page_after_the_last() -> None:
     assert encode_page(request(), left()) == ""
-    assert decode_page(request()) is None
 
 
 def test_what_may_differ_from_page_to_page() -> None:
     token = encode_page(request(page_token="the one before"), left("a"))
     free = request(page_size=50, explain=pb.EXPLAIN_NONE, include_items=True, min_revision=7)
     found = next_page(free, token)
-    assert found is not None
     assert found.item_ids == ("a",)
 
 
@@ -133,5 +146,4 @@ def test_the_largest_page_there_can_be_fits() -> None:
     token = encode_page(request(), left(*ids))
     assert len(token) <= MAX_TOKEN
     found = next_page(request(), token)
-    assert found is not None
     assert len(found.item_ids) == 2000

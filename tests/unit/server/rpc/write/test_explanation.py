@@ -6,23 +6,32 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from longtail.runtime.errors import NotFound
 from longtail.server.catalogue.columns.filter import Condition, Equals, Filter, Kind
-from longtail.server.ranking.evidence import FEATURES
-from longtail.server.recommend.answer import Answer, Placed
-from longtail.server.recommend.pool import NO_POSITION
-from longtail.server.recommend.request import Cap, ItemExample, OddsRule, PinRule, Policy, Wish
-from longtail.server.rpc.write.explanation import explain
+from longtail.server.catalogue.state import CatalogueState
+from longtail.server.ranking.evidence import FEATURES, PoolScale
+from longtail.server.recommend.answer import Answer
+from longtail.server.recommend.context import NO_POSITION
+from longtail.server.recommend.request import (
+    Cap,
+    FrozenCandidates,
+    ItemExample,
+    OddsRule,
+    PinRule,
+    Policy,
+    Request,
+)
+from longtail.server.recommend.scoring import Candidates
+from longtail.server.rpc.write.explanation import explain_listed, explain_unlisted
 from longtail.server.store.records import State
 from longtail.v1 import recommendation_service_pb2 as pb
 
 from tests.unit.server.answers import (
-    WISH,
-    SmallCatalogue,
+    REQUEST,
     answer_of,
+    candidates_of,
+    context_of,
     liked_of,
     listing_of,
-    pool_of,
 )
 from tests.unit.server.catalogues import NOW, item, opened, view_of
 
@@ -32,21 +41,8 @@ RELEVANCE = np.array([0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1])
 CRIME = Filter(all_of=(Condition("genre", Equals(Kind.TEXT, "crime")),))
 
 
-class FakeRecommender:
-    """Places every item of the catalogue at one relevance."""
-
-    def __init__(self, relevance: float) -> None:
-        self.relevance = relevance
-
-    def place(self, answer: Answer, item_id: str) -> Placed | None:
-        if item_id == "nowhere":
-            return None
-        parts, features = np.array([0.25, 0.0, -0.125]), np.ones(len(FEATURES))
-        return Placed(parts, features, 0.5, 0.4, 2.0, 0.1, 0.2, self.relevance, 3.0)
-
-
 @pytest.fixture(scope="module")
-def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallCatalogue]:
+def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CatalogueState]:
     folder: Path = tmp_path_factory.mktemp("catalogue")
     with opened(folder) as written:
         written.upsert(
@@ -58,38 +54,57 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallCatalog
             item("to come", 55, window=(NOW + 1, None)),
             item("past", 56, genre="crime"),
         )
-        yield SmallCatalogue(view_of(written, folder).state, written.store.items)
+        yield view_of(written, folder).state
 
 
 def answer(
-    catalogue: SmallCatalogue,
-    wish: Wish = WISH,
+    state: CatalogueState,
+    request: Request = REQUEST,
     *,
     chosen: tuple[int, ...] = (0, 1, 2),
     capped: tuple[int, ...] = (),
     pinned: tuple[int, ...] = (),
     explored: tuple[int, ...] = (),
-    offset: int = 0,
 ) -> Answer:
-    liked = liked_of(catalogue.state, "past", positions=[NO_POSITION])
-    pool = replace(pool_of(catalogue.state, CANDIDATES, liked), relevance=RELEVANCE)
+    liked = liked_of(state, "past", positions=[NO_POSITION])
+    context = context_of(state, request, liked=liked, seen=frozenset({"past"}))
+    candidates = replace(candidates_of(state, CANDIDATES), relevance=RELEVANCE)
     listing = listing_of(RELEVANCE, chosen, capped=capped, pinned=pinned, explored=explored)
-    return answer_of(catalogue.state, pool, listing, wish, seen=frozenset({"past"}), offset=offset)
+    return answer_of(context, candidates, listing)
 
 
-def explained(
-    catalogue: SmallCatalogue, made: Answer, item_id: str, relevance: float = 0.45
-) -> pb.ExplainItemResponse:
-    recommender = FakeRecommender(relevance)
-    return explain(made, recommender, catalogue.records, item_id, include_item=False)  # type: ignore[arg-type]
+def alone(state: CatalogueState, item_id: str) -> Candidates:
+    """Return an item by itself, with a relevance of 0.45."""
+    one = candidates_of(state, [item_id])
+    return replace(
+        one,
+        mass=np.array([3.0]),
+        parts=np.array([[0.25, 0.0, -0.125]]),
+        evidence=replace(one.evidence, behaviour=np.array([0.5])),
+        features=np.ones((1, len(FEATURES))),
+        estimate=np.array([0.4]),
+        rule_factor=np.array([2.0]),
+        penalty=np.array([0.1]),
+        rotation=np.array([0.2]),
+        relevance=np.array([0.45]),
+    )
 
 
-def test_what_is_listed_is_explained_as_it_is_listed(catalogue: SmallCatalogue) -> None:
-    found = explained(catalogue, answer(catalogue), "b")
+def explained(made: Answer, item_id: str) -> pb.ExplainItemResponse:
+    listed = explain_listed(made, item_id)
+    if listed is not None:
+        return listed
+    is_candidate = item_id in made.candidates.ids
+    one = None if is_candidate else alone(made.context.state, item_id)
+    return explain_unlisted(made, item_id, one)
+
+
+def test_what_is_listed_is_explained_as_it_is_listed(state: CatalogueState) -> None:
+    found = explained(answer(state), "b")
     assert found.verdict == pb.VERDICT_LISTED
     assert found.relevance_gap == 0
     result = found.recommendation
-    assert (result.item_id, result.title, result.rank) == ("b", "b", 2)
+    assert (result.item_id, result.title, result.rank) == ("b", "b of 2", 2)
     said = result.breakdown
     assert result.score == (
         said.relevance_gain + said.tail_bonus + said.coverage_bonus + said.taste_share
@@ -108,17 +123,17 @@ def test_what_is_listed_is_explained_as_it_is_listed(catalogue: SmallCatalogue) 
     ],
 )
 def test_what_put_it_there_is_said(
-    catalogue: SmallCatalogue, explored: tuple[int, ...], why: str
+    state: CatalogueState, explored: tuple[int, ...], why: str
 ) -> None:
-    found = explained(catalogue, answer(catalogue, chosen=(0, 1, 6), explored=explored), "g")
+    found = explained(answer(state, chosen=(0, 1, 6), explored=explored), "g")
     assert f"at place 3 because {why}; " in found.summary
     assert "it would stand at 7." in found.summary
 
 
 @pytest.mark.parametrize(("name", "why"), [("top", "the rule 'top'"), ("", "a rule")])
-def test_the_rule_that_pins_it_is_named(catalogue: SmallCatalogue, name: str, why: str) -> None:
-    wish = replace(WISH, pins=(PinRule("other", "x", 0), PinRule(name, "g", 2)))
-    found = explained(catalogue, answer(catalogue, wish, chosen=(0, 1, 6), pinned=(2,)), "g")
+def test_the_rule_that_pins_it_is_named(state: CatalogueState, name: str, why: str) -> None:
+    asked = replace(REQUEST, pins=(PinRule("other", "x", 0), PinRule(name, "g", 2)))
+    found = explained(answer(state, asked, chosen=(0, 1, 6), pinned=(2,)), "g")
     assert f"at place 3 because {why} pins it there; " in found.summary
 
 
@@ -131,11 +146,11 @@ def test_the_rule_that_pins_it_is_named(catalogue: SmallCatalogue, name: str, wh
     ],
 )
 def test_the_rules_on_its_odds_are_named(
-    catalogue: SmallCatalogue, names: tuple[str, str], said: str
+    state: CatalogueState, names: tuple[str, str], said: str
 ) -> None:
     ids = frozenset({"a", "e", "far"})
-    wish = replace(
-        WISH,
+    asked = replace(
+        REQUEST,
         odds_rules=(
             OddsRule(names[0], 4.0, CRIME, frozenset(), 0),
             OddsRule("other", 100.0, None, frozenset({"b"}), 1),
@@ -143,12 +158,12 @@ def test_the_rules_on_its_odds_are_named(
         ),
     )
     for item_id in ids:
-        assert explained(catalogue, answer(catalogue, wish), item_id).summary.endswith(said)
-    assert "the rule 'sale'" not in explained(catalogue, answer(catalogue), "a").summary
+        assert explained(answer(state, asked), item_id).summary.endswith(said)
+    assert "the rule 'sale'" not in explained(answer(state), "a").summary
 
 
-def test_what_is_outranked_is_told_its_place_and_what_it_lacks(catalogue: SmallCatalogue) -> None:
-    found = explained(catalogue, answer(catalogue), "e")
+def test_what_is_outranked_is_told_its_place_and_what_it_lacks(state: CatalogueState) -> None:
+    found = explained(answer(state), "e")
     assert found.verdict == pb.VERDICT_OUTRANKED
     assert found.recommendation.breakdown.baseline_rank == 5
     assert found.relevance_gap == pytest.approx(0.6 - 0.4)
@@ -161,17 +176,17 @@ def test_what_is_outranked_is_told_its_place_and_what_it_lacks(catalogue: SmallC
     )
 
 
-def test_what_gave_its_place_to_the_tail_is_told_so(catalogue: SmallCatalogue) -> None:
-    found = explained(catalogue, answer(catalogue, chosen=(0, 1, 6)), "c")
+def test_what_gave_its_place_to_the_tail_is_told_so(state: CatalogueState) -> None:
+    found = explained(answer(state, chosen=(0, 1, 6)), "c")
     assert found.verdict == pb.VERDICT_OUTRANKED
     assert found.recommendation.breakdown.baseline_rank == 3
     assert found.relevance_gap == pytest.approx(0.2 - 0.6)
     assert "at 3 of 8 candidates: its relevance is 0.4000 above" in found.summary
 
 
-def test_what_the_caps_left_out_is_told_which(catalogue: SmallCatalogue) -> None:
-    wish = replace(WISH, policy=Policy(0.3, caps=(Cap("genre", 2), Cap("maker", 1))))
-    found = explained(catalogue, answer(catalogue, wish, chosen=(0, 1, 3), capped=(2,)), "c")
+def test_what_the_caps_left_out_is_told_which(state: CatalogueState) -> None:
+    asked = replace(REQUEST, policy=Policy(0.3, caps=(Cap("genre", 2), Cap("maker", 1))))
+    found = explained(answer(state, asked, chosen=(0, 1, 3), capped=(2,)), "c")
     assert found.verdict == pb.VERDICT_CAPPED
     assert "genre, maker" in found.summary
     assert found.recommendation.breakdown.baseline_rank == 3
@@ -181,33 +196,34 @@ def test_what_the_caps_left_out_is_told_which(catalogue: SmallCatalogue) -> None
     ("page_size", "verdict"), [(3, pb.VERDICT_OUTRANKED), (4, pb.VERDICT_CAPPED)]
 )
 def test_what_is_outranked_anyway_is_capped_only_in_a_short_list(
-    catalogue: SmallCatalogue, page_size: int, verdict: pb.Verdict
+    state: CatalogueState, page_size: int, verdict: pb.Verdict
 ) -> None:
-    wish = replace(WISH, page_size=page_size, policy=Policy(0.3, caps=(Cap("genre", 2),)))
-    found = explained(catalogue, answer(catalogue, wish, capped=(4,)), "e")
+    asked = replace(REQUEST, page_size=page_size, policy=Policy(0.3, caps=(Cap("genre", 2),)))
+    found = explained(answer(state, asked, capped=(4,)), "e")
     assert found.verdict == verdict
 
 
 @pytest.mark.parametrize(
-    ("item_id", "wish", "verdict"),
+    ("item_id", "asked", "verdict"),
     [
-        ("far", WISH, pb.VERDICT_NOT_RETRIEVED),
-        ("past", WISH, pb.VERDICT_SEEN),
-        ("far", replace(WISH, excluded=frozenset({"far"})), pb.VERDICT_EXCLUDED),
-        ("far", replace(WISH, item_examples=(ItemExample("far", 1, 0),)), pb.VERDICT_EXAMPLE),
-        ("drama", replace(WISH, filter=CRIME), pb.VERDICT_FILTERED),
-        ("hidden", WISH, pb.VERDICT_HIDDEN),
-        ("in review", WISH, pb.VERDICT_IN_REVIEW),
-        ("to come", WISH, pb.VERDICT_UNAVAILABLE),
+        ("far", REQUEST, pb.VERDICT_NOT_RETRIEVED),
+        ("past", REQUEST, pb.VERDICT_SEEN),
+        ("far", replace(REQUEST, excluded=frozenset({"far"})), pb.VERDICT_EXCLUDED),
+        ("far", replace(REQUEST, item_examples=(ItemExample("far", 1, 0),)), pb.VERDICT_EXAMPLE),
+        ("drama", replace(REQUEST, filter=CRIME), pb.VERDICT_FILTERED),
+        ("hidden", REQUEST, pb.VERDICT_HIDDEN),
+        ("in review", REQUEST, pb.VERDICT_IN_REVIEW),
+        ("to come", REQUEST, pb.VERDICT_UNAVAILABLE),
     ],
 )
 def test_what_is_no_candidate_is_told_why_and_where_it_would_stand(
-    catalogue: SmallCatalogue, item_id: str, wish: Wish, verdict: pb.Verdict
+    state: CatalogueState, item_id: str, asked: Request, verdict: pb.Verdict
 ) -> None:
-    found = explained(catalogue, answer(catalogue, wish), item_id, relevance=0.45)
+    found = explained(answer(state, asked), item_id)
     assert found.verdict == verdict
     result = found.recommendation
-    assert (result.item_id, result.title, result.rank) == (item_id, item_id, 0)
+    assert (result.item_id, result.rank) == (item_id, 0)
+    assert result.title.startswith(f"{item_id} of ")
     # Four candidates are more relevant; the last of the list has a relevance of 0.6.
     assert result.breakdown.baseline_rank == 5
     assert found.relevance_gap == pytest.approx(0.15)
@@ -221,32 +237,28 @@ def test_what_is_no_candidate_is_told_why_and_where_it_would_stand(
     assert pb.REASON_QUERY in result.reasons
 
 
-def test_what_is_no_candidate_is_told_what_it_is_most_like(catalogue: SmallCatalogue) -> None:
-    made = answer(catalogue)
-    index, columns = catalogue.state.index, catalogue.state.columns
-    rows = columns.rows_at(["far"], catalogue.state.revision)
-    [cosine] = index.vectors(rows) @ made.pool.liked.vectors[0]
-    nearest = explained(catalogue, made, "far").recommendation.nearest_example
-    assert (nearest.item_id, nearest.title) == ("past", "past")
+def test_what_is_no_candidate_is_told_what_it_is_most_like(state: CatalogueState) -> None:
+    made = answer(state)
+    index, columns = state.index, state.columns
+    rows = columns.rows_at(["far"], state.revision)
+    [cosine] = index.vectors(rows) @ made.context.liked.vectors[0]
+    nearest = explained(made, "far").recommendation.nearest_example
+    assert (nearest.item_id, nearest.title) == ("past", "past of 56")
     assert nearest.similarity == pytest.approx(cosine)
     # It is in the history, and not like itself.
-    assert not explained(catalogue, made, "past").recommendation.HasField("nearest_example")
+    assert not explained(made, "past").recommendation.HasField("nearest_example")
 
 
-def test_places_go_on_over_the_pages(catalogue: SmallCatalogue) -> None:
-    later = answer(catalogue, offset=20)
-    assert explained(catalogue, later, "e").recommendation.breakdown.baseline_rank == 25
-    far = explained(catalogue, later, "far")
+def test_places_go_on_over_the_pages(state: CatalogueState) -> None:
+    frozen = FrozenCandidates(tuple(CANDIDATES), PoolScale(np.zeros(4), np.ones(4)), 20)
+    later = answer(state, replace(REQUEST, frozen=frozen))
+    assert explained(later, "e").recommendation.breakdown.baseline_rank == 25
+    far = explained(later, "far")
     assert far.recommendation.breakdown.baseline_rank == 25
     assert "at 25 of 28 candidates" in far.summary
     assert "on a page before" in far.summary
 
 
-def test_without_a_list_there_is_no_gap(catalogue: SmallCatalogue) -> None:
-    empty = replace(answer(catalogue), listing=None)
-    assert explained(catalogue, empty, "far").relevance_gap == 0
-
-
-def test_what_the_catalogue_does_not_hold_is_not_found(catalogue: SmallCatalogue) -> None:
-    with pytest.raises(NotFound):
-        explained(catalogue, answer(catalogue), "nowhere")
+def test_without_a_list_there_is_no_gap(state: CatalogueState) -> None:
+    empty = replace(answer(state), listing=None)
+    assert explained(empty, "far").relevance_gap == 0

@@ -9,16 +9,17 @@ from longtail.server.catalogue.columns.filter import Condition, Exists, Filter
 from longtail.server.ranking.evidence import PoolScale
 from longtail.server.ranking.listing import GaveWay
 from longtail.server.ranking.quota import Limits
-from longtail.server.recommend.request import FrozenCandidates, Policy, Wish
+from longtail.server.recommend.request import FrozenCandidates, Policy, Request
 from longtail.server.rpc.write.recommend_response import recommend_response
 from longtail.v1 import recommendation_service_pb2 as pb
 
 from tests.unit.server.answers import (
-    WISH,
+    REQUEST,
     SmallCatalogue,
     answer_of,
+    candidates_of,
+    context_of,
     listing_of,
-    pool_of,
     small_catalogue,
 )
 
@@ -35,18 +36,19 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallCatalog
 
 def response(
     catalogue: SmallCatalogue,
-    wish: Wish = WISH,
+    request: Request = REQUEST,
     *,
     gave_way: frozenset[GaveWay] = NOBODY,
     capped: tuple[int, ...] = (),
     empty: bool = False,
 ) -> pb.RecommendResponse:
-    pool = pool_of(catalogue.state, "abcdefgh")
-    listing = listing_of(pool.relevance, [6, 1, 4], explored=[1], gave_way=gave_way, capped=capped)
-    answer = answer_of(
-        catalogue.state, pool, None if empty else listing, wish, missing=("no such item",)
+    candidates = candidates_of(catalogue.state, "abcdefgh")
+    listing = listing_of(
+        candidates.relevance, [6, 1, 4], explored=[1], gave_way=gave_way, capped=capped
     )
-    return recommend_response(answer, catalogue.records, pb.RecommendRequest())
+    context = context_of(catalogue.state, request, missing=("no such item",))
+    answer = answer_of(context, candidates, None if empty else listing)
+    return recommend_response(answer, pb.EXPLAIN_UNSPECIFIED)
 
 
 def test_a_list_as_a_whole(catalogue: SmallCatalogue) -> None:
@@ -71,7 +73,7 @@ def test_the_policy_that_was_followed(catalogue: SmallCatalogue) -> None:
     policy = Policy(0.4, Limits(0.5, 0.02), exploration_slots=2)
     reply = response(
         catalogue,
-        replace(WISH, policy=policy),
+        replace(REQUEST, policy=policy),
         gave_way=frozenset({GaveWay.EXPLORATION_TO_CANDIDATES, GaveWay.TAIL_TO_BUDGET}),
     )
     assert reply.policy == pb.EffectivePolicy(
@@ -95,26 +97,26 @@ def test_what_gave_way_is_named(catalogue: SmallCatalogue, what: GaveWay) -> Non
 
 
 @pytest.mark.parametrize(
-    ("wish", "capped", "reason"),
+    ("asked", "capped", "reason"),
     [
-        (WISH, (), pb.SHORT_PAGE_REASON_UNSPECIFIED),
-        (replace(WISH, page_size=4), (), pb.SHORT_PAGE_REASON_CATALOGUE_EXHAUSTED),
-        (replace(WISH, page_size=4, filter=GENRE), (), pb.SHORT_PAGE_REASON_FILTER),
-        (replace(WISH, page_size=4, filter=GENRE), (0,), pb.SHORT_PAGE_REASON_CAPS),
+        (REQUEST, (), pb.SHORT_PAGE_REASON_UNSPECIFIED),
+        (replace(REQUEST, page_size=4), (), pb.SHORT_PAGE_REASON_CATALOGUE_EXHAUSTED),
+        (replace(REQUEST, page_size=4, filter=GENRE), (), pb.SHORT_PAGE_REASON_FILTER),
+        (replace(REQUEST, page_size=4, filter=GENRE), (0,), pb.SHORT_PAGE_REASON_CAPS),
         (
-            replace(WISH, page_size=4, filter=GENRE, frozen=FROZEN),
+            replace(REQUEST, page_size=4, filter=GENRE, frozen=FROZEN),
             (),
             pb.SHORT_PAGE_REASON_LAST_PAGE,
         ),
-        (replace(WISH, page_size=4, frozen=FROZEN), (0,), pb.SHORT_PAGE_REASON_CAPS),
+        (replace(REQUEST, page_size=4, frozen=FROZEN), (0,), pb.SHORT_PAGE_REASON_CAPS),
         # The caps moved the list, but did not shorten it.
-        (WISH, (0,), pb.SHORT_PAGE_REASON_UNSPECIFIED),
+        (REQUEST, (0,), pb.SHORT_PAGE_REASON_UNSPECIFIED),
     ],
 )
 def test_why_a_page_is_short(
-    catalogue: SmallCatalogue, wish: Wish, capped: tuple[int, ...], reason: pb.ShortPageReason
+    catalogue: SmallCatalogue, asked: Request, capped: tuple[int, ...], reason: pb.ShortPageReason
 ) -> None:
-    assert response(catalogue, wish, capped=capped).short_page_reason == reason
+    assert response(catalogue, asked, capped=capped).short_page_reason == reason
 
 
 def test_an_empty_list(catalogue: SmallCatalogue) -> None:

@@ -1,0 +1,202 @@
+"""Vectors of queries: encoded once, joined without a timer, and nobody fails for another."""
+
+import asyncio
+import gc
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pytest
+from longtail.runtime.deadline import within
+from longtail.runtime.errors import InferenceFailed, Unavailable
+from longtail.server.encoder import query_vectors
+from longtail.server.encoder.encoder import TEXTS_PER_CALL, Embedded
+from longtail.server.encoder.query_vectors import AT_ONCE, QueryVectors
+from longtail.server.store.records import EncoderBinding
+from longtail.v1 import embedding_service_pb2 as pb
+
+from tests.unit.server.written_catalogue import FIRST, SECOND, vector_of
+
+
+@pytest.fixture(autouse=True)
+def deadline() -> Iterator[None]:
+    with within(30):
+        yield
+
+
+class Worker:
+    """Answers once `go` is set; texts in `refused` have no vector; `failure` fails whole calls."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[str]] = []
+        self.refused: set[str] = set()
+        self.failure: Exception | None = None
+        self.go = asyncio.Event()
+
+    async def embed(
+        self, texts: Sequence[str], role: pb.Role, lane: pb.Lane, binding: EncoderBinding
+    ) -> list[Embedded]:
+        assert (role, lane) == (pb.ROLE_QUERY, pb.LANE_INTERACTIVE)
+        self.calls.append(list(texts))
+        failure = self.failure
+        await self.go.wait()
+        if failure is not None:
+            raise failure
+        return [
+            InferenceFailed(f"not {text}") if text in self.refused else vector_of(text, binding)
+            for text in texts
+        ]
+
+
+def asked(vectors: QueryVectors, *texts: str) -> "asyncio.Task[np.ndarray]":
+    return asyncio.create_task(vectors.of(texts, FIRST))
+
+
+async def until_idle() -> None:
+    """Let every task go as far as it can without `go`."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_a_text_has_the_vector_of_its_encoder_and_is_encoded_once() -> None:
+    vectors = QueryVectors((worker := Worker()).embed)
+    worker.go.set()
+    found = await vectors.of(["a", "b", "a"], FIRST)
+    assert found.tolist() == [vector_of(text, FIRST).tolist() for text in ("a", "b", "a")]
+    await vectors.of(["b", "a"], FIRST)
+    assert sorted(text for call in worker.calls for text in call) == ["a", "b"]
+    assert (await vectors.of(["a"], SECOND)).tolist() == [vector_of("a", SECOND).tolist()]
+    assert worker.calls[-1] == ["a"]
+
+
+async def test_texts_of_one_caller_go_in_one_call() -> None:
+    vectors = QueryVectors((worker := Worker()).embed)
+    worker.go.set()
+    await vectors.of(["a", "b", "c"], FIRST)
+    assert worker.calls == [["a", "b", "c"]]
+
+
+async def test_who_comes_for_a_text_under_way_waits_for_it() -> None:
+    vectors = QueryVectors((worker := Worker()).embed)
+    first, second = asked(vectors, "a"), asked(vectors, "a")
+    await until_idle()
+    worker.go.set()
+    assert (await first).tolist() == (await second).tolist()
+    assert worker.calls == [["a"]]
+
+
+async def test_who_comes_during_calls_shares_the_next() -> None:
+    vectors = QueryVectors((worker := Worker()).embed)
+    texts = [f"text {n}" for n in range(32)]
+    tasks = [asked(vectors, text) for text in texts]
+    await until_idle()
+    # Nobody waits for company: the first go at once.
+    assert worker.calls == [[text] for text in texts[:AT_ONCE]]
+    worker.go.set()
+    found = [(await task)[0].tolist() for task in tasks]
+    assert found == [vector_of(text, FIRST).tolist() for text in texts]
+    assert worker.calls[AT_ONCE:] == [texts[AT_ONCE:]]
+    assert len(worker.calls) < 16
+
+
+async def test_no_call_holds_more_texts_than_a_worker_takes() -> None:
+    vectors = QueryVectors((worker := Worker()).embed)
+    texts = [f"text {n}" for n in range(AT_ONCE + TEXTS_PER_CALL + 1)]
+    tasks = [asked(vectors, text) for text in texts]
+    await until_idle()
+    worker.go.set()
+    await asyncio.gather(*tasks)
+    assert max(map(len, worker.calls)) == TEXTS_PER_CALL
+    assert sorted(text for call in worker.calls for text in call) == sorted(texts)
+
+
+async def test_encoders_do_not_share_calls() -> None:
+    vectors = QueryVectors((worker := Worker()).embed)
+    first, second = asked(vectors, "a"), asyncio.create_task(vectors.of(["a", "b"], SECOND))
+    await until_idle()
+    assert worker.calls == [["a"], ["a", "b"]]
+    worker.go.set()
+    assert (await first).tolist() == [vector_of("a", FIRST).tolist()]
+    assert (await second).tolist() == [vector_of(text, SECOND).tolist() for text in ("a", "b")]
+
+
+async def test_a_text_that_fails_fails_its_caller_only() -> None:
+    vectors = QueryVectors((worker := Worker()).embed)
+    worker.refused = {"bad"}
+    ahead = [asked(vectors, f"ahead {n}") for n in range(AT_ONCE)]
+    good, bad = asked(vectors, "good"), asked(vectors, "bad")
+    await until_idle()
+    worker.go.set()
+    await asyncio.gather(*ahead)
+    assert (await good).shape == (1, FIRST.dimension)
+    with pytest.raises(InferenceFailed, match="not bad"):
+        await bad
+    assert worker.calls[-1] == ["good", "bad"]
+    worker.refused = set()
+    assert (await vectors.of(["bad"], FIRST)).shape == (1, FIRST.dimension)
+
+
+async def test_a_call_that_fails_fails_its_own_and_is_tried_anew() -> None:
+    vectors = QueryVectors((worker := Worker()).embed)
+    worker.failure = Unavailable("no worker")
+    failing = [asked(vectors, f"text {n}") for n in range(AT_ONCE)]
+    await until_idle()
+    worker.failure = None
+    later = asked(vectors, "later")
+    await until_idle()
+    worker.go.set()
+    for task in failing:
+        with pytest.raises(Unavailable):
+            await task
+    assert (await later).shape == (1, FIRST.dimension)
+    assert (await vectors.of(["text 0"], FIRST)).shape == (1, FIRST.dimension)
+
+
+async def test_a_caller_that_goes_takes_nobody_along() -> None:
+    vectors = QueryVectors((worker := Worker()).embed)
+    going, staying = asked(vectors, "a"), asked(vectors, "a")
+    await until_idle()
+    going.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await going
+    worker.go.set()
+    assert (await staying).tolist() == [vector_of("a", FIRST).tolist()]
+    await vectors.of(["a"], FIRST)
+    assert worker.calls == [["a"]]
+
+
+async def test_the_vector_used_longest_ago_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(query_vectors, "KEPT", 3)
+    vectors = QueryVectors((worker := Worker()).embed)
+    worker.go.set()
+    for text in ("a", "b", "c", "a", "d"):
+        await vectors.of([text], FIRST)
+    worker.calls.clear()
+    for text in ("a", "c", "d"):
+        await vectors.of([text], FIRST)
+    assert worker.calls == []
+    await vectors.of(["b"], FIRST)
+    assert worker.calls == [["b"]]
+
+
+async def test_no_text_is_kept() -> None:
+    vectors = QueryVectors((worker := Worker()).embed)
+    worker.go.set()
+    worker.refused = {"what fails"}
+    secret = "".join(["what ", "nobody ", "should know"])
+    await vectors.of([secret], FIRST)
+    with pytest.raises(InferenceFailed):
+        await vectors.of(["what fails"], FIRST)
+    worker.calls.clear()
+    await until_idle()
+    gc.collect()
+    held: list[object] = [vectors.__dict__]
+    for _ in range(4):
+        held += [inner for each in held for inner in _inside(each)]
+    assert any(isinstance(each, np.ndarray) for each in held)
+    assert not {secret, "what fails"} & {each for each in held if isinstance(each, str)}
+
+
+def _inside(value: object) -> list[object]:
+    if isinstance(value, dict):
+        return [*value.keys(), *value.values()]
+    return list(value) if isinstance(value, list | tuple | set) else []
