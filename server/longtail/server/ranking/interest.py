@@ -102,11 +102,11 @@ def nearest_parts(vectors: Matrix, wanted: Sequence[Interest]) -> Floats:
     # Most parts are empty: a history alone has neither query nor examples.
     present = np.flatnonzero(directions.any(axis=1))
     products[:, present] = vectors @ directions[present].astype(np.float32).T
-    products = products.reshape(len(vectors), len(wanted), len(Part))
     if len(wanted) == 1:
-        return products[:, 0]
-    nearest = products.sum(axis=2).argmax(axis=1)
-    parts: Floats = products[np.arange(len(vectors)), nearest]
+        return products
+    of_each = products.reshape(len(vectors), len(wanted), len(Part))
+    nearest = of_each.sum(axis=2).argmax(axis=1)
+    parts: Floats = of_each[np.arange(len(vectors)), nearest]
     return parts
 
 
@@ -128,7 +128,7 @@ def _past(history: Weighted) -> tuple[Directions, list[float]]:
     liked = history.weights > 0
     if not liked.any():
         return np.empty((0, 0)), []
-    vectors = history.vectors.astype(np.float64)
+    vectors = history.vectors
     weights = _decay(len(vectors)) * history.weights
     likes, worth = vectors[liked], weights[liked]
     cosines = likes @ likes.T
@@ -136,7 +136,7 @@ def _past(history: Weighted) -> tuple[Directions, list[float]]:
     of_medoid = cosines[medoids].argmax(axis=0)
     mine = worth * (of_medoid == np.arange(len(medoids))[:, None])
     shares = mine.sum(axis=1)
-    found = mine @ likes / shares[:, None]
+    found = mine @ likes.astype(np.float64) / shares[:, None]
     if len(likes) < len(vectors):
         found += PUSH * (weights[~liked] @ vectors[~liked]) / np.abs(weights).sum()
     lengths = np.sqrt(np.square(found).sum(axis=1))

@@ -7,6 +7,7 @@ interactions, the middle the next 60 %, and the long tail is the rest.
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,9 +54,10 @@ class PopularityScale:
 
     def bucket(self, mass: Floats) -> NDArray[np.int8]:
         """Return the Bucket of each `mass` (n,), as (n,)."""
-        bucket = np.full(mass.shape, Bucket.TAIL, np.int8)
-        bucket[mass >= self._least_of_mid] = Bucket.MID
-        bucket[mass >= self._least_of_head] = Bucket.HEAD
+        # From the tail on, as the buckets are numbered from the head.
+        above = (mass >= self._least_of_mid).astype(np.int8)
+        above += mass >= self._least_of_head
+        bucket: NDArray[np.int8] = _TAIL - above
         return bucket
 
     def percentile(self, mass: Floats) -> Floats:
@@ -82,6 +84,14 @@ class PopularityScale:
             Bucket.TAIL: (0.0, self._least_of_mid),
         }[bucket]
 
+    @cached_property
+    def usual(self) -> Floats:
+        """The shares (3,) of the buckets in all popularity; without any, all of it is the tail."""
+        usual = np.array([share.share for share in self.shares().values()])
+        if not usual.any():
+            usual[Bucket.TAIL] = 1.0
+        return usual
+
     def shares(self) -> dict[Bucket, BucketShare]:
         """Count the items of each bucket and their popularity."""
         total = self._cumulated[-1] or 1.0
@@ -104,3 +114,7 @@ class PopularityScale:
             above = int(self._ascending.searchsorted(least, side="right"))
             return float(self._ascending[above]) if above < n else np.inf
         return float(least)
+
+
+# NumPy is slow to take an Enum for a number.
+_TAIL = np.int8(Bucket.TAIL)

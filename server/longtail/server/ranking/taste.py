@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from longtail.server.ranking.popularity import Bucket, PopularityScale
+from longtail.server.ranking.popularity import PopularityScale
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -28,10 +28,7 @@ class Taste:
 
 def taste(mass: Floats, scale: PopularityScale) -> Taste:
     """Return the taste of who likes items of these masses (n,), n zero or more."""
-    usual = np.array([share.share for share in scale.shares().values()])
-    if not usual.any():
-        usual[Bucket.TAIL] = 1.0
-    counts = np.bincount(scale.bucket(mass), minlength=len(Bucket))
-    shares = (counts + PRIOR_LIKES * usual) / (len(mass) + PRIOR_LIKES)
+    counts = np.bincount(scale.bucket(mass), minlength=len(scale.usual))
+    shares = (counts + PRIOR_LIKES * scale.usual) / (len(mass) + PRIOR_LIKES)
     popularity = float(scale.relative_log(mass).mean()) if len(mass) else 0.0
     return Taste(shares, popularity, len(mass))

@@ -126,5 +126,5 @@ def _offered(context: RequestContext, rows: Ints) -> Ints:
 def _not_left_out(context: RequestContext, rows: Ints) -> Ints:
     ids = context.state.columns.ids
     for left_out in context.left_out:
-        rows = rows[[ids[row] not in left_out for row in rows.tolist()]] if len(rows) else rows
+        rows = rows[np.array([ids[row] not in left_out for row in rows.tolist()], np.bool_)]
     return rows

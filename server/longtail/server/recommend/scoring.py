@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 from longtail.runtime.errors import InvalidArgument, Violation
@@ -60,7 +61,7 @@ def scored(
     does not fit the catalogue.
     """
     state, request, columns = context.state, context.request, context.state.columns
-    ids = [columns.ids[row] for row in rows.tolist()]
+    ids = list(map(columns.ids.__getitem__, rows.tolist()))
     vectors, mass = state.index.vectors(rows), columns.mass(rows)
     parts = nearest_parts(vectors, context.interests)
     evidence = _evidence(context, ids, vectors, mass, parts)
@@ -108,8 +109,8 @@ def _evidence(
     context: RequestContext, ids: Sequence[str], vectors: Matrix, mass: Floats, parts: Floats
 ) -> Evidence:
     behaviour = context.behaviour
-    number_of = behaviour.number_of
-    numbers = np.array([number_of.get(item_id, -1) for item_id in ids], np.int64)
+    each = map(behaviour.number_of.get, ids, repeat(-1))
+    numbers = np.fromiter(each, np.int64, len(ids))
     return observed(
         vectors,
         parts,

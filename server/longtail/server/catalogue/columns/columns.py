@@ -7,6 +7,7 @@ shows it.
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import repeat
 
 import numpy as np
 from longtail.server.catalogue.columns.attributes import AttributeColumns
@@ -129,8 +130,7 @@ class Columns:
 
     def rows_at(self, item_ids: Iterable[str], revision: int) -> Ints:
         """Return the row of each item as of a revision, NO_ROW where it was not there, (n,)."""
-        row_of = self.row_of
-        rows = np.array([row_of.get(item_id, NO_ROW) for item_id in item_ids], np.int64)
+        rows = np.fromiter(map(self.row_of.get, item_ids, repeat(NO_ROW)), np.int64)
         there = rows >= 0
         if there.any():
             for at in np.flatnonzero(there & (self.born[rows] > revision)).tolist():

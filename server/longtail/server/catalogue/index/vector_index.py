@@ -155,6 +155,8 @@ class VectorIndex:
             delta = _cosines(layers.delta, late - len(layers.merged), vectors)
             found = [
                 (np.concatenate((rows, late)), np.concatenate((cosines, of_late)))
+                if len(rows)
+                else (late, of_late)
                 for (rows, cosines), of_late in zip(found, delta, strict=True)
             ]
         return [_nearest(rows, cosines, k) for rows, cosines in found]

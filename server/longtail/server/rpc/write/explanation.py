@@ -22,7 +22,8 @@ def explain_listed(answer: Answer, item_id: str) -> pb.ExplainItemResponse | Non
     candidates = answer.candidates
     if item_id not in {candidates.ids[at] for at in answer.chosen.tolist()}:
         return None
-    [result] = (each for each in listed(answer, pb.EXPLAIN_FULL) if each.item_id == item_id)
+    results = listed(answer, pb.EXPLAIN_FULL)
+    [result] = (pb.Recommendation(**each) for each in results if each["item_id"] == item_id)
     return pb.ExplainItemResponse(
         verdict=pb.VERDICT_LISTED,
         recommendation=result,
@@ -47,8 +48,7 @@ def explain_unlisted(
         scored, position = alone or candidates, 0
         rank = 1 + int((candidates.relevance > scored.relevance[position]).sum())
         verdict, why = _left_out(answer, item_id)
-    result = unlisted(answer.context, scored, position)
-    result.breakdown.baseline_rank = answer.offset + rank
+    result = unlisted(answer.context, scored, position, answer.offset + rank)
     gap = 0.0
     if listing is not None:
         last = candidates.relevance[listing.chosen[-1]]
@@ -56,7 +56,10 @@ def explain_unlisted(
         why += " " + _standing(answer, rank, gap)
     why += _rules_at_work(answer, item_id)
     return pb.ExplainItemResponse(
-        verdict=verdict, recommendation=result, relevance_gap=gap, summary=why
+        verdict=verdict,
+        recommendation=result,
+        relevance_gap=gap,
+        summary=why,
     )
 
 
