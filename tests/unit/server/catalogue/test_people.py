@@ -257,7 +257,7 @@ def test_readers_beside_the_follower_see_whole_persons(
                 written.interact(deed(f"{name} {step}", name, item, kind, step))
                 view.follow()
                 if step % 40 == 30:
-                    written.write(lambda tx, n=name: written.store.interactions.delete_user(tx, n))
+                    written.write(lambda tx, n=name: written.store.interactions.delete_user(tx, n))  # type: ignore[misc]
                     view.follow()
         finally:
             stop.set()

@@ -177,7 +177,11 @@ def both(told: Told, part: int) -> tuple[Behaviour, Behaviour]:
     for person, item, value in told:
         (behaviour.like if value > 0 else behaviour.unlike)(person, item)
     parts = [told[start : start + part] for start in range(0, len(told), part)]
-    return behaviour, Behaviour.of([tuple(zip(*rows, strict=True)) for rows in parts], str)
+    opinions = [
+        ([who for who, _, _ in rows], [what for _, what, _ in rows], [value for *_, value in rows])
+        for rows in parts
+    ]
+    return behaviour, Behaviour.of(opinions, str)
 
 
 def some(random: np.random.Generator, dislikes: float) -> Told:
