@@ -40,6 +40,21 @@ MAY_IMPORT_WITHIN: dict[str, set[str]] = {
     CALLS: set(),
     IMPORTING: {CALLS},
     COMMANDS: {CALLS, IMPORTING},
+    **{
+        f"{SERVER}.{name}": {f"{SERVER}.{other}" for other in below.split()}
+        for name, below in {
+            "process": "",
+            "store": "process",
+            "ranking": "",
+            "catalogue": "process store ranking settings",
+            "encoder": "store",
+            "write": "process store",
+            "recommend": "store ranking catalogue",
+            "operations": "process store catalogue encoder write settings",
+            "upkeep": "store ranking catalogue settings",
+            "rpc": "process store ranking catalogue encoder write recommend operations",
+        }.items()
+    },
 }
 # The only files or folders that may import a library.
 HOMES = {
@@ -146,6 +161,9 @@ def test_every_place_that_the_rules_name_exists() -> None:
         ("server/longtail/server/catalogue/replica.py", "from longtail.client import Client"),
         ("server/longtail/server/catalogue/replica.py", "from longtail import client"),
         ("export/longtail/export/build.py", "import longtail.server"),
+        (f"{FOLDERS[SERVER]}/write/writer.py", "from longtail.server.rpc.read import item"),
+        (f"{FOLDERS[SERVER]}/ranking/quota.py", "from longtail.server.catalogue import state"),
+        (f"{FOLDERS[SERVER]}/recommend/context.py", "from longtail.server.rpc.read import rules"),
         ("demo/stack.py", "import loadtest.report"),
         ("server/longtail/server/recommend/recommender.py", "from evaluation.world import World"),
         ("evaluation/run.py", "import matplotlib.figure"),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from longtail.runtime.settings import Bounds, SettingsError, setting
-from longtail.server.catalogue.popularity_weights import PopularityWeights
+from longtail.server.store.popularity_weights import PopularityWeights
 
 # In microseconds.
 DAY = 24 * 3600 * 10**6

@@ -13,9 +13,9 @@ from longtail.server.catalogue.index.build import Source
 from longtail.server.catalogue.index.generation import Generation
 from longtail.server.catalogue.index.graph import IndexParameters, Rows
 from longtail.server.catalogue.index.vector_index import VectorIndex
-from longtail.server.catalogue.popularity_weights import PopularityWeights
 from longtail.server.catalogue.scope import Scope
 from longtail.server.store.changes import ChangeLog
+from longtail.server.store.popularity_weights import PopularityWeights
 from longtail.server.store.records import BoundEncoder, ItemChange
 from numpy.typing import NDArray
 

@@ -20,15 +20,17 @@ from longtail.server.rpc.read.fields import (
     check_unique,
     each,
 )
-from longtail.server.rpc.read.item import ItemDraft, item_draft
+from longtail.server.rpc.read.item import item_draft
 from longtail.server.rpc.read.item_update import VECTOR, item_mask, masked
 from longtail.server.rpc.refusals import Refusals, statuses
+from longtail.server.rpc.repeatable_call import repeatable_call
 from longtail.server.rpc.tokens.page import decode_token, encode_token, foreign_token
 from longtail.server.rpc.write.item import item_message, pages
 from longtail.server.store.items import ItemRecords
 from longtail.server.store.records import BoundEncoder, StoredItem
 from longtail.server.write.encoding import KnownItems, PreparedItems
-from longtail.server.write.idempotency import RepeatableCall, repeatable_call
+from longtail.server.write.idempotency import RepeatableCall
+from longtail.server.write.item_draft import ItemDraft
 from longtail.server.write.writer import Catalogue, ItemEdit
 from longtail.v1 import item_pb2, item_service_pb2_grpc
 from longtail.v1 import item_service_pb2 as pb

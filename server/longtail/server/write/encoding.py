@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from longtail.server.process.pools import FEW
-from longtail.server.rpc.read.item import ItemDraft
 from longtail.server.store.record_store import RecordStore
 from longtail.server.store.records import (
     BoundEncoder,
@@ -16,6 +15,7 @@ from longtail.server.store.records import (
     StoredItem,
     Vector,
 )
+from longtail.server.write.item_draft import ItemDraft
 from longtail.v1 import embedding_service_pb2 as pb
 from numpy.typing import NDArray
 

@@ -1,20 +1,16 @@
 """Calls that can be repeated: what a `request_id` was answered is answered again, for a day."""
 
-import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from google.protobuf.message import Message
 from longtail.runtime.errors import InvalidArgument, Violation
-from longtail.server.rpc.read.fields import check_id
 from longtail.server.store.clock import now
 from longtail.server.store.records import RecordedRequest
 from longtail.server.store.requests import RequestRecords
 from longtail.server.store.transaction import Transaction
 
 R = TypeVar("R")
-M = TypeVar("M", bound=Message)
 
 KEPT_MICROSECONDS = 24 * 3600 * 10**6
 # Two old ones go for each that comes, so that they get fewer and no write has much to do.
@@ -30,27 +26,6 @@ class RepeatableCall(Generic[R]):
     digest: bytes
     serialize: Callable[[R], bytes]
     parse: Callable[[bytes], R]
-
-
-def repeatable_call(request: Message, reply: type[M]) -> RepeatableCall[M] | None:
-    """Return what tells `request` from any other; None when it has no `request_id`.
-
-    Raises InvalidArgument when the id is none.
-    """
-    request_id: str = request.request_id  # type: ignore[attr-defined]  # those that have one
-    if not request_id:
-        return None
-    check_id("request_id", request_id)
-    digest = hashlib.sha256()
-    for piece in _pieces(request):
-        digest.update(piece.SerializeToString(deterministic=True))
-    return RepeatableCall(
-        request_id,
-        request.DESCRIPTOR.name,
-        digest.digest(),
-        reply.SerializeToString,
-        reply.FromString,
-    )
 
 
 class AnsweredCalls:
@@ -77,19 +52,6 @@ class AnsweredCalls:
         self._requests.record(tx, call.request_id, call.method, call.digest, call.serialize(reply))
         self._requests.prune(tx, now() - KEPT_MICROSECONDS, PRUNED_AT_ONCE)
         return reply
-
-
-def _pieces(request: Message) -> Iterator[Message]:
-    """Yield messages that together are `request` without its id.
-
-    Protobuf keeps the interpreter while it serializes, which a batch may take long.
-    """
-    for field, value in request.ListFields():
-        if field.is_repeated and field.message_type is not None:
-            for element in value:
-                yield type(request)(**{field.name: [element]})
-        elif field.name != "request_id":
-            yield type(request)(**{field.name: value})
 
 
 def _reply(call: RepeatableCall[R], found: RecordedRequest | None) -> R | None:

@@ -12,7 +12,6 @@ from typing import TypeVar
 
 from longtail.runtime.errors import Aborted
 from longtail.server.process.pools import Pools
-from longtail.server.rpc.read.item import ItemDraft
 from longtail.server.store.encoders import EncoderChanged
 from longtail.server.store.group_commit import GroupCommit
 from longtail.server.store.record_store import RecordStore
@@ -20,6 +19,7 @@ from longtail.server.store.records import BoundEncoder, Impression, Interaction,
 from longtail.server.store.transaction import Transaction
 from longtail.server.write.encoding import Embed, ItemEncoder, KnownItems, PreparedItems
 from longtail.server.write.idempotency import AnsweredCalls, RepeatableCall
+from longtail.server.write.item_draft import ItemDraft
 
 R = TypeVar("R")
 

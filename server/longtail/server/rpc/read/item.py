@@ -1,7 +1,5 @@
 """From an item as it is sent to one that can be written."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from longtail.runtime.errors import InvalidArgument, Violation
 from longtail.server.rpc.read.fields import (
@@ -12,7 +10,8 @@ from longtail.server.rpc.read.fields import (
     unit_vector,
 )
 from longtail.server.rpc.read.item_attributes import attributes_object
-from longtail.server.store.records import ItemContent, State, Vector
+from longtail.server.store.records import ItemContent, State
+from longtail.server.write.item_draft import ItemDraft
 from longtail.v1 import item_pb2
 
 MAX_TITLE = 1000
@@ -25,14 +24,6 @@ STATES = {
     item_pb2.STATE_HIDDEN: State.HIDDEN,
     item_pb2.STATE_IN_REVIEW: State.IN_REVIEW,
 }
-
-
-@dataclass(frozen=True)
-class ItemDraft:
-    """A valid item to be written; `vector` (d,) is the caller's own, of unit length, or None."""
-
-    content: ItemContent
-    vector: Vector | None
 
 
 def item_draft(item: item_pb2.Item, dimension: int, *, keeps_vector: bool = False) -> ItemDraft:

@@ -5,7 +5,7 @@ import hashlib
 import pytest
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from longtail.server.write.idempotency import repeatable_call
+from longtail.server.rpc.repeatable_call import repeatable_call
 from longtail.v1 import item_pb2
 from longtail.v1 import item_service_pb2 as pb
 

@@ -2,9 +2,9 @@ import math
 
 import pytest
 from longtail.runtime.settings import SettingsError, load
-from longtail.server.catalogue.popularity_weights import PopularityWeights
 from longtail.server.settings import Settings
 from longtail.server.store.decay import DecayedSum
+from longtail.server.store.popularity_weights import PopularityWeights
 
 
 def test_each_type_has_its_weight_and_the_others_theirs() -> None:
