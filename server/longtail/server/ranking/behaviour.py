@@ -189,7 +189,7 @@ class Behaviour:
         if not len(items):
             return Scores(np.empty(0, np.int64), np.empty((len(weights), 0)))
         similarity = np.frombuffer(b"".join([each.similarity.data for each in found]), np.float32)
-        lengths = np.fromiter((len(neighbours.items) for neighbours in found), np.int64, len(found))
+        lengths = np.array([len(neighbours.items) for neighbours in found])
         # Sorted by item: quicker than any way through arrays as long as the catalogue.
         order = _order(items)
         items = items[order]
@@ -214,9 +214,9 @@ class Behaviour:
         changes = self._changes[numbers]
         few = STALE_SHARE * np.minimum(self._support[numbers], PEOPLE_PER_ITEM)
         stale = changes - self._counted[numbers] > few
+        held = self._kept.get
         found = [
-            None if old else self._held(item)
-            for item, old in zip(items, stale.tolist(), strict=True)
+            None if old else held(item) for item, old in zip(items, stale.tolist(), strict=True)
         ]
         missing = [at for at, neighbours in enumerate(found) if neighbours is None]
         if missing:
@@ -227,14 +227,6 @@ class Behaviour:
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         return [neighbours for neighbours in found if neighbours is not None]
-
-    def _held(self, item: int) -> Neighbours | None:
-        try:
-            self._kept.move_to_end(item)
-            return self._kept[item]
-        except KeyError:
-            # Another thread may have let it go between the two.
-            return None
 
     def _count(self, items: Sequence[int]) -> list[Neighbours]:
         people = [np.frombuffer(self._people[item], np.int32).tolist() for item in items]

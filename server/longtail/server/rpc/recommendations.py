@@ -53,6 +53,8 @@ MAX_REQUESTS = 100
 AT_ONCE = 8
 # Longer lists take several milliseconds: the ways to share their places are many.
 SHORT_PAGE = 30
+# So does comparing with more rows: those that no graph holds yet.
+FEW_ROWS = 10_000
 NOBODY = Person(PersonRecord(0, (), ()))
 
 
@@ -103,7 +105,7 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
         """Return a list."""
         started = time.perf_counter()
         prepared = await self._prepare(request)
-        if request.include_items or not _is_short(prepared.request):
+        if request.include_items or not _is_short(prepared):
             return await self._in_thread(lambda: self._response(request, prepared, started))
         return self._response(request, prepared, started)
 
@@ -289,10 +291,12 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
         )
 
 
-def _is_short(request: Request) -> bool:
-    """Return whether a request is answered within about a millisecond, and without the store."""
+def _is_short(prepared: _Prepared) -> bool:
+    """Return whether a request is answered within a few milliseconds, and without the store."""
+    request = prepared.request
     return (
         request.page_size <= SHORT_PAGE
+        and prepared.state.index.delta_rows <= FEW_ROWS
         and request.rotation is None
         and not request.grows_with_catalogue
     )

@@ -11,11 +11,17 @@ T = TypeVar("T")
 SHARE = 0.05
 
 
-class Refreshed(Generic[T]):
-    """The value of `compute`, computed anew by who asks for it once `version` has moved on.
+def in_thread(work: Callable[[], None]) -> None:
+    """Do `work` in a thread of its own."""
+    threading.Thread(target=work, name="refresh", daemon=True).start()
 
-    While `urgent` holds it is computed at once, and otherwise at most SHARE of the time; until
-    then the last one is given out. Any thread may ask. `clock` is in seconds.
+
+class Refreshed(Generic[T]):
+    """The value of `compute`, computed anew once it is asked for and `version` has moved on.
+
+    While `urgent` holds it is computed at once, by who asks. Otherwise it is at most SHARE of the
+    time, and `aside`: whoever asks gets the last one, since an event loop cannot wait for it. Any
+    thread may ask. `clock` is in seconds.
     """
 
     def __init__(
@@ -24,37 +30,43 @@ class Refreshed(Generic[T]):
         version: Callable[[], int],
         urgent: Callable[[], bool],
         clock: Callable[[], float] = time.perf_counter,
+        aside: Callable[[Callable[[], None]], None] = in_thread,
     ) -> None:
         self._compute = compute
         self._version = version
         self._urgent = urgent
         self._clock = clock
+        self._aside = aside
         self._lock = threading.Lock()
         # The version is read before the value, so a change meanwhile makes the value old.
         self._held: tuple[int, T] | None = None
         self._not_before = 0.0
 
     def value(self) -> T:
-        """Return the value, the last one while another thread computes unless that is urgent."""
-        held, urgent = self._held, self._urgent()
-        if (held is None or self._is_due(held, urgent)) and self._lock.acquire(
-            blocking=held is None or urgent
-        ):
-            try:
+        """Return the value, the last one while it is computed aside."""
+        held = self._held
+        if held is None or (held[0] != self._version() and self._urgent()):
+            with self._lock:
                 held = self._held
-                if held is None or self._is_due(held, urgent):
-                    held = self._held = self._computed()
-            finally:
-                self._lock.release()
-        assert held is not None  # noqa: S101 (for the type checker: the lock was waited for)
+                if held is None or held[0] != self._version():
+                    held = self._refresh()
+        elif (
+            held[0] != self._version()
+            and self._clock() >= self._not_before
+            and self._lock.acquire(blocking=False)
+        ):
+            self._aside(self._refresh_and_release)
         return held[1]
 
-    def _is_due(self, held: tuple[int, T], urgent: bool) -> bool:
-        return held[0] != self._version() and (urgent or self._clock() >= self._not_before)
+    def _refresh_and_release(self) -> None:
+        try:
+            self._refresh()
+        finally:
+            self._lock.release()
 
-    def _computed(self) -> tuple[int, T]:
+    def _refresh(self) -> tuple[int, T]:
         started, version = self._clock(), self._version()
-        value = self._compute()
+        held = self._held = version, self._compute()
         finished = self._clock()
         self._not_before = finished + (finished - started) / SHARE
-        return version, value
+        return held
