@@ -1,6 +1,6 @@
 import math
 import threading
-import time
+from time import monotonic
 
 import numpy as np
 import pytest
@@ -174,9 +174,9 @@ def test_many_rows_are_averaged_now_and_then(monkeypatch: pytest.MonkeyPatch) ->
     assert exposure(columns, "a", "b") == pytest.approx([2, 2])
     assert columns.mean_exposure() == pytest.approx(0.5)
     columns._exposure._mean._not_before = 0.0
-    deadline = time.monotonic() + 10
+    deadline = monotonic() + 10
     while exposure(columns, "a", "b") != pytest.approx([1, 1]):
-        assert time.monotonic() < deadline, "they were never averaged anew"
+        assert monotonic() < deadline, "they were never averaged anew"
     assert columns.mean_exposure() == pytest.approx(1)
 
 
