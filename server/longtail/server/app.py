@@ -106,8 +106,9 @@ async def run(settings: Settings, *, process: int | None) -> None:
             )
             with BehaviourView(store) as behaviour:
                 sources = _Sources(store, view, behaviour, profiles)
-                with store.group_commit(sources.follow, settings.max_waiting_writes) as commit:
-                    await _serve(settings, sources, encoder, commit, process)
+                waiting = settings.max_waiting_writes
+                with store.group_commit(sources.follow, waiting) as commit, Pools() as pools:
+                    await _serve(settings, sources, encoder, commit, pools, process)
     finally:
         store.close()
 
@@ -130,6 +131,7 @@ async def _serve(
     sources: _Sources,
     encoder: Encoder,
     commit: GroupCommit,
+    pools: Pools,
     process: int | None,
 ) -> None:
     store, view = sources.store, sources.view
@@ -140,7 +142,6 @@ async def _serve(
         stream_seconds=settings.stream_seconds,
     )
     server = new_server([interceptor], board, reuse_port=process is not None)
-    pools = Pools()
     catalogue = Catalogue(store, lambda: view.state.encoder, encoder.embed, commit, pools)
     behaviour = sources.behaviour
     recommender = Recommender(
@@ -165,7 +166,7 @@ async def _serve(
             store.items,
             QueryVectors(encoder.embed_each),
             tokens,
-            ThreadPoolExecutor(1, thread_name_prefix="answers"),
+            pools,
             settings.strength,
         ),
         server,

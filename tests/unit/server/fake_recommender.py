@@ -1,7 +1,6 @@
 """RecommendationService around a recommender that shows the first candidates there are."""
 
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from typing import cast
 
@@ -10,6 +9,7 @@ from longtail.runtime.errors import InvalidArgument, Violation
 from longtail.server.catalogue.people import Person
 from longtail.server.catalogue.state import CatalogueState
 from longtail.server.encoder.query_vectors import QueryVectors
+from longtail.server.process.pools import Pools
 from longtail.server.recommend.answer import Answer
 from longtail.server.recommend.recommender import Recommender
 from longtail.server.recommend.request import Policy, Request
@@ -66,7 +66,7 @@ class FakeRecommender:
 class Serving:
     """The service, and what it works with. `followed`: how often it looked into the store."""
 
-    def __init__(self, catalogue: SmallCatalogue, answers: Executor) -> None:
+    def __init__(self, catalogue: SmallCatalogue, pools: Pools) -> None:
         self.recommender = FakeRecommender()
         self.encoder = FakeEncoder()
         self.vectors = QueryVectors(self.encoder.embed_each)
@@ -80,7 +80,7 @@ class Serving:
             catalogue.records,
             self.vectors,
             self.tokens,
-            answers,
+            pools,
             0.3,
         )
 

@@ -157,14 +157,15 @@ async def written_catalogue(folder: Path) -> AsyncIterator[WrittenCatalogue]:
         )
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
-        try:
-            async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-                written.items = item_service_pb2_grpc.ItemServiceStub(channel)
-                written.interactions = interaction_service_pb2_grpc.InteractionServiceStub(channel)
-                yield written
-        finally:
-            await server.stop(0)
-            written.pools.close()
+        with written.pools:
+            try:
+                async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+                    written.items = item_service_pb2_grpc.ItemServiceStub(channel)
+                    stub = interaction_service_pb2_grpc.InteractionServiceStub(channel)
+                    written.interactions = stub
+                    yield written
+            finally:
+                await server.stop(0)
 
 
 def item(item_id: str, **values: Any) -> item_pb2.Item:  # noqa: ANN401 (fields of any type)

@@ -6,7 +6,7 @@ Who changes one item does not wait for an import, and nobody for the statistics.
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Self, TypeVar
 
 R = TypeVar("R")
 
@@ -18,13 +18,26 @@ class Pools:
     """Where the work of the services is done that may take longer than a turn of the event loop.
 
     Two threads each: one may wait for the store while another computes, and more of them would only
-    take the interpreter from those who answer.
+    take the interpreter from those who answer. Answers, which compute all the time, have one. The
+    threads end with the block.
     """
 
     def __init__(self) -> None:
+        self._answers = ThreadPoolExecutor(1, thread_name_prefix="answers")
         self._few = ThreadPoolExecutor(2, thread_name_prefix="few")
         self._bulk = ThreadPoolExecutor(2, thread_name_prefix="bulk")
         self._administration = ThreadPoolExecutor(2, thread_name_prefix="administration")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for pool in (self._answers, self._few, self._bulk, self._administration):
+            pool.shutdown(cancel_futures=True)
+
+    async def answers(self, work: Callable[[], R]) -> R:
+        """Return what `work` on a list returns, one at a time."""
+        return await _done(self._answers, work)
 
     async def elements(self, count: int, work: Callable[[], R]) -> R:
         """Return what `work` on `count` elements returns, done beside other work on few or many."""
@@ -37,11 +50,6 @@ class Pools:
     async def administration(self, work: Callable[[], R]) -> R:
         """Return what `work` for a person who looks after the catalogue returns."""
         return await _done(self._administration, work)
-
-    def close(self) -> None:
-        """End the threads, once what they do is done."""
-        for pool in (self._few, self._bulk, self._administration):
-            pool.shutdown(cancel_futures=True)
 
 
 def _done(pool: Executor, work: Callable[[], R]) -> asyncio.Future[R]:

@@ -8,9 +8,7 @@ that compete for the interpreter cost as much as the work.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import TypeVar
 
 from google.rpc import status_pb2
 from grpc.aio import ServicerContext
@@ -26,6 +24,7 @@ from longtail.server.catalogue.people import People, Person
 from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.catalogue.state import CatalogueState
 from longtail.server.encoder.query_vectors import QueryVectors
+from longtail.server.process.pools import Pools
 from longtail.server.recommend.answer import Answer
 from longtail.server.recommend.recommender import Recommender
 from longtail.server.recommend.request import FrozenCandidates, Request
@@ -44,8 +43,6 @@ from longtail.server.store.items import ItemRecords
 from longtail.server.store.records import PersonRecord
 from longtail.v1 import recommendation_service_pb2 as pb
 from longtail.v1 import recommendation_service_pb2_grpc
-
-R = TypeVar("R")
 
 MAX_REQUESTS = 100
 # Requests of one batch that are answered at a time: enough to share batches in the worker, few
@@ -72,7 +69,7 @@ class _Prepared:
 class RecommendationService(recommendation_service_pb2_grpc.RecommendationServiceServicer):
     """Recommends, compares and explains.
 
-    `follow` takes in what other processes wrote, in a thread. `answers` is that one thread.
+    `follow` takes in what other processes wrote, in a thread.
     """
 
     def __init__(
@@ -84,7 +81,7 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
         records: ItemRecords,
         vectors: QueryVectors,
         tokens: TokenCodec,
-        answers: Executor,
+        pools: Pools,
         default_strength: float,
     ) -> None:
         self._recommender = recommender
@@ -94,7 +91,7 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
         self._records = records
         self._vectors = vectors
         self._tokens = tokens
-        self._answers = answers
+        self._pools = pools
         self._default_strength = default_strength
 
     async def Recommend(
@@ -106,7 +103,7 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
         started = time.perf_counter()
         prepared = await self._prepare(request)
         if request.include_items or not _is_short(prepared):
-            return await self._in_thread(lambda: self._response(request, prepared, started))
+            return await self._pools.answers(lambda: self._response(request, prepared, started))
         return self._response(request, prepared, started)
 
     async def BatchRecommend(
@@ -124,7 +121,7 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
                 async with turns:
                     with seen_from(f"requests[{position}]"):
                         prepared = await self._prepare(each)
-                        response = await self._in_thread(
+                        response = await self._pools.answers(
                             lambda: self._response(each, prepared, started)
                         )
                     room.take(response.ByteSize())
@@ -161,7 +158,7 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
                 )
             return [self._message(asked, answer, prepared, started) for answer in answers]
 
-        lists = compared_lists(list(policies), await self._in_thread(responses))
+        lists = compared_lists(list(policies), await self._pools.answers(responses))
         return pb.CompareRecommendationsResponse(lists=lists)
 
     async def ExplainItem(
@@ -173,7 +170,7 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
         check_id("item_id", request.item_id)
         with seen_from("request"):
             prepared = await self._prepare(request.request)
-        return await self._in_thread(lambda: self._explanation(request, prepared))
+        return await self._pools.answers(lambda: self._explanation(request, prepared))
 
     async def _prepare(self, message: pb.RecommendRequest) -> _Prepared:
         """Read a request, find its person, and encode its texts.
@@ -201,7 +198,7 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
             seconds = time.perf_counter() - started
         person = self._people.known(request.user_id) if request.user_id else NOBODY
         if person is None:
-            person = await self._in_thread(lambda: self._people.load(request.user_id))
+            person = await self._pools.answers(lambda: self._people.load(request.user_id))
         return _Prepared(state, request, person, degraded, seconds)
 
     async def _state(self, min_revision: int) -> CatalogueState:
@@ -218,9 +215,6 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
                 f"which is at revision {self._replica.revision}"
             )
         return self._replica.state
-
-    async def _in_thread(self, work: Callable[[], R]) -> R:
-        return await asyncio.get_running_loop().run_in_executor(self._answers, work)
 
     def _response(
         self, message: pb.RecommendRequest, prepared: _Prepared, started: float

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Awaitable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ from longtail.runtime.errors import (
 )
 from longtail.server.catalogue.people import Person
 from longtail.server.catalogue.state import CatalogueState
+from longtail.server.process.pools import Pools
 from longtail.server.recommend.answer import Answer
 from longtail.server.recommend.request import Request
 from longtail.server.rpc import answer_room
@@ -42,8 +42,8 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallCatalog
 
 @pytest.fixture
 def serving(catalogue: SmallCatalogue) -> Iterator[Serving]:
-    with ThreadPoolExecutor(1) as answers, within(30):
-        yield Serving(catalogue, answers)
+    with Pools() as pools, within(30):
+        yield Serving(catalogue, pools)
 
 
 def ids(reply: pb.RecommendResponse) -> list[str]:
