@@ -8,7 +8,7 @@ from longtail.server.ranking.diversity import pick_diverse
 from longtail.server.ranking.popularity import Bucket
 from longtail.server.ranking.profile import Context
 from longtail.server.ranking.retrieval import BEHAVIOUR_SHARE, merged
-from longtail.server.recommend.context import Ints, RequestContext
+from longtail.server.recommend.context import Floats, Ints, RequestContext
 
 # Where nothing is known to go by: popular items offered per bucket, how many of them are kept for
 # being unlike each other, and how much popularity counts against unlikeness.
@@ -84,7 +84,7 @@ def _led_to(context: RequestContext, size: int) -> Ints:
     return np.concatenate(found) if found else np.empty(0, np.int64)
 
 
-def _strongest(strength: "np.ndarray[tuple[int], np.dtype[np.float64]]", count: int) -> Ints:
+def _strongest(strength: Floats, count: int) -> Ints:
     """Return the positions of the `count` largest, the largest first, the earlier of equals."""
     if len(strength) <= count:
         return np.argsort(-strength, kind="stable")

@@ -79,10 +79,6 @@ class RequestContext:
     shown: Mapping[str, int]
     missing: tuple[str, ...]
 
-    def is_left_out(self, item_id: str) -> bool:
-        """Return whether an item is excluded, an example, or seen."""
-        return any(item_id in ids for ids in self.left_out)
-
 
 def context_of(
     request: Request,

@@ -52,16 +52,22 @@ AT_ONCE = 8
 SHORT_PAGE = 30
 # So does comparing with more rows: those that no graph holds yet.
 FEW_ROWS = 10_000
+# And counting who else liked what: of each example, when nobody has asked for it of late.
+FEW_EXAMPLES = 10
 NOBODY = Person(PersonRecord(0, (), ()))
 
 
 @dataclass(frozen=True)
 class _Prepared:
-    """A request, ready to be answered from `state`; `degraded`: without its texts' vectors."""
+    """A request, ready to be answered from `state`; `degraded`: without its texts' vectors.
+
+    `is_new`: the person was not held in memory, and the neighbours of their likes may not be.
+    """
 
     state: CatalogueState
     request: Request
     person: Person
+    is_new: bool
     degraded: bool
     embedding_seconds: float
 
@@ -197,9 +203,10 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
                 degraded = True
             seconds = time.perf_counter() - started
         person = self._people.known(request.user_id) if request.user_id else NOBODY
+        is_new = person is None
         if person is None:
             person = await self._pools.answers(lambda: self._people.load(request.user_id))
-        return _Prepared(state, request, person, degraded, seconds)
+        return _Prepared(state, request, person, is_new, degraded, seconds)
 
     async def _state(self, min_revision: int) -> CatalogueState:
         """Return the state to answer from, at `min_revision` or later.
@@ -290,6 +297,8 @@ def _is_short(prepared: _Prepared) -> bool:
     request = prepared.request
     return (
         request.page_size <= SHORT_PAGE
+        and not prepared.is_new
+        and len(request.item_examples) <= FEW_EXAMPLES
         and prepared.state.index.delta_rows <= FEW_ROWS
         and request.rotation is None
         and not request.grows_with_catalogue
