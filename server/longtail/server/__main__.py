@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from longtail.runtime.settings import SettingsError, describe, load
 from longtail.runtime.telemetry import configure_logging
 from longtail.server.process.folder_lock import held
+from longtail.server.process.memory import keep_freed_memory
 from longtail.server.process.supervision import supervise
 from longtail.server.settings import Settings
 
@@ -59,6 +60,7 @@ def _serve(settings: Settings, process: int | None) -> int:
     from longtail.server.app import StartError, run
 
     sys.setswitchinterval(SWITCH_SECONDS)
+    keep_freed_memory()
     try:
         asyncio.run(run(settings, process=process))
     except StartError as error:

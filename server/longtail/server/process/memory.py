@@ -1,0 +1,25 @@
+"""What the C library does with the memory that a request gives back."""
+
+import ctypes
+
+# glibc's names for what mallopt sets; see mallopt(3).
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
+KEPT_BYTES, GROWTH_BYTES, LARGEST_BYTES = 64 * 2**20, 16 * 2**20, 32 * 2**20
+
+
+def keep_freed_memory() -> bool:
+    """Have the C library keep up to KEPT_BYTES of what is freed; return whether it can.
+
+    The arrays of a request have some hundred kilobytes each. By itself glibc fetches each from the
+    system and gives it back, and the system clears every page of it anew.
+    """
+    try:
+        set_option = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):
+        return False
+    options = {
+        M_TRIM_THRESHOLD: KEPT_BYTES,
+        M_TOP_PAD: GROWTH_BYTES,
+        M_MMAP_THRESHOLD: LARGEST_BYTES,
+    }
+    return all(set_option(option, value) for option, value in options.items())
