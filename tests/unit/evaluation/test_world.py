@@ -110,7 +110,7 @@ def test_nothing_that_comes_later_is_known(wanted: Part) -> None:
         World(each, each.ratings >= 4, each.ratings <= 2, known, invented_data.vectors(data))
         for each in (data, other)
     ]
-    for name in ("popularity", "bucket", "relative", "support"):
+    for name in ("popularity", "bucket", "support"):
         one, two = (getattr(world, name) for world in worlds)
         np.testing.assert_array_equal(one, two, err_msg=name)
     for user in range(len(data.user_ids)):
