@@ -266,4 +266,10 @@ async def abort(context: Context, status: status_pb2.Status) -> NoReturn:
 
 
 async def _abort(context: Context, rich: grpc.Status) -> NoReturn:
-    await context.abort(rich.code, rich.details, rich.trailing_metadata)
+    try:
+        await context.abort(rich.code, rich.details, rich.trailing_metadata)
+    except grpc.aio.AbortError:
+        raise
+    except grpc.aio.BaseError as error:
+        # The caller is gone: nobody is left to be told.
+        raise asyncio.CancelledError from error

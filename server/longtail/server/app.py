@@ -162,6 +162,7 @@ async def _serve(
             recommender,
             view,
             behaviour.people,
+            lambda: min(view.revision, behaviour.revision),
             lambda: asyncio.to_thread(sources.follow),
             store.items,
             QueryVectors(encoder.embed_each),

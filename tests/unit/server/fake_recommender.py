@@ -59,6 +59,9 @@ class FakeRecommender:
             self.recommend(state, replace(request, policy=policy), person) for policy in policies
         ]
 
+    def uncounted(self, request: Request, person: Person) -> int:
+        return 0
+
     def alone(self, answer: Answer, item_id: str) -> Candidates | None:
         return candidates_of(answer.context.state, [item_id]) if item_id == "past" else None
 
@@ -76,6 +79,7 @@ class Serving:
             cast(Recommender, self.recommender),
             catalogue.replica,
             catalogue.people,
+            lambda: catalogue.replica.revision,
             self._follow,
             catalogue.records,
             self.vectors,

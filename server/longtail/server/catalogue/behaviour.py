@@ -66,6 +66,11 @@ class BehaviourView:
         return self._behaviour
 
     @property
+    def revision(self) -> int:
+        """The revision up to which persons are known."""
+        return self._revision
+
+    @property
     def is_complete(self) -> bool:
         """Whether all that people did is held."""
         return self._complete

@@ -75,7 +75,9 @@ class Person:
         self._sizes[types] = types, size + 1
         self._types_of[item_id] = types
         if before:
-            self._sizes[before] = before, self._sizes[before][1] - 1
+            held, size = self._sizes.pop(before)
+            if size > 1:
+                self._sizes[before] = held, size - 1
 
 
 class _Met(Set[str]):

@@ -6,11 +6,14 @@ by then. Alone, a text goes at once; of many, those that come during a call go t
 
 import asyncio
 import hashlib
+import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from longtail.runtime.deadline import remaining_seconds, within
+from longtail.runtime.errors import DeadlineExceeded
 from longtail.server.encoder.encoder import TEXTS_PER_CALL, Embedded
 from longtail.server.store.records import EncoderBinding, Vector
 from longtail.v1 import embedding_service_pb2 as pb
@@ -18,13 +21,23 @@ from numpy.typing import NDArray
 
 # Calls under way for one encoder: while one is computed, the next is on its way.
 AT_ONCE = 2
+# A call that somebody else made is worth waiting for when it has so much of one's own time.
+LEAST_SHARE = 0.5
 # Vectors that are kept: 16 MB at 384 dimensions.
 KEPT = 10_000
 
 Embed = Callable[[Sequence[str], pb.Role, pb.Lane, EncoderBinding], Awaitable[list[Embedded]]]
 # Stands for a text of an encoder, so that no text of anybody is kept.
 Key = bytes
-Waiting = tuple[str, "asyncio.Future[Vector]", float]
+
+
+@dataclass(eq=False)
+class _Asked:
+    """A text that is asked for, until a moment of the monotonic clock."""
+
+    text: str
+    until: float
+    vector: "asyncio.Future[Vector]"
 
 
 class QueryVectors:
@@ -34,8 +47,9 @@ class QueryVectors:
         self._embed = embed
         # The one used longest ago comes first.
         self._kept: OrderedDict[Key, Vector] = OrderedDict()
-        self._waiting: dict[EncoderBinding, dict[Key, Waiting]] = {}
-        self._coming: dict[Key, asyncio.Future[Vector]] = {}
+        self._waiting: dict[EncoderBinding, dict[Key, _Asked]] = {}
+        # What waits, and what is under way.
+        self._coming: dict[Key, _Asked] = {}
         self._calls: dict[EncoderBinding, set[asyncio.Task[None]]] = {}
 
     async def of(self, texts: Sequence[str], binding: EncoderBinding) -> NDArray[np.float32]:
@@ -63,52 +77,67 @@ class QueryVectors:
         if vector is not None:
             self._kept.move_to_end(key)
             return vector
-        coming = self._coming.get(key)
-        if coming is None:
-            coming = asyncio.get_running_loop().create_future()
+        now, seconds = time.monotonic(), remaining_seconds()
+        waiting = self._waiting.setdefault(binding, {})
+        asked = self._coming.get(key)
+        if asked is not None and key in waiting:
+            asked.until = max(asked.until, now + seconds)
+        elif asked is None or asked.until - now < LEAST_SHARE * seconds:
+            asked = _Asked(text, now + seconds, asyncio.get_running_loop().create_future())
             # A failure that nobody waits for any more is no news.
-            coming.add_done_callback(lambda future: future.cancelled() or future.exception())
-            self._coming[key] = coming
-            waiting = self._waiting.setdefault(binding, {})
-            waiting[key] = text, coming, remaining_seconds()
-        return coming
+            asked.vector.add_done_callback(lambda done: done.cancelled() or done.exception())
+            self._coming[key] = waiting[key] = asked
+        return asked.vector
 
     def _call(self, binding: EncoderBinding) -> None:
         waiting, calls = self._waiting[binding], self._calls.setdefault(binding, set())
+        if waiting and len(calls) < AT_ONCE:
+            self._drop_late(waiting)
         while waiting and len(calls) < AT_ONCE:
             batch = {key: waiting.pop(key) for key in list(waiting)[:TEXTS_PER_CALL]}
             task = asyncio.get_running_loop().create_task(self._encode(batch, binding))
             calls.add(task)
             task.add_done_callback(lambda done: self._ended(done, binding))
+        if not calls and not waiting:
+            del self._calls[binding], self._waiting[binding]
+
+    def _drop_late(self, waiting: dict[Key, _Asked]) -> None:
+        """Forget what nobody waits for any more."""
+        now = time.monotonic()
+        for key in [key for key, asked in waiting.items() if asked.until <= now]:
+            asked = waiting.pop(key)
+            del self._coming[key]
+            if not asked.vector.done():
+                asked.vector.set_exception(DeadlineExceeded("the encoder was not reached in time"))
 
     def _ended(self, task: "asyncio.Task[None]", binding: EncoderBinding) -> None:
         self._calls[binding].discard(task)
         self._call(binding)
-        if not self._calls[binding] and not self._waiting[binding]:
-            del self._calls[binding], self._waiting[binding]
 
-    async def _encode(self, batch: dict[Key, Waiting], binding: EncoderBinding) -> None:
-        texts = [text for text, _, _ in batch.values()]
+    async def _encode(self, batch: dict[Key, _Asked], binding: EncoderBinding) -> None:
         failure: BaseException | None = None
         embedded: Sequence[Embedded | BaseException] = ()
         try:
             # Whoever has less time stops waiting by itself.
-            with within(max(seconds for _, _, seconds in batch.values())):
+            with within(max(asked.until for asked in batch.values()) - time.monotonic()):
+                texts = [asked.text for asked in batch.values()]
                 embedded = await self._embed(texts, pb.ROLE_QUERY, pb.LANE_INTERACTIVE, binding)
         except Exception as error:
             failure = error
-        for at, (key, (_, future, _)) in enumerate(batch.items()):
-            del self._coming[key]
+        for at, (key, asked) in enumerate(batch.items()):
+            if self._coming.get(key) is asked:
+                del self._coming[key]
             result = embedded[at] if failure is None else failure
-            if future.done():
+            if asked.vector.done():
                 continue
             if isinstance(result, BaseException):
-                future.set_exception(result)
+                asked.vector.set_exception(result)
             else:
                 self._keep(key, result)
-                future.set_result(result)
+                asked.vector.set_result(result)
 
     def _keep(self, key: Key, vector: Vector) -> None:
-        self._kept[key] = vector
+        # Of its own: a row would keep all the others of its call.
+        self._kept[key] = vector.copy()
         if len(self._kept) > KEPT:
             self._kept.popitem(last=False)

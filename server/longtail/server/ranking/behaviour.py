@@ -204,6 +204,13 @@ class Behaviour:
         ]
         return Scores(items[first].astype(np.int64), np.array(values))
 
+    def uncounted(self, item_ids: Iterable[str]) -> int:
+        """Return of how many items `scores` would count the neighbours now, which takes a while."""
+        numbers = [self.number_of[item_id] for item_id in item_ids if item_id in self.number_of]
+        old = self._stale(np.array(numbers, np.int64)).tolist()
+        kept = self._kept
+        return sum(stale or item not in kept for item, stale in zip(numbers, old, strict=True))
+
     def neighbours(self, item: int) -> Neighbours:
         """Return the neighbours of an item."""
         return self._neighbours([item])[0]
@@ -212,8 +219,7 @@ class Behaviour:
         numbers = np.array(items, np.int64)
         # What changes from here on is counted next time.
         changes = self._changes[numbers]
-        few = STALE_SHARE * np.minimum(self._support[numbers], PEOPLE_PER_ITEM)
-        stale = changes - self._counted[numbers] > few
+        stale = self._stale(numbers)
         held = self._kept.get
         found = [
             None if old else held(item) for item, old in zip(items, stale.tolist(), strict=True)
@@ -227,6 +233,11 @@ class Behaviour:
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         return [neighbours for neighbours in found if neighbours is not None]
+
+    def _stale(self, numbers: Ints) -> NDArray[np.bool_]:
+        few = STALE_SHARE * np.minimum(self._support[numbers], PEOPLE_PER_ITEM)
+        stale: NDArray[np.bool_] = self._changes[numbers] - self._counted[numbers] > few
+        return stale
 
     def _count(self, items: Sequence[int]) -> list[Neighbours]:
         people = [np.frombuffer(self._people[item], np.int32).tolist() for item in items]

@@ -105,6 +105,12 @@ class Recommender:
             ranking_started = ended
         return answers
 
+    def uncounted(self, request: Request, person: Person) -> int:
+        """Return of how many likes the neighbours would have to be counted for an answer."""
+        likes = [past.item_id for past in person.history if past.value > 0]
+        examples = [example.item_id for example in request.item_examples]
+        return self._behaviour().uncounted([*likes, *examples])
+
     def alone(self, answer: Answer, item_id: str) -> Candidates | None:
         """Return any item as the one candidate, on the scale of an answer's.
 

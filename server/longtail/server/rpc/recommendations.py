@@ -52,22 +52,18 @@ AT_ONCE = 8
 SHORT_PAGE = 30
 # So does comparing with more rows: those that no graph holds yet.
 FEW_ROWS = 10_000
-# And counting who else liked what: of each example, when nobody has asked for it of late.
-FEW_EXAMPLES = 10
+# And counting what the people who liked the same things liked beside them.
+FEW_COUNTED = 5
 NOBODY = Person(PersonRecord(0, (), ()))
 
 
 @dataclass(frozen=True)
 class _Prepared:
-    """A request, ready to be answered from `state`; `degraded`: without its texts' vectors.
-
-    `is_new`: the person was not held in memory, and the neighbours of their likes may not be.
-    """
+    """A request, ready to be answered from `state`; `degraded`: without its texts' vectors."""
 
     state: CatalogueState
     request: Request
     person: Person
-    is_new: bool
     degraded: bool
     embedding_seconds: float
 
@@ -75,7 +71,8 @@ class _Prepared:
 class RecommendationService(recommendation_service_pb2_grpc.RecommendationServiceServicer):
     """Recommends, compares and explains.
 
-    `follow` takes in what other processes wrote, in a thread.
+    `revision` is that up to which items and persons are known, and `follow` takes in, in a thread,
+    what other processes wrote.
     """
 
     def __init__(
@@ -83,6 +80,7 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
         recommender: Recommender,
         replica: CatalogueReplica,
         people: People,
+        revision: Callable[[], int],
         follow: Callable[[], Awaitable[None]],
         records: ItemRecords,
         vectors: QueryVectors,
@@ -93,6 +91,7 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
         self._recommender = recommender
         self._replica = replica
         self._people = people
+        self._revision = revision
         self._follow = follow
         self._records = records
         self._vectors = vectors
@@ -108,7 +107,7 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
         """Return a list."""
         started = time.perf_counter()
         prepared = await self._prepare(request)
-        if request.include_items or not _is_short(prepared):
+        if request.include_items or not self._is_short(prepared):
             return await self._pools.answers(lambda: self._response(request, prepared, started))
         return self._response(request, prepared, started)
 
@@ -203,25 +202,34 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
                 degraded = True
             seconds = time.perf_counter() - started
         person = self._people.known(request.user_id) if request.user_id else NOBODY
-        is_new = person is None
         if person is None:
             person = await self._pools.answers(lambda: self._people.load(request.user_id))
-        return _Prepared(state, request, person, is_new, degraded, seconds)
+        return _Prepared(state, request, person, degraded, seconds)
 
     async def _state(self, min_revision: int) -> CatalogueState:
         """Return the state to answer from, at `min_revision` or later.
 
         Raises FailedPrecondition when the catalogue is not there yet.
         """
-        if self._replica.revision < min_revision:
+        if self._revision() < min_revision:
             # Another process may have written it.
             await self._follow()
-        if self._replica.revision < min_revision:
+        if (known := self._revision()) < min_revision:
             raise FailedPrecondition(
-                f"min_revision {min_revision} is ahead of the catalogue, "
-                f"which is at revision {self._replica.revision}"
+                f"min_revision {min_revision} is ahead of the catalogue, which is at {known}"
             )
         return self._replica.state
+
+    def _is_short(self, prepared: _Prepared) -> bool:
+        """Return whether a request is answered within a few milliseconds, and without the store."""
+        request = prepared.request
+        return (
+            request.page_size <= SHORT_PAGE
+            and prepared.state.index.delta_rows <= FEW_ROWS
+            and request.rotation is None
+            and not request.grows_with_catalogue
+            and self._recommender.uncounted(request, prepared.person) <= FEW_COUNTED
+        )
 
     def _response(
         self, message: pb.RecommendRequest, prepared: _Prepared, started: float
@@ -290,16 +298,3 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
                 propensities=listing.propensities.tolist(),
             )
         )
-
-
-def _is_short(prepared: _Prepared) -> bool:
-    """Return whether a request is answered within a few milliseconds, and without the store."""
-    request = prepared.request
-    return (
-        request.page_size <= SHORT_PAGE
-        and not prepared.is_new
-        and len(request.item_examples) <= FEW_EXAMPLES
-        and prepared.state.index.delta_rows <= FEW_ROWS
-        and request.rotation is None
-        and not request.grows_with_catalogue
-    )

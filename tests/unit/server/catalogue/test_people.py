@@ -265,3 +265,14 @@ def test_readers_beside_the_follower_see_whole_persons(
         assert all(reader.result(20) for reader in readers)
     for name in names:
         check(written.store, name, view.people.load(name))
+
+
+def test_many_types_of_one_item_take_no_more_than_they_are(
+    written: Written, view: BehaviourView
+) -> None:
+    ann = view.people.load("ann")
+    written.interact(*(deed(str(number), kind=f"type {number}") for number in range(300)))
+    view.follow()
+    check(written.store, "ann", ann)
+    # Of the sets of types there is only the one that an item has.
+    assert len(ann._sizes) == 1

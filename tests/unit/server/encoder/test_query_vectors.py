@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 from longtail.runtime.deadline import within
-from longtail.runtime.errors import InferenceFailed, Unavailable
+from longtail.runtime.errors import DeadlineExceeded, InferenceFailed, Unavailable
 from longtail.server.encoder import query_vectors
 from longtail.server.encoder.encoder import TEXTS_PER_CALL, Embedded
 from longtail.server.encoder.query_vectors import AT_ONCE, QueryVectors
@@ -200,3 +200,40 @@ def _inside(value: object) -> list[object]:
     if isinstance(value, dict):
         return [*value.keys(), *value.values()]
     return list(value) if isinstance(value, list | tuple | set) else []
+
+
+async def test_who_has_more_time_does_not_wait_for_a_call_that_has_less() -> None:
+    vectors = QueryVectors((worker := Worker()).embed)
+    with within(0.001):
+        hasty = asked(vectors, "a")
+        await until_idle()
+    patient = asked(vectors, "a")
+    await until_idle()
+    assert worker.calls == [["a"], ["a"]]
+    worker.go.set()
+    assert (await patient).tolist() == (await hasty).tolist()
+
+
+async def test_a_waiting_text_has_the_time_of_the_most_patient() -> None:
+    vectors = QueryVectors((worker := Worker()).embed)
+    busy = [asked(vectors, f"first {number}") for number in range(AT_ONCE)]
+    await until_idle()
+    with within(0):
+        hasty = asked(vectors, "late", "both")
+        await until_idle()
+    patient = asked(vectors, "both")
+    await until_idle()
+    worker.go.set()
+    await asyncio.gather(*busy)
+    # What nobody waits for any more is not asked for.
+    with pytest.raises(DeadlineExceeded):
+        await hasty
+    await patient
+    assert worker.calls[AT_ONCE:] == [["both"]]
+
+
+async def test_a_vector_that_is_kept_does_not_keep_those_of_its_call() -> None:
+    vectors = QueryVectors((worker := Worker()).embed)
+    worker.go.set()
+    await vectors.of(["a", "b"], FIRST)
+    assert all(vector.base is None for vector in vectors._kept.values())

@@ -269,3 +269,17 @@ def test_readers_do_not_mind_a_writer() -> None:
                 behaviour.forget(int(random.integers(100)))
         done.set()
         assert all(reader.result(20) > 0 for reader in readers)
+
+
+def test_what_would_be_counted_is_known_before() -> None:
+    behaviour = Behaviour()
+    for person in range(20):
+        for item in "abc":
+            behaviour.like(person, item)
+    assert behaviour.uncounted(["a", "b", "never met"]) == 2
+    behaviour.scores([behaviour.number_of["a"]], [np.ones(1)])
+    assert behaviour.uncounted(["a", "b"]) == 1
+    # Enough has happened to it since.
+    for person in range(20, 30):
+        behaviour.like(person, "a")
+    assert behaviour.uncounted(["a"]) == 1
