@@ -328,6 +328,7 @@ def _start(bench: Context) -> Iterator[Measured]:
             while _index(running).delta_count:
                 if time.perf_counter() - started > _LIMIT_SECONDS:
                     raise NotRun("the graph did not come back")
+                # Seldom, so that asking takes nothing from the rebuild.
                 time.sleep(0.5)
             back = running.start_seconds + time.perf_counter() - started
     yield median(warm)
@@ -540,6 +541,7 @@ def hold(home: Path) -> tuple[int, int, dict[str, int], dict[str, int], dict[str
             while held.view.delta_count:
                 if time.monotonic() > deadline:
                     raise NotRun("the merge did not end")
+                # The indexer tells nobody when nothing is left to merge.
                 time.sleep(0.1)
         return items, held.view.live_count, empty, loaded, _taken()
 

@@ -98,7 +98,7 @@ def transformers(
             stderr=errors,
             text=True,
         )
-        assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018
+        assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018  # for the type checker: both are pipes
         requests, answers = process.stdin, process.stdout
 
         def answer() -> str:

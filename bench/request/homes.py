@@ -136,6 +136,7 @@ def _rebuild(address: str) -> None:
         while operation.state != admin.OPERATION_STATE_SUCCEEDED:
             if operation.state == admin.OPERATION_STATE_FAILED or time.monotonic() > deadline:
                 raise NotRun("the index could not be built")
+            # An operation is asked after; nothing tells of its end.
             time.sleep(0.2)
             asked = admin.GetOperationRequest(id=operation.id)
             operation = stub.GetOperation(asked, timeout=_CALL_SECONDS).operation

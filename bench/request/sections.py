@@ -145,6 +145,7 @@ def _stats(bench: Context) -> Iterator[Measured]:
             alone = median()
             load = (running.address, _STATS, [b""], 12, 1.5 * bench.seconds)
             beside = bench.other.start(closed_loop, *load)
+            # Until all of them are at it.
             time.sleep(0.3)
             pairs.append((median(), alone))
             stats = checked(beside.result()).rate

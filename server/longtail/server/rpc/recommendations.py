@@ -1,8 +1,7 @@
 """RecommendationService: lists and their explanations over gRPC.
 
-An answer takes about a millisecond, less than it costs to hand it to a thread and back, so it is
-made on the event loop. What may take longer goes to one thread of its own, one at a time: threads
-that compete for the interpreter cost as much as the work.
+A short answer takes a few milliseconds and is made on the event loop: threads that compete for the
+interpreter cost as much as the work. What may take longer goes to one thread, one at a time.
 """
 
 import asyncio

@@ -137,6 +137,17 @@ async def test_a_revision_is_waited_for_by_following(
     assert serving.followed == 1
 
 
+async def test_a_revision_is_there_when_persons_are_too(
+    catalogue: SmallCatalogue, serving: Serving
+) -> None:
+    # The items may be ahead of what is known of persons, between two looks into the store.
+    persons = catalogue.state.revision - 1
+    serving.service._revision = lambda: min(catalogue.replica.revision, persons)
+    with pytest.raises(FailedPrecondition, match=f"which is at {persons}"):
+        await serving.recommend(min_revision=catalogue.state.revision)
+    assert serving.followed == 1
+
+
 async def test_items_come_with_the_results_when_they_are_asked_for(
     serving: Serving, catalogue: SmallCatalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
