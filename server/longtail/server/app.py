@@ -150,7 +150,7 @@ async def _serve(
         store.impressions.recent,
         settings.candidates,
     )
-    tokens = TokenCodec(store.changes.identity().encode())
+    tokens = TokenCodec(store.token_key())
     indexer = Indexer(
         view, store, settings.data / INDEX_FOLDER, merge_rows=settings.index_merge_rows
     )

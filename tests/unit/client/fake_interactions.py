@@ -8,6 +8,8 @@ from longtail.v1.interaction_service_pb2_grpc import InteractionServiceServicer
 
 from tests.unit.client.fake import Fake
 
+UNKNOWN_TOKEN = "unknown"
+
 
 class FakeInteractions(InteractionServiceServicer):
     def __init__(self, fake: Fake) -> None:
@@ -25,6 +27,13 @@ class FakeInteractions(InteractionServiceServicer):
             statuses=[status_pb2.Status() for _ in request.interactions],
             recorded_count=len(self.fake.event_ids) - before,
             revision=8,
+            unattributed=[
+                interaction_service_pb2.UnattributedInteraction(
+                    position=position, event_id=each.event_id
+                )
+                for position, each in enumerate(request.interactions)
+                if each.recommendation_token == UNKNOWN_TOKEN
+            ],
         )
 
     def ListInteractions(

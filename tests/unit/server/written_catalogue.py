@@ -107,7 +107,7 @@ class WrittenCatalogue:
         self.catalogue = Catalogue(
             store, lambda: self.bound, self.encoder.embed, commit, self.pools
         )
-        self.tokens = TokenCodec(store.changes.identity().encode())
+        self.tokens = TokenCodec(store.token_key())
         self.items: item_service_pb2_grpc.ItemServiceStub
         self.interactions: interaction_service_pb2_grpc.InteractionServiceStub
 

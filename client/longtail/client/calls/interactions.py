@@ -23,7 +23,11 @@ from longtail.v1.interaction_service_pb2 import (
 def write_interactions(
     interactions: Iterable[Interaction], *, timeout: float | None = None
 ) -> Call[WriteInteractionsRequest, WriteInteractionsResponse]:
-    """Record 1 to 1,000 interactions; an event_id that is known already is left as it is."""
+    """Record 1 to 1,000 interactions; an event_id that is known already is left as it is.
+
+    `unattributed` names those whose recommendation_token the server does not know: they are
+    recorded as if they came from elsewhere.
+    """
     return Call(
         WriteInteractionsRequest(interactions=interactions), WriteInteractionsResponse, timeout
     )
@@ -32,7 +36,7 @@ def write_interactions(
 def import_interactions(
     interactions: Iterable[Interaction], *, timeout: float = STREAM_SECONDS
 ) -> ClientStreamCall[ImportInteractionsRequest, ImportInteractionsResponse]:
-    """Record any number of interactions as one stream."""
+    """Record any number of interactions as one stream; see `write_interactions`."""
     return ClientStreamCall(
         ImportInteractionsRequest,
         (ImportInteractionsRequest(interactions=batch) for batch in batches(interactions)),

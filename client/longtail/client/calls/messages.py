@@ -99,8 +99,9 @@ def interaction(
 
     `value` (-1,000 to 1,000) is how much it speaks for the item, 1 when None. `time` is UTC when it
     has no zone, and when None the moment that the server receives it. `recommendation_token` is
-    that of the list which led to it. `event_id` is made up when empty: give your own where the same
-    event could be recorded by two calls.
+    that of the list which led to it; one that the server does not know is left out, and told.
+    `event_id` is made up when empty: give your own where the same event could be recorded by two
+    calls.
     """
     return Interaction(
         event_id=event_id or str(uuid.uuid4()),

@@ -64,8 +64,8 @@ def _show(report: ImportReport, seconds: float) -> None:
         ("seconds", f"{seconds:.1f}"),
     ]
     for reason, dropped in report.dropped.items():
-        lines = ", ".join(map(str, dropped.lines))
-        more = ", …" if dropped.count > len(dropped.lines) else ""
         detail = f"; the first: {dropped.detail}" if dropped.detail else ""
-        rows.append((f"  {reason}", f"{dropped.count:,} (line {lines}{more}{detail})"))
+        rows.append((f"  {reason}", f"{dropped.told()}{detail}"))
+    if report.unattributed.count:
+        rows.append(("imported, of no known list", report.unattributed.told()))
     output.console().print(output.pairs(rows))

@@ -136,7 +136,8 @@ def import_interactions(
 ) -> None:
     """Record the interactions of a file; those recorded before are duplicates and left alone.
 
-    The column recommendation_token says which list led to an interaction.
+    The column recommendation_token says which list led to an interaction. One that the server does
+    not know drops no row: it is recorded as if it came from elsewhere, and reported.
     """
     with LongtailClient(address, timeout=timeout) as client, _source(file) as source:
         columns = interaction_columns(
@@ -156,7 +157,10 @@ def import_interactions(
         def write(interactions: Sequence[Interaction], _request_id: str) -> Acknowledgement:
             # Their event_ids make a repetition harmless.
             answer = client.write_interactions(interactions)
-            return Acknowledgement(answer.statuses, answer.recorded_count, answer.revision)
+            unattributed = [each.position for each in answer.unattributed]
+            return Acknowledgement(
+                answer.statuses, answer.recorded_count, answer.revision, unattributed
+            )
 
         report = ImportReport()
         numbered = converted(source.rows, lambda row: interaction_from_row(row, columns), report)

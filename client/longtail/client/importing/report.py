@@ -1,6 +1,6 @@
-"""What becomes of the rows of a file: sent by their lines, acknowledged, dropped for a reason."""
+"""What becomes of the rows of a file: sent by line, acknowledged, dropped for a reason."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -24,19 +24,40 @@ class Numbered(Generic[M]):
 
 @dataclass(frozen=True)
 class Acknowledgement:
-    """The server's answer to one batch: a status per message, and how many were new to it."""
+    """The server's answer to one batch: a status per message, and how many were new to it.
+
+    `unattributed`: positions of those that it accepted without their recommendation_token.
+    """
 
     statuses: Sequence[status_pb2.Status]
     recorded: int
     revision: int
+    unattributed: Sequence[int] = ()
 
 
 @dataclass
-class Dropped:
-    """Rows dropped for one reason: how many, the lines of the first, and what was wrong with it."""
+class Rows:
+    """Rows of one kind: how many, and the lines of the first."""
 
     count: int = 0
     lines: list[int] = field(default_factory=list)
+
+    def add(self, line: int) -> None:
+        """Count the row at a line."""
+        self.count += 1
+        if len(self.lines) < LINES_SHOWN:
+            self.lines.append(line)
+
+    def told(self) -> str:
+        """Return how many they are, and where the first stand, for people."""
+        more = ", …" if self.count > len(self.lines) else ""
+        return f"{self.count:,} (line {', '.join(map(str, self.lines))}{more})"
+
+
+@dataclass
+class Dropped(Rows):
+    """Rows dropped for one reason; `detail` is what was wrong with the first."""
+
     detail: str = ""
 
 
@@ -48,17 +69,15 @@ class ImportReport:
     imported: int = 0
     duplicates: int = 0
     dropped: dict[str, Dropped] = field(default_factory=dict)
+    unattributed: Rows = field(default_factory=Rows)
     revision: int = 0
 
     def drop(self, row: BadRow) -> None:
         """Count a row that was not imported."""
-        dropped = self.dropped.setdefault(row.reason, Dropped(detail=row.detail))
-        dropped.count += 1
-        if len(dropped.lines) < LINES_SHOWN:
-            dropped.lines.append(row.line)
+        self.dropped.setdefault(row.reason, Dropped(detail=row.detail)).add(row.line)
 
     def count(
-        self, batch: Iterable[Numbered[M]], acknowledgements: Sequence[Acknowledgement]
+        self, batch: Sequence[Numbered[M]], acknowledgements: Sequence[Acknowledgement]
     ) -> None:
         """Count what the server says of a batch, which it may have been given in parts."""
         statuses = [status for answer in acknowledgements for status in answer.statuses]
@@ -69,6 +88,11 @@ class ImportReport:
                 accepted += 1
             else:
                 self.drop(BadRow(numbered.line, *_refusal(error)))
+        start = 0
+        for answer in acknowledgements:
+            for position in answer.unattributed:
+                self.unattributed.add(batch[start + position].line)
+            start += len(answer.statuses)
         recorded = sum(answer.recorded for answer in acknowledgements)
         self.imported += recorded
         self.duplicates += accepted - recorded

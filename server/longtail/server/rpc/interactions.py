@@ -2,7 +2,7 @@
 
 import itertools
 import struct
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,7 +20,7 @@ from longtail.server.rpc.read.fields import (
     interaction,
 )
 from longtail.server.rpc.read.impressions import impressions
-from longtail.server.rpc.refusals import Refusals, statuses
+from longtail.server.rpc.refusals import KEPT, Refusals, statuses
 from longtail.server.rpc.tokens.page import decode_token, encode_token, foreign_token
 from longtail.server.rpc.tokens.recommendation import TokenCodec
 from longtail.server.store.interactions import InteractionRecords
@@ -38,11 +38,15 @@ MAX_TOKEN = 2000
 
 @dataclass(frozen=True)
 class _Batch:
-    """The events of a batch that can be recorded, and what is wrong with the others."""
+    """The events of a batch that can be recorded, and what is wrong with the others.
+
+    `unattributed`: those of the former whose recommendation_token is left out.
+    """
 
     events: Sequence[Interaction]
     wrong: dict[int, InvalidArgument]
     statuses: Sequence[status_pb2.Status]
+    unattributed: Sequence[pb.UnattributedInteraction]
 
 
 class InteractionService(interaction_service_pb2_grpc.InteractionServiceServicer):
@@ -70,7 +74,10 @@ class InteractionService(interaction_service_pb2_grpc.InteractionServiceServicer
         batch = await self._read(request.interactions)
         recorded, revision = await self._catalogue.write_interactions(batch.events)
         return pb.WriteInteractionsResponse(
-            statuses=batch.statuses, recorded_count=recorded, revision=revision
+            statuses=batch.statuses,
+            recorded_count=recorded,
+            revision=revision,
+            unattributed=batch.unattributed,
         )
 
     async def ImportInteractions(
@@ -80,7 +87,8 @@ class InteractionService(interaction_service_pb2_grpc.InteractionServiceServicer
     ) -> pb.ImportInteractionsResponse:
         """Record a stream of batches."""
         refusals = Refusals()
-        imported = duplicates = revision = 0
+        unattributed: list[pb.UnattributedInteraction] = []
+        imported = duplicates = unattributed_count = seen = revision = 0
         async for request in request_iterator:
             check_batch("interactions", request.interactions)
             batch = await self._read(request.interactions)
@@ -89,12 +97,19 @@ class InteractionService(interaction_service_pb2_grpc.InteractionServiceServicer
             imported += recorded
             duplicates += len(batch.events) - recorded
             refusals.add(batch.wrong, [event.event_id for event in request.interactions])
+            unattributed_count += len(batch.unattributed)
+            for event in batch.unattributed[: KEPT - len(unattributed)]:
+                event.position += seen
+                unattributed.append(event)
+            seen += len(request.interactions)
         return pb.ImportInteractionsResponse(
             imported_count=imported,
             duplicate_count=duplicates,
             refused_count=refusals.count,
             refusals=refusals.first,
             revision=revision,
+            unattributed_count=unattributed_count,
+            unattributed=unattributed,
         )
 
     async def RecordImpressions(
@@ -138,7 +153,12 @@ class InteractionService(interaction_service_pb2_grpc.InteractionServiceServicer
         def read() -> _Batch:
             validate = partial(interaction, tokens=self._tokens)
             events, wrong = each("interactions", messages, validate)
-            return _Batch(events, wrong, statuses(len(messages), wrong))
+            return _Batch(
+                events,
+                wrong,
+                statuses(len(messages), wrong),
+                _unattributed(messages, events, wrong),
+            )
 
         # A thousand of them take long enough to be felt by others on the event loop; for a few, the
         # way into a thread takes longer.
@@ -159,6 +179,19 @@ class InteractionService(interaction_service_pb2_grpc.InteractionServiceServicer
         return serialized(
             itertools.chain(events, [pb.ListInteractionsResponse(next_page_token=token)])
         )
+
+
+def _unattributed(
+    messages: Sequence[pb.Interaction],
+    events: Sequence[Interaction],
+    wrong: Mapping[int, InvalidArgument],
+) -> list[pb.UnattributedInteraction]:
+    right = (position for position in range(len(messages)) if position not in wrong)
+    return [
+        pb.UnattributedInteraction(position=position, event_id=event.event_id)
+        for position, event in zip(right, events, strict=True)
+        if messages[position].recommendation_token != event.recommendation_token
+    ]
 
 
 def _pack(last: Interaction) -> bytes:

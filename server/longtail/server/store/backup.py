@@ -18,7 +18,8 @@ def back_up(source: Path, target: Path, progress: Callable[[int, int], None]) ->
 
     `progress` gets the bytes copied and the bytes in all. Writers are not held up. The copy has an
     identity of its own: once it is restored and written to, its revisions mean other things than
-    those of the original. Raises StorageFull, and leaves no file, when there is no room.
+    those of the original. The key of tokens stays: lists that were given out are what they were.
+    Raises StorageFull, and leaves no file, when there is no room.
     """
     target.unlink(missing_ok=True)
     try:

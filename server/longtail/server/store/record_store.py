@@ -18,7 +18,8 @@ from longtail.server.store.operations import OperationRecords
 from longtail.server.store.records import Counts
 from longtail.server.store.requests import RequestRecords
 from longtail.server.store.revisions import current_revision
-from sqlalchemy import Connection, Engine
+from longtail.server.store.schema import token_key
+from sqlalchemy import Connection, Engine, select
 
 __all__ = ["DATABASE", "RecordStore", "check_database"]
 
@@ -74,6 +75,11 @@ class RecordStore:
     def backup(self, target: Path, progress: Callable[[int, int], None]) -> None:
         """Copy the store, as of one revision, into the one file `target`: see `back_up`."""
         back_up(self.path, target, progress)
+
+    def token_key(self) -> bytes:
+        """Return the secret that this store, what was copied from it and nothing else has."""
+        with self._engine.connect() as connection:
+            return bytes(connection.execute(select(token_key.c.key)).scalar_one())
 
     def counts(self) -> Counts:
         """Return how many items, interactions and persons there are; nothing is counted for it."""

@@ -15,6 +15,8 @@ from longtail.runtime.errors import InvalidArgument, Violation
 from longtail.v1.item_pb2 import STATE_HIDDEN, Item
 
 from tests.processes import free_address
+from tests.unit.client.cli.command_line import row
+from tests.unit.client.fake_interactions import UNKNOWN_TOKEN
 from tests.unit.client.fake_server import Fake
 
 ARTICLE = (
@@ -145,6 +147,21 @@ def test_the_form_of_the_article_is_known_by_its_header(fake: Fake, tmp_path: Pa
     assert items["dropped"]["missing text"]["lines"] == [5]
     assert (first["imported"], first["dropped"]["missing query"]["lines"]) == (3, [4])
     assert (again["imported"], again["duplicates"]) == (0, 3)
+
+
+def test_an_interaction_of_no_known_list_is_imported_and_reported(
+    fake: Fake, tmp_path: Path
+) -> None:
+    file = tmp_path / "purchases.csv"
+    rows = ["ann,1,", f"bob,1,{UNKNOWN_TOKEN}", "cyd,1,token", f"dan,2,{UNKNOWN_TOKEN}"]
+    file.write_text("\n".join(["user_id,item_id,recommendation_token", *rows]))
+    done = longtail("import", "interactions", file, "--strict", address=fake.address)
+    again = as_json(longtail("import", "interactions", file, "--json", address=fake.address))
+
+    assert done.returncode == 0, done.stderr
+    assert "2 (line 3, 5)" in row(done.stdout, "of no known list")
+    assert "4" in row(done.stdout, "imported ").split()
+    assert again["unattributed"] == {"count": 2, "lines": [3, 5]}
 
 
 @pytest.mark.parametrize(

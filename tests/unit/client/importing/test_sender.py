@@ -42,6 +42,24 @@ def test_what_the_server_refuses_is_known_by_line_and_field() -> None:
     assert report.dropped["refused by the server (title)"].lines == [9]
 
 
+def test_what_was_taken_without_its_list_is_known_by_line() -> None:
+    refused = status_pb2.Status(code=3)
+    fine = status_pb2.Status()
+    batch = items(7)
+    report = ImportReport()
+    # A batch that was halved is answered in two parts, each with positions of its own.
+    report.count(
+        batch,
+        [
+            Acknowledgement([fine, refused, fine], 2, 5, [0, 2]),
+            Acknowledgement([fine] * 4, 4, 6, [0, 1, 2, 3]),
+        ],
+    )
+    assert (report.imported, report.dropped_count) == (6, 1)
+    assert (report.unattributed.count, report.unattributed.lines) == (6, [2, 4, 5, 6, 7])
+    assert report.unattributed.told() == "6 (line 2, 4, 5, 6, 7, …)"
+
+
 def test_what_was_acknowledged_before_an_interruption_is_counted() -> None:
     def interrupted() -> Iterator[Numbered[Item]]:
         yield from items(256 + 1)

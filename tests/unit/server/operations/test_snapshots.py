@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,32 @@ def test_a_restored_store_is_the_snapshot_and_the_former_one_is_kept(tmp_path: P
     # Each time the revisions after it mean something else.
     assert len(identities | {again.changes.identity()}) == 3
     again.close()
+
+
+def test_a_list_that_was_given_out_is_known_after_a_restore(tmp_path: Path) -> None:
+    store, snapshots = RecordStore.open(tmp_path / DATABASE), Snapshots(tmp_path / "snapshots")
+    made = snapshots.create(store, count)
+    key = store.token_key()
+    store.close()
+    # Twice: a restored store is the original of the next snapshot.
+    for _ in range(2):
+        restore(tmp_path, made.id)
+        store = RecordStore.open(tmp_path / DATABASE)
+        assert store.token_key() == key
+        made = snapshots.create(store, count)
+        store.close()
+
+
+def test_a_snapshot_restores_into_an_empty_folder_and_knows_its_lists(tmp_path: Path) -> None:
+    store, snapshots = RecordStore.open(tmp_path / DATABASE), Snapshots(tmp_path / "snapshots")
+    made, key = snapshots.create(store, count), store.token_key()
+    store.close()
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(snapshots.path(made.id), elsewhere / "snapshots" / made.id)
+    restore(elsewhere, made.id)
+    store = RecordStore.open(elsewhere / DATABASE)
+    assert store.token_key() == key
+    store.close()
 
 
 def test_a_restore_from_the_command_line_needs_the_server_stopped(

@@ -1,7 +1,7 @@
 """Impressions, and interactions with recommended lists, over gRPC."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 import pytest
@@ -73,6 +73,15 @@ def event(event_id: str, token: str) -> pb.Interaction:
     )
 
 
+def named(unattributed: Iterable[pb.UnattributedInteraction]) -> list[tuple[int, str]]:
+    return [(each.position, each.event_id) for each in unattributed]
+
+
+async def listed(written: WrittenCatalogue) -> list[pb.Interaction]:
+    page = await written.interactions.ListInteractions(pb.ListInteractionsRequest(user_id="ann"))
+    return list(page.interactions)
+
+
 def shown(written: WrittenCatalogue) -> list[ShownItem]:
     items = written.store.impressions.shown(-EVER, EVER).items
     return sorted(items, key=lambda item: item.item_id)
@@ -128,8 +137,9 @@ async def test_one_wrong_impression_refuses_the_call(
     assert (shown(written), written.revision()) == ([], before)
 
 
-@pytest.mark.parametrize("token", ["", "abc"])
+@pytest.mark.parametrize("token", ["", "abc", token_of(TokenCodec(b"another store"), "a")])
 async def test_impressions_of_no_list_are_refused(written: WrittenCatalogue, token: str) -> None:
+    # The token is all that is known of what was shown.
     call = written.interactions.RecordImpressions(request(token, ("a", 0)))
     assert await refused(call) == (StatusCode.INVALID_ARGUMENT, ["recommendation_token"])
 
@@ -144,17 +154,67 @@ async def test_what_else_is_wrong_is_named(written: WrittenCatalogue) -> None:
 
 async def test_an_interaction_keeps_the_token_of_its_list(written: WrittenCatalogue) -> None:
     token = token_of(written.tokens, "a", "b")
-    foreign = token_of(TokenCodec(b"another store"), "a", "b")
-    good, bad, imported = event("1", token), event("2", foreign), event("3", token)
+    good, imported = event("1", token), event("2", token)
     reply = await written.interactions.WriteInteractions(
-        pb.WriteInteractionsRequest(interactions=[good, bad])
+        pb.WriteInteractionsRequest(interactions=[good])
     )
-    assert fields(reply.statuses[1]) == ["interactions[1].recommendation_token"]
-    await written.interactions.ImportInteractions(
-        iter([pb.ImportInteractionsRequest(interactions=[imported, bad])])
+    summary = await written.interactions.ImportInteractions(
+        iter([pb.ImportInteractionsRequest(interactions=[imported])])
     )
-    page = await written.interactions.ListInteractions(pb.ListInteractionsRequest(user_id="ann"))
-    assert list(page.interactions) == [good, imported]
+    assert (list(reply.unattributed), summary.unattributed_count) == ([], 0)
+    assert await listed(written) == [good, imported]
+
+
+@pytest.mark.parametrize(
+    "unknown",
+    [
+        "garbled",
+        "=é\n",
+        "A" * 10_000,
+        token_of(TokenCodec(b"another store"), "a", "b"),
+    ],
+    ids=["garbled", "no base64", "long", "of another store"],
+)
+async def test_an_unknown_token_loses_the_attribution_and_no_event(
+    written: WrittenCatalogue, unknown: str
+) -> None:
+    token = token_of(written.tokens, "a", "b")
+    wrong = event("2", unknown)
+    wrong.user_id = ""
+    reply = await written.interactions.WriteInteractions(
+        pb.WriteInteractionsRequest(interactions=[event("1", token), wrong, event("3", unknown)])
+    )
+    assert [status.code for status in reply.statuses] == [0, 3, 0]
+    assert fields(reply.statuses[1]) == ["interactions[1].user_id"]
+    assert reply.recorded_count == 2
+    assert named(reply.unattributed) == [(2, "3")]
+    assert await listed(written) == [event("1", token), event("3", "")]
+    assert written.store.impressions.responses("a")[0].interactions == 1
+
+
+async def test_an_import_names_the_first_hundred_and_counts_all(written: WrittenCatalogue) -> None:
+    token = token_of(written.tokens, "a")
+    batches = [
+        pb.ImportInteractionsRequest(
+            interactions=[event(f"known {part}", token)]
+            + [event(f"{part} {n}", "unknown") for n in range(60)]
+        )
+        for part in range(3)
+    ]
+    summary = await written.interactions.ImportInteractions(iter(batches))
+    assert (summary.imported_count, summary.refused_count) == (183, 0)
+    assert summary.unattributed_count == 180
+    first = [(61 * part + n + 1, f"{part} {n}") for part in range(3) for n in range(60)]
+    assert named(summary.unattributed) == first[:100]
+
+
+async def test_what_was_recorded_keeps_its_token(written: WrittenCatalogue) -> None:
+    token = token_of(written.tokens, "a")
+    for given in (token, "unknown"):
+        await written.interactions.WriteInteractions(
+            pb.WriteInteractionsRequest(interactions=[event("1", given)])
+        )
+    assert await listed(written) == [event("1", token)]
 
 
 async def test_a_person_is_forgotten_with_what_they_were_shown(written: WrittenCatalogue) -> None:

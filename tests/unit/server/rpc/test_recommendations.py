@@ -78,7 +78,8 @@ async def test_a_token_of_another_request_is_refused(serving: Serving) -> None:
 
 async def test_a_recommendation_token_names_the_list(serving: Serving) -> None:
     reply = await serving.recommend(query="robots", user_id="ann", page_size=3)
-    named = serving.tokens.decode("recommendation_token", reply.recommendation_token)
+    named = serving.tokens.decode(reply.recommendation_token)
+    assert named is not None
     assert named.user_id == "ann"
     assert named.item_hashes == tuple(map(item_hash, "abc"))
     assert named.propensities == (0.25, 1.0, 1.0)

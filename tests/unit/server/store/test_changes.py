@@ -94,4 +94,6 @@ def test_everything_survives_reopening(tmp_path: Path) -> None:
 def test_each_store_has_an_identity_of_its_own(it: Opened, tmp_path: Path) -> None:
     other = RecordStore.open(tmp_path / "other.db")
     assert other.changes.identity() != it.store.changes.identity()
+    assert other.token_key() != it.store.token_key()
+    assert len(other.token_key()) == 32
     other.close()

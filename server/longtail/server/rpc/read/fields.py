@@ -95,9 +95,13 @@ def microseconds(field: str, value: timestamp_pb2.Timestamp) -> int:
 
 
 def interaction(message: interaction_service_pb2.Interaction, tokens: TokenCodec) -> Interaction:
-    """Return the interaction to be recorded; its recommendation_token must be one of `tokens`."""
-    if message.recommendation_token:
-        tokens.decode("recommendation_token", message.recommendation_token)
+    """Return the interaction to be recorded.
+
+    A recommendation_token that is none of `tokens` is left out: what happened has happened.
+    """
+    token = message.recommendation_token
+    if token and tokens.decode(token) is None:
+        token = ""
     value = message.value if message.HasField("value") else 1.0
     return Interaction(
         event_id=check_id("event_id", message.event_id),
@@ -107,7 +111,7 @@ def interaction(message: interaction_service_pb2.Interaction, tokens: TokenCodec
         value=check_number("value", value, -MAX_VALUE, MAX_VALUE),
         time=microseconds("time", message.time) if message.HasField("time") else now(),
         query=check_text("query", message.query, MAX_QUERY),
-        recommendation_token=message.recommendation_token,
+        recommendation_token=token,
     )
 
 

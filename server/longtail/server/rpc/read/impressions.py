@@ -22,7 +22,9 @@ def impressions(request: pb.RecordImpressionsRequest, tokens: TokenCodec) -> Seq
     field = "recommendation_token"
     if not request.recommendation_token:
         raise InvalidArgument(Violation(field, "is empty"))
-    shown = tokens.decode(field, request.recommendation_token)
+    shown = tokens.decode(request.recommendation_token)
+    if shown is None:
+        raise InvalidArgument(Violation(field, "is none that this catalogue's servers gave out"))
     check_batch("impressions", request.impressions, MAX_IMPRESSIONS)
     time = now()
     if request.HasField("time"):

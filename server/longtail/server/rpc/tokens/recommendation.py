@@ -1,7 +1,8 @@
 """Recommendation tokens: each names one recommended list, and holds what has to be known of it.
 
 Nothing is stored when a list is given out, so a list that nobody is shown costs nothing. A token is
-good in every process of its store and after a restart, because its key comes from the store.
+good in every process of its store, after a restart and after a restore, because its key is part of
+what the store holds.
 """
 
 import base64
@@ -15,7 +16,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from longtail.runtime.errors import InvalidArgument, Violation
 from numpy.typing import NDArray
 
 ID_BYTES = 12
@@ -93,7 +93,7 @@ def item_hash(item_id: str) -> int:
 
 
 class TokenCodec:
-    """Makes and reads the tokens of one store. `key` is what that store alone has."""
+    """Makes and reads the tokens of one catalogue. `key` is what its store alone has."""
 
     def __init__(self, key: bytes) -> None:
         self._key = hashlib.sha256(b"recommendation token " + key).digest()
@@ -103,21 +103,18 @@ class TokenCodec:
         content = _pack(recommended)
         return _to_text(self._mac(content) + content)
 
-    def decode(self, field: str, token: str) -> RecommendedList:
-        """Return the list that a token names.
-
-        Raises InvalidArgument, naming `field`, when no server of this store gave it out.
-        """
+    def decode(self, token: str) -> RecommendedList | None:
+        """Return the list that a token names, None when no server of this catalogue gave it out."""
         if len(token) > MAX_TOKEN:
-            raise _foreign(field)
+            return None
         try:
             signed = base64.b64decode(token + "=" * (-len(token) % 4), b"-_", validate=True)
         except (binascii.Error, ValueError):
-            raise _foreign(field) from None
+            return None
         mac, content = signed[:MAC_BYTES], signed[MAC_BYTES:]
         # The last character has bits that mean nothing: one token, one way to write it.
         if not hmac.compare_digest(mac, self._mac(content)) or _to_text(signed) != token:
-            raise _foreign(field)
+            return None
         return _unpack(content)
 
     def _mac(self, content: bytes) -> bytes:
@@ -167,7 +164,3 @@ def _unpack(content: bytes) -> RecommendedList:
 
 def _to_text(content: bytes) -> str:
     return base64.urlsafe_b64encode(content).decode().rstrip("=")
-
-
-def _foreign(field: str) -> InvalidArgument:
-    return InvalidArgument(Violation(field, "is none that this server gave out"))

@@ -14,7 +14,7 @@ from longtail.server.store.schema.interactions import (
     popularity,
     popularity_decay,
 )
-from longtail.server.store.schema.sequence import counts, metadata, sequence
+from longtail.server.store.schema.sequence import counts, metadata, sequence, token_key
 from longtail.server.store.schema.service import operations, requests
 
 __all__ = [
@@ -33,5 +33,6 @@ __all__ = [
     "popularity_decay",
     "requests",
     "sequence",
+    "token_key",
     "vectors",
 ]

@@ -1,6 +1,6 @@
-"""The sequence of revisions, and how much was written with them."""
+"""The sequence of revisions, what every copy of the store shares, and how much was written."""
 
-from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table
+from sqlalchemy import BigInteger, Column, Integer, LargeBinary, MetaData, String, Table
 
 metadata = MetaData()
 
@@ -12,6 +12,15 @@ sequence = Table(
     Column("id", Integer, primary_key=True),
     Column("identity", String, nullable=False),
     Column("revision", BigInteger, nullable=False),
+)
+
+# One row: the secret by which a catalogue knows its own tokens. What was given out stays good when
+# the store is restored, on another machine too, so it goes with every copy, unlike the identity.
+token_key = Table(
+    "token_key",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("key", LargeBinary, nullable=False),
 )
 
 # One row: how much the store holds, moved on by each write. Users are persons with interactions.

@@ -171,7 +171,6 @@ BAD_INTERACTIONS = {
     "value too small": ("value", {"value": -1000.5}),
     "overlong query": ("query", {"query": "x" * 4001}),
     "blank query": ("query", {"query": " "}),
-    "foreign token": ("recommendation_token", {"recommendation_token": "abc"}),
 }
 
 
