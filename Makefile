@@ -16,7 +16,6 @@ SECONDS     ?= 30
 INSTALLED   := $(VENV)/.installed
 PROTOS      := $(wildcard protos/longtail/v1/*.proto)
 STUBS       := $(PROTOS:.proto=_pb2.py)
-GOOGLEAPIS  := $(VENV)/googleapis
 PYTHON_CODE := runtime worker server export client demo evaluation loadtest bench examples tests
 
 .PHONY: help serve test lint proto export evaluate load-test bench-worker bench-index bench-ranking bench-request test-faults clean
@@ -34,7 +33,7 @@ lint: $(INSTALLED) $(STUBS) ## Style, types and contracts, without the tests.
 	$(BIN)/ruff format --check $(PYTHON_CODE)
 	$(BIN)/ruff check $(PYTHON_CODE)
 	$(BIN)/mypy $(PYTHON_CODE)
-	$(BIN)/buf lint --path protos/longtail
+	$(BIN)/buf lint
 
 proto: $(STUBS) ## Generate the stubs beside the contracts.
 
@@ -81,14 +80,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps fairdiverse
 	@touch $@
 
-# google/rpc/status.proto comes with a dependency; buf wants it in a folder of its own.
-$(GOOGLEAPIS): $(INSTALLED)
-	mkdir -p $@/google/rpc
-	cp "$$($(BIN)/python -c 'from google.rpc import status_pb2; print(status_pb2.__file__)' \
-		| sed 's/_pb2\.py$$/.proto/')" $@/google/rpc/
-
-$(STUBS) &: $(PROTOS) $(INSTALLED) | $(GOOGLEAPIS)
-	$(BIN)/python -m grpc_tools.protoc -Iprotos -I$(GOOGLEAPIS) \
+$(STUBS) &: $(PROTOS) $(INSTALLED)
+	$(BIN)/python -m grpc_tools.protoc -Iprotos \
 		--python_out=protos --pyi_out=protos --grpc_python_out=protos $(PROTOS)
 
 $(ARTEFACT): | $(INSTALLED) $(STUBS)

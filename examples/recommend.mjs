@@ -1,4 +1,4 @@
-// npm install @grpc/grpc-js @grpc/proto-loader && node recommend.mjs protos .venv/googleapis
+// npm install @grpc/grpc-js@1 @grpc/proto-loader@0.8 && node recommend.mjs protos
 import grpc from "@grpc/grpc-js";
 import loader from "@grpc/proto-loader";
 

@@ -18,6 +18,7 @@ from longtail.v1.item_pb2 import Item
 
 from demo.assets import CATALOGUE, AssetError, fetch
 from tests.documents import Block, all_blocks
+from tests.node_packages import node_modules
 from tests.processes import ROOT, environment, free_address, start
 
 pytestmark = pytest.mark.model
@@ -222,15 +223,32 @@ def test_the_example_of_an_import_can_be_repeated(reader: Reader) -> None:
     assert "Lantern Festival" in command_of(reader, "items get lamp")
 
 
-def test_the_example_in_node_speaks_the_contracts(reader: Reader) -> None:
+def test_the_program_in_node_needs_nothing_but_the_contracts(reader: Reader) -> None:
+    (block,) = (block for block in all_blocks() if block.language == "js")
+    shown = re.match(r"// npm install (.+) && node (.+) (.+)\n", block.text)
+    assert shown is not None
     node = shutil.which("node")
     if node is None:
         pytest.skip("there is no node on this machine")
-    if not (EXAMPLES / "node_modules").is_dir():
-        pytest.skip("the packages are not there: npm install --prefix examples")
-    contracts = (ROOT / "protos", ROOT / ".venv" / "googleapis")
-    shown = reader.run(node, EXAMPLES / "recommend.mjs", *contracts)
-    assert re.fullmatch(r"(\d .+ BUCKET_(HEAD|MID|TAIL)\n){5}", shown)
+    packages, program, contracts = shown[1].split(), shown[2], shown[3]
+    (reader.folder / "node_modules").symlink_to(node_modules(packages, ROOT / "var" / "cache"))
+    (reader.folder / program).write_text(block.text)
+    stubs = shutil.ignore_patterns("*.py", "*.pyi", "__pycache__")
+    shutil.copytree(ROOT / contracts, reader.folder / contracts, ignore=stubs)
+    answer = reader.run(node, program, contracts)
+    assert re.fullmatch(r"(\d .+ BUCKET_(HEAD|MID|TAIL)\n){5}", answer)
+
+
+def test_without_a_network_the_program_in_node_is_skipped_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if shutil.which("npm") is None:
+        pytest.skip("there is no npm on this machine")
+    monkeypatch.setenv("npm_config_registry", f"http://{free_address()}")
+    monkeypatch.setenv("npm_config_cache", str(tmp_path / "npm"))
+    with pytest.raises(pytest.skip.Exception, match="npm reaches no packages: ECONNREFUSED"):
+        node_modules(["@grpc/grpc-js@1"], tmp_path)
+    assert not list(tmp_path.glob("node-*"))
 
 
 def test_an_interrupted_load_goes_on_and_overwrites_nothing(
