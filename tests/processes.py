@@ -42,7 +42,9 @@ def free_address() -> str:
 def environment(home: Path, **extra: str) -> dict[str, str]:
     """Return an environment for our processes with state under `home`, apart from the user's."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith("LONGTAIL_")}
-    return {**ours, "PYTHONPATH": str(ROOT), "LONGTAIL_HOME": str(home), **extra}
+    # What this process imports they import too.
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {**ours, "PYTHONPATH": path, "LONGTAIL_HOME": str(home), **extra}
 
 
 def start(
