@@ -1,4 +1,4 @@
-"""The largest calls that are legal: near to 16 MiB of what takes long to read or to answer."""
+"""The largest calls that are legal: near to what a request may have, of what takes long."""
 
 from collections.abc import Callable
 
@@ -7,6 +7,7 @@ from google.protobuf.message import Message
 from longtail.v1 import interaction_service_pb2 as interactions
 from longtail.v1 import item_service_pb2 as items
 from longtail.v1 import recommendation_service_pb2 as recommendations
+from longtail.v1.filter_pb2 import Condition, Filter, Operand
 from longtail.v1.item_pb2 import Item
 
 _BYTES = 16 * 2**20 - 2**16
@@ -50,10 +51,22 @@ def _long_queries(turn: int) -> interactions.WriteInteractionsRequest:
 
 
 def _much_excluded(_: int) -> recommendations.BatchRecommendRequest:
-    excluded = recommendations.Exclusions(item_ids=[f"{number:0256}" for number in range(600)])
+    excluded = recommendations.Exclusions(item_ids=[f"{number:036}" for number in range(1000)])
     return recommendations.BatchRecommendRequest(
         requests=[
             recommendations.RecommendRequest(user_id=user, exclude=excluded) for user in _PEOPLE
+        ]
+    )
+
+
+def _many_operands(_: int) -> recommendations.BatchRecommendRequest:
+    condition = Condition(field="year")
+    getattr(condition, "in").values.extend(Operand(number=number) for number in range(999))
+    rule = recommendations.Rule(boost=2, filter=Filter(any_of=[condition]))
+    return recommendations.BatchRecommendRequest(
+        requests=[
+            recommendations.RecommendRequest(user_id=user, rules=[rule] * 10)
+            for user in _PEOPLE[:30]
         ]
     )
 
@@ -74,5 +87,6 @@ HEAVY: dict[str, tuple[str, Callable[[int], Message]]] = {
     "items with many attributes": (_UPSERT, _many_attributes),
     "interactions with long queries": ("InteractionService/WriteInteractions", _long_queries),
     "recommendations, much excluded": (_RECOMMEND, _much_excluded),
+    "recommendations, many operands": (_RECOMMEND, _many_operands),
     "recommendations, long lists": (_RECOMMEND, _long_lists),
 }

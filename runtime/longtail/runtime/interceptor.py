@@ -15,6 +15,7 @@ from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
+    Collection,
     Coroutine,
     Generator,
 )
@@ -28,7 +29,12 @@ from google.rpc import status_pb2
 from grpc_status import rpc_status
 from longtail.runtime.deadline import set_deadline
 from longtail.runtime.errors import DeadlineExceeded, Overloaded, ServiceError
-from longtail.runtime.message_size import fitting
+from longtail.runtime.message_size import (
+    MAX_MESSAGE_BYTES,
+    MAX_REQUEST_BYTES,
+    check_request_size,
+    fitting,
+)
 from longtail.runtime.parsing import Parse, parse
 from longtail.runtime.telemetry import RPC_IN_FLIGHT, RPC_SECONDS, RPC_TOTAL
 
@@ -60,12 +66,24 @@ class InternalError(ServiceError):
 
 
 class ServiceInterceptor(grpc.aio.ServerInterceptor):
-    """Bounds, counts and translates every RPC of ours that has one request or one answer."""
+    """Bounds, counts and translates every RPC of ours that has one request or one answer.
 
-    def __init__(self, *, max_in_flight: int, unary_seconds: float, stream_seconds: float) -> None:
+    Requests have up to MAX_REQUEST_BYTES; those of the methods `batches`, such as
+    `ItemService/BatchUpsertItems`, and those of streams up to MAX_MESSAGE_BYTES.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_in_flight: int,
+        unary_seconds: float,
+        stream_seconds: float,
+        batches: Collection[str] = (),
+    ) -> None:
         self._max_in_flight = max_in_flight
         self._unary_seconds = unary_seconds
         self._stream_seconds = stream_seconds
+        self._batches = batches
         self._in_flight = 0
         RPC_IN_FLIGHT.set_function(lambda: self._in_flight)
         self._too_many = rpc_status.to_status(TOO_MANY.status())
@@ -96,7 +114,8 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):
         serialize = _serializer(ours.response_serializer)
         # Requests and answers pass gRPC as bytes; the work parses and serializes them.
         if handler.unary_unary is not None:
-            unary = self._unary(ours.unary_unary, ours.request_deserializer, serialize)
+            limit = MAX_MESSAGE_BYTES if name in self._batches else MAX_REQUEST_BYTES
+            unary = self._unary(ours.unary_unary, ours.request_deserializer, serialize, limit)
             guarded = self._guard(name, unary, self._unary_seconds)
             return grpc.unary_unary_rpc_method_handler(guarded)
         if handler.unary_stream is not None:
@@ -160,12 +179,13 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):
         behaviour: Callable[[Any, Context], Awaitable[Answer]],
         from_string: Parse,
         serialize: Serialize,
+        limit: int,
     ) -> Work:
         async def unary(content: bytes, context: Context) -> bytes:
             if len(content) <= INLINE_BYTES:
                 request = parse(from_string, content)
             else:
-                request = await self._parsed(from_string, content)
+                request = await self._parsed(from_string, content, limit)
             return fitting(serialize(await behaviour(request, context)))
 
         return unary
@@ -182,7 +202,7 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):
         """
 
         async def answers(content: bytes, context: Context) -> None:
-            request = await self._parsed(from_string, content)
+            request = await self._parsed(from_string, content, MAX_REQUEST_BYTES)
             async with aclosing(behaviour(request, context)) as messages:
                 # Were they left to a first write that the deadline ends halfway, gRPC would try to
                 # send them again with the status, and fail.
@@ -200,16 +220,17 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):
     ) -> Work:
         async def messages(contents: AsyncIterable[bytes]) -> AsyncIterator[Message]:
             async for content in contents:
-                yield await self._parsed(from_string, content)
+                yield await self._parsed(from_string, content, MAX_MESSAGE_BYTES)
 
         async def requests(contents: AsyncIterable[bytes], context: Context) -> bytes:
             return fitting(serialize(await behaviour(messages(contents), context)))
 
         return requests
 
-    async def _parsed(self, from_string: Parse, content: bytes) -> Message:
+    async def _parsed(self, from_string: Parse, content: bytes, limit: int) -> Message:
         if len(content) <= INLINE_BYTES:
             return parse(from_string, content)
+        check_request_size(content, limit)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._parsing, parse, from_string, content)
 

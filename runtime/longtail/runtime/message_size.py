@@ -1,11 +1,20 @@
-"""How large a message may be: an answer that is larger is refused where one can say why."""
+"""How large a message may be: one that is larger is refused where one can say why."""
 
 from collections.abc import Iterable
 
 from google.protobuf.message import Message
-from longtail.runtime.errors import AnswerTooLarge
+from longtail.runtime.errors import AnswerTooLarge, InvalidArgument, Violation
 
+# What gRPC takes at all, of a compressed message when it is expanded. Of requests, only those that
+# carry batches of content may be so large.
 MAX_MESSAGE_BYTES = 16 * 2**20
+MAX_REQUEST_BYTES = 4 * 2**20
+
+
+def check_request_size(content: bytes, limit: int) -> None:
+    """Refuse a request of more than `limit` bytes before it is parsed."""
+    if len(content) > limit:
+        raise InvalidArgument(Violation("request", f"has {len(content)} bytes, over {limit}"))
 
 
 def fitting(content: bytes) -> bytes:

@@ -6,9 +6,10 @@ A large request is parsed in pieces, so that whoever waits meanwhile waits for o
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
-from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 from longtail.runtime.errors import InvalidArgument, Violation
 
@@ -18,6 +19,9 @@ Parse = Callable[[bytes], Message]
 PIECE_BYTES = 128 * 1024
 # No repeated field of our contracts takes more elements, and no map as many entries.
 MAX_ELEMENTS, MAX_ENTRIES = 1000, 10_000
+# Tags among the bytes of a message that is parsed in one go: with more of them than there are in a
+# list of MAX_ELEMENTS, each of several fields, its fields are counted.
+MANY_TAGS = 4 * MAX_ELEMENTS
 # The longest string is a page token. Of an item's attributes, the only map, 16 KiB of JSON come in
 # less than a piece.
 MAX_STRING_BYTES = 4 * 2**20
@@ -53,6 +57,8 @@ def _merge(message: Any, content: bytes, begin: int, end: int) -> None:  # noqa:
         field = descriptor.fields_by_number.get(number)
         _check_count(field, counts[number])
         if stop - start <= PIECE_BYTES:
+            if field is not None and field.message_type is not None:
+                _check_inside(field.message_type, content, body, stop)
             if stop - pending > PIECE_BYTES:
                 message.MergeFromString(content[pending:start])
                 pending = start
@@ -65,6 +71,44 @@ def _merge(message: Any, content: bytes, begin: int, end: int) -> None:  # noqa:
             _merge(_part(message, field), content, body, stop)
         pending = stop
     message.MergeFromString(content[pending:end])
+
+
+def _check_inside(descriptor: Descriptor, content: bytes, begin: int, end: int) -> None:
+    """Refuse many more elements than a field takes within what is parsed in one go."""
+    # An element has its tag and at least one byte more. To look for a byte takes a thousandth of
+    # the time that it takes to read fields, so these are read only where they may be too many.
+    if end - begin <= 2 * MANY_TAGS or not any(
+        content.count(tag, begin, end) > MANY_TAGS for tag in _element_tags(descriptor)
+    ):
+        return
+    counts: Counter[int] = Counter()
+    for number, _, body, stop in _fields(content, begin, end, descriptor.full_name):
+        counts[number] += 1
+        field = descriptor.fields_by_number.get(number)
+        _check_count(field, counts[number])
+        if field is not None and field.message_type is not None:
+            _check_inside(field.message_type, content, body, stop)
+
+
+@cache
+def _element_tags(descriptor: Descriptor) -> frozenset[int]:
+    """Return the first bytes of the tags of all repeated fields in a message, at any depth.
+
+    Those of attributes are left out: 16 KiB of JSON hold more elements than any field of ours.
+    """
+    tags: set[int] = set()
+    if descriptor.file.package.startswith("google."):
+        return frozenset()
+    for field in descriptor.fields:
+        if field.is_repeated:
+            tags.add(_first_byte(field.number << 3 | _LENGTH))
+        if field.message_type is not None:
+            tags |= _element_tags(field.message_type)
+    return frozenset(tags)
+
+
+def _first_byte(varint: int) -> int:
+    return varint if varint < 0x80 else varint & 0x7F | 0x80
 
 
 def _fields(content: bytes, at: int, end: int, name: str) -> Iterator[tuple[int, int, int, int]]:

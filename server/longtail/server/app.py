@@ -59,6 +59,8 @@ SERVICES = (
 )
 # Those that cannot do all their work without a worker that has the catalogue's encoder.
 NEED_ENCODER = (RECOMMENDATION, ITEM)
+# Those whose requests may be as large as a message: batches of what is written.
+BATCHES = ("ItemService/BatchUpsertItems", "InteractionService/WriteInteractions")
 # A write through another process is seen after so long at the latest.
 FOLLOW_SECONDS = 0.1
 
@@ -140,6 +142,7 @@ async def _serve(
         max_in_flight=settings.max_in_flight,
         unary_seconds=settings.unary_seconds,
         stream_seconds=settings.stream_seconds,
+        batches=BATCHES,
     )
     server = new_server([interceptor], board, reuse_port=process is not None)
     catalogue = Catalogue(store, lambda: view.state.encoder, encoder.embed, commit, pools)

@@ -15,7 +15,7 @@ from longtail.client.calls.errors import error_from_rpc
 from longtail.runtime.deadline import remaining_seconds
 from longtail.runtime.errors import InvalidArgument, Overloaded, Violation
 from longtail.runtime.interceptor import ServiceInterceptor
-from longtail.runtime.message_size import MAX_MESSAGE_BYTES
+from longtail.runtime.message_size import MAX_MESSAGE_BYTES, MAX_REQUEST_BYTES
 from longtail.v1 import embedding_service_pb2 as pb
 from longtail.v1 import embedding_service_pb2_grpc as pb_grpc
 
@@ -113,7 +113,9 @@ class RawService:
 
 
 @asynccontextmanager
-async def serving_raw(service: RawService) -> AsyncIterator[grpc.aio.Channel]:
+async def serving_raw(
+    service: RawService, batches: Sequence[str] = ()
+) -> AsyncIterator[grpc.aio.Channel]:
     """Serve `service` to a channel that sends bytes as they are."""
     serializers: dict[str, Any] = {
         "request_deserializer": service.parse,
@@ -123,8 +125,11 @@ async def serving_raw(service: RawService) -> AsyncIterator[grpc.aio.Channel]:
         "One": grpc.unary_unary_rpc_method_handler(service.one, **serializers),
         "Many": grpc.stream_unary_rpc_method_handler(service.many, **serializers),
     }
-    interceptor = ServiceInterceptor(max_in_flight=10, unary_seconds=10.0, stream_seconds=10.0)
-    server = grpc.aio.server(interceptors=[interceptor])
+    interceptor = ServiceInterceptor(
+        max_in_flight=10, unary_seconds=10.0, stream_seconds=10.0, batches=batches
+    )
+    options = [("grpc.max_receive_message_length", MAX_MESSAGE_BYTES)]
+    server = grpc.aio.server(interceptors=[interceptor], options=options)
     server.add_generic_rpc_handlers(
         (grpc.method_handlers_generic_handler("longtail.v1.Raw", handlers),)
     )
@@ -210,6 +215,37 @@ async def test_elements_that_no_field_takes_are_refused_unparsed() -> None:
     error = error_from_rpc(caught.value)
     assert error.code is grpc.StatusCode.INVALID_ARGUMENT
     assert [violation.field for violation in error.violations] == ["texts"]
+    assert service.parsed_bytes == 0
+
+
+async def test_only_batches_and_streams_may_be_as_large_as_a_message() -> None:
+    service = RawService()
+    most, texts = MAX_REQUEST_BYTES - 5, [b"x" * (MAX_REQUEST_BYTES // 2)] * 3
+    large = b"".join(b"\x0a" + b"\x80\x80\x80\x01" + text for text in texts)
+    async with serving_raw(service) as channel:
+        await send(channel, pb.EmbedRequest(texts=["x" * most]).SerializeToString())
+        parsed = service.parsed_bytes
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await send(channel, pb.EmbedRequest(texts=["x" * (most + 1)]).SerializeToString())
+        assert service.parsed_bytes == parsed
+        await stream(channel, [large])
+    error = error_from_rpc(caught.value)
+    assert error.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert [(each.field, each.description) for each in error.violations] == [
+        ("request", f"has {MAX_REQUEST_BYTES + 1} bytes, over {MAX_REQUEST_BYTES}")
+    ]
+    async with serving_raw(service, batches=["Raw/One"]) as channel:
+        await send(channel, large)
+    assert service.arrived[-1] == service.arrived[-2]
+
+
+async def test_what_a_few_bytes_stand_for_is_not_unpacked_beyond_a_message() -> None:
+    service = RawService()
+    async with serving_raw(service, batches=["Raw/One"]) as channel:
+        call: Any = channel.unary_unary("/longtail.v1.Raw/One")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call(bytes(MAX_MESSAGE_BYTES + 1), timeout=10, compression=grpc.Compression.Gzip)
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert service.parsed_bytes == 0
 
 

@@ -36,6 +36,15 @@ class Noting:
         return self.message.MergeFromString(content)
 
 
+def inside(number: int, content: bytes) -> bytes:
+    """Return the field `number` on the wire, with `content` for a message."""
+    length, varint = len(content), bytearray()
+    while length >= 0x80:
+        varint.append(length & 0x7F | 0x80)
+        length >>= 7
+    return bytes([number << 3 | 2, *varint, length]) + content
+
+
 def item(number: int, attributes: int, text: int) -> item_pb2.Item:
     made = item_pb2.Item(id=f"item {number}", title="title", text="é" * text)
     made.attributes.update({f"a{n}": [n, {"deep": str(n)}] for n in range(attributes)})
@@ -115,8 +124,29 @@ def test_the_last_of_alternatives_holds() -> None:
             "fields",
         ),
         (pb.RecommendRequest.FromString, b"\xf8\x3f\x01" * PIECE_BYTES, "request"),
+        (pb.BatchRecommendRequest.FromString, inside(1, b"\x72\x00" * 20_000) * 100, "rules"),
+        (
+            pb.BatchRecommendRequest.FromString,
+            inside(1, inside(5, EMPTY * 20_000)) * 100,
+            "item_ids",
+        ),
+        (
+            pb.RecommendRequest.FromString,
+            inside(14, inside(5, inside(1, inside(3, EMPTY * 10_000)) * 2)) * 10,
+            "values",
+        ),
     ],
-    ids=["requests", "items", "conditions", "a text", "attributes", "unknown fields"],
+    ids=[
+        "requests",
+        "items",
+        "conditions",
+        "a text",
+        "attributes",
+        "unknown fields",
+        "rules of small requests",
+        "exclusions of small requests",
+        "operands of small rules",
+    ],
 )
 def test_what_no_field_takes_is_refused_before_it_is_parsed(
     from_string: Callable[[bytes], Message], content: bytes | Message, field: str
@@ -141,6 +171,14 @@ def test_as_many_as_a_field_takes_are_parsed() -> None:
     assert parse(items_pb.BatchUpsertItemsRequest.FromString, content) == request
     with pytest.raises(InvalidArgument, match="items"):
         parse(items_pb.BatchUpsertItemsRequest.FromString, batch(1001, 0, 200).SerializeToString())
+
+
+def test_the_largest_filters_are_parsed() -> None:
+    condition = filter_pb2.Condition(field="year")
+    getattr(condition, "in").values.extend([filter_pb2.Operand(text="\n\n")] * MAX_ELEMENTS)
+    rule = pb.Rule(boost=2, filter=filter_pb2.Filter(all_of=[condition] * 32))
+    request = pb.RecommendRequest(rules=[rule] * 10)
+    assert parse(type(request).FromString, request.SerializeToString()) == request
 
 
 def test_damage_is_refused_as_protobuf_refuses_it() -> None:

@@ -94,13 +94,15 @@ class Serving:
 
     async def batch(self, *requests: pb.RecommendRequest) -> pb.BatchRecommendResponse:
         batch = pb.BatchRecommendRequest(requests=requests)
-        return await self.service.BatchRecommend(batch, CONTEXT)  # type: ignore[arg-type]
+        content = await self.service.BatchRecommend(batch, CONTEXT)  # type: ignore[arg-type]
+        return pb.BatchRecommendResponse.FromString(content)
 
     async def compare(
         self, request: pb.RecommendRequest, *policies: pb.ComparedPolicy
     ) -> pb.CompareRecommendationsResponse:
         compared = pb.CompareRecommendationsRequest(request=request, policies=policies)
-        return await self.service.CompareRecommendations(compared, CONTEXT)  # type: ignore[arg-type]
+        reply = self.service.CompareRecommendations(compared, CONTEXT)  # type: ignore[arg-type]
+        return pb.CompareRecommendationsResponse.FromString(await reply)
 
     async def explain(self, item_id: str, **values: object) -> pb.ExplainItemResponse:
         request = pb.RecommendRequest(**values)  # type: ignore[arg-type]

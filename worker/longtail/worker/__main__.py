@@ -84,6 +84,7 @@ async def _run(
         max_in_flight=settings.max_in_flight,
         unary_seconds=settings.unary_seconds,
         stream_seconds=settings.unary_seconds,
+        batches=["EmbeddingService/Embed"],
     )
     server = new_server([interceptor], board)
     service = EmbeddingService(

@@ -6,6 +6,7 @@ from functools import cached_property
 from longtail.server.catalogue.columns.columns import Columns
 from longtail.server.catalogue.columns.filter import Filter
 from longtail.server.catalogue.columns.mask_cache import MaskCache
+from longtail.server.catalogue.columns.matching import matching_among
 from longtail.server.catalogue.index.graph import Rows
 from longtail.server.catalogue.index.vector_index import Mask
 
@@ -38,6 +39,13 @@ class Scope:
             found[found] = self._mask[rows[found]]
             return found
         return (rows < self.rows) & self.columns.are_offered(rows, self.revision, self.now)
+
+    def matches(self, wanted: Filter, rows: Rows) -> Mask:
+        """Return which of `rows` (n,), all there at the request's revision, pass a filter.
+
+        Raises FilterTypeError as `matching` does.
+        """
+        return matching_among(self.columns.attributes, wanted, rows)
 
     @cached_property
     def _mask(self) -> Mask:

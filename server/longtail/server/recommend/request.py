@@ -110,6 +110,6 @@ class Request:
     frozen: FrozenCandidates | None = None
 
     @property
-    def grows_with_catalogue(self) -> bool:
-        """Whether answering looks at every item of the catalogue, not at candidates alone."""
-        return self.filter is not None or any(rule.filter for rule in self.odds_rules)
+    def rule_cost(self) -> int:
+        """About how many times the filters of rules compare each candidate."""
+        return sum(rule.filter.cost for rule in self.odds_rules if rule.filter is not None)

@@ -126,11 +126,10 @@ def _matching(rule: OddsRule, scope: Scope, ids: Sequence[str], rows: Ints) -> M
     if rule.filter is None:
         return np.array([item_id in rule.item_ids for item_id in ids], np.bool_)
     try:
-        passes: Mask = scope.masks.matching(rule.filter, scope.rows)[rows]
+        return scope.matches(rule.filter, rows)
     except FilterTypeError as error:
         field = f"rules[{rule.position}].filter.{error.path}"
         raise InvalidArgument(Violation(field, error.message)) from None
-    return passes
 
 
 def _rotation(

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from google.rpc import status_pb2
 from grpc.aio import ServicerContext
@@ -29,8 +30,9 @@ from longtail.server.recommend.recommender import Recommender
 from longtail.server.recommend.request import FrozenCandidates, Request
 from longtail.server.rpc.answer_room import AnswerRoom
 from longtail.server.rpc.read.comparison import compared_policies
+from longtail.server.rpc.read.extent import is_long
 from longtail.server.rpc.read.fields import check_batch, check_id
-from longtail.server.rpc.read.recommend_request import read_request, seen_from
+from longtail.server.rpc.read.recommend_request import ReadRequest, read_request, seen_from
 from longtail.server.rpc.tokens.frozen_page import encode_page
 from longtail.server.rpc.tokens.recommendation import RecommendedList, TokenCodec
 from longtail.server.rpc.write.comparison import compared_lists
@@ -51,6 +53,8 @@ AT_ONCE = 8
 SHORT_PAGE = 30
 # So does comparing with more rows: those that no graph holds yet.
 FEW_ROWS = 10_000
+# And rules that compare each candidate more often.
+FEW_COMPARISONS = 40
 # And counting what the people who liked the same things liked beside them.
 FEW_COUNTED = 5
 NOBODY = Person(PersonRecord(0, (), ()))
@@ -114,28 +118,32 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
         self,
         request: pb.BatchRecommendRequest,
         context: ServicerContext[pb.BatchRecommendRequest, pb.BatchRecommendResponse],
-    ) -> pb.BatchRecommendResponse:
+    ) -> bytes:
         """Return a list, or what is wrong, for each request."""
         check_batch("requests", request.requests, MAX_REQUESTS)
         turns, room = asyncio.Semaphore(AT_ONCE), AnswerRoom()
 
-        async def result(position: int, each: pb.RecommendRequest) -> pb.BatchRecommendResult:
+        def listed(each: pb.RecommendRequest, prepared: _Prepared, started: float) -> bytes:
+            response = self._response(each, prepared, started)
+            return _result(pb.BatchRecommendResult(status=status_pb2.Status(), response=response))
+
+        async def result(position: int, each: pb.RecommendRequest) -> bytes:
             started = time.perf_counter()
             try:
                 async with turns:
                     with seen_from(f"requests[{position}]"):
                         prepared = await self._prepare(each)
-                        response = await self._pools.answers(
-                            lambda: self._response(each, prepared, started)
+                        content = await self._pools.answers(
+                            partial(listed, each, prepared, started)
                         )
-                    room.take(response.ByteSize())
+                    room.take(len(content))
             except ServiceError as error:
-                return pb.BatchRecommendResult(status=error.status())
-            return pb.BatchRecommendResult(status=status_pb2.Status(), response=response)
+                return _result(pb.BatchRecommendResult(status=error.status()))
+            return content
 
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(result(*each)) for each in enumerate(request.requests)]
-        return pb.BatchRecommendResponse(results=[task.result() for task in tasks])
+        return b"".join(task.result() for task in tasks)
 
     async def CompareRecommendations(
         self,
@@ -143,7 +151,7 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
         context: ServicerContext[
             pb.CompareRecommendationsRequest, pb.CompareRecommendationsResponse
         ],
-    ) -> pb.CompareRecommendationsResponse:
+    ) -> bytes:
         """Return the lists of several policies."""
         started = time.perf_counter()
         asked = request.request
@@ -152,18 +160,22 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
                 Violation("request.page_token", "is not empty; first pages are compared")
             )
         with seen_from("request"):
-            prepared = await self._prepare(asked)
-        policies = compared_policies(request, prepared.request.page_size, self._default_strength)
+            state, read = await self._read(asked)
+        page_size = read.wordless.page_size
+        policies = compared_policies(request, page_size, self._default_strength)
+        prepared = await self._encoded(state, read)
 
-        def responses() -> list[pb.RecommendResponse]:
+        def response() -> bytes:
             with seen_from("request"):
                 answers = self._recommender.compare(
                     prepared.state, prepared.request, prepared.person, list(policies.values())
                 )
-            return [self._message(asked, answer, prepared, started) for answer in answers]
+            lists = [self._message(asked, answer, prepared, started) for answer in answers]
+            return pb.CompareRecommendationsResponse(
+                lists=compared_lists(list(policies), lists)
+            ).SerializeToString()
 
-        lists = compared_lists(list(policies), await self._pools.answers(responses))
-        return pb.CompareRecommendationsResponse(lists=lists)
+        return await self._pools.answers(response)
 
     async def ExplainItem(
         self,
@@ -177,18 +189,30 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
         return await self._pools.answers(lambda: self._explanation(request, prepared))
 
     async def _prepare(self, message: pb.RecommendRequest) -> _Prepared:
-        """Read a request, find its person, and encode its texts.
+        """Read a request, find its person, and encode its texts; raises what both steps do."""
+        return await self._encoded(*await self._read(message))
 
-        Raises InvalidArgument naming what is wrong with it, FailedPrecondition when the catalogue
-        is not at its min_revision, and what the encoder raises, but for Unavailable when the
-        request allows for that.
+    async def _read(self, message: pb.RecommendRequest) -> tuple[CatalogueState, ReadRequest]:
+        """Return a request as it is read, and the state to answer it from.
+
+        Raises InvalidArgument naming what is wrong with it, and FailedPrecondition when the
+        catalogue is not at its min_revision.
         """
+        long = is_long(message)
         state = await self._state(message.min_revision)
-        asked = read_request(
+        read = partial(
+            read_request,
             message,
             dimension=state.encoder.binding.dimension,
             default_strength=self._default_strength,
         )
+        return state, await self._pools.answers(read) if long else read()
+
+    async def _encoded(self, state: CatalogueState, asked: ReadRequest) -> _Prepared:
+        """Return a request with the vectors of its texts, and its person.
+
+        Raises what the encoder raises, but for Unavailable when the request allows for that.
+        """
         request, degraded, seconds = asked.wordless, False, 0.0
         if texts := asked.texts:
             started = time.perf_counter()
@@ -196,7 +220,7 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
                 vectors = await self._vectors.of(texts, state.encoder.binding)
                 request = asked.request(vectors)
             except Unavailable:
-                if not message.allow_degraded:
+                if not asked.allow_degraded:
                     raise
                 degraded = True
             seconds = time.perf_counter() - started
@@ -220,13 +244,17 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
         return self._replica.state
 
     def _is_short(self, prepared: _Prepared) -> bool:
-        """Return whether a request is answered within a few milliseconds, and without the store."""
+        """Return whether a request is answered within a few milliseconds, and without the store.
+
+        A filter looks at every item of the catalogue, not at candidates alone.
+        """
         request = prepared.request
         return (
             request.page_size <= SHORT_PAGE
             and prepared.state.index.delta_rows <= FEW_ROWS
             and request.rotation is None
-            and not request.grows_with_catalogue
+            and request.filter is None
+            and request.rule_cost <= FEW_COMPARISONS
             and self._recommender.uncounted(request, prepared.person) <= FEW_COUNTED
         )
 
@@ -297,3 +325,8 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
                 propensities=listing.propensities.tolist(),
             )
         )
+
+
+def _result(result: pb.BatchRecommendResult) -> bytes:
+    """Return an answer to a batch of one; answers that follow each other on the wire are one."""
+    return pb.BatchRecommendResponse(results=[result]).SerializeToString()

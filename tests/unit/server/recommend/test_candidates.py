@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
 from longtail.runtime.errors import InvalidArgument
 from longtail.server.catalogue.columns.filter import Condition, Equals, Filter, Kind
+from longtail.server.catalogue.columns.mask_cache import MaskCache
 from longtail.server.ranking.evidence import FEATURES
 from longtail.server.ranking.popularity import Bucket
 from longtail.server.ranking.profile import Context
@@ -271,6 +273,15 @@ def test_rules_multiply_the_odds(films: Cinema) -> None:
     assert pool.estimate == pytest.approx(plain.estimate)
     odds = pool.relevance / (1 - pool.relevance)
     assert odds == pytest.approx(pool.rule_factor * plain.estimate / (1 - plain.estimate))
+
+
+def test_rules_look_at_the_candidates_alone(films: Cinema, monkeypatch: pytest.MonkeyPatch) -> None:
+    def whole(*_: object) -> NoReturn:
+        raise AssertionError("the whole catalogue was looked at")
+
+    monkeypatch.setattr(MaskCache, "matching", whole)
+    rules = (OddsRule("space", 4.0, theme("space"), frozenset(), 0),)
+    assert 4.0 in films.candidates(query=direction("sea"), odds_rules=rules).rule_factor
 
 
 def test_a_rule_that_does_not_fit_is_refused(films: Cinema) -> None:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Awaitable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ from longtail.server.catalogue.state import CatalogueState
 from longtail.server.process.pools import Pools
 from longtail.server.recommend.answer import Answer
 from longtail.server.recommend.request import Request
-from longtail.server.rpc import answer_room
+from longtail.server.rpc import answer_room, recommendations
+from longtail.server.rpc.read.recommend_request import ReadRequest, read_request
 from longtail.server.rpc.recommendations import AT_ONCE, SHORT_PAGE
 from longtail.server.rpc.tokens.recommendation import item_hash
 from longtail.server.store.records import EncoderBinding
@@ -182,7 +184,43 @@ async def test_long_lists_are_made_off_the_event_loop(
     await serving.recommend(filter=everything)
     await serving.recommend(user_id="ann", rotation=pb.Rotation(rate=0.5))
     await serving.recommend(include_items=True)
-    assert made_in == [True, False, False, False, False]
+    rule = pb.Rule(boost=2, filter=everything)
+    await serving.recommend(rules=[rule])
+    rule.filter.any_of.extend([filter_pb2.Condition(field="genre", exists=True)] * 30)
+    await serving.recommend(rules=[rule] * 2)
+    assert made_in == [True, False, False, False, False, True, False]
+
+
+async def test_a_long_request_is_read_off_the_event_loop(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_in: list[bool] = []
+
+    def noted(message: pb.RecommendRequest, **settings: Any) -> ReadRequest:  # noqa: ANN401
+        read_in.append(threading.current_thread() is threading.main_thread())
+        return read_request(message, **settings)
+
+    monkeypatch.setattr(recommendations, "read_request", noted)
+    many = pb.Exclusions(item_ids=[str(n) for n in range(1000)])
+    await serving.recommend(query="robots")
+    await serving.recommend(query="robots", exclude=many)
+    await serving.batch(pb.RecommendRequest(exclude=many))
+    await serving.compare(pb.RecommendRequest(exclude=many), pb.ComparedPolicy())
+    await serving.explain("b", exclude=many)
+    assert read_in == [True, False, False, False, False]
+
+
+async def test_nothing_is_encoded_for_what_is_refused(serving: Serving) -> None:
+    request = pb.RecommendRequest(query="robots")
+    wrong = pb.ComparedPolicy(long_tail=pb.LongTail(strength=2))
+    assert await refused(serving.compare(request, wrong)) == ["policies[0].long_tail.strength"]
+    condition = filter_pb2.Condition(field="genre")
+    getattr(condition, "in").values.extend([filter_pb2.Operand(text="a")] * 1000)
+    request.filter.all_of.extend([condition] * 11)
+    reply = await serving.batch(request, pb.RecommendRequest())
+    assert "requests[0].filter" in reply.results[0].status.message
+    assert reply.results[1].HasField("response")
+    assert serving.encoder.calls == []
 
 
 async def test_timings_hold_each_other(serving: Serving) -> None:

@@ -25,6 +25,11 @@ class Equals:
     kind: Kind
     value: Value
 
+    @property
+    def values(self) -> tuple[Value]:
+        """Return the value as the only one of several."""
+        return (self.value,)
+
 
 @dataclass(frozen=True)
 class In:
@@ -70,6 +75,22 @@ class Filter:
     all_of: tuple[Condition, ...] = ()
     any_of: tuple[Condition, ...] = ()
     none_of: tuple[Condition, ...] = ()
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """Return the conditions of all three."""
+        return self.all_of + self.any_of + self.none_of
+
+    @property
+    def cost(self) -> int:
+        """Return about how many times an attribute is compared."""
+        return len(self.conditions) + len(self.operands)
+
+    @property
+    def operands(self) -> list[Value]:
+        """Return the values that attributes may be, of all conditions."""
+        tests = [condition.test for condition in self.conditions]
+        return [value for test in tests if isinstance(test, Equals | In) for value in test.values]
 
 
 class FilterTypeError(ValueError):

@@ -1,5 +1,6 @@
 """Masks of filters that come again, as filters of shops and apps do."""
 
+import sys
 import threading
 from collections import OrderedDict
 
@@ -10,10 +11,12 @@ from longtail.server.catalogue.columns.matching import matching
 from longtail.server.catalogue.columns.postings import Mask
 
 CACHE_BYTES = 32 * 2**20
+# Of a condition, and of the place of an operand in a set.
+OVERHEAD_BYTES = 64
 
 
 class MaskCache:
-    """`matching` with a memory of the masks used last, a byte per row.
+    """`matching` with a memory of the filters used last and their masks, a byte per row.
 
     Rows never change, so a mask stays right for the rows it covers: only those behind it are
     matched when there are more. Any thread may ask.
@@ -46,8 +49,15 @@ class MaskCache:
     def _keep(self, wanted: Filter, mask: Mask) -> None:
         with self._lock:
             replaced = self._masks.pop(wanted, None)
-            self._bytes += mask.nbytes - (0 if replaced is None else replaced.nbytes)
+            if replaced is not None:
+                self._bytes -= _size(wanted, replaced)
             self._masks[wanted] = mask
+            self._bytes += _size(wanted, mask)
             while self._bytes > self._capacity:
-                _, dropped = self._masks.popitem(last=False)
-                self._bytes -= dropped.nbytes
+                self._bytes -= _size(*self._masks.popitem(last=False))
+
+
+def _size(wanted: Filter, mask: Mask) -> int:
+    """Return about how many bytes a filter, which may be larger than its mask, and a mask take."""
+    operands = wanted.operands
+    return mask.nbytes + OVERHEAD_BYTES * wanted.cost + sum(map(sys.getsizeof, operands))

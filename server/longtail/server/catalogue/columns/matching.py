@@ -1,4 +1,7 @@
-"""Which rows pass a filter: one pass over the postings of each attribute that it names."""
+"""Which rows pass a filter: one pass over the postings of each attribute that it names.
+
+Or over those of a few rows, where no others are asked for.
+"""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,7 +19,7 @@ from longtail.server.catalogue.columns.filter import (
     Range,
     Test,
 )
-from longtail.server.catalogue.columns.postings import NO_MOMENT, Mask, Postings, TextPostings
+from longtail.server.catalogue.columns.postings import NO_MOMENT, Ints, Mask, Postings, TextPostings
 from numpy.typing import NDArray
 
 # So many comparisons cost less than one binary search per value.
@@ -26,19 +29,69 @@ FEW_OPERANDS = 300
 Hits = Callable[[NDArray[Any]], Mask]
 
 
+class _Span:
+    """The rows start .. stop - 1."""
+
+    def __init__(self, start: int, stop: int) -> None:
+        self._start, self._stop = start, stop
+        self.count = stop - start
+
+    def present(self, postings: Postings[Any]) -> Mask:
+        """Return which rows have a posting, (count,)."""
+        return postings.present(self._start, self._stop)
+
+    def passing(self, postings: Postings[Any], hits: Hits) -> Mask:
+        """Return which rows have a posting that is a hit, (count,)."""
+        rows, values = postings.between(self._start, self._stop)
+        return postings.mask(rows, hits(values), self._start, self._stop)
+
+
+class _Chosen:
+    """Some rows, as _Span."""
+
+    def __init__(self, rows: Ints) -> None:
+        self._rows = rows
+        self.count = len(rows)
+
+    def present(self, postings: Postings[Any]) -> Mask:
+        places, _ = postings.among(self._rows)
+        return self._mask(places)
+
+    def passing(self, postings: Postings[Any], hits: Hits) -> Mask:
+        places, values = postings.among(self._rows)
+        return self._mask(places[hits(values)])
+
+    def _mask(self, places: Ints) -> Mask:
+        mask = np.zeros(self.count, np.bool_)
+        mask[places] = True
+        return mask
+
+
 def matching(attributes: AttributeColumns, wanted: Filter, count: int, start: int = 0) -> Mask:
     """Return which of the rows start .. count - 1 pass a filter, (count - start,).
 
     Raises FilterTypeError when an operand is of a type that its attribute holds nowhere, in rows
     of dead versions neither.
     """
+    return _matching(attributes, wanted, _Span(start, count))
+
+
+def matching_among(attributes: AttributeColumns, wanted: Filter, rows: Ints) -> Mask:
+    """Return which of `rows` (n,) pass a filter, (n,), without a look at any other.
+
+    Raises FilterTypeError as `matching` does.
+    """
+    return _matching(attributes, wanted, _Chosen(rows))
+
+
+def _matching(attributes: AttributeColumns, wanted: Filter, rows: _Span | _Chosen) -> Mask:
     _check_types(attributes, wanted)
 
     def masks(conditions: tuple[Condition, ...]) -> Iterator[Mask]:
         for condition in conditions:
-            yield _mask(attributes.field(condition.field), condition.test, start, count)
+            yield _mask(attributes.field(condition.field), condition.test, rows)
 
-    passed = np.ones(count - start, np.bool_)
+    passed = np.ones(rows.count, np.bool_)
     for mask in masks(wanted.all_of):
         passed &= mask
     if wanted.any_of:
@@ -74,17 +127,15 @@ def _kinds(field: Field) -> list[Kind]:
     return [kind for kind, is_held in held.items() if is_held]
 
 
-def _mask(field: Field | None, test: Test, start: int, stop: int) -> Mask:
+def _mask(field: Field | None, test: Test, rows: _Span | _Chosen) -> Mask:
     if isinstance(test, Exists):
-        present = np.zeros(stop - start, np.bool_)
+        present = np.zeros(rows.count, np.bool_)
         for postings in field.all_postings() if field is not None else ():
-            present |= postings.present(start, stop)
+            present |= rows.present(postings)
         return present if test.wanted else ~present
     if field is None:
-        return np.zeros(stop - start, np.bool_)
-    postings, hits = _comparison(field, test)
-    rows, values = postings.between(start, stop)
-    return postings.mask(rows, hits(values), start, stop)
+        return np.zeros(rows.count, np.bool_)
+    return rows.passing(*_comparison(field, test))
 
 
 def _comparison(field: Field, test: Equals | In | Range) -> tuple[Postings[Any], Hits]:
@@ -102,9 +153,7 @@ def _comparison(field: Field, test: Equals | In | Range) -> tuple[Postings[Any],
 
 
 def _text_hits(texts: TextPostings, test: Equals | In | Range) -> Hits:
-    wanted = (
-        test.values if isinstance(test, In) else {test.value} if isinstance(test, Equals) else ()
-    )
+    wanted = () if isinstance(test, Range) else test.values
     codes = [code for text in wanted if (code := texts.code(str(text))) is not None]
     if len(codes) == 1:
         return lambda values: values == codes[0]
@@ -117,14 +166,20 @@ def _text_hits(texts: TextPostings, test: Equals | In | Range) -> Hits:
 def _time_hits(texts: TextPostings, test: Equals | In | Range) -> Hits:
     moments = texts.moments
     assert moments is not None  # noqa: S101 (for the type checker: the types were checked)
-    table = _compare(moments, test) & (moments != NO_MOMENT)
-    return lambda values: table[values]
+
+    def hits(values: NDArray[Any]) -> Mask:
+        # Each time is compared once, or that of each value, whichever are fewer.
+        times = moments[values] if len(values) < len(moments) else moments
+        found: Mask = _compare(times, test) & (times != NO_MOMENT)
+        return found if len(values) < len(moments) else found[values]
+
+    return hits
 
 
 def _compare(values: NDArray[Any], test: Equals | In | Range) -> Mask:
     if isinstance(test, Range):
         return _between(values, test)
-    operands = list(test.values) if isinstance(test, In) else [test.value]
+    operands = list(test.values)
     if len(operands) <= FEW_OPERANDS:
         hits = np.zeros(len(values), np.bool_)
         for operand in operands:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.int32]
 Moments = NDArray[np.int64]
+Ints = NDArray[np.int64]
 S = TypeVar("S", bound=np.generic)
 
 # A longer text equals no operand, so it is not kept; the contract's limit of an operand.
@@ -55,6 +56,17 @@ class Postings(Generic[S]):
         rows = self.rows.values
         low, high = rows.searchsorted(np.array((start, stop), np.int32)).tolist()
         return rows[low:high], self.values.values[low:high]
+
+    def among(self, rows: Ints) -> tuple[Ints, NDArray[S]]:
+        """Return the postings of `rows` (n,), in any order: places in `rows` (m,), values (m,)."""
+        # The rows that are held are read first, since they are written last. What they are
+        # searched for is of their type, without which they would be copied.
+        held, wanted = self.rows.values, rows.astype(np.int32)
+        low = held.searchsorted(wanted)
+        counts = held.searchsorted(wanted, "right") - low
+        places = np.repeat(np.arange(len(rows)), counts)
+        at = np.arange(len(places)) + (low + counts - np.cumsum(counts))[places]
+        return places, self.values.values[at]
 
     def present(self, start: int, stop: int) -> Mask:
         """Return which of the rows start .. stop - 1 have a posting, (stop - start,)."""

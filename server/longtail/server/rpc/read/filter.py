@@ -1,5 +1,6 @@
 """From a filter message to a filter: each limit of the contract, with the field that breaks it."""
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -27,13 +28,27 @@ BOUNDS = ("at_least", "at_most", "more_than", "less_than")
 
 def filter_of(message: filter_pb2.Filter, field: str) -> Filter | None:
     """Return the filter in a message at `field`, None when it is empty; raise InvalidArgument."""
-    groups = {"all_of": message.all_of, "any_of": message.any_of, "none_of": message.none_of}
-    count = sum(map(len, groups.values()))
-    if count == 0:
+    if not _condition_count(message, field):
         return None
+    groups = {"all_of": message.all_of, "any_of": message.any_of, "none_of": message.none_of}
+    return Filter(**{name: _conditions(f"{field}.{name}", group) for name, group in groups.items()})
+
+
+def operand_count(message: filter_pb2.Filter, field: str) -> int:
+    """Return how many operands the filter in a message at `field` holds, and conditions.
+
+    Raises InvalidArgument when it holds too many conditions.
+    """
+    count = _condition_count(message, field)
+    conditions = itertools.chain(message.all_of, message.any_of, message.none_of)
+    return count + sum(len(getattr(condition, "in").values) for condition in conditions)
+
+
+def _condition_count(message: filter_pb2.Filter, field: str) -> int:
+    count = len(message.all_of) + len(message.any_of) + len(message.none_of)
     if count > MAX_CONDITIONS:
         raise InvalidArgument(Violation(field, f"holds {count} conditions, over {MAX_CONDITIONS}"))
-    return Filter(**{name: _conditions(f"{field}.{name}", group) for name, group in groups.items()})
+    return count
 
 
 def _conditions(path: str, messages: Sequence[filter_pb2.Condition]) -> tuple[Condition, ...]:

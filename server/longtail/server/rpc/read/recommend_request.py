@@ -56,6 +56,7 @@ class ReadRequest:
     wordless: Request
     query: str
     text_examples: tuple[TextExample, ...]
+    allow_degraded: bool
 
     @property
     def texts(self) -> list[str]:
@@ -123,6 +124,7 @@ def read_request(
         ),
         message.query,
         tuple(ex for ex in examples if isinstance(ex, TextExample)),
+        message.allow_degraded,
     )
 
 

@@ -1,3 +1,5 @@
+import gc
+import weakref
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,7 +20,7 @@ from longtail.server.catalogue.columns.filter import (
     Test,
 )
 from longtail.server.catalogue.columns.mask_cache import MaskCache
-from longtail.server.catalogue.columns.matching import matching
+from longtail.server.catalogue.columns.matching import matching, matching_among
 from longtail.server.catalogue.columns.moments import microseconds_of
 
 CATALOGUE: list[dict[str, Any]] = [
@@ -47,6 +49,8 @@ def found(wanted: Filter) -> list[int]:
     mask = matching(columns, wanted, len(CATALOGUE))
     rows = range(len(CATALOGUE))
     assert [matching(columns, wanted, row + 1, row)[0] for row in rows] == mask.tolist()
+    some = np.array([4, 0, 3, 3, 2])
+    assert matching_among(columns, wanted, some).tolist() == mask[some].tolist()
     return np.flatnonzero(mask).tolist()
 
 
@@ -129,6 +133,8 @@ def test_a_type_that_the_attribute_holds_nowhere_is_named(
     assert (caught.value.path, caught.value.message) == (path, message)
     with pytest.raises(FilterTypeError):
         matching(catalogue(), wanted, 1)
+    with pytest.raises(FilterTypeError):
+        matching_among(catalogue(), wanted, np.array([0]))
 
 
 def test_conditions_on_one_and_on_a_truth_value_are_not_mistaken_for_each_other() -> None:
@@ -259,17 +265,19 @@ def test_masks_are_those_of_a_reading_row_by_row(
     except FilterTypeError:
         return
     assert mask.tolist() == expected
+    order = np.random.default_rng(1).permutation(len(rows))
+    among = matching_among(columns, wanted, order)
+    assert among.tolist() == [expected[row] for row in order]
     cache = MaskCache(columns)
     for count in (len(first), len(rows), 1, len(rows)):
         assert cache.matching(wanted, count).tolist() == expected[:count]
-    order = np.random.default_rng(1).permutation(len(rows))
     taken = columns.take(order)
     assert matching(taken, wanted, len(rows)).tolist() == [expected[row] for row in order]
 
 
 def test_the_cache_lets_go_of_what_was_not_used_for_longest() -> None:
     columns = catalogue()
-    cache = MaskCache(columns, capacity_bytes=2 * len(CATALOGUE))
+    cache = MaskCache(columns, capacity_bytes=400)
     films, songs, dark = (Filter((condition,)) for condition in (FILM, SONG, DARK))
     masks = {wanted: cache.matching(wanted, 6).base for wanted in (films, songs)}
     assert cache.matching(films, 6).base is masks[films]
@@ -282,3 +290,17 @@ def test_a_mask_of_the_cache_cannot_be_written_to() -> None:
     mask = MaskCache(catalogue()).matching(Filter((FILM,)), 6)
     with pytest.raises(ValueError, match="read-only"):
         mask[0] = False
+
+
+def test_large_filters_are_let_go_of_though_their_masks_are_small() -> None:
+    cache = MaskCache(catalogue(), capacity_bytes=2**20)
+    filters: list[weakref.ref[Filter]] = []
+    for number in range(300):
+        texts = frozenset(f"{number} {n} " + "x" * 900 for n in range(100))
+        wanted = Filter((Condition("kind", In(Kind.TEXT, texts)),))
+        filters.append(weakref.ref(wanted))
+        cache.matching(wanted, 6)
+    del wanted, texts
+    gc.collect()
+    held = [len(str(text)) for each in filters if (one := each()) for text in one.operands]
+    assert 0 < sum(held) < 2**20

@@ -183,13 +183,12 @@ def test_the_texts_of_examples_do_not_become_the_query() -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "grows"),
+    ("message", "cost"),
     [
-        (Message(), False),
-        (Message(filter=EVERYTHING), True),
-        (Message(rules=[pb.Rule(boost=2, filter=EVERYTHING)]), True),
-        (Message(rules=[pb.Rule(boost=2, item_ids=["a"])]), False),
+        (Message(filter=EVERYTHING), 0),
+        (Message(rules=[pb.Rule(boost=2, filter=EVERYTHING)] * 3), 3),
+        (Message(rules=[pb.Rule(boost=2, item_ids=["a"])]), 0),
     ],
 )
-def test_a_filter_is_what_grows_with_the_catalogue(message: Message, grows: bool) -> None:
-    assert read(message).wordless.grows_with_catalogue == grows
+def test_rules_cost_what_their_filters_compare(message: Message, cost: int) -> None:
+    assert read(message).wordless.rule_cost == cost
