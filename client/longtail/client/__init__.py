@@ -1,6 +1,7 @@
 """Client of Longtail: sync, asyncio and on the command line."""
 
 from longtail.client.calls.aio import AsyncLongtailClient
+from longtail.client.calls.attributes import attributes, attributes_of
 from longtail.client.calls.errors import LongtailError, Violation, error_from_status
 from longtail.client.calls.filters import filter_of, where
 from longtail.client.calls.messages import boost, bury, example, interaction, pack_vector, pin
@@ -12,6 +13,8 @@ __all__ = [
     "LongtailClient",
     "LongtailError",
     "Violation",
+    "attributes",
+    "attributes_of",
     "boost",
     "bury",
     "error_from_status",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
+from longtail.client.calls.attributes import MAX_INTEGER
 from longtail.v1.filter_pb2 import Condition, Filter, Operand, OperandList, Range
 
 Value = str | bool | int | float | datetime
@@ -29,7 +30,7 @@ class Attribute:
     name: str
 
     def equals(self, value: Value) -> Condition:
-        """Test that the attribute is `value`."""
+        """Test that the attribute is `value`; ValueError for an integer beyond 2^53 - 1."""
         return Condition(field=self.name, equals=_operand(value))
 
     def one_of(self, *values: Value) -> Condition:
@@ -96,6 +97,8 @@ def _operand(value: Value) -> Operand:
         return Operand(flag=value)
     if isinstance(value, str):
         return Operand(text=value)
+    if isinstance(value, int) and abs(value) > MAX_INTEGER:
+        raise ValueError(f"{value} has more digits than a number keeps; compare it as text")
     if isinstance(value, int | float):
         return Operand(number=value)
     if isinstance(value, datetime):

@@ -69,8 +69,8 @@ def item_popularity(
     console.print(
         output.pairs(
             [
-                ("popularity", f"{found.popularity:g}"),
-                ("prior", f"{found.prior:g}"),
+                ("popularity", output.number(found.popularity)),
+                ("prior", output.number(found.prior)),
                 ("bucket", output.enum_word(Bucket.Name(found.bucket), "BUCKET_")),
                 ("less popular", f"{found.popularity_percentile:.1%} of the catalogue"),
                 ("impressions", f"{found.impression_count:,}"),
@@ -80,5 +80,5 @@ def item_popularity(
         )
     )
     columns = [("type", False), ("interactions", True), ("popularity", True)]
-    rows = [(each.type, f"{each.count:,}", f"{each.popularity:g}") for each in found.types]
+    rows = [(each.type, f"{each.count:,}", output.number(each.popularity)) for each in found.types]
     console.print(output.table(columns, rows))

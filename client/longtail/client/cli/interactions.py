@@ -56,7 +56,7 @@ def list_interactions(
             each.user_id,
             each.item_id,
             each.type,
-            f"{each.value:g}" if each.HasField("value") else "",
+            output.number(each.value) if each.HasField("value") else "",
             each.query,
         )
         for each in found

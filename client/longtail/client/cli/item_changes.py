@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from longtail.client.calls.attributes import attributes
 from longtail.client.importing import literals
 from longtail.client.importing.values import RowError, state_named, time_read
 from longtail.v1.item_pb2 import Item
@@ -60,20 +61,23 @@ def _check(field: str) -> None:
 
 def _set(item: Item, field: str, value: str) -> None:
     if field == "attributes":
-        item.attributes.update(json.loads(value))
+        item.attributes.MergeFrom(attributes(_object(value)))
     elif field.startswith(_ATTRIBUTE):
-        item.attributes.update({field.removeprefix(_ATTRIBUTE): _attribute(value)})
+        item.attributes.MergeFrom(attributes({field.removeprefix(_ATTRIBUTE): _attribute(value)}))
     else:
         # A field that is a message cannot be assigned.
         item.MergeFrom(Item(**{field: _READERS[field](value)}))
+
+
+def _object(value: str) -> dict[str, Any]:
+    read = json.loads(value)
+    if not isinstance(read, dict):
+        raise ValueError("no JSON object")
+    return read
 
 
 # JSON has no type of its own that the callers could do something with.
 def _attribute(value: str) -> Any:  # noqa: ANN401
     if value[:1] in ('"', "[", "{"):
         return json.loads(value)
-    for read in (literals.flag, literals.number):
-        plain = read(value)
-        if plain is not None:
-            return plain
-    return value
+    return literals.attribute(value)

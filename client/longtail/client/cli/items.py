@@ -1,10 +1,12 @@
 """`longtail items get`, `list`, `update` and `delete`; other commands of the group join here."""
 
+import json
 from itertools import islice
 from typing import Annotated
 
 import grpc
 import typer
+from longtail.client.calls.attributes import attributes_of
 from longtail.client.calls.errors import error_from_status
 from longtail.client.calls.sync import LongtailClient
 from longtail.client.cli import options, output
@@ -65,8 +67,8 @@ def list_items(
             each.id,
             each.title,
             _state(each.state),
-            f"{each.popularity_prior:g}",
-            f"{each.penalty:g}",
+            output.number(each.popularity_prior),
+            output.number(each.penalty),
         )
         for each in found
     ]
@@ -142,14 +144,13 @@ def delete_items(
 
 
 def _show(item: Item) -> None:
-    attributes = output.message_as_dict(item)["attributes"] if item.attributes.fields else {}
     rows = [
         ("id", item.id),
         ("title", item.title),
         ("text", item.text),
         ("state", _state(item.state)),
-        ("popularity prior", f"{item.popularity_prior:g}"),
-        ("penalty", f"{item.penalty:g}"),
+        ("popularity prior", output.number(item.popularity_prior)),
+        ("penalty", output.number(item.penalty)),
     ]
     if item.HasField("available_from"):
         rows.append(("available from", output.moment(item.available_from)))
@@ -158,9 +159,13 @@ def _show(item: Item) -> None:
     rows += [
         ("created", output.moment(item.create_time)),
         ("updated", output.moment(item.update_time)),
-        *((name, str(value)) for name, value in sorted(attributes.items())),
+        *((name, _told(value)) for name, value in sorted(attributes_of(item).items())),
     ]
     output.console().print(output.pairs(rows))
+
+
+def _told(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _state(state: State) -> str:

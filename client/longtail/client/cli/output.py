@@ -8,7 +8,9 @@ from typing import Any, Literal
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
+from longtail.client.calls.attributes import whole_numbers
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -24,6 +26,7 @@ def message_as_dict(message: Message) -> dict[str, Any]:
     values: dict[str, Any] = MessageToDict(
         message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
+    _keep_whole(message, values)
     return values
 
 
@@ -71,6 +74,11 @@ def pairs(rows: Sequence[tuple[str, str]]) -> Table:
     return result
 
 
+def number(value: float) -> str:
+    """Return a number for people: six digits, or all that stand before the point."""
+    return f"{value:.0f}" if 1e5 <= abs(value) < 1e15 else f"{value:g}"
+
+
 def milliseconds(duration: Duration) -> str:
     """Return a duration for people."""
     return f"{duration.ToNanoseconds() / 1e6:.2f} ms"
@@ -79,6 +87,19 @@ def milliseconds(duration: Duration) -> str:
 def moment(timestamp: Timestamp) -> str:
     """Return a time for people."""
     return timestamp.ToJsonString()
+
+
+def _keep_whole(message: Message, values: dict[str, Any]) -> None:
+    """Put the whole numbers of every Struct within a message into its `values` as int."""
+    for field, held in message.ListFields():
+        shown = values[field.name]
+        if isinstance(held, Struct):
+            values[field.name] = whole_numbers(shown)
+        elif isinstance(shown, dict):
+            _keep_whole(held, shown)
+        elif isinstance(shown, list) and field.message_type is not None:
+            for each, its in zip(held, shown, strict=True):
+                _keep_whole(each, its)
 
 
 def enum_word(name: str, prefix: str) -> str:

@@ -7,6 +7,7 @@ from math import isfinite
 from typing import Any
 
 from google.protobuf.struct_pb2 import Struct
+from longtail.client.calls.attributes import MAX_INTEGER
 from longtail.client.importing import literals, values
 from longtail.client.importing.columns import ItemColumns
 from longtail.client.importing.values import RowError
@@ -38,7 +39,7 @@ def item_from_row(row: Mapping[str, Any], columns: ItemColumns) -> Item:
         if name in columns.fields:
             continue
         if name == "attributes" and isinstance(value, Mapping):
-            # As an export writes them: of their kinds already, so that text stays text.
+            # As an export writes them: of their kinds already, so that text stays the text it is.
             for member, plain in value.items():
                 _put(item.attributes, member, _plain(plain))
         else:
@@ -47,15 +48,14 @@ def item_from_row(row: Mapping[str, Any], columns: ItemColumns) -> Item:
 
 
 def _set_attribute(attributes: Struct, name: str, value: object, as_list: bool) -> None:
-    plain = _plain(value)
+    plain = _plain(value.strip() if isinstance(value, str) else value)
     if plain is None or plain == "":
         return
-    if isinstance(plain, str):
+    if isinstance(value, str):
         if as_list:
             plain = [part.strip() for part in plain.split(_LIST_SEPARATOR) if part.strip()]
         else:
-            number = literals.number(plain)
-            plain = plain if number is None else number
+            plain = literals.attribute(plain)
     _put(attributes, name, plain)
 
 
@@ -68,13 +68,20 @@ def _put(attributes: Struct, name: str, plain: object) -> None:
 
 # JSON has no type of its own that the callers could do something with.
 def _plain(value: object) -> Any:  # noqa: ANN401
-    """Return the value as JSON knows it, as far as it can be."""
-    if isinstance(value, str):
-        return value.strip()
+    """Return the value as JSON knows it, as far as it can be.
+
+    An integer that a double cannot hold becomes text, as it does in a CSV.
+    """
     if isinstance(value, datetime | date):
         return value.isoformat()
-    if isinstance(value, Decimal):
-        return float(value)
-    if isinstance(value, float) and not isfinite(value):
+    if isinstance(value, float | Decimal) and not isfinite(value):
         return None
+    if isinstance(value, Decimal):
+        return _plain(int(value)) if value == value.to_integral_value() else float(value)
+    if isinstance(value, int) and abs(value) > MAX_INTEGER:
+        return str(value)
+    if isinstance(value, Mapping):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(element) for element in value]
     return value

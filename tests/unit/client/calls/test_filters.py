@@ -38,3 +38,12 @@ def test_an_absent_attribute_can_be_asked_for() -> None:
 def test_operands_of_no_use_are_refused(build: Callable[[], Condition]) -> None:
     with pytest.raises(ValueError, match="one or more"):
         build()
+
+
+def test_an_integer_that_would_be_rounded_is_compared_as_text() -> None:
+    for build in (where("id").equals, where("id").one_of):
+        with pytest.raises(ValueError, match=r"9007199254740993 .* as text"):
+            build(2**53 + 1)
+    with pytest.raises(ValueError, match="as text"):
+        where("id").between(at_least=-(2**53))
+    assert where("id").equals(2**53 - 1).equals.number == 2**53 - 1

@@ -6,13 +6,16 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Event
 from typing import Any
 
+import pyarrow
 import pytest
 from longtail.runtime.errors import InvalidArgument, Violation
 from longtail.v1.item_pb2 import STATE_HIDDEN, Item
+from pyarrow import parquet
 
 from tests.processes import free_address
 from tests.unit.client.cli.command_line import row
@@ -238,6 +241,67 @@ def test_an_export_can_be_imported_as_it_is(fake: Fake, tmp_path: Path, name: st
     assert report == {"exported": 1}
     assert fake.items == {"7": item}
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+GIVEN = {"item_id": "1", "title": "One", "year": 1977, "half": 0.5, "new": True}
+GIVEN["id64"] = 2**53 + 1
+NESTED = {"tags": [1, False], "size": {"cm": 3}}
+
+
+def write_csv(path: Path, row: Mapping[str, Any]) -> None:
+    # As a spreadsheet has it.
+    cells = [cell if isinstance(cell, str) else json.dumps(cell) for cell in row.values()]
+    path.write_text(f"{','.join(row)}\n{','.join(cells)}\n")
+
+
+def write_json(path: Path, row: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(row) + "\n")
+
+
+def write_parquet(path: Path, row: Mapping[str, Any]) -> None:
+    parquet.write_table(pyarrow.Table.from_pylist([dict(row)]), path)
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "more"),
+    [
+        ("a.csv", write_csv, {}),
+        ("a.jsonl", write_json, NESTED),
+        ("a.parquet", write_parquet, {"size": {"cm": 3}, "tags": [1, 2]}),
+    ],
+)
+def test_attributes_keep_their_types_wherever_they_are_shown(
+    fake: Fake,
+    tmp_path: Path,
+    name: str,
+    write: Callable[[Path, Mapping[str, Any]], None],
+    more: Mapping[str, Any],
+) -> None:
+    again = tmp_path / "again.jsonl"
+    write(tmp_path / name, {**GIVEN, **more})
+    as_json(longtail("import", "items", tmp_path / name, "--json", address=fake.address))
+    kept = {"year": 1977, "half": 0.5, "new": True, "id64": "9007199254740993", **more}
+    expected = json.dumps(kept, sort_keys=True)
+
+    got = as_json(longtail("items", "get", "1", "--json", address=fake.address))
+    listed = as_json(longtail("items", "list", "--json", address=fake.address))
+    longtail("items", "export", again, address=fake.address)
+    for item in (got["items"][0], listed[0], json.loads(again.read_text())):
+        assert json.dumps(item["attributes"], sort_keys=True) == expected
+    shown = longtail("items", "get", "1", address=fake.address).stdout
+    for field, value in kept.items():
+        told = value if isinstance(value, str) else json.dumps(value)
+        assert row(shown, f"{field} ").split(maxsplit=1) == [field, told]
+
+    before = fake.items["1"]
+    longtail("import", "items", again, address=fake.address)
+    assert fake.items["1"].attributes == before.attributes
+
+
+def test_large_numbers_are_shown_whole(fake: Fake) -> None:
+    fake.items = {"1": Item(id="1", title="One", popularity_prior=1_234_567)}
+    assert "1234567" in row(longtail("items", "get", "1", address=fake.address).stdout, "prior")
+    assert "1234567" in row(longtail("items", "list", address=fake.address).stdout, "One")
 
 
 def test_items_are_read_changed_and_removed(fake: Fake) -> None:

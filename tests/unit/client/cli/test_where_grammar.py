@@ -19,6 +19,8 @@ NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
         ("year=1999", where("year").equals(1999)),
         ('year="1999"', where("year").equals("1999")),
         ("code=007", where("code").equals("007")),
+        ("id=9007199254740991", where("id").equals(2**53 - 1)),
+        ("id=9007199254740993", where("id").equals("9007199254740993")),
         ("made=2026-01-01", where("made").equals(NEW_YEAR)),
         ("year>=1990", where("year").between(at_least=1990)),
         ("year<=1990", where("year").between(at_most=1990)),

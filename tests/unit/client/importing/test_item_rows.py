@@ -1,11 +1,13 @@
 """From row to item: what becomes of each column, and why a row is dropped."""
 
+import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from google.protobuf.json_format import MessageToDict
+from longtail.client import attributes_of
 from longtail.client.importing.columns import ItemColumns
 from longtail.client.importing.item_rows import item_from_row
 from longtail.client.importing.values import RowError
@@ -36,7 +38,7 @@ def test_an_item_takes_its_columns_and_the_rest_are_attributes() -> None:
     assert item.popularity_prior == 12.5
     assert MessageToDict(item.attributes) == {
         "genres": ["Adventure", "Children"],
-        "year": 1995.0,
+        "year": 1995,
         "code": "007",
         "tags": "a|b",
     }
@@ -111,5 +113,35 @@ def test_a_penalty_is_the_items_own_and_a_number() -> None:
 
 
 def test_an_object_of_attributes_is_taken_as_it_is() -> None:
-    row = {"id": "1", "title": "t", "attributes": {"code": "1999", "tags": ["a"], "year": 7}}
-    assert MessageToDict(item_from_row(row, WINDOW).attributes) == row["attributes"]
+    given = {"code": "1999", "tags": ["a"], "year": 7, "said": " so "}
+    row = {"id": "1", "title": "t", "attributes": given}
+    assert attributes_of(item_from_row(row, WINDOW)) == given
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("1977", 1977),
+        ("1977.0", 1977),
+        ("1977.5", 1977.5),
+        (1977, 1977),
+        (1977.0, 1977),
+        (Decimal("1977"), 1977),
+        (Decimal("1977.5"), 1977.5),
+        (True, True),
+        ("true", True),
+        ("True", "True"),
+        (2**53 - 1, 2**53 - 1),
+        (str(2**53 - 1), 2**53 - 1),
+        # All of its digits, or none.
+        (2**53 + 1, "9007199254740993"),
+        ("9007199254740993", "9007199254740993"),
+        (Decimal(2**53 + 1), "9007199254740993"),
+        ("-" + "9" * 40, "-" + "9" * 40),
+        ([1, {"a": 2**53 + 1}], [1, {"a": "9007199254740993"}]),
+        ({"made": [datetime(2020, 1, 2)]}, {"made": ["2020-01-02T00:00:00"]}),
+    ],
+)
+def test_a_number_is_what_the_file_says(given: object, kept: object) -> None:
+    item = item_from_row({"id": "1", "title": "t", "a": given}, WINDOW)
+    assert json.dumps(attributes_of(item)) == json.dumps({"a": kept})

@@ -41,8 +41,13 @@ def check_number(field: str, value: float, low: float, high: float) -> float:
     """Return a number in low .. high."""
     # Written so that NaN, which compares false with everything, is refused too.
     if not low <= value <= high:
-        raise InvalidArgument(Violation(field, f"is {value:g}, not in {low:g} to {high:g}"))
+        raise InvalidArgument(Violation(field, f"is {told(value)}, not in {low:g} to {high:g}"))
     return value
+
+
+def told(number: float) -> str:
+    """Return a number with all its digits: rounded, 1000.0001 would not be over 1000."""
+    return str(number).removesuffix(".0")
 
 
 def check_page_size(value: int, *, default: int, limit: int) -> int:

@@ -11,12 +11,14 @@ MAX_ATTRIBUTES_BYTES = 16 * 1024
 # A Struct within an Item can be parsed up to 33 levels deep. An answer holds the item in more
 # messages than the write did, and every client has to be able to parse it.
 MAX_ATTRIBUTES_DEPTH = 30
+# The next integers have to share their doubles (RFC 7493, section 2.2).
+MAX_INTEGER = 2**53 - 1
 
 
 def attributes_object(struct: struct_pb2.Struct) -> dict[str, Any]:
-    """Return the JSON object that `struct` stands for; every number is a float.
+    """Return the JSON object that `struct` stands for, whole numbers as int.
 
-    The same as protobuf's json_format makes, which does not say where something is wrong. Raises
+    Otherwise what protobuf's json_format makes, which does not say where something is wrong. Raises
     InvalidArgument with the path of what JSON does not know, as `attributes.sizes[2]`, or when the
     whole is over 16 KiB as JSON or 30 levels deep.
     """
@@ -42,7 +44,8 @@ def _value(parent: str, step: str, value: struct_pb2.Value, levels: int) -> Any:
             raise InvalidArgument(
                 Violation(parent + step, f"is {number}, which JSON does not know")
             )
-        return number
+        whole = abs(number) <= MAX_INTEGER and number.is_integer()
+        return int(number) if whole else number
     if kind == "bool_value":
         return value.bool_value
     if kind is None or kind == "null_value":

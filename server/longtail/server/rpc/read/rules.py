@@ -6,7 +6,7 @@ from typing import TypeVar
 from longtail.runtime.errors import InvalidArgument, Violation
 from longtail.server.recommend.request import OddsRule, PinRule
 from longtail.server.rpc.read.counts import check_count
-from longtail.server.rpc.read.fields import check_id, check_number, check_text
+from longtail.server.rpc.read.fields import check_id, check_number, check_text, told
 from longtail.server.rpc.read.filter import filter_of
 from longtail.v1 import recommendation_service_pb2 as pb
 
@@ -86,7 +86,7 @@ def _odds_rule(position: int, message: pb.Rule) -> OddsRule:
 def _above_one(field: str, factor: float) -> float:
     # Written so that NaN is refused too.
     if not factor > 1:
-        raise InvalidArgument(Violation(field, f"is {factor:g}, not above 1"))
+        raise InvalidArgument(Violation(field, f"is {told(factor)}, not above 1"))
     return check_number(field, factor, 1, MAX_FACTOR)
 
 

@@ -11,7 +11,13 @@ from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given, strategies
 from longtail.runtime.errors import InvalidArgument
-from longtail.server.rpc.read.fields import check_batch, check_page_size, each, interaction
+from longtail.server.rpc.read.fields import (
+    check_batch,
+    check_number,
+    check_page_size,
+    each,
+    interaction,
+)
 from longtail.server.rpc.read.item import item_draft
 from longtail.server.rpc.read.item_attributes import MAX_ATTRIBUTES_DEPTH, attributes_object
 from longtail.server.rpc.tokens.recommendation import TokenCodec
@@ -123,8 +129,24 @@ def test_an_item_without_text_may_keep_its_vector() -> None:
 )
 def test_attributes_are_what_protobuf_makes_of_them(value: Any) -> None:  # noqa: ANN401
     struct = attributes(value=value)
-    expected = json_format.MessageToDict(struct)
+    # What protobuf reads is a float, whole or not.
+    expected = json.loads(
+        json.dumps(json_format.MessageToDict(struct)), parse_float=lambda text: number(float(text))
+    )
     assert json.dumps(attributes_object(struct)) == json.dumps(expected)
+
+
+def number(value: float) -> float:
+    return int(value) if value.is_integer() and abs(value) < 2**53 else value
+
+
+def test_numbers_are_stored_as_they_were_written() -> None:
+    values = [1977, 0.5, -3, 0, 2**53 - 1, 1e300, True, False]
+    stored = attributes_object(attributes(alone=1977, listed=values, inside={"deep": values}))
+    expected = {"alone": 1977, "listed": values, "inside": {"deep": values}}
+    assert json.dumps(stored, sort_keys=True) == json.dumps(expected, sort_keys=True)
+    # A list of digits is as long as it was sent.
+    attributes_object(attributes(digits=[1] * 8_000))
 
 
 def nested(levels: int) -> Struct:
@@ -217,6 +239,14 @@ def test_each_is_validated_by_itself_and_named_from_the_request() -> None:
     assert [taken.event_id for taken in valid] == ["e", "f"]
     assert list(wrong) == [1]
     assert [v.field for v in wrong[1].violations] == ["interactions[1].value"]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(1000.0001, "1000.0001"), (1234567, "1234567"), (NAN, "nan")]
+)
+def test_a_number_that_is_refused_is_shown_as_it_came(value: float, shown: str) -> None:
+    with pytest.raises(InvalidArgument, match=f"value: is {shown}, not in -1000 to 1000"):
+        check_number("value", value, -1000, 1000)
 
 
 @pytest.mark.parametrize("count", [0, 1001])
