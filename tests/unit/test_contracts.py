@@ -10,6 +10,8 @@ import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.rpc import status_pb2
+from longtail.server.rpc.read.item_update import FIELDS
+from longtail.v1.item_pb2 import Item
 
 from tests.processes import ROOT
 
@@ -45,6 +47,15 @@ def test_all_that_is_imported_lies_beside_the_contracts() -> None:
     for contract in CONTRACTS:
         for name in re.findall(r'^import "(.+)";$', contract.read_text(), re.MULTILINE):
             assert name.startswith(WELL_KNOWN) or (PROTOS / name).exists(), (contract, name)
+
+
+def test_the_mask_of_an_update_is_told_in_full() -> None:
+    contract = (PROTOS / "longtail" / "v1" / "item_service.proto").read_text()
+    [told] = re.findall(r"fields of Item: ([\w,\s/]+);", contract)
+    assert set(re.findall(r"\w+", told)) == FIELDS
+    # An id names the item, and times are the server's.
+    fixed = {"id", "create_time", "update_time"}
+    assert {field.name for field in Item.DESCRIPTOR.fields} - fixed == FIELDS
 
 
 def test_a_descriptor_set_for_generic_tools_holds_every_method(taken: Path) -> None:

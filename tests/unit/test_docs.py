@@ -39,11 +39,14 @@ ids = [str(document.relative_to(ROOT)) for document in DOCUMENTS]
 
 
 def test_every_setting_is_documented_with_its_default_and_meaning() -> None:
-    for variable, default, text in [*describe(ServerSettings), *describe(WorkerSettings)]:
-        row = next(line for line in OPERATIONS.splitlines() if line.startswith(f"| `{variable}` |"))
-        assert f"| `{default}` |" in row
-        if variable != "LONGTAIL_WORKER_ADDRESS":  # Read by both, each in its own words.
-            assert text in row or "both" in row
+    server, worker = (
+        {name: (default, text) for name, default, text in describe(settings)}
+        for settings in (ServerSettings, WorkerSettings)
+    )
+    # What both read is told in the server's words.
+    for name, (default, text) in {**worker, **server}.items():
+        reader = "worker" if name not in server else "both" if name in worker else "server"
+        assert f"| `{name}` | {reader} | `{default}` | {text} |" in OPERATIONS.splitlines()
 
 
 def test_no_setting_is_documented_that_is_none() -> None:

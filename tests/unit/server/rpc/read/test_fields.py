@@ -13,6 +13,7 @@ from hypothesis import given, strategies
 from longtail.runtime.errors import InvalidArgument
 from longtail.server.rpc.read.fields import (
     check_batch,
+    check_id,
     check_number,
     check_page_size,
     each,
@@ -221,6 +222,15 @@ def test_an_interaction_is_taken_as_it_is() -> None:
         3_000_005,
         "a query",
     )
+
+
+@pytest.mark.parametrize(
+    "name", ["👩\u200d🚀", "全角\u3000空白", "no\u00a0break", "می\u200cخواهم", "\ue000"]
+)
+def test_only_control_characters_are_kept_out_of_ids(name: str) -> None:
+    assert check_id("id", name) == name
+    for control in ("\0", "\n", "\x7f", "\x85"):
+        assert violated(lambda control=control: check_id("id", name + control)) == "id"
 
 
 def test_what_an_interaction_does_not_say() -> None:
