@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from google.protobuf import any_pb2
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
@@ -91,6 +92,9 @@ def moment(timestamp: Timestamp) -> str:
 
 def _keep_whole(message: Message, values: dict[str, Any]) -> None:
     """Put the whole numbers of every Struct within a message into its `values` as int."""
+    if isinstance(message, any_pb2.Any):
+        # It is shown as what it holds, which is an error's detail.
+        return
     for field, held in message.ListFields():
         shown = values[field.name]
         if isinstance(held, Struct):

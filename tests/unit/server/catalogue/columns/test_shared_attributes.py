@@ -15,7 +15,7 @@ NAMES = st.sampled_from(["a", "b", "a.b", "n" * 60, "é"])
 SCALARS = st.one_of(
     st.none(),
     st.booleans(),
-    st.sampled_from([0.0, 1.0, -1.0, 1999.0, 0.1, 1e16, 1e-7]),
+    st.sampled_from([0, 0.0, 1, 1.0, -1.0, 1999, 1999.0, 2**53 - 1, 0.1, 1e16, 1e-7]),
     st.sampled_from(["", "x", "y", "1.0x", "z=", "l" * 130, "l" * 199, "l" * 2000]),
 )
 VALUES = st.recursive(
