@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from longtail.runtime.errors import Overloaded, Unavailable
-from longtail.server.store import database
+from longtail.server.store import database, group_commit
 from longtail.server.store.transaction import Transaction
 from sqlalchemy import event as events
 
@@ -18,7 +18,11 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "longtail.db"
 
 
-def test_writes_that_wait_together_share_one_commit(path: Path) -> None:
+def test_writes_that_wait_together_share_one_commit(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # However slow the machine is: a group is closed when it takes too long.
+    monkeypatch.setattr(group_commit, "GROUP_SECONDS", 30.0)
     commits: list[object] = []
     shown: list[object] = []
     release = threading.Event()
