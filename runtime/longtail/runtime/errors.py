@@ -144,6 +144,18 @@ class StorageFull(ServiceError):
     reason = "STORAGE_FULL"
 
 
+class StoreDamaged(ServiceError):
+    """A file of the store is not what was written. `problem` says which, or in what way."""
+
+    code = StatusCode.DATA_LOSS
+    reason = "STORE_DAMAGED"
+
+    def __init__(self, problem: str) -> None:
+        # SQLite tells it in several lines.
+        self.problem = " ".join(problem.split())
+        super().__init__(f"the store is damaged: {self.problem}; restore a snapshot")
+
+
 class AnswerTooLarge(ServiceError):
     """What was asked for does not fit into a message; it can be had in parts."""
 

@@ -6,11 +6,13 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from itertools import islice
 
 from longtail.runtime.settings import SettingsError, describe, load
 from longtail.runtime.telemetry import configure_logging
 from longtail.server.process.folder_lock import held
 from longtail.server.process.memory import keep_freed_memory
+from longtail.server.process.private import keep_private
 from longtail.server.process.supervision import supervise
 from longtail.server.settings import Settings
 
@@ -32,13 +34,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         configure_logging(settings.log_level)
         if options.process is not None:
             # The parent holds the folder, and this process its lock with it.
-            return _serve(settings, options.process)
-        settings.data.mkdir(parents=True, exist_ok=True)
+            return _serve(settings, options.process, check=options.first)
+        keep_private(settings.data)
         with held(settings.data) as lock:
             if options.processes == 1:
-                return _serve(settings, None)
+                return _serve(settings, None, check=True)
+            # Whoever is started later finds others that write.
+            first = iter(["--first"])
+            command = [sys.executable, "-m", "longtail.server", "--process"]
             return supervise(
-                lambda index: [sys.executable, "-m", "longtail.server", "--process", str(index)],
+                lambda index: [*command, str(index), *islice(first, 1)],
                 options.processes,
                 settings.address,
                 stop_seconds=settings.drain_seconds + LEAVE_SECONDS,
@@ -52,18 +57,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _serve(settings: Settings, process: int | None) -> int:
+def _serve(settings: Settings, process: int | None, *, check: bool) -> int:
     # Requests run side by side; one that takes the cores of others makes all of them late.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Imported only now, because numpy reads that once, and because the parent of several
     # processes has no use for gRPC and all that comes with it.
+    from longtail.runtime.errors import ServiceError
     from longtail.server.app import StartError, run
 
     sys.setswitchinterval(SWITCH_SECONDS)
     keep_freed_memory()
     try:
-        asyncio.run(run(settings, process=process))
-    except StartError as error:
+        asyncio.run(run(settings, process=process, check=check))
+    except (StartError, ServiceError) as error:
         sys.stderr.write(f"server: {error}\n")
         return 1
     return 0
@@ -88,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         help="serving processes on this machine, which share the port and the store (default 1)",
     )
     parser.add_argument("--process", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--first", action="store_true", help=argparse.SUPPRESS)
     return parser
 
 

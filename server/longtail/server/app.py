@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from longtail.runtime.errors import Unavailable
+from longtail.runtime.errors import StoreDamaged, Unavailable
 from longtail.runtime.interceptor import ServiceInterceptor
 from longtail.runtime.lifecycle import HealthBoard, new_server, serve
 from longtail.runtime.settings import SettingsError
@@ -18,6 +18,7 @@ from longtail.server.encoder.encoder import Encoder
 from longtail.server.encoder.query_vectors import QueryVectors
 from longtail.server.operations.runner import OperationRunner
 from longtail.server.operations.snapshots import SNAPSHOT_FOLDER
+from longtail.server.operations.start_check import check_store
 from longtail.server.process.pools import Pools
 from longtail.server.process.supervision import lifeline, metrics_address
 from longtail.server.ranking.profile import ProfileError
@@ -36,6 +37,8 @@ from longtail.server.upkeep.exposure_watch import watch_exposure
 from longtail.server.upkeep.half_life import keep_half_life
 from longtail.server.upkeep.profile_watch import ProfileWatch, watch_profile
 from longtail.server.upkeep.recall_canary import watch_recall
+from longtail.server.upkeep.service_health import ServiceHealth
+from longtail.server.upkeep.writing_health import watch_writing
 from longtail.server.write.writer import Catalogue
 from longtail.v1 import (
     admin_service_pb2_grpc,
@@ -48,17 +51,16 @@ from longtail.v1 import (
 logger = logging.getLogger(__name__)
 
 INDEX_FOLDER = "index"
-RECOMMENDATION = "longtail.v1.RecommendationService"
-ITEM = "longtail.v1.ItemService"
-SERVICES = (
-    RECOMMENDATION,
-    ITEM,
-    "longtail.v1.InteractionService",
-    "longtail.v1.InsightService",
-    "longtail.v1.AdminService",
-)
-# Those that cannot do all their work without a worker that has the catalogue's encoder.
-NEED_ENCODER = (RECOMMENDATION, ITEM)
+# Parts of the process: a worker that has the catalogue's encoder, and writes to the store.
+ENCODER, WRITING = "encoder", "writing"
+# What each service cannot do all its work without.
+SERVICES = {
+    "longtail.v1.RecommendationService": (ENCODER,),
+    "longtail.v1.ItemService": (ENCODER, WRITING),
+    "longtail.v1.InteractionService": (WRITING,),
+    "longtail.v1.InsightService": (),
+    "longtail.v1.AdminService": (WRITING,),
+}
 # Those whose requests may be as large as a message: batches of what is written.
 BATCHES = ("ItemService/BatchUpsertItems", "InteractionService/WriteInteractions")
 # A write through another process is seen after so long at the latest.
@@ -85,10 +87,12 @@ class _Sources:
         self.view.follow()
 
 
-async def run(settings: Settings, *, process: int | None) -> None:
+async def run(settings: Settings, *, process: int | None, check: bool) -> None:
     """Serve; as number `process` of several that share the port, or alone.
 
-    Raises StartError, SettingsError, and OSError when an address cannot be listened on.
+    `check`: whether to look for damage first, which takes that nobody has the store open.
+    Raises StartError, SettingsError, StoreDamaged, and OSError when an address cannot be listened
+    on.
     """
     try:
         encoder = Encoder(settings.worker_address)
@@ -98,14 +102,12 @@ async def run(settings: Settings, *, process: int | None) -> None:
         profiles = ProfileWatch(settings.profile_path)
     except ProfileError as error:
         raise StartError(f"the ranking profile is of no use: {error}") from None
-    store = RecordStore.open(settings.data / DATABASE)
+    store = await asyncio.to_thread(_open, settings, check)
     try:
         async with encoder:
             bound = await _bind(store, encoder, settings)
             await keep_half_life(store, settings)
-            view = await asyncio.to_thread(
-                CatalogueReplica, store, bound, settings, settings.data / INDEX_FOLDER
-            )
+            view = await asyncio.to_thread(_load, store, bound, settings)
             with BehaviourView(store) as behaviour:
                 sources = _Sources(store, view, behaviour, profiles)
                 waiting = settings.max_waiting_writes
@@ -113,6 +115,21 @@ async def run(settings: Settings, *, process: int | None) -> None:
                     await _serve(settings, sources, encoder, commit, pools, process)
     finally:
         store.close()
+
+
+def _open(settings: Settings, check: bool) -> RecordStore:
+    if check:
+        check_store(settings.data, settings.data / INDEX_FOLDER)
+    return RecordStore.open(settings.data / DATABASE)
+
+
+def _load(store: RecordStore, bound: BoundEncoder, settings: Settings) -> CatalogueReplica:
+    try:
+        return CatalogueReplica(store, bound, settings, settings.data / INDEX_FOLDER)
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        # It is a database, but what stands in it was not written by us.
+        problem = f"{store.path} cannot be understood: {type(error).__name__}"
+        raise StoreDamaged(problem) from error
 
 
 async def _bind(store: RecordStore, encoder: Encoder, settings: Settings) -> BoundEncoder:
@@ -137,7 +154,8 @@ async def _serve(
     process: int | None,
 ) -> None:
     store, view = sources.store, sources.view
-    board = HealthBoard(SERVICES)
+    board = HealthBoard(list(SERVICES))
+    health = ServiceHealth(board, SERVICES)
     interceptor = ServiceInterceptor(
         max_in_flight=settings.max_in_flight,
         unary_seconds=settings.unary_seconds,
@@ -188,10 +206,10 @@ async def _serve(
         AdminService(view, operations), server
     )
     start_metrics(metrics_address(settings.metrics_address, process or 0))
-    for service in SERVICES:
-        await board.set(service, service not in NEED_ENCODER)
+    await health.set(WRITING, commit.damage is None)
     background = {
-        "encoder watch": _watch_encoder(encoder, view, board),
+        "encoder watch": _watch_encoder(encoder, view, health),
+        "writing watch": watch_writing(commit, lambda: health.set(WRITING, False)),
         "indexer": _keep_index(indexer, operations.own),
         "operations": operations.run(),
         "recall canary": watch_recall(view),
@@ -204,20 +222,19 @@ async def _serve(
         server,
         address=settings.address,
         board=board,
-        services=SERVICES,
+        services=list(SERVICES),
         background=background,
         drain_seconds=settings.drain_seconds,
         stop_when=None if process is None else lifeline(),
     )
 
 
-async def _watch_encoder(encoder: Encoder, view: CatalogueReplica, board: HealthBoard) -> None:
+async def _watch_encoder(encoder: Encoder, view: CatalogueReplica, health: ServiceHealth) -> None:
     """Keep the health of what needs the encoder true: it takes one worker that serves."""
     serving = False
     while True:
         serving = await encoder.wait_for_change(serving, lambda: view.state.encoder.binding)
-        for service in NEED_ENCODER:
-            await board.set(service, serving)
+        await health.set(ENCODER, serving)
 
 
 async def _keep_index(indexer: Indexer, became_owner: Callable[[], None]) -> None:

@@ -15,14 +15,12 @@ from longtail.runtime.settings import SettingsError, load
 from longtail.server.operations.snapshots import SNAPSHOT_FOLDER, Snapshot, Snapshots
 from longtail.server.process.durable import flush
 from longtail.server.process.folder_lock import held
+from longtail.server.process.private import keep_private
 from longtail.server.settings import Settings
 from longtail.server.store.backup import back_up
+from longtail.server.store.database import COMPANIONS
 from longtail.server.store.record_store import DATABASE, RecordStore
 from longtail.server.store.records import OperationState
-
-# What SQLite keeps beside a database that was not closed. A log that is left beside another
-# database would be taken for its own.
-COMPANIONS = ("-wal", "-shm")
 
 
 class RestoreError(Exception):
@@ -38,6 +36,7 @@ def main() -> int:
         data = load(Settings, os.environ).data
         if not data.is_dir():
             raise RestoreError(f"there is no folder {data}: set LONGTAIL_HOME")
+        keep_private(data)
         with held(data):
             snapshot, aside = restore(data, sys.argv[1])
     except (SettingsError, ServiceError, RestoreError, OSError) as error:
@@ -66,6 +65,7 @@ def restore(data: Path, snapshot_id: str) -> tuple[Snapshot, Path | None]:
         _end_operations(coming)
         flush(coming)
         aside = _keep_aside(present)
+        # A log that is left beside another database would be taken for its own.
         for suffix in COMPANIONS:
             present.with_name(present.name + suffix).unlink(missing_ok=True)
         flush(data)
@@ -95,18 +95,27 @@ def _end_operations(path: Path) -> None:
 
 
 def _keep_aside(present: Path) -> Path | None:
-    """Link the present store, with its log, under a name of its own; return that."""
-    if not present.exists():
+    """Link the present store, with its log, under a name of its own; return that.
+
+    One of the two may be all that is left.
+    """
+    log = _log(present)
+    if not present.exists() and not log.exists():
         return None
     number = 1
-    while (aside := present.with_name(f"{present.name}.before-restore-{number}")).exists():
+    while (aside := present.with_name(f"{present.name}.before-restore-{number}")).exists() or _log(
+        aside
+    ).exists():
         number += 1
-    log = present.with_name(f"{present.name}-wal")
     # The log first: a database without it would be taken for the whole.
-    if log.exists():
-        os.link(log, aside.with_name(f"{aside.name}-wal"))
-    os.link(present, aside)
+    for path, kept in ((log, _log(aside)), (present, aside)):
+        if path.exists():
+            os.link(path, kept)
     return aside
+
+
+def _log(database: Path) -> Path:
+    return database.with_name(f"{database.name}-wal")
 
 
 if __name__ == "__main__":

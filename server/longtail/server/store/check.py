@@ -6,7 +6,9 @@ from contextlib import closing
 from pathlib import Path
 
 from alembic.script import ScriptDirectory
-from longtail.server.store.database import alembic_config
+from longtail.runtime.errors import StoreDamaged
+from longtail.server.store.database import COMPANIONS, alembic_config
+from longtail.server.store.log_check import log_problem
 
 # Each finds a number that is zero in a sound store.
 RULES = {
@@ -47,6 +49,41 @@ RULES = {
         WHERE mass > interactions * 1.000001 OR mass < min(interactions, 1) * 0.999999
         OR (half_life = 0 AND mass <> interactions)""",
 }
+
+
+def check_structure(path: Path) -> None:
+    """Raise StoreDamaged when SQLite cannot walk each table and index of the store in `path`.
+
+    It takes 0.4 s for 100,000 items and 300,000 interactions; that the indices hold what the tables
+    hold, which `check_database` finds out too, takes five times as long. Nobody may write meanwhile
+    but who has opened the store.
+    """
+    if not path.stat().st_size:
+        raise StoreDamaged(f"{path} is empty")
+    if problem := log_problem(path.with_name(path.name + COMPANIONS[0])):
+        raise StoreDamaged(problem)
+    try:
+        with closing(_open_read_only(path)) as connection:
+            ((found,),) = connection.execute("PRAGMA quick_check(1)").fetchall()
+    except sqlite3.Error as error:
+        raise StoreDamaged(f"{path}: {error}") from error
+    if found != "ok":
+        raise StoreDamaged(f"{path}: {found}")
+
+
+def read_beginning(path: Path) -> tuple[str, int]:
+    """Return the identity of the store in `path` and its last revision, 0 where all is to come.
+
+    Raises StoreDamaged.
+    """
+    try:
+        with closing(_open_read_only(path)) as connection:
+            row = connection.execute("SELECT identity, revision FROM sequence").fetchone()
+    except sqlite3.Error as error:
+        raise StoreDamaged(f"{path}: {error}") from error
+    if row is None:
+        raise StoreDamaged(f"{path} has lost its revision")
+    return str(row[0]), int(row[1])
 
 
 def check_database(path: Path) -> list[str]:

@@ -1,14 +1,22 @@
 """Open the database: durable settings, explicit transactions, migrations."""
 
+import os
 import sqlite3
 import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
+from longtail.runtime.errors import StoreDamaged
+from longtail.server.process.durable import flush
 from longtail.server.store.decay import decayed
-from longtail.server.store.failures import told_plainly
-from sqlalchemy import Connection, Engine, create_engine, event
+from longtail.server.store.failures import tell_damage, told_plainly
+from sqlalchemy import Connection, Engine, create_engine, event, inspect
+from sqlalchemy.exc import SQLAlchemyError
 
 # How long a writer waits for one in another process.
 BUSY_SECONDS = 10
@@ -18,33 +26,90 @@ POOL_SIZE, POOL_OVERFLOW = 8, 56
 LOG_LIMIT = 64 * 2**20
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+VERSIONS = "alembic_version"
+# A new database is complete under a name with this before it takes its own.
+UNFINISHED = ".unfinished-"
+# What SQLite keeps beside a database that is open or was not closed: its log, and an index of that.
+COMPANIONS = ("-wal", "-shm")
 
 
 def open_database(path: Path) -> Engine:
     """Open the SQLite database at `path`, made or migrated to the newest schema.
 
-    Raises StorageFull when there is no room for it, Unavailable when another process keeps it
-    locked.
+    A file that is there is never made to be a store, were it only empty. Raises StoreDamaged,
+    StorageFull when there is no room for it, Unavailable when another process keeps it locked.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        _make(path)
+    if not path.stat().st_size:
+        # To SQLite it would be a new database.
+        raise StoreDamaged(f"{path} is empty")
+    engine = _engine(path)
+    try:
+        with _understood(path), for_writing(engine).begin() as connection:
+            if not inspect(connection).has_table(VERSIONS):
+                raise StoreDamaged("it is no store of this program")
+            _migrate(connection)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def _make(path: Path) -> None:
+    """Make a new database, whole or not at all; that of another process, if that was faster."""
+    coming = path.with_name(f"{path.name}{UNFINISHED}{uuid.uuid4().hex}")
+    try:
+        engine = _engine(coming)
+        try:
+            with _understood(coming), for_writing(engine).begin() as connection:
+                _migrate(connection)
+        finally:
+            engine.dispose()
+        flush(coming)
+        with suppress(FileExistsError):
+            os.link(coming, path)
+        flush(path.parent)
+    finally:
+        for suffix in ("", *COMPANIONS):
+            coming.with_name(coming.name + suffix).unlink(missing_ok=True)
+
+
+def _engine(path: Path) -> Engine:
     engine = create_engine(
         f"sqlite:///{path}",
         connect_args={"timeout": BUSY_SECONDS, "isolation_level": None},
         pool_size=POOL_SIZE,
         max_overflow=POOL_OVERFLOW,
+        # What is written and asked for is no business of the log.
+        hide_parameters=True,
     )
     event.listen(engine, "connect", _make_durable)
     event.listen(engine, "connect", _add_functions)
     event.listen(engine, "begin", _begin)
-    try:
-        with told_plainly(), for_writing(engine).begin() as connection:
-            config = alembic_config()
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-    except BaseException:
-        engine.dispose()
-        raise
+    event.listen(engine, "handle_error", tell_damage)
     return engine
+
+
+def _migrate(connection: Connection) -> None:
+    config = alembic_config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+@contextmanager
+def _understood(path: Path) -> Iterator[None]:
+    """Raise what `told_plainly` does, and StoreDamaged where the database is of no use."""
+    try:
+        with told_plainly():
+            yield
+    except StoreDamaged as error:
+        raise StoreDamaged(f"{path}: {error.problem}") from error
+    except CommandError as error:
+        raise StoreDamaged(f"{path}: its schema is unknown to this version: {error}") from error
+    except (SQLAlchemyError, sqlite3.Error) as error:
+        raise StoreDamaged(f"{path}: {getattr(error, 'orig', None) or error}") from error
 
 
 def for_writing(engine: Engine) -> Engine:

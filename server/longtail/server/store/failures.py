@@ -1,11 +1,16 @@
-"""What SQLite raises when the disk is full or another process holds the lock, told as that."""
+"""What SQLite raises when the disk is full, another holds the lock, or the file is damaged.
+
+It is told as that, and without what was written or asked: SQLAlchemy hides the parameters, and what
+Python itself tells of a text is taken out.
+"""
 
 import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from longtail.runtime.errors import StorageFull, Unavailable
+from longtail.runtime.errors import StorageFull, StoreDamaged, Unavailable
+from sqlalchemy import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 
 logger = logging.getLogger(__name__)
@@ -25,29 +30,54 @@ FULL = frozenset(
         sqlite3.SQLITE_IOERR_SHMMAP,
     }
 )
+# A file that ends before its pages do, or that cannot be read, is as damaged as one with bad pages.
+DAMAGED = frozenset({sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ})
+DAMAGED_KINDS = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+# How Python begins to tell of a text that is none, before it shows it.
+NOT_UTF8 = "Could not decode to UTF-8"
 
 
 @contextmanager
 def told_plainly() -> Iterator[None]:
     """Raise StorageFull when the disk takes no more, Unavailable when the lock is not had in time.
 
-    Any other failure of the database is left as it is.
+    Raises StoreDamaged when SQLite finds the file damaged. Any other failure of the database is
+    left as it is.
     """
     try:
         yield
     except (DBAPIError, sqlite3.Error) as error:
-        code = _error_code(error)
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        code = _error_code(cause)
         if code in FULL:
-            logger.error("disk full error=%s", error.orig if hasattr(error, "orig") else error)
+            logger.error("disk full error=%s", cause)
             message = "the disk is full: nothing of this write was kept"
             raise StorageFull(message) from error
-        if code is not None and code & 0xFF == sqlite3.SQLITE_BUSY:
-            logger.error("database locked error=%s", error)
+        if code & 0xFF == sqlite3.SQLITE_BUSY:
+            logger.error("database locked error=%s", cause)
             message = "the database is locked by another process: nothing of this write was kept"
             raise Unavailable(message) from error
+        if is_damage(cause):
+            raise StoreDamaged(str(cause)) from error
         raise
 
 
-def _error_code(error: Exception) -> int | None:
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    return cause.sqlite_errorcode if isinstance(cause, sqlite3.Error) else None
+def tell_damage(context: ExceptionContext) -> None:
+    """Raise StoreDamaged for what SQLite raised of a damaged file: a listener of `handle_error`."""
+    error = context.original_exception
+    if str(error).startswith(NOT_UTF8):
+        # What follows is the text itself.
+        error.args = (NOT_UTF8,)
+    if is_damage(error):
+        raise StoreDamaged(str(error))
+
+
+def is_damage(error: BaseException | None) -> bool:
+    """Return whether an error of SQLite says that the file is damaged."""
+    code = _error_code(error)
+    return code in DAMAGED or code & 0xFF in DAMAGED_KINDS or str(error) == NOT_UTF8
+
+
+def _error_code(error: BaseException | None) -> int:
+    # Those that Python's module raises itself have none.
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)

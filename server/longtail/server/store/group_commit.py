@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from longtail.runtime.errors import Overloaded, ServiceError, Unavailable
+from longtail.runtime.errors import Overloaded, ServiceError, StoreDamaged, Unavailable
 from longtail.server.store.database import for_writing
 from longtail.server.store.failures import told_plainly
 from longtail.server.store.transaction import Transaction
@@ -53,6 +53,7 @@ class GroupCommit:
         self._waiting: deque[_Waiting] = deque()
         self._changed = threading.Condition()
         self._open = False
+        self._damage: StoreDamaged | None = None
         # One connection, as long as it is good: SQLite's cache of pages goes with it.
         self._connection: Connection | None = None
         self._thread = threading.Thread(target=self._run, name="writer")
@@ -73,16 +74,24 @@ class GroupCommit:
             self._changed.notify()
         self._thread.join()
 
+    @property
+    def damage(self) -> StoreDamaged | None:
+        """Return what ended the writing for good; None while it goes on."""
+        return self._damage
+
     def submit(self, write: Callable[[Transaction], T]) -> Future[T]:
         """Have `write` done in a transaction; the future has its result once that is on disk.
 
         An exception of `write` undoes what it did, and nothing else, and is the future's. When the
         transaction fails, all futures of the group fail and nothing is kept: StorageFull,
-        Unavailable when another process keeps the lock. A future that is cancelled before its turn
-        is passed over. Raises Overloaded when too many wait, Unavailable when the block was left.
+        Unavailable when another process keeps the lock, StoreDamaged. A future that is cancelled
+        before its turn is passed over. Raises Overloaded when too many wait, Unavailable when the
+        block was left, StoreDamaged once the store was found to be so.
         """
         future: Future[T] = Future()
         with self._changed:
+            if self._damage is not None:
+                raise StoreDamaged(self._damage.problem)
             if not self._open:
                 raise Unavailable("the server is stopping: nothing of this write was kept")
             if len(self._waiting) >= self._max_waiting:
@@ -121,6 +130,7 @@ class GroupCommit:
             self._discard_connection()
             for waiting in begun:
                 waiting.future.set_exception(error)
+            self._look_for_damage(error)
         else:
             self._acknowledge(written)
         self._give_back(group)
@@ -128,6 +138,8 @@ class GroupCommit:
     def _commit(self, group: deque[_Waiting], begun: list[_Waiting]) -> list[_Written]:
         """Do writes of `group` in one transaction, moving each to `begun`; return how they went."""
         try:
+            if self._damage is not None:
+                raise StoreDamaged(self._damage.problem)
             if self._connection is None:
                 self._connection = self._engine.connect()
             transaction = self._connection.begin()
@@ -153,12 +165,18 @@ class GroupCommit:
             logger.exception("writes are durable but not followed count=%d", len(written))
             failure = RuntimeError("the write is durable, but the server could not follow it")
             failure.__cause__ = error
+            self._look_for_damage(error)
         for done in written:
+            self._look_for_damage(done.error)
             outcome = done.error or failure
             if outcome is None:
                 done.future.set_result(done.result)
             else:
                 done.future.set_exception(outcome)
+
+    def _look_for_damage(self, error: BaseException | None) -> None:
+        if isinstance(error, StoreDamaged) and self._damage is None:
+            self._damage = error
 
     def _discard_connection(self) -> None:
         connection, self._connection = self._connection, None

@@ -78,5 +78,7 @@ def test_a_store_that_is_open_is_checked_with_its_log(tmp_path: Path) -> None:
     with opened(tmp_path / "longtail.db") as it:
         it.upsert(new_item("a"))
         assert check_database(it.store.path) == []
+        it.do(lambda tx: tx.exec_driver_sql("UPDATE counts SET items = 9"))
+        assert check_database(it.store.path) == ["1 numbers of what there is are wrong"]
         shutil.copy(it.store.path, tmp_path / "without-its-log.db")
-    assert check_database(tmp_path / "without-its-log.db")
+    assert check_database(tmp_path / "without-its-log.db") == []

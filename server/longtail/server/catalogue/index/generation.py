@@ -144,6 +144,19 @@ def finished_number(folder: Path) -> int:
     return max((int(path.name.removeprefix(PREFIX)) for path in _generations(folder)), default=0)
 
 
+def indexed_rows(folder: Path, identity: str) -> int:
+    """Return the most rows of a generation for the store `identity`, of any encoder in `folder`."""
+    rows = 0
+    for path in folder.glob(f"*/{PREFIX}*"):
+        try:
+            manifest = _read_manifest(path)
+        except DamagedFileError:
+            continue
+        if str(manifest["built_for"]).endswith(f" {identity}"):
+            rows = max(rows, int(str(manifest["rows"])))
+    return rows
+
+
 def latest_number(folder: Path) -> int:
     """Return the highest number of a generation that is or was begun in `folder`, 0 for none."""
     names = [path.name for path in folder.glob("*-*") if path.is_dir()]

@@ -1,0 +1,44 @@
+"""What a store has to be for a server to start on it: there, whole, and not emptied.
+
+SQLite makes an empty database where it finds none or an empty file, and passes over a log that it
+cannot read. So what was lost while no server ran is looked for before anything is opened.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from longtail.runtime.errors import StoreDamaged
+from longtail.server.catalogue.index.generation import PREFIX, indexed_rows
+from longtail.server.operations.snapshots import SNAPSHOT_FOLDER
+from longtail.server.store.check import check_structure, read_beginning
+from longtail.server.store.database import COMPANIONS, UNFINISHED
+from longtail.server.store.record_store import DATABASE
+
+
+def check_store(data: Path, index: Path) -> None:
+    """Raise StoreDamaged unless the folder `data` holds a store that is sound, or none at all.
+
+    `index` is the folder of the generations of its index. Nobody may have the folder but the
+    processes of one server.
+    """
+    path = data / DATABASE
+    for unfinished in data.glob(f"{DATABASE}{UNFINISHED}*"):
+        unfinished.unlink(missing_ok=True)
+    if not path.exists():
+        for left in _left_behind(data, index):
+            raise StoreDamaged(f"{path} is missing, but {left} is there")
+        return
+    check_structure(path)
+    identity, revision = read_beginning(path)
+    if not revision and (rows := indexed_rows(index, identity)):
+        raise StoreDamaged(f"{path} is emptied: it holds no write, but its index has {rows} items")
+
+
+def _left_behind(data: Path, index: Path) -> Iterator[Path]:
+    """Yield what tells that there was a store."""
+    for suffix in COMPANIONS:
+        path = data / f"{DATABASE}{suffix}"
+        if path.exists() and path.stat().st_size:
+            yield path
+    for folder, pattern in ((index, f"*/{PREFIX}*"), (data / SNAPSHOT_FOLDER, "*")):
+        yield from sorted(folder.glob(pattern))
