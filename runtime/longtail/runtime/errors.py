@@ -153,7 +153,8 @@ class StoreDamaged(ServiceError):
     def __init__(self, problem: str) -> None:
         # SQLite tells it in several lines.
         self.problem = " ".join(problem.split())
-        super().__init__(f"the store is damaged: {self.problem}; restore a snapshot")
+        advice = "put its files back, or longtail-restore a snapshot"
+        super().__init__(f"the store is damaged: {self.problem}; {advice}")
 
 
 class AnswerTooLarge(ServiceError):

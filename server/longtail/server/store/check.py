@@ -8,6 +8,7 @@ from pathlib import Path
 from alembic.script import ScriptDirectory
 from longtail.runtime.errors import StoreDamaged
 from longtail.server.store.database import COMPANIONS, alembic_config
+from longtail.server.store.failures import UNREADABLE, of_no_use
 from longtail.server.store.log_check import log_problem
 
 # Each finds a number that is zero in a sound store.
@@ -65,8 +66,8 @@ def check_structure(path: Path) -> None:
     try:
         with closing(_open_read_only(path)) as connection:
             ((found,),) = connection.execute("PRAGMA quick_check(1)").fetchall()
-    except sqlite3.Error as error:
-        raise StoreDamaged(f"{path}: {error}") from error
+    except UNREADABLE as error:
+        raise of_no_use(path, error) from error
     if found != "ok":
         raise StoreDamaged(f"{path}: {found}")
 
@@ -79,8 +80,8 @@ def read_beginning(path: Path) -> tuple[str, int]:
     try:
         with closing(_open_read_only(path)) as connection:
             row = connection.execute("SELECT identity, revision FROM sequence").fetchone()
-    except sqlite3.Error as error:
-        raise StoreDamaged(f"{path}: {error}") from error
+    except UNREADABLE as error:
+        raise of_no_use(path, error) from error
     if row is None:
         raise StoreDamaged(f"{path} has lost its revision")
     return str(row[0]), int(row[1])
@@ -91,7 +92,7 @@ def check_database(path: Path) -> list[str]:
     try:
         with closing(_open_read_only(path)) as connection:
             return list(_problems(connection))
-    except sqlite3.Error as error:
+    except UNREADABLE as error:
         return [f"SQLite cannot read it: {error}"]
 
 

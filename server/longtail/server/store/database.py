@@ -14,7 +14,7 @@ from alembic.util import CommandError
 from longtail.runtime.errors import StoreDamaged
 from longtail.server.process.durable import flush
 from longtail.server.store.decay import decayed
-from longtail.server.store.failures import tell_damage, told_plainly
+from longtail.server.store.failures import UNREADABLE, of_no_use, tell_damage, told_plainly
 from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -108,8 +108,8 @@ def _understood(path: Path) -> Iterator[None]:
         raise StoreDamaged(f"{path}: {error.problem}") from error
     except CommandError as error:
         raise StoreDamaged(f"{path}: its schema is unknown to this version: {error}") from error
-    except (SQLAlchemyError, sqlite3.Error) as error:
-        raise StoreDamaged(f"{path}: {getattr(error, 'orig', None) or error}") from error
+    except (SQLAlchemyError, *UNREADABLE) as error:
+        raise of_no_use(path, getattr(error, "orig", None) or error) from error
 
 
 def for_writing(engine: Engine) -> Engine:

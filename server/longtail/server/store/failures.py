@@ -8,6 +8,7 @@ import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from longtail.runtime.errors import StorageFull, StoreDamaged, Unavailable
 from sqlalchemy import ExceptionContext
@@ -33,6 +34,9 @@ FULL = frozenset(
 # A file that ends before its pages do, or that cannot be read, is as damaged as one with bad pages.
 DAMAGED = frozenset({sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ})
 DAMAGED_KINDS = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+CLOSED = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY})
+# Messages of SQLite may hold what a damaged file has in the place of a name.
+UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
 # How Python begins to tell of a text that is none, before it shows it.
 NOT_UTF8 = "Could not decode to UTF-8"
 
@@ -76,6 +80,13 @@ def is_damage(error: BaseException | None) -> bool:
     """Return whether an error of SQLite says that the file is damaged."""
     code = _error_code(error)
     return code in DAMAGED or code & 0xFF in DAMAGED_KINDS or str(error) == NOT_UTF8
+
+
+def of_no_use(path: Path, error: BaseException) -> StoreDamaged | OSError:
+    """Return what to raise of a database that cannot be opened or read: OSError without rights."""
+    if _error_code(error) & 0xFF in CLOSED:
+        return OSError(f"{path}: {error}: does it belong to this user?")
+    return StoreDamaged(f"{path}: {error}")
 
 
 def _error_code(error: BaseException | None) -> int:
