@@ -130,6 +130,8 @@ def _load(store: RecordStore, bound: BoundEncoder, settings: Settings) -> Catalo
         # It is a database, but what stands in it was not written by us.
         problem = f"{store.path} cannot be understood: {type(error).__name__}"
         raise StoreDamaged(problem) from error
+    except StoreDamaged as error:
+        raise StoreDamaged(f"{store.path}: {error.problem}") from error
 
 
 async def _bind(store: RecordStore, encoder: Encoder, settings: Settings) -> BoundEncoder:

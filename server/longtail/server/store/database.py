@@ -15,6 +15,7 @@ from longtail.runtime.errors import StoreDamaged
 from longtail.server.process.durable import flush
 from longtail.server.store.decay import decayed
 from longtail.server.store.failures import UNREADABLE, of_no_use, tell_damage, told_plainly
+from longtail.server.store.schema import metadata
 from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -51,6 +52,8 @@ def open_database(path: Path) -> Engine:
             if not inspect(connection).has_table(VERSIONS):
                 raise StoreDamaged("it is no store of this program")
             _migrate(connection)
+            if lost := metadata.tables.keys() - set(inspect(connection).get_table_names()):
+                raise StoreDamaged(f"it has no table {min(lost)}")
     except BaseException:
         engine.dispose()
         raise

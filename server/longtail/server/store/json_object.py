@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from longtail.runtime.errors import StoreDamaged
+
 EMPTY = "{}"
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -15,6 +17,16 @@ def encode_object(value: Mapping[str, Any]) -> str:
 
 
 def decode_object(text: str) -> dict[str, Any]:
-    """Return the JSON object of a text that `encode_object` wrote."""
-    decoded: dict[str, Any] = {} if text == EMPTY else json.loads(text)
+    """Return the JSON object of a text that `encode_object` wrote; raise StoreDamaged of another.
+
+    What is wrong is not shown: it may be anybody's.
+    """
+    if text == EMPTY:
+        return {}
+    try:
+        decoded = json.loads(text)
+    except (TypeError, ValueError, RecursionError):
+        decoded = None
+    if not isinstance(decoded, dict):
+        raise StoreDamaged("what was a JSON object is none")
     return decoded
