@@ -117,13 +117,12 @@ def server(
     The block begins when `service` is SERVING, or all of them.
     """
     address = address or free_address()
-    variables = environment(
-        home,
-        LONGTAIL_SERVER_ADDRESS=address,
-        LONGTAIL_SERVER_METRICS_ADDRESS=free_address(),
-        LONGTAIL_WORKER_ADDRESS=worker_address,
-        **extra,
-    )
+    own = {
+        "LONGTAIL_SERVER_ADDRESS": address,
+        "LONGTAIL_SERVER_METRICS_ADDRESS": free_address(),
+        "LONGTAIL_WORKER_ADDRESS": worker_address,
+    }
+    variables = environment(home, **{**own, **extra})
     log = home / "server.log"
     with _ended(
         Running(start("longtail.server", log, variables, arguments), address, log)

@@ -15,7 +15,7 @@ from longtail.server.store.database import UNFINISHED
 from longtail.server.store.log_check import log_problem
 from longtail.server.store.record_store import DATABASE, RecordStore
 
-from tests.unit.server.damages import damage_page, damages
+from tests.damages import damage_page, damages
 from tests.unit.server.store_records import event, new_item, opened
 
 ITEMS = 300

@@ -13,7 +13,7 @@ from longtail.runtime.errors import StoreDamaged
 from longtail.server.store import database
 from longtail.server.store.schema import interactions
 
-from tests.unit.server.damages import damage_page
+from tests.damages import damage_page
 from tests.unit.server.store_records import Opened, event, new_item, opened
 
 SECRET = "whom-I-love-in-secret"
