@@ -149,7 +149,8 @@ def last_line(text: str) -> str:
 def our_environment() -> dict[str, str]:
     """Return variables for our own programs, with no setting that the caller's shell may have."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LONGTAIL_")}
-    return {**kept, "PYTHONPATH": str(ROOT)}
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {**kept, "PYTHONPATH": path}
 
 
 def free_address() -> str:
