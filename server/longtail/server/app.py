@@ -178,7 +178,7 @@ async def _serve(
         view, store, settings.data / INDEX_FOLDER, merge_rows=settings.index_merge_rows
     )
     operations = OperationRunner(
-        store, commit, view, indexer, encoder, settings.data / SNAPSHOT_FOLDER
+        store, commit, view, indexer, encoder, settings.data / SNAPSHOT_FOLDER, pools
     )
     recommendation_service_pb2_grpc.add_RecommendationServiceServicer_to_server(
         RecommendationService(
@@ -186,7 +186,7 @@ async def _serve(
             view,
             behaviour.people,
             lambda: min(view.revision, behaviour.revision),
-            lambda: asyncio.to_thread(sources.follow),
+            lambda: pools.elements(1, sources.follow),
             store.items,
             QueryVectors(encoder.embed_each),
             tokens,
@@ -219,7 +219,7 @@ async def _serve(
         "exposure watch": watch_exposure(store, view, commit, settings),
     }
     if process is not None:
-        background["store watch"] = _follow_others(sources)
+        background["store watch"] = _follow_others(sources, pools)
     await serve(
         server,
         address=settings.address,
@@ -255,8 +255,8 @@ async def _keep_index(indexer: Indexer, became_owner: Callable[[], None]) -> Non
             await work
 
 
-async def _follow_others(sources: _Sources) -> None:
+async def _follow_others(sources: _Sources, pools: Pools) -> None:
     """Take in what other processes of this server write."""
     while True:
         await asyncio.sleep(FOLLOW_SECONDS)
-        await asyncio.to_thread(sources.follow)
+        await pools.elements(1, sources.follow)

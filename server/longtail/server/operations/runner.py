@@ -5,17 +5,16 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from grpc import StatusCode
 from longtail.runtime.errors import (
     FailedPrecondition,
-    InvalidArgument,
     NotFound,
     Overloaded,
     ServiceError,
-    Violation,
 )
 from longtail.server.catalogue.indexer import Indexer
 from longtail.server.catalogue.replica import CatalogueReplica
@@ -23,6 +22,7 @@ from longtail.server.encoder.encoder import Encoder
 from longtail.server.operations.progress import Progress
 from longtail.server.operations.reembedding import Reembedding
 from longtail.server.operations.snapshots import Snapshot, Snapshots
+from longtail.server.process.pools import Pools
 from longtail.server.store.clock import now
 from longtail.server.store.group_commit import GroupCommit
 from longtail.server.store.record_store import RecordStore
@@ -41,7 +41,10 @@ RETRY_SECONDS = 10.0
 
 
 class OperationRunner:
-    """Takes operations down, and does them once `own` was called: one rebuild and one other."""
+    """Takes operations down, and does them once `own` was called: one rebuild and one other.
+
+    Who asks for them or how they stand does not wait for one: `pools` are theirs.
+    """
 
     def __init__(
         self,
@@ -51,7 +54,9 @@ class OperationRunner:
         indexer: Indexer,
         encoder: Encoder,
         folder: Path,
+        pools: Pools,
     ) -> None:
+        self._pools = pools
         self._store = store
         self._commit = commit
         self._view = view
@@ -68,7 +73,8 @@ class OperationRunner:
 
     async def get(self, operation_id: str) -> Operation:
         """Return an operation. Raises NotFound."""
-        found = await asyncio.to_thread(self._store.operations.get, operation_id)
+        read = partial(self._store.operations.get, operation_id)
+        found = await self._pools.administration(read)
         if found is None:
             raise NotFound("operation", operation_id)
         return found
@@ -82,7 +88,8 @@ class OperationRunner:
         arguments: dict[str, Any] = {}
         if model_id not in ("", current.model_id):
             binding = self._connected(model_id)
-            given = await asyncio.to_thread(self._store.encoders.given_vectors, 3)
+            read = partial(self._store.encoders.given_vectors, 3)
+            given = await self._pools.administration(read)
             if given:
                 raise FailedPrecondition(
                     "items have vectors of the caller's own, which another encoder cannot replace: "
@@ -97,14 +104,12 @@ class OperationRunner:
 
     async def verify_snapshot(self, snapshot_id: str) -> Operation:
         """Have a snapshot checked. Raises NotFound."""
-        if not snapshot_id:
-            raise InvalidArgument(Violation("id", "is required"))
-        await asyncio.to_thread(self._snapshots.path, snapshot_id)
+        await self._pools.administration(partial(self._snapshots.path, snapshot_id))
         return await self._ask(OperationKind.VERIFY_SNAPSHOT, {"snapshot_id": snapshot_id})
 
     async def list_snapshots(self) -> list[Snapshot]:
         """Return the snapshots, the latest first."""
-        return await asyncio.to_thread(self._snapshots.all)
+        return await self._pools.administration(self._snapshots.all)
 
     async def run(self) -> None:
         """Do what is asked for, once this process is the owner, until cancelled."""

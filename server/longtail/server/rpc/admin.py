@@ -7,6 +7,7 @@ from grpc.aio import ServicerContext
 from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.operations.runner import OperationRunner
 from longtail.server.operations.snapshots import Snapshot
+from longtail.server.rpc.read.fields import check_id
 from longtail.server.store.records import Operation
 from longtail.v1 import admin_service_pb2 as pb
 from longtail.v1 import admin_service_pb2_grpc
@@ -53,6 +54,8 @@ class AdminService(admin_service_pb2_grpc.AdminServiceServicer):
         context: ServicerContext[pb.RebuildIndexRequest, pb.RebuildIndexResponse],
     ) -> pb.RebuildIndexResponse:
         """Have the index rebuilt."""
+        if request.model_id:
+            check_id("model_id", request.model_id)
         operation = await self._operations.rebuild_index(request.model_id)
         return pb.RebuildIndexResponse(operation=_operation(operation))
 
@@ -62,7 +65,7 @@ class AdminService(admin_service_pb2_grpc.AdminServiceServicer):
         context: ServicerContext[pb.GetOperationRequest, pb.GetOperationResponse],
     ) -> pb.GetOperationResponse:
         """Return how an operation stands."""
-        operation = await self._operations.get(request.id)
+        operation = await self._operations.get(check_id("id", request.id))
         return pb.GetOperationResponse(operation=_operation(operation))
 
     async def CreateSnapshot(
@@ -89,7 +92,7 @@ class AdminService(admin_service_pb2_grpc.AdminServiceServicer):
         context: ServicerContext[pb.VerifySnapshotRequest, pb.VerifySnapshotResponse],
     ) -> pb.VerifySnapshotResponse:
         """Have a snapshot checked."""
-        operation = await self._operations.verify_snapshot(request.id)
+        operation = await self._operations.verify_snapshot(check_id("id", request.id))
         return pb.VerifySnapshotResponse(operation=_operation(operation))
 
 

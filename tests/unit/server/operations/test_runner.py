@@ -1,7 +1,9 @@
 """Operations: asked for, done by the owner, taken up after it ended, and what is refused."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from longtail.server.catalogue.indexer import Indexer
 from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.encoder.encoder import Encoder
 from longtail.server.operations.runner import OperationRunner
+from longtail.server.process.pools import Pools
 from longtail.server.store.group_commit import GroupCommit
 from longtail.server.store.record_store import RecordStore
 from longtail.server.store.records import (
@@ -34,14 +37,26 @@ class Server:
     """What one process has, as far as operations go."""
 
     def __init__(
-        self, store: RecordStore, commit: GroupCommit, view: CatalogueReplica, encoder: Encoder
+        self,
+        store: RecordStore,
+        commit: GroupCommit,
+        view: CatalogueReplica,
+        encoder: Encoder,
+        pools: Pools,
     ) -> None:
         self.store, self.commit, self.view, self.encoder = store, commit, view, encoder
+        self.pools = pools
 
     def runner(self, folder: Path) -> OperationRunner:
         indexer = Indexer(self.view, self.store, folder / "index", merge_rows=1_000_000)
         return OperationRunner(
-            self.store, self.commit, self.view, indexer, self.encoder, folder / "snapshots"
+            self.store,
+            self.commit,
+            self.view,
+            indexer,
+            self.encoder,
+            folder / "snapshots",
+            self.pools,
         )
 
     async def write(self, *numbers: int, given: bool = False) -> None:
@@ -66,12 +81,12 @@ async def serving(folder: Path, *workers: FakeWorker) -> AsyncIterator[Server]:
                 for view in views:
                     view.follow()
 
-            with store.group_commit(follow, 100) as commit:
+            with store.group_commit(follow, 100) as commit, Pools() as pools:
                 bound = await asyncio.wrap_future(
                     commit.submit(lambda tx: store.encoders.bind(tx, TINY))
                 )
                 views.append(CatalogueReplica(store, bound, SETTINGS, folder / "index"))
-                server = Server(store, commit, views[0], encoder)
+                server = Server(store, commit, views[0], encoder, pools)
                 await server.write(*range(ITEMS))
                 yield server
     finally:
@@ -155,6 +170,25 @@ async def test_operations_are_done_by_the_owner_alone(tmp_path: Path) -> None:
         assert found.state == OperationState.SUCCEEDED
         [snapshot] = await other.list_snapshots()
         assert (snapshot.id, snapshot.items) == (found.snapshot_id, ITEMS)
+
+
+async def test_nobody_who_asks_waits_for_an_operation(tmp_path: Path) -> None:
+    go, loop = threading.Event(), asyncio.get_running_loop()
+    async with serving(tmp_path, FakeWorker(1)) as server:
+        runner = server.runner(tmp_path)
+        # Where operations are done there is no room.
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        at_work = loop.run_in_executor(None, go.wait)
+        try:
+            async with asyncio.timeout(60):
+                operation = await runner.create_snapshot()
+                assert await runner.get(operation.id) == operation
+                assert await runner.list_snapshots() == []
+                with pytest.raises(NotFound):
+                    await runner.verify_snapshot("none")
+        finally:
+            go.set()
+        await at_work
 
 
 async def test_a_damaged_snapshot_fails_its_verification(tmp_path: Path) -> None:

@@ -22,7 +22,10 @@ def attributes_object(struct: struct_pb2.Struct) -> dict[str, Any]:
     InvalidArgument with the path of what JSON does not know, as `attributes.sizes[2]`, or when the
     whole is over 16 KiB as JSON or 30 levels deep.
     """
-    attributes = _object("attributes", struct, MAX_ATTRIBUTES_DEPTH)
+    try:
+        attributes = _object(struct, MAX_ATTRIBUTES_DEPTH)
+    except _WrongValueError as wrong:
+        raise InvalidArgument(Violation("attributes" + wrong.path(), wrong.problem)) from None
     if attributes and len(encode_object(attributes).encode()) > MAX_ATTRIBUTES_BYTES:
         raise InvalidArgument(
             Violation("attributes", f"is over {MAX_ATTRIBUTES_BYTES} bytes as JSON")
@@ -30,32 +33,59 @@ def attributes_object(struct: struct_pb2.Struct) -> dict[str, Any]:
     return attributes
 
 
-def _object(path: str, struct: struct_pb2.Struct, levels: int) -> dict[str, Any]:
-    return {name: _value(path, f".{name}", value, levels) for name, value in struct.fields.items()}
+class _WrongValueError(Exception):
+    """A value that cannot be kept; `steps` lead to it, the last one first.
+
+    They are told on the way out: a path for every value would cost more than all values.
+    """
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.steps: list[str] = []
+
+    def path(self) -> str:
+        return "".join(reversed(self.steps))
 
 
-def _value(parent: str, step: str, value: struct_pb2.Value, levels: int) -> Any:  # noqa: ANN401 (JSON)
+def _object(struct: struct_pb2.Struct, levels: int) -> dict[str, Any]:
+    result = {}
+    for name, value in struct.fields.items():
+        try:
+            result[name] = _value(value, levels)
+        except _WrongValueError as wrong:
+            wrong.steps.append(f".{name}")
+            raise
+    return result
+
+
+def _list(values: struct_pb2.ListValue, levels: int) -> list[Any]:
+    result = []
+    for value in values.values:
+        try:
+            result.append(_value(value, levels))
+        except _WrongValueError as wrong:
+            wrong.steps.append(f"[{len(result)}]")
+            raise
+    return result
+
+
+def _value(value: struct_pb2.Value, levels: int) -> Any:  # noqa: ANN401 (JSON)
     kind = value.WhichOneof("kind")
     if kind == "string_value":
         return value.string_value
     if kind == "number_value":
         number = value.number_value
         if not math.isfinite(number):
-            raise InvalidArgument(
-                Violation(parent + step, f"is {number}, which JSON does not know")
-            )
+            raise _WrongValueError(f"is {number}, which JSON does not know")
         whole = abs(number) <= MAX_INTEGER and number.is_integer()
         return int(number) if whole else number
     if kind == "bool_value":
         return value.bool_value
     if kind is None or kind == "null_value":
         return None
-    path = parent + step
     if levels <= 1:
-        raise InvalidArgument(Violation(path, f"is over {MAX_ATTRIBUTES_DEPTH} levels deep"))
+        raise _WrongValueError(f"is over {MAX_ATTRIBUTES_DEPTH} levels deep")
     if kind == "struct_value":
-        return _object(path, value.struct_value, levels - 1)
-    return [
-        _value(path, f"[{position}]", element, levels - 1)
-        for position, element in enumerate(value.list_value.values)
-    ]
+        return _object(value.struct_value, levels - 1)
+    return _list(value.list_value, levels - 1)

@@ -9,6 +9,8 @@ from longtail.v1 import item_pb2
 ATTRIBUTES, VECTOR = "attributes", "vector"
 ATTRIBUTE = ATTRIBUTES + "."
 MAX_PATHS = 1000
+# Of a path that is none, as it is said.
+MAX_ECHO = 256
 FIELDS = frozenset(
     (
         "title",
@@ -37,7 +39,9 @@ def item_mask(field: str, paths: Sequence[str]) -> ItemMask:
     if not 1 <= len(paths) <= MAX_PATHS:
         raise InvalidArgument(Violation(field, f"names {len(paths)} fields, not 1 to {MAX_PATHS}"))
     wrong = [
-        Violation(f"{field}.paths[{position}]", f"is {path!r}, no field that can be changed")
+        Violation(
+            f"{field}.paths[{position}]", f"is {path[:MAX_ECHO]!r}, no field that can be changed"
+        )
         for position, path in enumerate(paths)
         if path not in FIELDS and not _attribute(path)
     ]

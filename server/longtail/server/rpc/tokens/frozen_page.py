@@ -21,8 +21,8 @@ SIGNALS = 4
 HEAD = struct.Struct(f"<H{2 * SIGNALS}d")
 # No id holds it, as none holds a control character.
 SEPARATOR = "\n"
-# Of ids; 2,000 candidates, the most a server can be set to, have ids of up to 1,024 bytes each.
-MAX_IDS_BYTES = 2**21
+# The candidates that a server can be set to at most, and pins. Their ids have up to 1,024 bytes.
+MAX_IDS, MAX_IDS_BYTES = 2000 + 20, 2**21
 # From so many bytes of ids on they are packed.
 PACKED_BYTES = 4096
 # Of a token: what cannot be compressed grows by less than a thousandth, then by a third as text.
@@ -69,6 +69,8 @@ def _ids(compressed: bytes) -> tuple[str, ...]:
     except (zlib.error, UnicodeDecodeError):
         raise foreign_token() from None
     if not stream.eof or stream.unused_data:
+        raise foreign_token()
+    if ids.count(SEPARATOR) >= MAX_IDS:
         raise foreign_token()
     return tuple(dict.fromkeys(ids.split(SEPARATOR)))
 

@@ -9,6 +9,7 @@ from longtail.runtime.errors import InvalidArgument
 from longtail.server.ranking.evidence import PoolScale
 from longtail.server.recommend.request import FrozenCandidates
 from longtail.server.rpc.tokens.frozen_page import (
+    MAX_IDS,
     MAX_TOKEN,
     PACKED_BYTES,
     _arguments,
@@ -68,6 +69,11 @@ def test_few_ids_are_stored_and_many_are_packed(count: int) -> None:
     assert (len(token) > size) == (size < PACKED_BYTES)
 
 
+def test_the_most_candidates_that_there_are_have_a_next_page() -> None:
+    item_ids = [f"{number:04}" for number in range(MAX_IDS)]
+    assert len(next_page(request(), encode_page(request(), left(*item_ids))).item_ids) == MAX_IDS
+
+
 def test_there_is_no_page_after_the_last() -> None:
     assert encode_page(request(), left()) == ""
 
@@ -114,6 +120,7 @@ def test_a_changed_token_is_refused() -> None:
         HEAD + zlib.compress(b"a\nb") + b"more",
         HEAD + zlib.compress(b"\xff"),
         HEAD + zlib.compress(bytes(100_000_000)),
+        HEAD + zlib.compress(b"\n".join(b"%d" % n for n in range(MAX_IDS + 1))),
         struct.pack("<H8d", 0, float("nan"), *[0.0] * 7) + zlib.compress(b"a"),
         struct.pack("<H8d", 0, *[0.0] * 7, float("inf")) + zlib.compress(b"a"),
     ],
@@ -126,6 +133,7 @@ def test_a_changed_token_is_refused() -> None:
         "something after",
         "no text",
         "a bomb",
+        "more than any list has",
         "NaN",
         "infinite",
     ],
