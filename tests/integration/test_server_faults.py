@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from grpc_health.v1 import health_pb2
-from longtail.client import LongtailClient, LongtailError
+from longtail.client import LongtailClient, LongtailError, recommend_request
 from longtail.v1 import item_pb2
 from longtail.v1 import recommendation_service_pb2 as pb
 
@@ -89,6 +89,53 @@ def test_without_the_worker_answers_are_degraded_or_refused(artefact: Path, tmp_
         wait_for(lambda: processes.health(running.address, RECOMMENDATION) == not_serving)
         serving = health_pb2.HealthCheckResponse.SERVING
         assert processes.health(running.address, INTERACTION) == serving
+
+
+def test_with_a_worker_that_hangs_what_allows_it_is_answered_in_time(
+    artefact: Path, tmp_path: Path
+) -> None:
+    with (
+        processes.worker(tmp_path, artefact) as worker,
+        processes.server(tmp_path, worker.address) as running,
+        LongtailClient(running.address) as client,
+    ):
+        client.upsert_items(films())
+        client.recommend(query="known")
+        worker.process.send_signal(signal.SIGSTOP)
+        # Other texts each time: those that were encoded are known.
+        reply = client.recommend(query="space", allow_degraded=True, timeout=4)
+        assert list(reply.degraded) == [pb.DEGRADATION_ENCODER_UNAVAILABLE]
+        assert len(reply.results) == 10
+        asked = [
+            recommend_request(query="known"),
+            recommend_request(query="far away"),
+            *(recommend_request(query=f"text {n}", allow_degraded=True) for n in range(40)),
+        ]
+        batch = client.batch_recommend(asked, timeout=8)
+        assert [each.status.code for each in batch.results] == [0, 4, *[0] * 40]
+        explained = client.explain_item("alien", query="a ship", allow_degraded=True, timeout=4)
+        assert list(explained.degraded) == [pb.DEGRADATION_ENCODER_UNAVAILABLE]
+        worker.process.send_signal(signal.SIGCONT)
+        answered = client.recommend(query="a robot alone", allow_degraded=True)
+        assert not answered.degraded
+
+
+def test_a_worker_that_hangs_is_left_alone_while_there_is_another(
+    artefact: Path, worker_address: str, tmp_path: Path
+) -> None:
+    with (
+        processes.worker(tmp_path, artefact) as worker,
+        processes.server(tmp_path, f"{worker.address},{worker_address}") as running,
+        LongtailClient(running.address) as client,
+    ):
+        client.upsert_items(films())
+        worker.process.send_signal(signal.SIGSTOP)
+        for number in range(8):
+            reply = client.recommend(query=f"text {number}", timeout=4)
+            assert not reply.degraded
+        # What is written finds the other one too.
+        client.upsert_items([item_pb2.Item(id="late", title="A late night")], timeout=4)
+        worker.process.send_signal(signal.SIGCONT)
 
 
 def test_a_copy_of_the_store_can_be_put_back(worker_address: str, tmp_path: Path) -> None:

@@ -185,6 +185,7 @@ async def _serve(
             recommender,
             view,
             behaviour.people,
+            lambda: behaviour.is_complete,
             lambda: min(view.revision, behaviour.revision),
             lambda: pools.elements(1, sources.follow),
             store.items,

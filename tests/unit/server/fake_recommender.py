@@ -67,7 +67,10 @@ class FakeRecommender:
 
 
 class Serving:
-    """The service, and what it works with. `followed`: how often it looked into the store."""
+    """The service, and what it works with. `followed`: how often it looked into the store.
+
+    `complete`: whether all that people did is known.
+    """
 
     def __init__(self, catalogue: SmallCatalogue, pools: Pools) -> None:
         self.recommender = FakeRecommender()
@@ -75,10 +78,12 @@ class Serving:
         self.vectors = QueryVectors(self.encoder.embed_each)
         self.tokens = TokenCodec(b"key")
         self.followed = 0
+        self.complete = True
         self.service = RecommendationService(
             cast(Recommender, self.recommender),
             catalogue.replica,
             catalogue.people,
+            lambda: self.complete,
             lambda: catalogue.replica.revision,
             self._follow,
             catalogue.records,

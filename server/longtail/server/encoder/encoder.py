@@ -25,6 +25,8 @@ CHARACTERS_PER_CALL = 3_000_000
 CALLS_PER_WORKER = 2
 # An import has an hour; a worker that does not answer one of its calls for so long is stuck.
 BULK_SECONDS = 60.0
+# Of the time that somebody waits who could still be answered by another worker.
+SHARE = 0.5
 RETRY_SECONDS = 1.0
 # The catalogue may come to need another encoder while nothing happens to the workers.
 RECHECK_SECONDS = 1.0
@@ -136,21 +138,30 @@ class Encoder:
     async def _embed_part(
         self, texts: Sequence[str], role: pb.Role, lane: pb.Lane, binding: EncoderBinding
     ) -> list[Embedded]:
-        """Embed through one worker, or another: once when it is away, or when it has less to do."""
+        """Embed through one worker, or another: once when it is away, or when it has less to do.
+
+        One that hangs takes a share of an interactive caller's time, and leaves the rest to others.
+        """
         request = pb.EmbedRequest(texts=texts, role=role, lane=lane)
         refusals: list[Overloaded] = []
+        late: DeadlineExceeded | None = None
         tried: list[Worker] = []
         away = 0
         while away < 2 and (worker := self._choose(binding, lane, tried, willing=bool(refusals))):
             tried.append(worker)
+            others = any(each not in tried for each in self._group.usable(binding))
             try:
-                return _vectors(texts, await worker.embed(request, _seconds(lane)))
+                return _vectors(texts, await worker.embed(request, _seconds(lane, others)))
             except Overloaded as refusal:
                 refusals.append(refusal)
             except Unavailable:
                 away += 1
             except DeadlineExceeded as error:
-                raise _late(error) from error
+                late = error
+                if not others or lane == pb.LANE_BULK:
+                    break
+        if late is not None:
+            raise _late(late) from late
         if refusals:
             raise min(refusals, key=lambda refusal: refusal.retry_seconds)
         raise Unavailable(
@@ -205,9 +216,12 @@ def _parts(texts: Sequence[str]) -> Iterator[Sequence[str]]:
     yield texts[start:]
 
 
-def _seconds(lane: pb.Lane) -> float:
+def _seconds(lane: pb.Lane, others: bool) -> float:
+    """Return how long a worker may take, where there are `others` to be asked afterwards."""
     remaining = remaining_seconds()
-    return min(remaining, BULK_SECONDS) if lane == pb.LANE_BULK else remaining
+    if lane == pb.LANE_BULK:
+        return min(remaining, BULK_SECONDS)
+    return SHARE * remaining if others else remaining
 
 
 def _late(error: DeadlineExceeded) -> Exception:

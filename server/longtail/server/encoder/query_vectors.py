@@ -1,7 +1,8 @@
 """Vectors of queries: each text is encoded once, and callers that wait at once share a call.
 
-There is no timer: a call goes out as soon as fewer than AT_ONCE are under way, with whatever waits
-by then. Alone, a text goes at once; of many, those that come during a call go together in the next.
+Nobody is waited for: a call goes out as soon as fewer than AT_ONCE have their turn, with whatever
+is asked for by then. Alone, a text goes at once; of many, those that come during a call go together
+in the next. A call to a worker that hangs has its turn for TURN_SECONDS, and then holds up nobody.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from longtail.runtime.deadline import remaining_seconds, within
@@ -19,12 +21,16 @@ from longtail.server.store.records import EncoderBinding, Vector
 from longtail.v1 import embedding_service_pb2 as pb
 from numpy.typing import NDArray
 
-# Calls under way for one encoder: while one is computed, the next is on its way.
+# Calls for one encoder that have their turn: while one is computed, the next is on its way.
 AT_ONCE = 2
+# Longer than a worker takes that is well.
+TURN_SECONDS = 1.0
 # A call that somebody else made is worth waiting for when it has so much of one's own time.
 LEAST_SHARE = 0.5
 # Vectors that are kept: 16 MB at 384 dimensions.
 KEPT = 10_000
+
+LATE = "the encoder did not answer in time"
 
 Embed = Callable[[Sequence[str], pb.Role, pb.Lane, EncoderBinding], Awaitable[list[Embedded]]]
 # Stands for a text of an encoder, so that no text of anybody is kept.
@@ -50,25 +56,35 @@ class QueryVectors:
         self._waiting: dict[EncoderBinding, dict[Key, _Asked]] = {}
         # What waits, and what is under way.
         self._coming: dict[Key, _Asked] = {}
-        self._calls: dict[EncoderBinding, set[asyncio.Task[None]]] = {}
+        # Those that have their turn, and all of them.
+        self._turns: dict[EncoderBinding, set[asyncio.Task[None]]] = {}
+        self._calls: set[asyncio.Task[None]] = set()
 
-    async def of(self, texts: Sequence[str], binding: EncoderBinding) -> NDArray[np.float32]:
+    async def of(
+        self, texts: Sequence[str], binding: EncoderBinding, seconds: float | None = None
+    ) -> NDArray[np.float32]:
         """Return one unit row per text (n, d), within the deadline of the RPC being worked on.
 
-        Raises what `embed` raises, and InferenceFailed when the encoder does not take a text.
+        Raises what `embed` raises, InferenceFailed when the encoder does not take a text, and
+        DeadlineExceeded after `seconds`, if they are given, whatever the RPC has left.
         """
-        found = [self._kept_or_coming(text, binding) for text in texts]
+        limit = remaining_seconds() if seconds is None else seconds
+        found = [self._kept_or_coming(text, binding, limit) for text in texts]
         if binding in self._waiting:
             self._call(binding)
-        vectors = [
-            # Others wait for it too: a caller that goes must not take it along.
-            await asyncio.shield(each) if isinstance(each, asyncio.Future) else each
-            for each in found
-        ]
+        try:
+            async with asyncio.timeout(seconds):
+                vectors = [
+                    # Others wait for it too: a caller that goes must not take it along.
+                    await asyncio.shield(each) if isinstance(each, asyncio.Future) else each
+                    for each in found
+                ]
+        except TimeoutError:
+            raise DeadlineExceeded(LATE) from None
         return np.stack(vectors)
 
     def _kept_or_coming(
-        self, text: str, binding: EncoderBinding
+        self, text: str, binding: EncoderBinding, seconds: float
     ) -> "Vector | asyncio.Future[Vector]":
         key = hashlib.blake2b(
             text.encode(), digest_size=16, key=binding.model_id.encode()[:64]
@@ -77,7 +93,7 @@ class QueryVectors:
         if vector is not None:
             self._kept.move_to_end(key)
             return vector
-        now, seconds = time.monotonic(), remaining_seconds()
+        now = time.monotonic()
         waiting = self._waiting.setdefault(binding, {})
         asked = self._coming.get(key)
         if asked is not None and key in waiting:
@@ -90,16 +106,19 @@ class QueryVectors:
         return asked.vector
 
     def _call(self, binding: EncoderBinding) -> None:
-        waiting, calls = self._waiting[binding], self._calls.setdefault(binding, set())
-        if waiting and len(calls) < AT_ONCE:
+        waiting, turns = self._waiting[binding], self._turns.setdefault(binding, set())
+        if waiting and len(turns) < AT_ONCE:
             self._drop_late(waiting)
-        while waiting and len(calls) < AT_ONCE:
+        while waiting and len(turns) < AT_ONCE:
             batch = {key: waiting.pop(key) for key in list(waiting)[:TEXTS_PER_CALL]}
-            task = asyncio.get_running_loop().create_task(self._encode(batch, binding))
-            calls.add(task)
-            task.add_done_callback(lambda done: self._ended(done, binding))
-        if not calls and not waiting:
-            del self._calls[binding], self._waiting[binding]
+            loop = asyncio.get_running_loop()
+            task = loop.create_task(self._encode(batch, binding))
+            turns.add(task)
+            self._calls.add(task)
+            turn = loop.call_later(TURN_SECONDS, self._next, task, binding)
+            task.add_done_callback(partial(self._ended, turn, binding))
+        if not turns and not waiting:
+            del self._turns[binding], self._waiting[binding]
 
     def _drop_late(self, waiting: dict[Key, _Asked]) -> None:
         """Forget what nobody waits for any more."""
@@ -108,11 +127,21 @@ class QueryVectors:
             asked = waiting.pop(key)
             del self._coming[key]
             if not asked.vector.done():
-                asked.vector.set_exception(DeadlineExceeded("the encoder was not reached in time"))
+                asked.vector.set_exception(DeadlineExceeded(LATE))
 
-    def _ended(self, task: "asyncio.Task[None]", binding: EncoderBinding) -> None:
-        self._calls[binding].discard(task)
-        self._call(binding)
+    def _ended(
+        self, turn: asyncio.TimerHandle, binding: EncoderBinding, task: "asyncio.Task[None]"
+    ) -> None:
+        turn.cancel()
+        self._calls.discard(task)
+        self._next(task, binding)
+
+    def _next(self, task: "asyncio.Task[None]", binding: EncoderBinding) -> None:
+        """End the turn of a call, if it still has it."""
+        turns = self._turns.get(binding, set())
+        if task in turns:
+            turns.discard(task)
+            self._call(binding)
 
     async def _encode(self, batch: dict[Key, _Asked], binding: EncoderBinding) -> None:
         failure: BaseException | None = None

@@ -25,6 +25,10 @@ GET_MODEL_SECONDS = 5.0
 RETRY_SECONDS = 0.1
 # A worker that did not answer a call is likely gone, which its connection will say soon.
 AWAY_SECONDS = 1.0
+# One that took so long over a call of somebody who waits hangs, or has more to do than others.
+HUNG_SECONDS = 1.0
+# By then its connection, which is asked, has told whether it is still there.
+AVOIDED_SECONDS = 20.0
 # How long calls in flight may go on when the worker's address is no longer one of ours.
 CLOSE_SECONDS = 10.0
 _CHANNEL_OPTIONS = [
@@ -82,13 +86,16 @@ class Worker:
         """Embed through this worker, within `seconds`.
 
         Raises Unavailable when it is away or has another encoder by now, Overloaded, and
-        DeadlineExceeded; after the first two, others are preferred for a while.
+        DeadlineExceeded; others are preferred for a while afterwards, after the last if it had
+        HUNG_SECONDS.
         """
         model = self.model
         self.outstanding += len(request.texts)
         try:
             reply: pb.EmbedResponse = await self._stub.Embed(request, timeout=seconds)
         except grpc.aio.AioRpcError as error:
+            if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED and seconds >= HUNG_SECONDS:
+                self._avoid(request.lane, AVOIDED_SECONDS)
             raise self._failed(request.lane, error) from error
         finally:
             self.outstanding -= len(request.texts)

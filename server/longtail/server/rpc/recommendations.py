@@ -12,10 +12,13 @@ from functools import partial
 
 from google.rpc import status_pb2
 from grpc.aio import ServicerContext
+from longtail.runtime.deadline import remaining_seconds
 from longtail.runtime.errors import (
+    DeadlineExceeded,
     FailedPrecondition,
     InvalidArgument,
     NotFound,
+    Overloaded,
     ServiceError,
     Unavailable,
     Violation,
@@ -58,24 +61,28 @@ FEW_COMPARISONS = 40
 # And counting what the people who liked the same things liked beside them.
 FEW_COUNTED = 5
 NOBODY = Person(PersonRecord(0, (), ()))
+# Of the time for a call: what an encoder that does not answer may take of it, where there is
+# something to answer without it.
+ENCODER_SHARE = 0.5
+ENCODER_OUT = (Unavailable, Overloaded, DeadlineExceeded)
 
 
 @dataclass(frozen=True)
 class _Prepared:
-    """A request, ready to be answered from `state`; `degraded`: without its texts' vectors."""
+    """A request, ready to be answered from `state`; `degraded`: what it has to do without."""
 
     state: CatalogueState
     request: Request
     person: Person
-    degraded: bool
+    degraded: Sequence[pb.Degradation]
     embedding_seconds: float
 
 
 class RecommendationService(recommendation_service_pb2_grpc.RecommendationServiceServicer):
     """Recommends, compares and explains.
 
-    `revision` is that up to which items and persons are known, and `follow` takes in, in a thread,
-    what other processes wrote.
+    `complete` says whether all that people did is known, `revision` is that up to which items and
+    persons are known, and `follow` takes in, in a thread, what other processes wrote.
     """
 
     def __init__(
@@ -83,6 +90,7 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
         recommender: Recommender,
         replica: CatalogueReplica,
         people: People,
+        complete: Callable[[], bool],
         revision: Callable[[], int],
         follow: Callable[[], Awaitable[None]],
         records: ItemRecords,
@@ -94,6 +102,7 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
         self._recommender = recommender
         self._replica = replica
         self._people = people
+        self._complete = complete
         self._revision = revision
         self._follow = follow
         self._records = records
@@ -122,6 +131,8 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
         """Return a list, or what is wrong, for each request."""
         check_batch("requests", request.requests, MAX_REQUESTS)
         turns, room = asyncio.Semaphore(AT_ONCE), AnswerRoom()
+        # An encoder that hangs costs the answers that need it, not those of the others.
+        encoder_until = _encoder_until()
 
         def listed(each: pb.RecommendRequest, prepared: _Prepared, started: float) -> bytes:
             response = self._response(each, prepared, started)
@@ -132,7 +143,7 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
             try:
                 async with turns:
                     with seen_from(f"requests[{position}]"):
-                        prepared = await self._prepare(each)
+                        prepared = await self._prepare(each, encoder_until)
                         content = await self._pools.answers(
                             partial(listed, each, prepared, started)
                         )
@@ -188,9 +199,11 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
             prepared = await self._prepare(request.request)
         return await self._pools.answers(lambda: self._explanation(request, prepared))
 
-    async def _prepare(self, message: pb.RecommendRequest) -> _Prepared:
+    async def _prepare(
+        self, message: pb.RecommendRequest, encoder_until: float | None = None
+    ) -> _Prepared:
         """Read a request, find its person, and encode its texts; raises what both steps do."""
-        return await self._encoded(*await self._read(message))
+        return await self._encoded(*await self._read(message), encoder_until)
 
     async def _read(self, message: pb.RecommendRequest) -> tuple[CatalogueState, ReadRequest]:
         """Return a request as it is read, and the state to answer it from.
@@ -208,21 +221,31 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
         )
         return state, await self._pools.answers(read) if long else read()
 
-    async def _encoded(self, state: CatalogueState, asked: ReadRequest) -> _Prepared:
+    async def _encoded(
+        self, state: CatalogueState, asked: ReadRequest, encoder_until: float | None = None
+    ) -> _Prepared:
         """Return a request with the vectors of its texts, and its person.
 
-        Raises what the encoder raises, but for Unavailable when the request allows for that.
+        The encoder has until `encoder_until`, of the monotonic clock; without one, all the time
+        there is or, when the request allows for an answer without it, a share. Raises what the
+        encoder raises, but for what the request allows.
         """
-        request, degraded, seconds = asked.wordless, False, 0.0
+        request, seconds = asked.wordless, 0.0
+        # Asked before it is used: what is complete by then may be said to be missing, not the
+        # other way round.
+        degraded = [] if self._complete() else [pb.DEGRADATION_BEHAVIOUR_INCOMPLETE]
         if texts := asked.texts:
             started = time.perf_counter()
+            if encoder_until is None and asked.allow_degraded:
+                encoder_until = _encoder_until()
+            left = None if encoder_until is None else max(0.0, encoder_until - time.monotonic())
             try:
-                vectors = await self._vectors.of(texts, state.encoder.binding)
+                vectors = await self._vectors.of(texts, state.encoder.binding, left)
                 request = asked.request(vectors)
-            except Unavailable:
+            except ENCODER_OUT:
                 if not asked.allow_degraded:
                     raise
-                degraded = True
+                degraded.append(pb.DEGRADATION_ENCODER_UNAVAILABLE)
             seconds = time.perf_counter() - started
         person = self._people.known(request.user_id) if request.user_id else NOBODY
         if person is None:
@@ -277,8 +300,7 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
         response = recommend_response(answer, message.explain)
         if message.include_items:
             self._add_items(response.results)
-        if prepared.degraded:
-            response.degraded.append(pb.DEGRADATION_ENCODER_UNAVAILABLE)
+        response.degraded.extend(prepared.degraded)
         response.timings.embedding.CopyFrom(duration(prepared.embedding_seconds))
         response.timings.total.CopyFrom(duration(time.perf_counter() - started))
         return response
@@ -297,6 +319,7 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
                 if alone is None:
                     raise NotFound("item", item_id)
             response = explain_unlisted(answer, item_id, alone)
+        response.degraded.extend(prepared.degraded)
         if message.request.include_items:
             self._add_items([response.recommendation])
         return response
@@ -330,3 +353,7 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
 def _result(result: pb.BatchRecommendResult) -> bytes:
     """Return an answer to a batch of one; answers that follow each other on the wire are one."""
     return pb.BatchRecommendResponse(results=[result]).SerializeToString()
+
+
+def _encoder_until() -> float:
+    return time.monotonic() + ENCODER_SHARE * remaining_seconds()

@@ -237,3 +237,39 @@ async def test_a_vector_that_is_kept_does_not_keep_those_of_its_call() -> None:
     worker.go.set()
     await vectors.of(["a", "b"], FIRST)
     assert all(vector.base is None for vector in vectors._kept.values())
+
+
+async def test_calls_that_hang_hold_up_nobody_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(query_vectors, "TURN_SECONDS", 0.05)
+    vectors = QueryVectors((worker := Worker()).embed)
+    hung = [asked(vectors, f"hung {number}") for number in range(AT_ONCE)]
+    await until_idle()
+    later = asked(vectors, "later")
+    await until_idle()
+    assert len(worker.calls) == AT_ONCE
+    async with asyncio.timeout(10):
+        while len(worker.calls) == AT_ONCE:  # noqa: ASYNC110 (a call that goes out tells nobody)
+            await asyncio.sleep(0.01)
+    assert worker.calls[AT_ONCE:] == [["later"]]
+    worker.go.set()
+    assert (await later).tolist() == [vector_of("later", FIRST).tolist()]
+    await asyncio.gather(*hung)
+    # Those that had their turn are not counted twice when they end.
+    worker.go.clear()
+    tasks = [asked(vectors, f"next {number}") for number in range(AT_ONCE + 1)]
+    await until_idle()
+    assert len(worker.calls) == 2 * AT_ONCE + 1
+    worker.go.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_who_waits_less_long_than_the_call_is_told_in_time() -> None:
+    vectors = QueryVectors((worker := Worker()).embed)
+    patient = asked(vectors, "a")
+    await until_idle()
+    with pytest.raises(DeadlineExceeded):
+        await vectors.of(["a"], FIRST, seconds=0.01)
+    with pytest.raises(DeadlineExceeded):
+        await vectors.of(["b"], FIRST, seconds=0)
+    worker.go.set()
+    assert (await patient).tolist() == (await vectors.of(["a"], FIRST, seconds=0)).tolist()

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 from longtail.runtime.deadline import within
-from longtail.runtime.errors import Overloaded, Unavailable
+from longtail.runtime.errors import DeadlineExceeded, Overloaded, Unavailable
 from longtail.v1 import embedding_service_pb2 as pb
 
-from tests.unit.server.fake_worker import FakeWorker, answered_by, connected
+from tests.unit.server.fake_worker import TINY, FakeWorker, answered_by, connected
 
 BULK = pb.LANE_BULK
 
@@ -94,3 +94,32 @@ async def test_when_all_are_too_busy_the_caller_is_told_when_the_first_is_not() 
         # They are asked all the same: nobody else is there.
         one.failure = two.failure = None
         assert await answered_by(encoder)
+
+
+async def test_a_call_to_a_worker_that_hangs_leaves_time_for_another() -> None:
+    async with connected(hung := FakeWorker(0), other := FakeWorker(1)) as encoder:
+        hung.go.clear()
+        with within(4):
+            assert [await answered_by(encoder) for _ in range(2)] == [{1}] * 2
+        # What did not answer for so long is left alone while there is another.
+        assert len(hung.calls) == 1
+        assert [await answered_by(encoder) for _ in range(4)] == [{1}] * 4
+        assert (len(hung.calls), len(other.calls)) == (1, 6)
+
+
+async def test_the_only_worker_has_all_the_time_there_is() -> None:
+    async with connected(slow := FakeWorker(0)) as encoder:
+        slow.go.clear()
+        with within(0.2), pytest.raises(DeadlineExceeded):
+            await answered_by(encoder)
+        slow.go.set()
+        assert await answered_by(encoder) == {0}
+
+
+async def test_who_had_hardly_any_time_says_nothing_about_a_worker() -> None:
+    async with connected(*(workers := [FakeWorker(n) for n in range(2)])) as encoder:
+        for worker in workers:
+            worker.go.clear()
+        with within(0.05), pytest.raises(DeadlineExceeded):
+            await answered_by(encoder)
+        assert not any(each.avoided(pb.LANE_INTERACTIVE) for each in encoder._group.usable(TINY))

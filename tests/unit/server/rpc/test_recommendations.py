@@ -1,5 +1,6 @@
 """What RecommendationService does around its recommender."""
 
+import asyncio
 import threading
 from collections.abc import Awaitable, Iterator, Sequence
 from typing import Any
@@ -8,10 +9,13 @@ import numpy as np
 import pytest
 from longtail.runtime.deadline import within
 from longtail.runtime.errors import (
+    DeadlineExceeded,
     FailedPrecondition,
     InferenceFailed,
     InvalidArgument,
     NotFound,
+    Overloaded,
+    ServiceError,
     Unavailable,
 )
 from longtail.server.catalogue.people import Person
@@ -121,6 +125,87 @@ async def test_without_an_encoder_only_what_allows_it_is_answered(serving: Servi
     reply = await serving.recommend(query="robots", allow_degraded=True)
     assert list(reply.degraded) == [pb.DEGRADATION_ENCODER_UNAVAILABLE]
     assert serving.recommender.requests[-1].query is None
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [Unavailable("away"), DeadlineExceeded("hangs"), Overloaded("full", retry_seconds=1)],
+)
+async def test_what_keeps_the_encoder_from_answering_degrades(
+    serving: Serving, failure: ServiceError
+) -> None:
+    serving.encoder.failures["robots"] = failure
+    with pytest.raises(type(failure)):
+        await serving.recommend(query="robots")
+    reply = await serving.recommend(query="robots", allow_degraded=True)
+    assert list(reply.degraded) == [pb.DEGRADATION_ENCODER_UNAVAILABLE]
+
+
+async def test_an_encoder_that_hangs_leaves_time_for_an_answer_without_it(
+    serving: Serving,
+) -> None:
+    await serving.recommend(query="known")
+    serving.encoder.go.clear()
+    robots = pb.RecommendRequest(query="robots", allow_degraded=True)
+    allowed: list[tuple[bool, Awaitable[Sequence[pb.Degradation]]]] = [
+        (True, _degraded(serving.recommend(query="robots", allow_degraded=True))),
+        (True, _degraded(serving.explain("a", query="robots", allow_degraded=True))),
+        (True, _degraded(_first(serving.compare(robots, pb.ComparedPolicy())))),
+        (False, _degraded(serving.recommend(query="known", allow_degraded=True))),
+    ]
+    for degraded, answer in allowed:
+        # Its caller's time: it is over when that is.
+        async with asyncio.timeout(2):
+            with within(2):
+                said = [pb.DEGRADATION_ENCODER_UNAVAILABLE] if degraded else []
+                assert await answer == said
+
+
+async def test_in_a_batch_an_encoder_that_hangs_fails_those_that_need_it(
+    serving: Serving,
+) -> None:
+    await serving.recommend(query="known")
+    serving.encoder.go.clear()
+    texts = [pb.RecommendRequest(query=f"{n}", allow_degraded=n > 1) for n in range(4 * AT_ONCE)]
+    known, nothing = pb.RecommendRequest(query="known"), pb.RecommendRequest(user_id="ann")
+    async with asyncio.timeout(2):
+        with within(2):
+            reply = await serving.batch(*texts, known, nothing)
+    codes = [result.status.code for result in reply.results]
+    assert codes == [4, 4, *[0] * len(texts[2:]), 0, 0]
+    degraded = [list(result.response.degraded) for result in reply.results[2:]]
+    assert degraded == [[pb.DEGRADATION_ENCODER_UNAVAILABLE]] * len(texts[2:]) + [[], []]
+
+
+async def _degraded(
+    answer: Awaitable[pb.RecommendResponse | pb.ExplainItemResponse],
+) -> Sequence[pb.Degradation]:
+    return list((await answer).degraded)
+
+
+async def _first(answer: Awaitable[pb.CompareRecommendationsResponse]) -> pb.RecommendResponse:
+    return (await answer).lists[0].response
+
+
+async def test_what_is_made_before_all_that_people_did_is_read_says_so(serving: Serving) -> None:
+    serving.complete = False
+    request = pb.RecommendRequest(user_id="ann")
+    batch = await serving.batch(request)
+    for reply in (
+        await serving.recommend(user_id="ann"),
+        await serving.explain("a", user_id="ann"),
+        await _first(serving.compare(request, pb.ComparedPolicy())),
+        batch.results[0].response,
+    ):
+        assert list(reply.degraded) == [pb.DEGRADATION_BEHAVIOUR_INCOMPLETE]
+    serving.encoder.failures["robots"] = Unavailable("no worker")
+    both = await serving.recommend(query="robots", allow_degraded=True)
+    assert set(both.degraded) == {
+        pb.DEGRADATION_BEHAVIOUR_INCOMPLETE,
+        pb.DEGRADATION_ENCODER_UNAVAILABLE,
+    }
+    serving.complete = True
+    assert not (await serving.recommend(user_id="ann")).degraded
 
 
 async def test_a_text_is_encoded_once(serving: Serving) -> None:
@@ -285,11 +370,13 @@ async def test_a_batch_does_not_take_all_the_room(
     under_way: set[str] = set()
     most, vectors_of = 0, serving.vectors.of
 
-    async def of(texts: Sequence[str], binding: EncoderBinding) -> NDArray[np.float32]:
+    async def of(
+        texts: Sequence[str], binding: EncoderBinding, seconds: float | None
+    ) -> NDArray[np.float32]:
         nonlocal most
         under_way.update(texts)
         most = max(most, len(under_way))
-        found = await vectors_of(texts, binding)
+        found = await vectors_of(texts, binding, seconds)
         under_way.difference_update(texts)
         return found
 
