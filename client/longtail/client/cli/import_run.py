@@ -67,5 +67,5 @@ def _show(report: ImportReport, seconds: float) -> None:
         detail = f"; the first: {dropped.detail}" if dropped.detail else ""
         rows.append((f"  {reason}", f"{dropped.told()}{detail}"))
     if report.unattributed.count:
-        rows.append(("imported, of no known list", report.unattributed.told()))
+        rows.append(("of no known list", report.unattributed.told()))
     output.console().print(output.pairs(rows))
