@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from alembic.script import ScriptDirectory
+from alembic.script import Script, ScriptDirectory
 from longtail.runtime.errors import StoreDamaged
 from longtail.server.store.database import COMPANIONS, alembic_config
 from longtail.server.store.failures import UNREADABLE, of_no_use
@@ -103,6 +103,11 @@ def _open_read_only(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, isolation_level=None)
 
 
+def _schemas() -> Iterator[Script]:
+    """Yield the schemas that there have been, the newest first."""
+    return ScriptDirectory.from_config(alembic_config()).walk_revisions()
+
+
 def _problems(connection: sqlite3.Connection) -> Iterator[str]:
     connection.execute("BEGIN")
     found = [row[0] for row in connection.execute("PRAGMA integrity_check")]
@@ -110,14 +115,17 @@ def _problems(connection: sqlite3.Connection) -> Iterator[str]:
         yield from (f"integrity check: {problem}" for problem in found)
         # What a damaged file answers says nothing of the store.
         return
-    expected = ScriptDirectory.from_config(alembic_config()).get_current_head()
+    schemas = [script.revision for script in _schemas()]
     tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
     if "alembic_version" not in tables:
         yield "it is not a store"
         return
     versions = [row[0] for row in connection.execute("SELECT version_num FROM alembic_version")]
-    if versions != [expected]:
-        yield f"its schema is {', '.join(versions) or 'unknown'}, not {expected}"
+    if len(versions) != 1 or versions[0] not in schemas:
+        yield f"its schema is {', '.join(versions) or 'unknown'}, not {schemas[0]}"
+        return
+    if versions != schemas[:1]:
+        # It is brought to the newest when it is opened, and the rules are for that.
         return
     for rule, query in RULES.items():
         (count,) = connection.execute(query).fetchone()

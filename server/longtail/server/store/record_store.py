@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from longtail.runtime.errors import StoreDamaged
 from longtail.server.store.activity import ActivityLog
 from longtail.server.store.backup import back_up
 from longtail.server.store.changes import ChangeLog
@@ -77,9 +78,15 @@ class RecordStore:
         back_up(self.path, target, progress)
 
     def token_key(self) -> bytes:
-        """Return the secret that this store, what was copied from it and nothing else has."""
+        """Return the secret that this store, what was copied from it and nothing else has.
+
+        Raises StoreDamaged when it is lost.
+        """
         with self._engine.connect() as connection:
-            return bytes(connection.execute(select(token_key.c.key)).scalar_one())
+            key = connection.execute(select(token_key.c.key)).scalar()
+        if not key:
+            raise StoreDamaged(f"{self.path} has lost the key of its recommendation tokens")
+        return bytes(key)
 
     def counts(self) -> Counts:
         """Return how many items, interactions and persons there are; nothing is counted for it."""

@@ -1,4 +1,7 @@
 import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -6,8 +9,12 @@ from longtail.runtime.errors import NotFound
 from longtail.server.operations.restore import main, restore
 from longtail.server.operations.snapshots import MANIFEST, DamagedSnapshot, Snapshots
 from longtail.server.process.folder_lock import held
+from longtail.server.store import database
+from longtail.server.store.backup import back_up
+from longtail.server.store.check import check_database
 from longtail.server.store.record_store import DATABASE, RecordStore
 from longtail.server.store.records import Interaction, OperationKind, OperationState
+from sqlalchemy import MetaData
 
 
 def count(_done: int, _total: int) -> None:
@@ -109,6 +116,35 @@ def test_a_list_that_was_given_out_is_known_after_a_restore(tmp_path: Path) -> N
         assert store.token_key() == key
         made = snapshots.create(store, count)
         store.close()
+
+
+def test_a_snapshot_of_an_earlier_schema_is_sound_and_restored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshots = Snapshots(tmp_path / "snapshots")
+    store = RecordStore.open(tmp_path / DATABASE)
+    write(store, "a")
+
+    def earlier(target: Path, progress: Callable[[int, int], None]) -> None:
+        back_up(store.path, target, progress)
+        with closing(sqlite3.connect(target)) as copy, copy:
+            copy.execute("DROP TABLE token_key")
+            copy.execute("UPDATE alembic_version SET version_num = '0006'")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "backup", earlier)
+        # What is made is described by opening it, which would bring it to the newest schema.
+        patch.setattr(database, "_migrate", lambda _connection: None)
+        patch.setattr(database, "metadata", MetaData())
+        made = snapshots.create(store, count)
+    store.close()
+    assert snapshots.verify(made.id, count) == made
+    restore(tmp_path, made.id)
+    store = RecordStore.open(tmp_path / DATABASE)
+    assert store.counts().interactions == 1
+    assert len(store.token_key()) == 32
+    store.close()
+    assert check_database(tmp_path / DATABASE) == []
 
 
 def test_a_snapshot_restores_into_an_empty_folder_and_knows_its_lists(tmp_path: Path) -> None:

@@ -1,9 +1,12 @@
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import pytest
+from longtail.runtime.errors import StoreDamaged
 from longtail.server.store.changes import CHUNK
 from longtail.server.store.record_store import RecordStore
 
@@ -97,3 +100,11 @@ def test_each_store_has_an_identity_of_its_own(it: Opened, tmp_path: Path) -> No
     assert other.token_key() != it.store.token_key()
     assert len(other.token_key()) == 32
     other.close()
+
+
+@pytest.mark.parametrize("loss", ["DELETE FROM token_key", "UPDATE token_key SET key = x''"])
+def test_a_store_that_has_lost_its_key_says_so(it: Opened, loss: str) -> None:
+    with closing(sqlite3.connect(it.store.path)) as connection, connection:
+        connection.execute(loss)
+    with pytest.raises(StoreDamaged, match=r"longtail\.db has lost the key"):
+        it.store.token_key()
