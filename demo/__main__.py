@@ -3,19 +3,27 @@
 import asyncio
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
+from longtail.runtime.listening import CannotListen
+from longtail.runtime.settings import SettingsError
 from rich.console import Console
 
 from demo import loading, stack
-from demo.addresses import DEFAULTS, AddressError, free_addresses
+from demo.addresses import Addresses, free_addresses
 from demo.assets import CATALOGUE, AssetError, fetch, home
 from demo.movielens import FormatError
 from demo.terminal import own_foreground_group
 
 INTERRUPTED = 130
-SERVER, WORKER = "LONGTAIL_SERVER_ADDRESS", "LONGTAIL_WORKER_ADDRESS"
+FAILURES = (
+    SettingsError,
+    CannotListen,
+    AssetError,
+    FormatError,
+    loading.LoadError,
+    stack.StackError,
+)
 
 READY = """
 Longtail is ready after {seconds:.1f} s: {films} films, {ratings} ratings.
@@ -37,16 +45,16 @@ def main() -> int:
             asyncio.run(serve(addresses, dataset, console))
     except KeyboardInterrupt:
         return INTERRUPTED
-    except (AddressError, AssetError, FormatError, loading.LoadError, stack.StackError) as error:
+    except FAILURES as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
 
 
-async def serve(addresses: Mapping[str, str], dataset: Path, console: Console) -> None:
+async def serve(addresses: Addresses, dataset: Path, console: Console) -> None:
     """Run worker and server until a signal, and see that the films in `dataset` are in them."""
     started = time.monotonic()
-    server, worker = addresses[SERVER], addresses[WORKER]
+    server, worker = str(addresses.server), str(addresses.worker)
 
     def write(line: str) -> None:
         console.out(line, highlight=False)
@@ -59,10 +67,12 @@ async def serve(addresses: Mapping[str, str], dataset: Path, console: Console) -
             films=stats.item_count,
             ratings=stats.interaction_count,
             server=server,
-            server_metrics=addresses["LONGTAIL_SERVER_METRICS_ADDRESS"],
+            server_metrics=addresses.server_metrics,
             worker=worker,
-            variable="" if server == DEFAULTS[SERVER] else f"{SERVER}={server} ",
-            worker_metrics=addresses["LONGTAIL_WORKER_METRICS_ADDRESS"],
+            variable=""
+            if addresses.server == Addresses().server
+            else f"{addresses.server.variable}={server} ",
+            worker_metrics=addresses.worker_metrics,
         )
         write(text)
 

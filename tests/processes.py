@@ -94,9 +94,8 @@ def worker(home: Path, artefact: Path, **extra: str) -> Iterator[Running]:
     variables = environment(
         home,
         LONGTAIL_WORKER_ADDRESS=address,
-        LONGTAIL_WORKER_METRICS_ADDRESS=free_address(),
         LONGTAIL_MODEL=str(artefact),
-        **extra,
+        **{"LONGTAIL_WORKER_METRICS_ADDRESS": free_address(), **extra},
     )
     log = home / "worker.log"
     with _ended(Running(start("longtail.worker", log, variables), address, log)) as running:

@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from longtail.runtime.listening import CannotListen, ListenAddress
 from longtail.runtime.message_size import MAX_MESSAGE_BYTES
 from longtail.runtime.reflection import enable_reflection
 from longtail.runtime.telemetry import SERVING
@@ -81,7 +82,7 @@ def new_server(
 async def serve(
     server: grpc.aio.Server,
     *,
-    address: str,
+    address: ListenAddress,
     board: HealthBoard,
     services: Sequence[str],
     background: Mapping[str, Coroutine[None, None, None]],
@@ -92,16 +93,16 @@ async def serve(
 
     `background` are the tasks that the process lives by: when one of them ends or dies, the process
     stops too, and the failure is raised. The end of `stop_when` is no failure, only its death is.
-    All of them begin once the server listens. Raises OSError when `address` cannot be listened on.
+    All of them begin once the server listens. Raises CannotListen.
     """
     enable_reflection(server, [*services, health.SERVICE_NAME])
     await board.publish()
     try:
-        server.add_insecure_port(address)
+        server.add_insecure_port(str(address))
     except RuntimeError as error:
         for coroutine in (*background.values(), *([stop_when] if stop_when else [])):
             coroutine.close()
-        raise OSError(f"cannot listen on {address}: {error}") from error
+        raise CannotListen(address, error) from error
     await server.start()
     logger.info("listening address=%s", address)
 

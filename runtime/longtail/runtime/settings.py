@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from longtail.runtime.listening import ListenAddress
+
 T = TypeVar("T")
 
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
@@ -32,6 +34,11 @@ def setting(variable: str, default: T, help_text: str, bounds: Bounds | None = N
     return declared
 
 
+def listen_address(variable: str, default: str, help_text: str) -> ListenAddress:
+    """Declare a field as `setting` does, for where the process listens: host:port."""
+    return setting(variable, ListenAddress.parse(variable, default), help_text)
+
+
 def load(settings: type[T], environment: Mapping[str, str]) -> T:
     """Read every declared field of `settings`; raise SettingsError on a value of no use."""
     values: dict[str, Any] = {}
@@ -56,6 +63,11 @@ def _parse(raw: str, kind: type[Any], metadata: Mapping[str, Any]) -> object:
         if raw.lower() not in _TRUE | _FALSE:
             raise SettingsError(f"{variable}={raw!r} is neither true nor false")
         return raw.lower() in _TRUE
+    if kind is ListenAddress:
+        try:
+            return ListenAddress.parse(variable, raw)
+        except ValueError as error:
+            raise SettingsError(str(error)) from error
     try:
         value = kind(raw)
     except ValueError as error:

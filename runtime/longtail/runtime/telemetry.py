@@ -3,6 +3,7 @@
 import logging
 import sys
 
+from longtail.runtime.listening import CannotListen, ListenAddress
 from longtail.runtime.settings import SettingsError
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
@@ -30,12 +31,9 @@ def configure_logging(level: str) -> None:
     )
 
 
-def start_metrics(address: str) -> None:
-    """Serve `/metrics` on `address` (host:port) from a thread of its own.
-
-    Raises OSError when it cannot be listened on.
-    """
-    host, _, port = address.rpartition(":")
-    if not port.isdecimal():
-        raise OSError(f"the metrics address {address!r} is not host:port")
-    start_http_server(int(port), addr=host)
+def start_metrics(address: ListenAddress) -> None:
+    """Serve `/metrics` on `address` from a thread of its own; raise CannotListen."""
+    try:
+        start_http_server(address.port, addr=address.bare_host)
+    except (OSError, UnicodeError) as error:
+        raise CannotListen(address, error) from error

@@ -37,7 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _serve(settings, options.process, check=options.first)
         keep_private(settings.data)
         with held(settings.data) as lock:
+            # What is taken is found before the catalogue is loaded, and not after.
+            for process in range(options.processes):
+                settings.metrics_address.further(process).check()
             if options.processes == 1:
+                settings.address.check()
                 return _serve(settings, None, check=True)
             # Whoever is started later finds others that write.
             first = iter(["--first"])

@@ -20,7 +20,7 @@ from longtail.server.operations.runner import OperationRunner
 from longtail.server.operations.snapshots import SNAPSHOT_FOLDER
 from longtail.server.operations.start_check import check_store
 from longtail.server.process.pools import Pools
-from longtail.server.process.supervision import lifeline, metrics_address
+from longtail.server.process.supervision import lifeline
 from longtail.server.ranking.profile import ProfileError
 from longtail.server.recommend.recommender import Recommender
 from longtail.server.rpc.admin import AdminService
@@ -91,9 +91,9 @@ async def run(settings: Settings, *, process: int | None, check: bool) -> None:
     """Serve; as number `process` of several that share the port, or alone.
 
     `check`: whether to look for damage first, which takes that nobody has the store open.
-    Raises StartError, SettingsError, StoreDamaged, and OSError when an address cannot be listened
-    on.
+    Raises StartError, SettingsError, StoreDamaged and CannotListen.
     """
+    start_metrics(settings.metrics_address.further(process or 0))
     try:
         encoder = Encoder(settings.worker_address)
     except ValueError as error:
@@ -208,7 +208,6 @@ async def _serve(
     admin_service_pb2_grpc.add_AdminServiceServicer_to_server(
         AdminService(view, operations), server
     )
-    start_metrics(metrics_address(settings.metrics_address, process or 0))
     await health.set(WRITING, commit.damage is None)
     background = {
         "encoder watch": _watch_encoder(encoder, view, health),

@@ -4,7 +4,8 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from longtail.runtime.settings import Bounds, SettingsError, setting
+from longtail.runtime.listening import ListenAddress
+from longtail.runtime.settings import Bounds, SettingsError, listen_address, setting
 from longtail.server.store.popularity_weights import PopularityWeights
 
 # In microseconds.
@@ -15,13 +16,13 @@ DAY = 24 * 3600 * 10**6
 class Settings:
     """What an operator can set. Each field says what it trades."""
 
-    address: str = setting(
+    address: ListenAddress = listen_address(
         "LONGTAIL_SERVER_ADDRESS", "127.0.0.1:50051", "Where the server listens, host:port."
     )
-    metrics_address: str = setting(
+    metrics_address: ListenAddress = listen_address(
         "LONGTAIL_SERVER_METRICS_ADDRESS",
         "127.0.0.1:9464",
-        "Where Prometheus reads /metrics, host:port.",
+        "Where Prometheus reads /metrics, host:port; of each further process one port further.",
     )
     worker_address: str = setting(
         "LONGTAIL_WORKER_ADDRESS",

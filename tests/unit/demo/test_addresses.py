@@ -1,32 +1,44 @@
 import socket
+from dataclasses import asdict
 
 import pytest
+from longtail.runtime.listening import CannotListen
+from longtail.runtime.settings import SettingsError
+from longtail.server.settings import Settings
+from longtail.worker.settings import WorkerSettings
 
-from demo.addresses import DEFAULTS, AddressError, free_address
-from tests.processes import free_address as unused_address
+from demo.addresses import Addresses, free_addresses
+from tests.processes import free_address
 
-SERVER = "LONGTAIL_SERVER_ADDRESS"
+VARIABLES = [address["variable"] for address in asdict(Addresses()).values()]
 
 
-@pytest.mark.parametrize("variable", sorted(DEFAULTS))
+def free() -> dict[str, str]:
+    return {variable: free_address() for variable in VARIABLES}
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
 def test_a_taken_address_is_named_with_its_variable(variable: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as holder:
         taken = f"127.0.0.1:{holder.getsockname()[1]}"
-        with pytest.raises(AddressError, match=f"{taken} is already taken; set {variable} "):
-            free_address(variable, {variable: taken})
+        with pytest.raises(CannotListen, match=f"{taken}: Address already in use; .* {variable} "):
+            free_addresses(free() | {variable: taken})
 
 
-def test_a_free_address_is_returned_as_it_was_given() -> None:
-    address = unused_address()
-    assert free_address(SERVER, {SERVER: address}) == address
+def test_free_addresses_are_returned_as_they_were_given() -> None:
+    given = free()
+    found = free_addresses(given)
+    assert [str(found.server), str(found.server_metrics)] == [given[name] for name in VARIABLES[:2]]
 
 
 @pytest.mark.parametrize("address", ["50051", "localhost", "localhost:0", "localhost:70000", ":1"])
 def test_what_is_no_address_is_refused(address: str) -> None:
-    with pytest.raises(AddressError, match=f"{SERVER}='{address}' is not host:port"):
-        free_address(SERVER, {SERVER: address})
+    with pytest.raises(SettingsError, match=f"{VARIABLES[0]}='?{address}'?.* (is not|needs) "):
+        free_addresses(free() | {VARIABLES[0]: address})
 
 
-def test_an_address_of_another_machine_is_refused() -> None:
-    with pytest.raises(AddressError, match=r"192\.0\.2\.1:50051 cannot be used"):
-        free_address(SERVER, {SERVER: "192.0.2.1:50051"})
+def test_the_defaults_are_those_of_the_processes() -> None:
+    server, worker = Settings(), WorkerSettings()
+    assert Addresses() == Addresses(
+        server.address, server.metrics_address, worker.address, worker.metrics_address
+    )

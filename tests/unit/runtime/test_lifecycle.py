@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,9 +12,14 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from longtail.runtime import lifecycle
 from longtail.runtime.lifecycle import HealthBoard, new_server, serve
+from longtail.runtime.listening import CannotListen, ListenAddress
 
 
-async def serve_until(stop_when: asyncio.Future[None], background: asyncio.Future[None]) -> None:
+async def serve_until(
+    stop_when: asyncio.Future[None],
+    background: asyncio.Future[None],
+    address: ListenAddress | None = None,
+) -> None:
     async def stopped() -> None:
         await stop_when
 
@@ -23,7 +29,7 @@ async def serve_until(stop_when: asyncio.Future[None], background: asyncio.Futur
     board = HealthBoard([])
     await serve(
         new_server([], board),
-        address="127.0.0.1:0",
+        address=address or ListenAddress.parse("APP_ADDRESS", "127.0.0.1:0"),
         board=board,
         services=[],
         background={"work": working()},
@@ -61,6 +67,14 @@ async def test_the_end_of_a_background_task_is_a_failure() -> None:
     with pytest.raises(RuntimeError, match="'work' ended"):
         await serve_until(stop_when, ended())
     assert stop_when.cancelled()
+
+
+async def test_an_address_that_was_taken_meanwhile_is_named_with_what_to_do() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        taken = f"127.0.0.1:{holder.getsockname()[1]}"
+        address = ListenAddress.parse("APP_ADDRESS", taken)
+        with pytest.raises(CannotListen, match=f"cannot listen on {taken}: .*; set APP_ADDRESS "):
+            await serve_until(endless(), endless(), address)
 
 
 # The shortest that gRPC takes. A server that does not allow it ends a connection at the fourth.

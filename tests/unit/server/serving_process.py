@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from longtail.runtime.listening import ListenAddress
 from longtail.runtime.telemetry import configure_logging
 from longtail.server.process.supervision import lifeline, supervise
 
@@ -29,15 +30,16 @@ def main() -> int:
     parser.add_argument("--fail", type=int)
     arguments = parser.parse_args()
     configure_logging("info")
+    address = ListenAddress.parse("TEST_ADDRESS", arguments.address)
     if arguments.child is not None:
         if arguments.fail is not None:
             return int(arguments.fail)
-        asyncio.run(_serve(arguments.address))
+        asyncio.run(_serve(address))
         return 0
-    return _supervise(arguments.address, arguments.count, arguments.lock)
+    return _supervise(address, arguments.count, arguments.lock)
 
 
-def _supervise(address: str, count: int, path: Path) -> int:
+def _supervise(address: ListenAddress, count: int, path: Path) -> int:
     def command(index: int) -> Sequence[str]:
         return [sys.executable, "-m", __spec__.name, *sys.argv[1:], "--child", str(index)]
 
@@ -52,7 +54,7 @@ def _supervise(address: str, count: int, path: Path) -> int:
             return 3
 
 
-async def _serve(address: str) -> None:
+async def _serve(address: ListenAddress) -> None:
     # The parent is to stay without gRPC.
     import grpc
     from longtail.runtime.lifecycle import HealthBoard, new_server, serve

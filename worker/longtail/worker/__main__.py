@@ -46,10 +46,12 @@ def main() -> int:
     # The tokenizer's own threads would compete with the inference slots for the cores.
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     try:
+        # What is taken is found before the encoder is loaded, and not after.
+        settings.address.check()
+        start_metrics(settings.metrics_address)
         artefact = artefacts.load(settings.artefact)
         encoders = loading.load(artefact, settings)
         tokenizer = Tokenizer(artefact)
-        start_metrics(settings.metrics_address)
         asyncio.run(_run(settings, artefact, encoders, tokenizer))
     except (ArtefactError, DeviceError, GoldenError, OSError) as error:
         sys.stderr.write(f"worker: {error}\n")

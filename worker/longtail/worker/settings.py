@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from longtail.runtime.settings import Bounds, SettingsError, setting
+from longtail.runtime.listening import ListenAddress
+from longtail.runtime.settings import Bounds, SettingsError, listen_address, setting
 from longtail.worker.devices import parse_device
 
 
@@ -11,12 +12,12 @@ from longtail.worker.devices import parse_device
 class WorkerSettings:
     """All that an operator can change."""
 
-    address: str = setting(
+    address: ListenAddress = listen_address(
         "LONGTAIL_WORKER_ADDRESS", "127.0.0.1:50052", "Where the worker listens (host:port)."
     )
-    metrics_address: str = setting(
+    metrics_address: ListenAddress = listen_address(
         "LONGTAIL_WORKER_METRICS_ADDRESS",
-        "127.0.0.1:9465",
+        "127.0.0.1:9463",
         "Where Prometheus finds /metrics (host:port).",
     )
     home: str = setting("LONGTAIL_HOME", "var", "State; encoders are in its folder `models`.")

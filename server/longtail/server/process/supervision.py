@@ -12,9 +12,10 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+from longtail.runtime.listening import ListenAddress
 from longtail.runtime.settings import SettingsError
 
 logger = logging.getLogger(__name__)
@@ -29,20 +30,20 @@ _LISTENING = b"l"
 class StartFailed(Exception):
     """A process ended before it listened."""
 
-    def __init__(self, code: int) -> None:
-        super().__init__(f"ended with code {code} before it listened")
+    def __init__(self, index: int, code: int) -> None:
+        super().__init__(f"process {index} ended with code {code} before it listened")
         self.code = code
 
 
 def supervise(
     command: Callable[[int], Sequence[str]],
     count: int,
-    address: str,
+    address: ListenAddress,
     *,
     stop_seconds: float,
     inherited: Sequence[int] = (),
 ) -> int:
-    """Keep `count` processes that serve `address` (host:port) until SIGTERM or SIGINT.
+    """Keep `count` processes that serve `address` until SIGTERM or SIGINT.
 
     `command(index)` is the command line of a process; it has to run `lifeline` and to listen with
     SO_REUSEPORT. Process 0 is started first and the others once it listens, so that it alone finds
@@ -50,9 +51,11 @@ def supervise(
     too. They have `stop_seconds` to drain, then they are killed.
 
     Returns the exit code: 0 when all ended well, that of a process which could not start, else 1.
-    Raises OSError when somebody else holds the address, SettingsError when it is of no use here.
+    Raises CannotListen, and SettingsError for port 0, which would be another for each of them.
     """
-    with _reserved(address):
+    if address.port == 0:
+        raise SettingsError(f"{address}: several processes need a port by number, not port 0")
+    with address.reserved():
         children = [_Child(index, command, inherited) for index in range(count)]
         return asyncio.run(_supervise(children, stop_seconds))
 
@@ -71,17 +74,6 @@ async def lifeline(descriptor: int = 0) -> None:
             # The parent never writes: this ends with it.
             await loop.sock_recv(connection, 1)
     logger.warning("the parent process is gone")
-
-
-def metrics_address(address: str, index: int) -> str:
-    """Return where process `index` serves its metrics: on the port that is `index` further.
-
-    Port 0 stays 0. Raises SettingsError when `address` is not host:port, or there is no such port.
-    """
-    host, port = _split(address)
-    if port + index > 65_535:
-        raise SettingsError(f"process {index} has no port for metrics beyond {address}")
-    return f"{host}:{port + index if port else 0}"
 
 
 def next_pause(last: float, lived_seconds: float) -> float:
@@ -110,6 +102,7 @@ async def _supervise(children: Sequence["_Child"], stop_seconds: float) -> int:
     clean = await asyncio.gather(*(child.stop(stop_seconds) for child in children))
     for end in ends:
         if isinstance(end, StartFailed):
+            logger.error("not started error=%s", end)
             return _exit_code(end.code)
         if not isinstance(end, asyncio.CancelledError):
             raise end
@@ -180,38 +173,8 @@ class _Child:
             )
         logger.info("started process=%d pid=%d", self._index, process.pid)
         if await asyncio.get_running_loop().sock_recv(self._lifeline, 1) != _LISTENING:
-            raise StartFailed(await process.wait())
+            raise StartFailed(self._index, await process.wait())
         return process
-
-
-@contextlib.contextmanager
-def _reserved(address: str) -> Iterator[None]:
-    """Hold `address` without listening, so that only who sets SO_REUSEPORT can listen there."""
-    host, port = _split(address)
-    if port == 0:
-        raise SettingsError(f"{address}: several processes need a port by number, not port 0")
-    with contextlib.ExitStack() as held:
-        try:
-            found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
-            for family, kind, _, _, place in found:
-                reservation = held.enter_context(socket.socket(family, kind))
-                # With SO_REUSEADDR, connections of an earlier server that are still closing are no
-                # hindrance, while one that listens is. Set before the bind, SO_REUSEPORT would let
-                # us in beside others; set after it, it lets the children in, without a gap.
-                reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                reservation.bind(place)
-                reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
-                reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        except OSError as error:
-            raise OSError(f"cannot listen on {address}: {error}") from error
-        yield
-
-
-def _split(address: str) -> tuple[str, int]:
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65_535:
-        raise SettingsError(f"{address!r} is not host:port, as several processes need it")
-    return host, int(port)
 
 
 def _exit_code(code: int) -> int:

@@ -13,11 +13,11 @@ from typing import Any
 
 import grpc
 import pytest
+from longtail.runtime.listening import ListenAddress
 from longtail.runtime.settings import SettingsError
 from longtail.server.process.supervision import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
-    metrics_address,
     next_pause,
     supervise,
 )
@@ -169,7 +169,9 @@ def test_a_child_that_cannot_start_ends_all_with_its_code(tmp_path: Path) -> Non
     parent = start(free_address(), tmp_path, "--fail", "7")
     assert parent.wait(PATIENCE_SECONDS) == 7
     # The others are not even begun.
-    assert (tmp_path / "log").read_text().count("started process=") == 1
+    log = (tmp_path / "log").read_text()
+    assert log.count("started process=") == 1
+    assert "process 0 ended with code 7 before it listened" in log
 
 
 def test_a_child_that_is_still_loading_ends_with_the_parent(tmp_path: Path) -> None:
@@ -181,22 +183,10 @@ def test_a_child_that_is_still_loading_ends_with_the_parent(tmp_path: Path) -> N
     assert not family.is_locked()
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:0", "unix:/tmp/socket", "50051", ":50051"])
-def test_an_address_that_cannot_be_shared_is_refused(address: str) -> None:
+def test_a_port_that_would_be_another_for_each_is_refused() -> None:
+    address = ListenAddress.parse("TEST_ADDRESS", "127.0.0.1:0")
     with pytest.raises(SettingsError, match="several processes need"):
         supervise(lambda index: [], 2, address, stop_seconds=1.0)
-
-
-def test_each_process_has_its_own_address_for_metrics() -> None:
-    assert [metrics_address("127.0.0.1:9464", index) for index in range(3)] == [
-        "127.0.0.1:9464",
-        "127.0.0.1:9465",
-        "127.0.0.1:9466",
-    ]
-    assert metrics_address("[::1]:9464", 1) == "[::1]:9465"
-    assert metrics_address("127.0.0.1:0", 3) == "127.0.0.1:0"
-    with pytest.raises(SettingsError, match="process 2"):
-        metrics_address("127.0.0.1:65534", 2)
 
 
 def test_pauses_grow_to_a_bound_and_begin_anew_after_a_settled_life() -> None:
