@@ -11,7 +11,7 @@ from itertools import islice
 from longtail.runtime.settings import SettingsError, describe, load
 from longtail.runtime.telemetry import configure_logging
 from longtail.server.process.folder_lock import held
-from longtail.server.process.memory import keep_freed_memory
+from longtail.server.process.memory import keep_collections_short, keep_freed_memory
 from longtail.server.process.private import keep_private
 from longtail.server.process.supervision import supervise
 from longtail.server.settings import Settings
@@ -71,6 +71,7 @@ def _serve(settings: Settings, process: int | None, *, check: bool) -> int:
 
     sys.setswitchinterval(SWITCH_SECONDS)
     keep_freed_memory()
+    keep_collections_short()
     try:
         asyncio.run(run(settings, process=process, check=check))
     except (StartError, ServiceError) as error:

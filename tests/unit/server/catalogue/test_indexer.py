@@ -1,8 +1,10 @@
 """The indexer: when it merges and rebuilds, who owns the index, and what a failure costs."""
 
+import gc
 import shutil
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -169,3 +171,21 @@ def test_a_lost_folder_is_written_again(written: Written, tmp_path: Path) -> Non
         write(written, view, range(60, 120))
         until(lambda: view.state.index.graph_rows == 120)
     assert view_of(written, tmp_path).state.index.graph_rows == 120
+
+
+def test_an_index_that_is_replaced_is_freed_without_the_collector(
+    written: Written, tmp_path: Path
+) -> None:
+    view = view_of(written, tmp_path)
+    write(written, view, range(50))
+    held: list[object] = [view.state, view.state.index, view.state.columns, view.state.popularity]
+    view.state.popularity.scale()
+    replaced = [weakref.ref(each) for each in held]
+    gc.collect()
+    gc.disable()
+    try:
+        held.clear()
+        indexer_of(written, view, tmp_path).rebuild(view.state.encoder, lambda *_: None)
+        assert [each() for each in replaced] == [None] * 4
+    finally:
+        gc.enable()

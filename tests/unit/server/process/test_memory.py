@@ -1,4 +1,4 @@
-"""What is freed is used again: in a process of its own, since it holds for all of it."""
+"""What becomes of memory: in processes of their own, since it holds for all of one."""
 
 import subprocess
 import sys
@@ -36,6 +36,35 @@ def faults(*arguments: str) -> int:
     command = [sys.executable, "-c", SOURCE, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     return int(done.stdout)
+
+
+COLLECTED = """
+import gc
+
+from longtail.server.process.memory import keep_collections_short
+
+keep_collections_short()
+gc.collect()
+few = gc.get_freeze_count()
+catalogue = [[] for _ in range(1_000_000)]
+gc.collect()
+print(few, gc.get_freeze_count())
+del catalogue
+gc.collect()
+ours = [[]]
+ours[0].append(ours)
+gc.collect()
+del ours
+print(gc.collect())
+"""
+
+
+def test_what_stays_is_looked_through_once_and_new_cycles_are_collected() -> None:
+    command = [sys.executable, "-c", COLLECTED]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    few, many, collected = map(int, done.stdout.split())
+    assert few < 500_000 < 1_000_000 <= many
+    assert collected == 2
 
 
 def test_what_a_request_frees_is_there_for_the_next() -> None:

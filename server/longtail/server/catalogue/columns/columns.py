@@ -53,7 +53,7 @@ class Columns:
         self._prior = GrowingArray.empty(np.float64)
         self._penalty = GrowingArray.empty(np.float64)
         self._interactions = InteractionColumn()
-        self._exposure = ExposureColumn(self._live, lambda: self.version)
+        self._exposure = ExposureColumn()
         self._availability = AvailabilityColumns()
 
     @property
@@ -162,14 +162,19 @@ class Columns:
         It is 0 where no impression is recorded. The average of more than AVERAGED_AT_ONCE rows may
         be some hundredths of a second old.
         """
-        return self._exposure.relative(rows)
+        return self._exposure.relative(rows, self)
 
     def mean_exposure(self) -> float:
         """Return how many impressions an item has on average, decayed until the newest of all.
 
         It is 0 where no impression is recorded, and as old as the average of `exposure` may be.
         """
-        return self._exposure.mean()
+        return self._exposure.mean(self)
+
+    def live(self) -> Mask:
+        """Return which rows hold the newest version of an item that is there, (count,)."""
+        live: Mask = self.died[: self.count] == DIED_NEVER
+        return live
 
     def visible(self, revision: int, count: int) -> Mask:
         """Return which of the first `count` rows are current at a revision, (count,)."""
@@ -235,7 +240,7 @@ class Columns:
         newest[sources] = False
         left = {self.ids[row]: row for row in np.flatnonzero(newest).tolist()}
         taken._interactions = self._interactions.take(rows, left)
-        taken._exposure = self._exposure.take(rows, left, taken._live, lambda: taken.version)
+        taken._exposure = self._exposure.take(rows, left)
         taken.count = len(rows)
         taken.live_count = int((taken.died == DIED_NEVER).sum())
         return taken
@@ -253,10 +258,6 @@ class Columns:
         self._exposure.append(ids, previous)
         self._availability.append(changes)
         self.attributes.append([change.attributes for change in changes])
-
-    def _live(self) -> Mask:
-        live: Mask = self.died[: self.count] == DIED_NEVER
-        return live
 
     def _die(self, row: int, revision: int) -> None:
         died = self._died.values

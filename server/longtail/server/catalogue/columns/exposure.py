@@ -1,8 +1,9 @@
 """How much each item was shown of late, row by row."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from longtail.server.catalogue.columns.growing import GrowingArray
@@ -17,7 +18,7 @@ AVERAGED_AT_ONCE = 100_000
 
 
 @dataclass(frozen=True)
-class _Mean:
+class Mean:
     """The average of the live rows: as a level, and as impressions."""
 
     level: float
@@ -25,32 +26,35 @@ class _Mean:
 
 
 # A level above all that is finite: what is shown is none of it.
-NOTHING_SHOWN = _Mean(math.inf, 0.0)
+NOTHING_SHOWN = Mean(math.inf, 0.0)
+
+
+class Averaged(Protocol):
+    """The rows that are averaged."""
+
+    @property
+    def version(self) -> int:
+        """A number that moves when these rows or their levels change."""
+        ...
+
+    def live(self) -> NDArray[np.bool_]:
+        """Return which rows are averaged, (count,)."""
+        ...
 
 
 class ExposureColumn:
     """DecayedSum.level for each row, and for items without a row, that had one or will have.
 
     All sums have the same `half_life`, in microseconds: levels of different ones do not compare.
-    `live` tells which of the rows are averaged, and `version` when that or a level has changed.
     """
 
-    def __init__(
-        self,
-        live: Callable[[], NDArray[np.bool_]],
-        version: Callable[[], int],
-        half_life: float = math.inf,
-    ) -> None:
+    def __init__(self, half_life: float = math.inf) -> None:
         self.half_life = half_life
-        self._live = live
-        self._version = version
         self._level = GrowingArray.empty(np.float64)
         # The time of the newest impression, on the scale of the levels.
         self._newest = NEVER_SHOWN
         self._without_row: dict[str, float] = {}
-        self._mean = Refreshed(
-            self._new_mean, version, lambda: self._level.count <= AVERAGED_AT_ONCE
-        )
+        self._mean = Refreshed(_new_mean, _version, _are_few)
 
     def set(self, change: ExposureChange, row: int | None) -> None:
         """Set the sum of an item whose newest version is in `row`."""
@@ -74,30 +78,39 @@ class ExposureColumn:
                 levels.append(self._at(row) if row < count else levels[row - count])
         self._level.append(levels)
 
-    def relative(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the sums of `rows` (n,) as multiples of the average of the live rows, (n,)."""
-        shown: NDArray[np.float64] = np.exp2(self._level.values[rows] - self._mean.value().level)
+    def relative(self, rows: NDArray[np.int64], averaged: Averaged) -> NDArray[np.float64]:
+        """Return the sums of `rows` (n,) as multiples of the average of all, (n,)."""
+        mean = self._mean.value((self, averaged))
+        shown: NDArray[np.float64] = np.exp2(self._level.values[rows] - mean.level)
         return shown
 
-    def mean(self) -> float:
-        """Return the average of the live rows as of the newest impression, in impressions."""
-        return self._mean.value().impressions
+    def mean(self, averaged: Averaged) -> float:
+        """Return the average as of the newest impression, in impressions."""
+        return self._mean.value((self, averaged)).impressions
+
+    def average(self, averaged: Averaged) -> Mean:
+        """Return the average of all, counted now."""
+        live = averaged.live()
+        levels = self._level.values[: len(live)][live]
+        highest = levels.max(initial=NEVER_SHOWN)
+        if highest == NEVER_SHOWN:
+            return NOTHING_SHOWN
+        level = float(highest + np.log2(np.exp2(levels - highest).mean()))
+        return Mean(level, math.exp2(level - self._newest))
+
+    def __len__(self) -> int:
+        """Return how many rows there are."""
+        return self._level.count
 
     def emptied(self, half_life: float) -> "ExposureColumn":
         """Return a column of as many rows without impressions, for sums of another half-life."""
-        column = ExposureColumn(self._live, self._version, half_life)
+        column = ExposureColumn(half_life)
         column._level.append(np.full(self._level.count, NEVER_SHOWN))
         return column
 
-    def take(
-        self,
-        rows: NDArray[np.int64],
-        left: Mapping[str, int],
-        live: Callable[[], NDArray[np.bool_]],
-        version: Callable[[], int],
-    ) -> "ExposureColumn":
+    def take(self, rows: NDArray[np.int64], left: Mapping[str, int]) -> "ExposureColumn":
         """Return a new column of `rows` (n,), NO_ROW for an empty one; `left` get no row."""
-        taken = ExposureColumn(live, version, self.half_life)
+        taken = ExposureColumn(self.half_life)
         taken._newest = self._newest
         taken._level = self._level.take(rows, NEVER_SHOWN)
         levels = {item_id: self._at(row) for item_id, row in left.items()}
@@ -109,11 +122,18 @@ class ExposureColumn:
     def _at(self, row: int) -> float:
         return float(self._level.values[row])
 
-    def _new_mean(self) -> _Mean:
-        live = self._live()
-        levels = self._level.values[: len(live)][live]
-        highest = levels.max(initial=NEVER_SHOWN)
-        if highest == NEVER_SHOWN:
-            return NOTHING_SHOWN
-        level = float(highest + np.log2(np.exp2(levels - highest).mean()))
-        return _Mean(level, math.exp2(level - self._newest))
+
+_Source = tuple[ExposureColumn, Averaged]
+
+
+def _new_mean(source: _Source) -> Mean:
+    column, averaged = source
+    return column.average(averaged)
+
+
+def _version(source: _Source) -> int:
+    return source[1].version
+
+
+def _are_few(source: _Source) -> bool:
+    return len(source[0]) <= AVERAGED_AT_ONCE

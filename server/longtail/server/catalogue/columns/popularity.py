@@ -32,12 +32,12 @@ class ScaleKeeper:
 
     def __init__(self, columns: Columns, clock: Callable[[], float] = time.perf_counter) -> None:
         self._columns = columns
-        self._scale = Refreshed(self._new_scale, self._version, self._are_few, clock)
-        self._order = Refreshed(self._new_order, self._version, self._are_few, clock)
+        self._scale = Refreshed(_new_scale, _version, _are_few, clock)
+        self._order = Refreshed(_new_order, _version, _are_few, clock)
 
     def scale(self) -> PopularityScale:
         """Return the scale of all current rows, of whatever state."""
-        return self._scale.value()
+        return self._scale.value(self._columns)
 
     def most_popular(
         self, allowed: Mask, scale: PopularityScale, bucket: Bucket, limit: int
@@ -46,7 +46,7 @@ class ScaleKeeper:
 
         `allowed` (count,): the rows that may be returned. `scale` says where the bucket ends.
         """
-        order = self._order.value()
+        order = self._order.value(self._columns)
         least, too_much = scale.masses(bucket)
         first, end = order.masses.searchsorted((least, too_much), side="left").tolist()
         found: list[Ints] = []
@@ -60,23 +60,28 @@ class ScaleKeeper:
             missing -= len(rows)
         return np.concatenate(found) if found else np.empty(0, np.int64)
 
-    def _version(self) -> int:
-        return self._columns.version
 
-    def _are_few(self) -> bool:
-        return self._columns.count <= RANKED_AT_ONCE
+def _version(columns: Columns) -> int:
+    return columns.version
 
-    def _new_scale(self) -> PopularityScale:
-        return PopularityScale(self._columns.mass(self._current()))
 
-    def _new_order(self) -> _Order:
-        # Equals are in descending order of rows, so that read from behind the older comes first.
-        rows = self._current()[::-1]
-        masses = self._columns.mass(rows)
-        order = np.argsort(masses, kind="stable")
-        return _Order(rows[order], masses[order])
+def _are_few(columns: Columns) -> bool:
+    return columns.count <= RANKED_AT_ONCE
 
-    def _current(self) -> Ints:
-        count = self._columns.count
-        rows: Ints = np.flatnonzero(self._columns.died[:count] == DIED_NEVER)
-        return rows
+
+def _new_scale(columns: Columns) -> PopularityScale:
+    return PopularityScale(columns.mass(_current(columns)))
+
+
+def _new_order(columns: Columns) -> _Order:
+    # Equals are in descending order of rows, so that read from behind the older comes first.
+    rows = _current(columns)[::-1]
+    masses = columns.mass(rows)
+    order = np.argsort(masses, kind="stable")
+    return _Order(rows[order], masses[order])
+
+
+def _current(columns: Columns) -> Ints:
+    count = columns.count
+    rows: Ints = np.flatnonzero(columns.died[:count] == DIED_NEVER)
+    return rows

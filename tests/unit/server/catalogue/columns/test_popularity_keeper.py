@@ -42,12 +42,15 @@ class Source:
         self.clock = Clock()
         self.left_aside: list[Callable[[], None]] = []
         self.refreshed = Refreshed(
-            self._compute,
-            lambda: self.version,
-            lambda: self.urgent,
+            Source._compute,
+            lambda source: source.version,
+            lambda source: source.urgent,
             self.clock,
             self.left_aside.append,
         )
+
+    def value(self) -> int:
+        return self.refreshed.value(self)
 
     def catch_up(self) -> None:
         while self.left_aside:
@@ -63,61 +66,61 @@ class Source:
 
 def test_what_has_not_changed_is_computed_once() -> None:
     source = Source()
-    assert [source.refreshed.value() for _ in range(3)] == [0, 0, 0]
+    assert [source.value() for _ in range(3)] == [0, 0, 0]
     source.clock.now += 1000
-    assert source.refreshed.value() == 0
+    assert source.value() == 0
     assert source.computed == 1
 
 
 def test_changes_are_taken_over_at_most_a_twentieth_of_the_time() -> None:
     source = Source()
-    source.refreshed.value()
+    source.value()
     source.version = 1
     source.clock.now += 19.9
-    assert source.refreshed.value() == 0
+    assert source.value() == 0
     assert source.left_aside == []
     source.clock.now += 0.2
     # Nobody who asks waits for it, and it is computed once for all of them.
-    assert [source.refreshed.value(), source.refreshed.value()] == [0, 0]
+    assert [source.value(), source.value()] == [0, 0]
     source.catch_up()
-    assert source.refreshed.value() == 1
+    assert source.value() == 1
     assert source.computed == 2
 
 
 def test_a_failure_aside_leaves_the_last_value_and_is_tried_again() -> None:
     source = Source()
-    source.refreshed.value()
+    source.value()
     source.version, source.failing = 1, True
     source.clock.now += 1000
-    source.refreshed.value()
+    source.value()
     with pytest.raises(ValueError, match="broken"):
         source.catch_up()
     source.failing = False
-    assert source.refreshed.value() == 0
+    assert source.value() == 0
     source.catch_up()
-    assert source.refreshed.value() == 1
+    assert source.value() == 1
 
 
 def test_what_is_urgent_is_taken_over_at_once() -> None:
     source = Source()
     source.urgent = True
-    source.refreshed.value()
+    source.value()
     source.version = 1
-    assert source.refreshed.value() == 1
+    assert source.value() == 1
 
 
 def test_a_failure_to_compute_reaches_the_caller_and_the_next_one_tries_again() -> None:
     outcomes = iter([ValueError("broken"), None])
 
-    def compute() -> str:
+    def compute(_: None) -> str:
         if (error := next(outcomes)) is not None:
             raise error
         return "computed"
 
-    refreshed = Refreshed(compute, lambda: 0, lambda: True, Clock())
+    refreshed = Refreshed(compute, lambda _: 0, lambda _: True, Clock())
     with pytest.raises(ValueError, match="broken"):
-        refreshed.value()
-    assert refreshed.value() == "computed"
+        refreshed.value(None)
+    assert refreshed.value(None) == "computed"
 
 
 def test_a_small_catalogue_is_ranked_after_each_change() -> None:
