@@ -15,6 +15,7 @@ from longtail.server.catalogue.index.generation import GRAPH_FILE
 from longtail.server.catalogue.index.graph import SPACE
 from longtail.server.catalogue.indexer import Indexer
 from longtail.server.catalogue.replica import CatalogueReplica
+from longtail.server.process.part import Part
 from longtail.server.settings import Settings
 from longtail.server.store.group_commit import GroupCommit
 from longtail.server.store.record_store import DATABASE, RecordStore
@@ -44,7 +45,8 @@ class Opened:
     def indexer(self) -> Indexer:
         """Return what merges and rebuilds, as the server has it."""
         folder = self.settings.data / INDEX_FOLDER
-        return Indexer(self.view, self.store, folder, self.settings.index_merge_rows)
+        merge_rows = self.settings.index_merge_rows
+        return Indexer(self.view, self.store, folder, merge_rows, Part("indexer"))
 
     def submit(self, items: Sequence[NewItem]) -> Future[int]:
         """Have items written in one transaction; the future ends when they can be searched."""

@@ -91,7 +91,7 @@ def test_an_index_that_cannot_be_written_holds_up_nothing(
         ):
             for batch in batches(list(items.values())):
                 client.upsert_items(batch)
-            wait_for(lambda: "index not written" in running.log.read_text())
+            wait_for(lambda: "part=indexer" in running.log.read_text())
             assert not generations(tmp_path)
             # What cannot be finished must not keep the disk full.
             wait_for(lambda: not any(index.glob(f"*/*{SUFFIX}")), seconds=5)

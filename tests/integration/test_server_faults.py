@@ -4,6 +4,7 @@ import shutil
 import signal
 import sqlite3
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -136,6 +137,38 @@ def test_a_worker_that_hangs_is_left_alone_while_there_is_another(
         # What is written finds the other one too.
         client.upsert_items([item_pb2.Item(id="late", title="A late night")], timeout=4)
         worker.process.send_signal(signal.SIGCONT)
+
+
+def test_a_part_that_fails_is_shown_in_health_and_metrics_while_all_is_answered(
+    worker_address: str, tmp_path: Path
+) -> None:
+    lock = tmp_path / "data" / "index" / "owner.lock"
+    lock.mkdir(parents=True)
+    metrics = processes.free_address()
+    serving = health_pb2.HealthCheckResponse.SERVING
+    not_serving = health_pb2.HealthCheckResponse.NOT_SERVING
+
+    def exported() -> str:
+        with urllib.request.urlopen(f"http://{metrics}/metrics", timeout=5) as page:
+            return str(page.read(), "utf-8")
+
+    with (
+        processes.server(
+            tmp_path, worker_address, LONGTAIL_SERVER_METRICS_ADDRESS=metrics
+        ) as running,
+        LongtailClient(running.address) as client,
+    ):
+        wait_for(lambda: processes.health(running.address, "indexer") == not_serving)
+        assert processes.health(running.address) == serving
+        assert processes.health(running.address, "recall-canary") == serving
+        client.upsert_items(films())
+        assert client.recommend(query="a robot alone in space").results
+        assert 'longtail_part_failures_total{part="indexer"}' in exported()
+        assert 'longtail_serving{service="indexer"} 0.0' in exported()
+        assert "failed, tried again later part=indexer" in running.log.read_text()
+        lock.rmdir()
+        wait_for(lambda: processes.health(running.address, "indexer") == serving, 30)
+        assert 'longtail_serving{service="indexer"} 1.0' in exported()
 
 
 def test_a_copy_of_the_store_can_be_put_back(worker_address: str, tmp_path: Path) -> None:

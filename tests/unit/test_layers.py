@@ -51,7 +51,7 @@ MAY_IMPORT_WITHIN: dict[str, set[str]] = {
             "write": "process store",
             "recommend": "store ranking catalogue",
             "operations": "process store catalogue encoder write settings",
-            "upkeep": "store ranking catalogue settings",
+            "upkeep": "process store ranking catalogue settings",
             "rpc": "process store ranking catalogue encoder write recommend operations",
         }.items()
     },

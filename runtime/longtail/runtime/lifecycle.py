@@ -25,17 +25,27 @@ MIN_PING_MS = 5_000
 
 
 class HealthBoard:
-    """The health of each service of a process; the process as a whole, "", needs all of them."""
+    """The health of each service of a process; the process as a whole, "", needs all of them.
 
-    def __init__(self, services: Sequence[str]) -> None:
+    `parts` of it are shown beside the services, but it answers without them. They are well until
+    something else is said.
+    """
+
+    def __init__(self, services: Sequence[str], parts: Sequence[str] = ()) -> None:
         self.servicer = health.aio.HealthServicer()
         self._serving = dict.fromkeys(services, False)
+        self._parts = dict.fromkeys(parts, True)
 
     async def set(self, service: str, serving: bool) -> None:
         """Say whether `service` can do its work now."""
         if self._serving[service] != serving:
             logger.info("health service=%s serving=%s", service, serving)
         self._serving[service] = serving
+        await self.publish()
+
+    async def set_part(self, part: str, well: bool) -> None:
+        """Say whether `part` does its work now."""
+        self._parts[part] = well
         await self.publish()
 
     async def set_all(self, serving: bool) -> None:
@@ -45,7 +55,8 @@ class HealthBoard:
 
     async def publish(self) -> None:
         """Show the state to the clients of `grpc.health.v1`."""
-        for service, serving in {**self._serving, "": all(self._serving.values())}.items():
+        whole = {"": all(self._serving.values())}
+        for service, serving in {**self._serving, **self._parts, **whole}.items():
             status = health_pb2.HealthCheckResponse
             SERVING.labels(service or "all").set(serving)
             await self.servicer.set(service, status.SERVING if serving else status.NOT_SERVING)

@@ -19,6 +19,7 @@ from longtail.server.encoder.query_vectors import QueryVectors
 from longtail.server.operations.runner import OperationRunner
 from longtail.server.operations.snapshots import SNAPSHOT_FOLDER
 from longtail.server.operations.start_check import check_store
+from longtail.server.process.part import Part
 from longtail.server.process.pools import Pools
 from longtail.server.process.supervision import lifeline
 from longtail.server.ranking.profile import ProfileError
@@ -65,26 +66,40 @@ SERVICES = {
 BATCHES = ("ItemService/BatchUpsertItems", "InteractionService/WriteInteractions")
 # A write through another process is seen after so long at the latest.
 FOLLOW_SECONDS = 0.1
+# When it could not be followed, twice.
+FOLLOW_AGAIN_SECONDS = 1.0
+# What the process can answer without, by the names in health and metrics.
+INDEXER, OPERATIONS, RECALL = "indexer", "operations", "recall-canary"
+PROFILE, EXPOSURE, FOLLOWING = "ranking-profile", "exposure-watch", "store-watch"
+PARTS = (INDEXER, OPERATIONS, RECALL, PROFILE, EXPOSURE, FOLLOWING)
 
 
 class StartError(Exception):
     """The server cannot start; the message says what to do."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Sources:
-    """What answers are made from, and all that follows the store."""
+    """What answers are made from, and all that follows the store.
+
+    `behind`: what was written could not be followed, and is to be tried again.
+    """
 
     store: RecordStore
     view: CatalogueReplica
     behaviour: BehaviourView
     profiles: ProfileWatch
+    behind: bool = False
 
     def follow(self) -> None:
         """Take in what the store changed; return when it can be read."""
-        # In this order, so that what is seen in the catalogue is known of people too.
-        self.behaviour.follow()
-        self.view.follow()
+        try:
+            # In this order, so that what is seen in the catalogue is known of people too.
+            self.behaviour.follow()
+            self.view.follow()
+        except BaseException:
+            self.behind = True
+            raise
 
 
 async def run(settings: Settings, *, process: int | None, check: bool) -> None:
@@ -156,8 +171,16 @@ async def _serve(
     process: int | None,
 ) -> None:
     store, view = sources.store, sources.view
-    board = HealthBoard(list(SERVICES))
+    board = HealthBoard(list(SERVICES), PARTS)
     health = ServiceHealth(board, SERVICES)
+    loop = asyncio.get_running_loop()
+
+    def part(name: str) -> Part:
+        def report(well: bool) -> None:
+            asyncio.run_coroutine_threadsafe(board.set_part(name, well), loop)
+
+        return Part(name, report)
+
     interceptor = ServiceInterceptor(
         max_in_flight=settings.max_in_flight,
         unary_seconds=settings.unary_seconds,
@@ -175,10 +198,11 @@ async def _serve(
     )
     tokens = TokenCodec(store.token_key())
     indexer = Indexer(
-        view, store, settings.data / INDEX_FOLDER, merge_rows=settings.index_merge_rows
+        view, store, settings.data / INDEX_FOLDER, settings.index_merge_rows, part(INDEXER)
     )
+    snapshots = settings.data / SNAPSHOT_FOLDER
     operations = OperationRunner(
-        store, commit, view, indexer, encoder, settings.data / SNAPSHOT_FOLDER, pools
+        store, commit, view, indexer, encoder, snapshots, pools, part(OPERATIONS)
     )
     recommendation_service_pb2_grpc.add_RecommendationServiceServicer_to_server(
         RecommendationService(
@@ -214,12 +238,11 @@ async def _serve(
         "writing watch": watch_writing(commit, lambda: health.set(WRITING, False)),
         "indexer": _keep_index(indexer, operations.own),
         "operations": operations.run(),
-        "recall canary": watch_recall(view),
-        "ranking profile": watch_profile(sources.profiles),
-        "exposure watch": watch_exposure(store, view, commit, settings),
+        "recall canary": watch_recall(view, part(RECALL)),
+        "ranking profile": watch_profile(sources.profiles, part(PROFILE)),
+        "exposure watch": watch_exposure(store, view, commit, settings, part(EXPOSURE)),
+        "store watch": _keep_following(sources, pools, part(FOLLOWING), process is not None),
     }
-    if process is not None:
-        background["store watch"] = _follow_others(sources, pools)
     await serve(
         server,
         address=settings.address,
@@ -255,8 +278,14 @@ async def _keep_index(indexer: Indexer, became_owner: Callable[[], None]) -> Non
             await work
 
 
-async def _follow_others(sources: _Sources, pools: Pools) -> None:
-    """Take in what other processes of this server write."""
+async def _keep_following(sources: _Sources, pools: Pools, part: Part, others: bool) -> None:
+    """Take in what other processes of this server write, if there are `others`.
+
+    What a write of this process could not be followed by is tried again, by whomever it is.
+    """
     while True:
-        await asyncio.sleep(FOLLOW_SECONDS)
-        await pools.elements(1, sources.follow)
+        await asyncio.sleep(FOLLOW_SECONDS if part.well else FOLLOW_AGAIN_SECONDS)
+        if others or sources.behind:
+            sources.behind = False
+            with part:
+                await pools.elements(1, sources.follow)

@@ -77,6 +77,30 @@ async def test_an_address_that_was_taken_meanwhile_is_named_with_what_to_do() ->
             await serve_until(endless(), endless(), address)
 
 
+async def test_a_part_that_fails_is_shown_and_the_process_serves() -> None:
+    board = HealthBoard(["service"], ["indexer"])
+    await board.set("service", serving=True)
+    await board.set_part("indexer", well=False)
+    assert await shown(board, "indexer", "service", "") == [False, True, True]
+    await board.set_part("indexer", well=True)
+    await board.set("service", serving=False)
+    assert await shown(board, "indexer", "service", "") == [True, False, False]
+
+
+async def shown(board: HealthBoard, *services: str) -> list[bool]:
+    serving = health_pb2.HealthCheckResponse.SERVING
+    server = new_server([], board)
+    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    await server.start()
+    try:
+        async with grpc.aio.insecure_channel(address) as channel:
+            stub: Any = health_pb2_grpc.HealthStub(channel)
+            requests = [health_pb2.HealthCheckRequest(service=name) for name in services]
+            return [(await stub.Check(request)).status == serving for request in requests]
+    finally:
+        await server.stop(0)
+
+
 # The shortest that gRPC takes. A server that does not allow it ends a connection at the fourth.
 PING_MS = 1000
 PINGS = 5

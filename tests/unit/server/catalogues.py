@@ -9,6 +9,7 @@ import numpy as np
 from longtail.runtime.settings import load
 from longtail.server.catalogue.indexer import Indexer
 from longtail.server.catalogue.replica import CatalogueReplica
+from longtail.server.process.part import Part
 from longtail.server.settings import Settings
 from longtail.server.store.group_commit import GroupCommit
 from longtail.server.store.record_store import RecordStore
@@ -90,9 +91,13 @@ def view_of(written: Written, folder: Path) -> CatalogueReplica:
 
 
 def indexer_of(
-    written: Written, view: CatalogueReplica, folder: Path, merge_rows: int = 50
+    written: Written,
+    view: CatalogueReplica,
+    folder: Path,
+    merge_rows: int = 50,
+    part: Part | None = None,
 ) -> Indexer:
-    return Indexer(view, written.store, folder / "index", merge_rows)
+    return Indexer(view, written.store, folder / "index", merge_rows, part or Part("indexer"))
 
 
 def nearest(view: CatalogueReplica, seed: int, k: int = 10) -> list[str]:

@@ -12,7 +12,9 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import IO
 
 from longtail.server.catalogue.index.build import Progress, Stopped, build
 from longtail.server.catalogue.index.generation import (
@@ -24,6 +26,7 @@ from longtail.server.catalogue.index.generation import (
 from longtail.server.catalogue.index.vector_file import DamagedFileError
 from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.catalogue.state import CatalogueState
+from longtail.server.process.part import Part
 from longtail.server.store.record_store import RecordStore
 from longtail.server.store.records import BoundEncoder
 from prometheus_client import Counter, Gauge
@@ -45,39 +48,52 @@ NICENESS = 10
 TO_BUILD = Gauge("longtail_index_build_rows", "Rows that the build in progress adds; 0 for none.")
 BUILT = Gauge("longtail_index_built_rows", "Rows that the build in progress has added.")
 GENERATIONS = Counter("longtail_index_generations_total", "Generations written.", ["reason"])
-FAILURES = Counter("longtail_index_build_failures_total", "Builds that failed and are tried again.")
 
 
 class Indexer:
     """Builds the generations of the index of `view`; `run` it in a thread of its own.
 
-    `merge_rows`: the shortest delta that is merged.
+    `merge_rows`: the shortest delta that is merged. No failure ends `run`, none costs an answer:
+    what is not in the graph is scanned. `part` tells of it.
     """
 
     def __init__(
-        self, view: CatalogueReplica, store: RecordStore, folder: Path, merge_rows: int
+        self,
+        view: CatalogueReplica,
+        store: RecordStore,
+        folder: Path,
+        merge_rows: int,
+        part: Part,
     ) -> None:
         self._view = view
         self._store = store
         self._folder = folder
         self._merge_rows = merge_rows
+        self._part = part
         self._stopping = threading.Event()
         self._building = threading.Lock()
         self._seen = Path(), 0
 
     def run(self, became_owner: Callable[[], None]) -> None:
         """Own the index, or follow its owner, until stopped."""
-        self._folder.mkdir(parents=True, exist_ok=True)
         _yield_to_others()
-        with (self._folder / LOCK_FILE).open("w") as lock:
-            while not self._stopping.is_set() and not _locked(lock.fileno()):
-                self._take_over()
-                self._stopping.wait(POLL_SECONDS)
-            if self._stopping.is_set():
-                return
-            self._prune()
-            became_owner()
-            self._own()
+        lock: IO[str] | None = None
+        owns = False
+        with ExitStack() as held:
+            while not self._stopping.is_set():
+                with self._part:
+                    if lock is None:
+                        self._folder.mkdir(parents=True, exist_ok=True)
+                        lock = held.enter_context((self._folder / LOCK_FILE).open("w"))
+                    if owns:
+                        self._build_what_is_due()
+                    elif _locked(lock.fileno()):
+                        owns = True
+                        became_owner()
+                        self._prune()
+                    else:
+                        self._take_over()
+                self._stopping.wait(POLL_SECONDS if self._part.well else RETRY_SECONDS)
 
     def stop(self) -> None:
         """Let `run` and `rebuild` end soon."""
@@ -104,20 +120,13 @@ class Indexer:
         )
         self._build(state, "encoder", progress, afresh=False)
 
-    def _own(self) -> None:
-        while not self._stopping.wait(POLL_SECONDS):
-            state = self._view.state
-            try:
-                if state.dead_share() > DEAD_SHARE:
-                    self._build(state, "tombstones", _ignore, afresh=True)
-                elif self._is_due(state):
-                    self._build(state, "merge", _ignore, afresh=False)
-            except Stopped:
-                return
-            except OSError as error:
-                FAILURES.inc()
-                logger.error("index not written, trying again later error=%s", error)
-                self._stopping.wait(RETRY_SECONDS)
+    def _build_what_is_due(self) -> None:
+        state = self._view.state
+        with suppress(Stopped):
+            if state.dead_share() > DEAD_SHARE:
+                self._build(state, "tombstones", _ignore, afresh=True)
+            elif self._is_due(state):
+                self._build(state, "merge", _ignore, afresh=False)
 
     def _is_due(self, state: CatalogueState) -> bool:
         index = state.index
@@ -170,9 +179,9 @@ class Indexer:
         # What the owner has indexed may not have been followed here yet.
         self._view.follow()
         generation = _latest(self._view, self._view.state)
-        self._seen = newest
         if generation is not None and self._view.adopt(generation):
             logger.info("generation taken over number=%d", generation.number)
+        self._seen = newest
 
     def _prune(self) -> None:
         """Remove generations that nobody needs: older ones, and those of retired encoders."""

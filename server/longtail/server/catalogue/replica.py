@@ -37,6 +37,7 @@ class CatalogueReplica:
         self._identity = store.changes.identity()
         self._following = threading.Lock()
         self.recall = 0.0
+        self._is_torn = False
         self._state = self._load(encoder)
 
     @property
@@ -68,13 +69,19 @@ class CatalogueReplica:
         """Take in what the store changed; return when it can be read."""
         with self._following:
             position = self._store.changes.position()
-            if position.encoder_id != self._state.encoder.id:
+            if self._is_torn or position.encoder_id != self._state.encoder.id:
                 current = self._store.encoders.current()
                 if current is None:
                     raise RuntimeError("the store has lost its encoder")
-                logger.info("switching encoder model=%s", current.binding.model_id)
+                logger.info("loading anew encoder=%s", current.binding.model_id)
                 self._state = self._load(current)
-            self._state.follow(self._store.changes, position.revision)
+                self._is_torn = False
+            try:
+                self._state.follow(self._store.changes, position.revision)
+            except BaseException:
+                # Columns and index may be of unequal length: it is loaded anew before it goes on.
+                self._is_torn = True
+                raise
 
     def target(self, encoder: BoundEncoder) -> Target:
         """Return where the generations of an encoder's index are, and what they are built for."""

@@ -22,6 +22,7 @@ from longtail.server.encoder.encoder import Encoder
 from longtail.server.operations.progress import Progress
 from longtail.server.operations.reembedding import Reembedding
 from longtail.server.operations.snapshots import Snapshot, Snapshots
+from longtail.server.process.part import Part
 from longtail.server.process.pools import Pools
 from longtail.server.store.clock import now
 from longtail.server.store.group_commit import GroupCommit
@@ -43,7 +44,8 @@ RETRY_SECONDS = 10.0
 class OperationRunner:
     """Takes operations down, and does them once `own` was called: one rebuild and one other.
 
-    Who asks for them or how they stand does not wait for one: `pools` are theirs.
+    Who asks for them or how they stand does not wait for one: `pools` are theirs. `part` tells of
+    what keeps them from being looked at.
     """
 
     def __init__(
@@ -55,7 +57,9 @@ class OperationRunner:
         encoder: Encoder,
         folder: Path,
         pools: Pools,
+        part: Part,
     ) -> None:
+        self._part = part
         self._pools = pools
         self._store = store
         self._commit = commit
@@ -114,16 +118,18 @@ class OperationRunner:
     async def run(self) -> None:
         """Do what is asked for, once this process is the owner, until cancelled."""
         await self._owner.wait()
-        await asyncio.to_thread(self._snapshots.remove_unfinished)
         running: dict[bool, asyncio.Task[None]] = {}
-        pruned = 0.0
+        swept, pruned = False, 0.0
         try:
             while True:
-                for rebuilds, task in list(running.items()):
-                    if task.done():
-                        task.result()
-                        del running[rebuilds]
-                try:
+                with self._part:
+                    if not swept:
+                        await asyncio.to_thread(self._snapshots.remove_unfinished)
+                        swept = True
+                    for rebuilds, task in list(running.items()):
+                        if task.done():
+                            del running[rebuilds]
+                            task.result()
                     for operation in await asyncio.to_thread(self._store.operations.unfinished):
                         rebuilds = operation.kind == OperationKind.REBUILD_INDEX
                         if rebuilds not in running:
@@ -131,8 +137,6 @@ class OperationRunner:
                     if not pruned or time.monotonic() - pruned > PRUNE_SECONDS:
                         await self._write(self._prune)
                         pruned = time.monotonic()
-                except ServiceError as error:
-                    logger.warning("operations not looked at error=%s", error)
                 await asyncio.sleep(POLL_SECONDS)
         finally:
             for task in running.values():
@@ -218,7 +222,8 @@ class OperationRunner:
     async def _persist(self, operation: Operation) -> bool:
         try:
             await self._write(lambda tx: self._store.operations.update(tx, operation))
-        except ServiceError as error:
+        except Exception as error:
+            # How it stands is no part of it: it goes on, and is written the next time.
             logger.warning("operation not written id=%s error=%s", operation.id, error)
             return False
         return True

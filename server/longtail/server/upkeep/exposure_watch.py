@@ -7,9 +7,9 @@ import asyncio
 import logging
 import time
 
-from longtail.runtime.errors import ServiceError
 from longtail.server.catalogue.exposure_report import ExposureReport, measure_exposure
 from longtail.server.catalogue.replica import CatalogueReplica
+from longtail.server.process.part import Part
 from longtail.server.settings import Settings
 from longtail.server.store.clock import now
 from longtail.server.store.group_commit import GroupCommit
@@ -43,21 +43,23 @@ MEAN_RELEVANCE_LOSS = Gauge(
 
 
 async def watch_exposure(
-    store: RecordStore, view: CatalogueReplica, commit: GroupCommit, settings: Settings
+    store: RecordStore,
+    view: CatalogueReplica,
+    commit: GroupCommit,
+    settings: Settings,
+    part: Part,
 ) -> None:
     """Keep half-life, retention and metrics of exposure as `settings` say, until cancelled.
 
-    What a full disk or a lock keeps it from is done when that has passed.
+    What a full disk, a lock or a fault keeps it from is tried again; `part` tells of it.
     """
     while True:
         started = time.monotonic()
-        try:
+        with part:
             await keep_half_life(store, commit, settings.exposure_half_life_days * DAY)
             await prune(store, commit, now() - round(settings.impression_days * DAY))
             started = time.monotonic()
             export(await asyncio.to_thread(_last_day, store, view))
-        except ServiceError as error:
-            logger.warning("exposure not kept error=%s", error)
         await asyncio.sleep(max(PERIOD_SECONDS, (time.monotonic() - started) / SHARE))
 
 

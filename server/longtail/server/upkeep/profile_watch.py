@@ -5,6 +5,7 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
+from longtail.server.process.part import Part
 from longtail.server.ranking.expected_exposure import exposure_path, read_exposure
 from longtail.server.ranking.profile import (
     ProfileError,
@@ -39,25 +40,26 @@ class ProfileWatch:
         self._marks = self._look()
         self.profile: RankingProfile
         self.expected: Mapping[str, float]
-        self._go_by(*self._read())
+        self._go_by(*self._read(self._marks))
 
     def refresh(self) -> None:
         """Go by what the files hold now; by what they held before when one is of no use."""
         marks = self._look()
         if marks == self._marks:
             return
-        # A file that is of no use is told of once.
-        self._marks = marks
         try:
-            self._go_by(*self._read())
+            self._go_by(*self._read(marks))
         except ProfileError as error:
+            # A file that is of no use is told of once.
             logger.error("ranking profile not changed version=%s: %s", self.profile.version, error)
+        # What another failure kept from being read is read the next time.
+        self._marks = marks
 
     def _look(self) -> tuple[Mark, Mark]:
         return _mark(self._path), _mark(exposure_path(self._path))
 
-    def _read(self) -> tuple[RankingProfile, Mapping[str, float]]:
-        if self._marks[0] is None:
+    def _read(self, marks: tuple[Mark, Mark]) -> tuple[RankingProfile, Mapping[str, float]]:
+        if marks[0] is None:
             return default_profile(), {}
         return read_profile(self._path), read_exposure(self._path)
 
@@ -77,8 +79,9 @@ def _mark(path: Path) -> Mark:
     return found.st_ino, found.st_mtime_ns, found.st_size
 
 
-async def watch_profile(watch: ProfileWatch) -> None:
-    """Keep a profile as its file says, until cancelled."""
+async def watch_profile(watch: ProfileWatch, part: Part) -> None:
+    """Keep a profile as its file says, until cancelled; `part` tells of failures."""
     while True:
         await asyncio.sleep(PERIOD_SECONDS)
-        await asyncio.to_thread(watch.refresh)
+        with part:
+            await asyncio.to_thread(watch.refresh)

@@ -10,6 +10,7 @@ import logging
 import numpy as np
 from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.catalogue.state import CatalogueState
+from longtail.server.process.part import Part
 from longtail.server.store.clock import now
 from prometheus_client import Gauge
 
@@ -28,17 +29,18 @@ RECALL = Gauge(
 )
 
 
-async def watch_recall(view: CatalogueReplica) -> None:
-    """Keep `view.recall` and its metric, until cancelled."""
+async def watch_recall(view: CatalogueReplica, part: Part) -> None:
+    """Keep `view.recall` and its metric, until cancelled; `part` tells of failures."""
     generator = np.random.default_rng()
     await asyncio.sleep(FIRST_SECONDS)
     while True:
-        recall = await asyncio.to_thread(measure, view.state, generator)
-        if recall is not None:
-            view.recall = recall
-            RECALL.set(recall)
-            if recall < ALARM:
-                logger.warning("searches miss neighbours recall=%.3f", recall)
+        with part:
+            recall = await asyncio.to_thread(measure, view.state, generator)
+            if recall is not None:
+                view.recall = recall
+                RECALL.set(recall)
+                if recall < ALARM:
+                    logger.warning("searches miss neighbours recall=%.3f", recall)
         await asyncio.sleep(PERIOD_SECONDS)
 
 

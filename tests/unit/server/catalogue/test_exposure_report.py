@@ -9,13 +9,15 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from longtail.runtime.errors import InvalidArgument, StorageFull
 from longtail.runtime.settings import load
-from longtail.server.catalogue.exposure_report import measure_exposure
+from longtail.server.catalogue.exposure_report import ExposureReport, measure_exposure
 from longtail.server.catalogue.replica import CatalogueReplica
+from longtail.server.catalogue.state import CatalogueState
+from longtail.server.process.part import Part
 from longtail.server.process.pools import Pools
 from longtail.server.rpc.insight import InsightService
 from longtail.server.settings import Settings
 from longtail.server.store.clock import now
-from longtail.server.store.impressions import EXPOSURE
+from longtail.server.store.impressions import EXPOSURE, ImpressionRecords
 from longtail.server.store.records import Impression
 from longtail.server.upkeep import exposure_watch
 from longtail.server.upkeep.exposure_watch import DAY, PRUNED_AT_ONCE, prune, watch_exposure
@@ -199,20 +201,29 @@ def metrics() -> dict[str, float | None]:
     return {name: REGISTRY.get_sample_value(f"longtail_exposure_{name}") for name in names}
 
 
-async def watched(written: Written, view: CatalogueReplica, settings: Settings) -> None:
-    """Let the watch run until it has exported once."""
-    exported = asyncio.Event()
+async def watched(
+    written: Written, view: CatalogueReplica, settings: Settings, rounds: int = 1
+) -> Part:
+    """Let the watch run so many rounds; return what it told."""
+    exported, part, left = asyncio.Event(), Part("exposure"), rounds
 
     async def rest(_seconds: float) -> None:
+        nonlocal left
+        left -= 1
+        if left:
+            return
         exported.set()
         await asyncio.Event().wait()
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(asyncio, "sleep", rest)
-        watch = asyncio.create_task(watch_exposure(written.store, view, written._commit, settings))
+        watch = asyncio.create_task(
+            watch_exposure(written.store, view, written._commit, settings, part)
+        )
         await asyncio.wait_for(exported.wait(), 20)
         watch.cancel()
         await asyncio.gather(watch, return_exceptions=True)
+    return part
 
 
 async def test_the_watch_keeps_metrics_half_life_and_retention(
@@ -244,19 +255,25 @@ async def test_a_full_disk_does_not_end_the_watch(
         raise StorageFull("the disk is full")
 
     monkeypatch.setattr(written.store.impressions, "prune", full)
-    await watched(written, view_of(written, tmp_path), SETTINGS)
+    assert not (await watched(written, view_of(written, tmp_path), SETTINGS)).well
 
 
-async def test_a_fault_ends_the_watch(
+async def test_a_fault_does_not_end_the_watch(
     written: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_arguments: object) -> None:
-        raise ZeroDivisionError
+    faults = [ZeroDivisionError, MemoryError]
+
+    def broken(
+        records: ImpressionRecords, state: CatalogueState, start: int, end: int
+    ) -> ExposureReport:
+        if faults:
+            raise faults.pop()
+        return measure_exposure(records, state, start, end)
 
     monkeypatch.setattr(exposure_watch, "measure_exposure", broken)
     view = view_of(written, tmp_path)
-    with pytest.raises(ZeroDivisionError):
-        await watch_exposure(written.store, view, written._commit, SETTINGS)
+    assert (await watched(written, view, SETTINGS, rounds=3)).well
+    assert not faults
 
 
 async def test_more_than_a_batch_is_removed(written: Written) -> None:

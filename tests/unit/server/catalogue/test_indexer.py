@@ -11,8 +11,12 @@ from pathlib import Path
 
 import pytest
 from longtail.server.catalogue import indexer as indexer_module
-from longtail.server.catalogue.indexer import Indexer
+from longtail.server.catalogue.index.build import Progress, Source, Target, build
+from longtail.server.catalogue.index.generation import Generation
+from longtail.server.catalogue.indexer import LOCK_FILE, Indexer
 from longtail.server.catalogue.replica import CatalogueReplica
+from longtail.server.process.part import Part
+from prometheus_client import REGISTRY
 
 from tests.unit.server.catalogues import (
     Written,
@@ -132,7 +136,7 @@ def test_a_failed_build_is_tried_again_and_costs_no_answer(
     folder.write_text("a file where the folder should be")
     with running(indexer_of(written, view, tmp_path)):
         write(written, view, range(60))
-        until(lambda: "index not written" in caplog.text)
+        until(lambda: "part=indexer" in caplog.text)
         assert nearest(view, 7, 1) == ["i007"]
         folder.unlink()
         until(lambda: view.state.index.graph_rows == 60)
@@ -189,3 +193,64 @@ def test_an_index_that_is_replaced_is_freed_without_the_collector(
         assert [each() for each in replaced] == [None] * 4
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("no graph"), ValueError("rows")])
+def test_no_failure_of_a_build_ends_the_indexer(
+    written: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    told: list[bool] = []
+    failures = [error] * 3
+
+    def failing(
+        target: Target, source: Source, previous: Generation | None, progress: Progress
+    ) -> Generation:
+        if failures:
+            raise failures.pop()
+        return build(target, source, previous, progress)
+
+    def counted() -> float:
+        labels = {"part": "indexer"}
+        return REGISTRY.get_sample_value("longtail_part_failures_total", labels) or 0.0
+
+    monkeypatch.setattr(indexer_module, "build", failing)
+    view, before = view_of(written, tmp_path), counted()
+    with running(indexer_of(written, view, tmp_path, part=Part("indexer", told.append))):
+        write(written, view, range(60))
+        until(lambda: view.state.index.graph_rows == 60)
+        until(lambda: told == [False, True])
+    assert counted() - before == 3
+    assert nearest(view, 7, 1) == ["i007"]
+
+
+def test_an_indexer_that_cannot_begin_tries_again(written: Written, tmp_path: Path) -> None:
+    told: list[bool] = []
+    (tmp_path / "index" / LOCK_FILE).mkdir(parents=True)
+    view = view_of(written, tmp_path)
+    with running(indexer_of(written, view, tmp_path, part=Part("indexer", told.append))) as owns:
+        until(lambda: told == [False])
+        (tmp_path / "index" / LOCK_FILE).rmdir()
+        assert owns.wait(20)
+
+
+def test_who_cannot_take_over_tries_again(
+    written: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[bool] = []
+    first, second = view_of(written, tmp_path), view_of(written, tmp_path)
+    adopt, failures = second.adopt, [MemoryError(), MemoryError()]
+
+    def failing(generation: Generation) -> bool:
+        if failures:
+            raise failures.pop()
+        return adopt(generation)
+
+    monkeypatch.setattr(second, "adopt", failing)
+    with (
+        running(indexer_of(written, first, tmp_path)) as owns,
+        running(indexer_of(written, second, tmp_path, part=Part("indexer", told.append))),
+    ):
+        assert owns.wait(10)
+        write(written, first, range(60))
+        until(lambda: second.state.index.graph_rows == 60)
+        until(lambda: told == [False, True])

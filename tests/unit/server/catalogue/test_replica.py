@@ -1,5 +1,6 @@
 """The view follows the store, whatever it was loaded from."""
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,10 @@ import numpy as np
 import pytest
 from longtail.server.catalogue.columns.filter import Condition, Equals, Filter, Kind
 from longtail.server.catalogue.replica import CatalogueReplica
+from longtail.server.catalogue.state import CatalogueState
+from longtail.server.process.part import Part
 from longtail.server.store.records import EncoderBinding, State
+from longtail.server.upkeep import recall_canary
 from longtail.server.upkeep.recall_canary import measure
 
 from tests.unit.server.catalogues import (
@@ -232,3 +236,48 @@ def test_the_canary_sees_what_searches_miss(
 
     monkeypatch.setattr(view.state.index, "search", blind)
     assert measure(view.state, generator) == pytest.approx(0.5)
+
+
+async def test_the_canary_goes_on_when_a_look_failed(
+    written: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(written, 400)
+    view = view_of(written, tmp_path)
+    merge(written, view, tmp_path)
+    failures = [MemoryError(), IndexError("no such row")]
+
+    def failing(state: CatalogueState, generator: np.random.Generator) -> float | None:
+        if failures:
+            raise failures.pop()
+        return measure(state, generator)
+
+    monkeypatch.setattr(recall_canary, "measure", failing)
+    monkeypatch.setattr(recall_canary, "FIRST_SECONDS", 0)
+    monkeypatch.setattr(recall_canary, "PERIOD_SECONDS", 0.01)
+    watch = asyncio.create_task(recall_canary.watch_recall(view, part := Part("canary")))
+    async with asyncio.timeout(20):
+        while not view.recall:  # noqa: ASYNC110 (the canary tells nobody)
+            await asyncio.sleep(0.01)
+    assert (failures, part.well, watch.done()) == ([], True, False)
+    watch.cancel()
+
+
+def test_a_follow_that_broke_off_is_made_up_for(
+    written: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = view_of(written, tmp_path)
+    written.upsert(*(item(f"i{number}", number) for number in range(5)))
+
+    def exhausted(*_arguments: object) -> None:
+        raise MemoryError
+
+    # The vector of the first is taken in by then, its other columns are not.
+    with monkeypatch.context() as patch:
+        patch.setattr(view.state.columns, "append", exhausted)
+        with pytest.raises(MemoryError):
+            view.follow()
+    view.follow()
+    assert contents(view) == contents(view_of(written, tmp_path / "elsewhere"))
+    written.upsert(item("i9", 9))
+    view.follow()
+    assert contents(view) == contents(view_of(written, tmp_path / "elsewhere"))

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -13,7 +13,9 @@ from longtail.runtime.errors import FailedPrecondition, NotFound, Unavailable
 from longtail.server.catalogue.indexer import Indexer
 from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.encoder.encoder import Encoder
+from longtail.server.operations import runner as runner_module
 from longtail.server.operations.runner import OperationRunner
+from longtail.server.process.part import Part
 from longtail.server.process.pools import Pools
 from longtail.server.store.group_commit import GroupCommit
 from longtail.server.store.record_store import RecordStore
@@ -25,6 +27,7 @@ from longtail.server.store.records import (
     OperationKind,
     OperationState,
 )
+from longtail.server.store.transaction import Transaction
 
 from tests.unit.server.catalogues import SETTINGS
 from tests.unit.server.fake_worker import TINY, FakeWorker, connected
@@ -48,7 +51,9 @@ class Server:
         self.pools = pools
 
     def runner(self, folder: Path) -> OperationRunner:
-        indexer = Indexer(self.view, self.store, folder / "index", merge_rows=1_000_000)
+        indexer = Indexer(
+            self.view, self.store, folder / "index", merge_rows=1_000_000, part=Part("indexer")
+        )
         return OperationRunner(
             self.store,
             self.commit,
@@ -57,6 +62,7 @@ class Server:
             self.encoder,
             folder / "snapshots",
             self.pools,
+            Part("operations"),
         )
 
     async def write(self, *numbers: int, given: bool = False) -> None:
@@ -235,3 +241,31 @@ async def test_what_cannot_be_done_is_refused_at_once(tmp_path: Path) -> None:
             await runner.get("nowhere")
         assert [operation.kind for operation in server.store.operations.unfinished()] == []
         assert first.kind == OperationKind.REBUILD_INDEX
+
+
+async def test_what_keeps_operations_from_being_looked_at_passes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(tmp_path, FakeWorker(1)) as server:
+        runner, operations = server.runner(tmp_path), server.store.operations
+        failures: list[Exception] = [MemoryError(), OSError("no disk"), RuntimeError("no reason")]
+        unfinished, update = operations.unfinished, operations.update
+        undone: list[Exception] = [RuntimeError("durable, but not followed")]
+
+        def not_found() -> Sequence[Operation]:
+            if failures:
+                raise failures.pop()
+            return unfinished()
+
+        def not_written(tx: Transaction, operation: Operation) -> None:
+            if operation.state == OperationState.SUCCEEDED and undone:
+                raise undone.pop()
+            update(tx, operation)
+
+        operation = await runner.create_snapshot()
+        monkeypatch.setattr(runner_module, "POLL_SECONDS", 0.02)
+        monkeypatch.setattr(operations, "unfinished", not_found)
+        monkeypatch.setattr(operations, "update", not_written)
+        async with running(runner):
+            found = await ended(runner, operation)
+        assert (found.state, failures, undone) == (OperationState.SUCCEEDED, [], [])

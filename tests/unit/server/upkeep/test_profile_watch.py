@@ -6,8 +6,15 @@ from pathlib import Path
 
 import pytest
 from longtail.runtime.settings import load
+from longtail.server.process.part import Part
 from longtail.server.ranking.expected_exposure import exposure_path, write_exposure
-from longtail.server.ranking.profile import ProfileError, default_profile, write_profile
+from longtail.server.ranking.profile import (
+    ProfileError,
+    RankingProfile,
+    default_profile,
+    read_profile,
+    write_profile,
+)
 from longtail.server.settings import Settings
 from longtail.server.upkeep import profile_watch
 from longtail.server.upkeep.profile_watch import ProfileWatch, watch_profile
@@ -160,11 +167,27 @@ async def test_the_file_is_looked_at_again_and_again(
 ) -> None:
     monkeypatch.setattr(profile_watch, "PERIOD_SECONDS", 0.01)
     watch = ProfileWatch(path)
-    task = asyncio.create_task(watch_profile(watch))
+    part = Part("profile")
+    task = asyncio.create_task(watch_profile(watch, part))
     version = write(path, "new")
     async with asyncio.timeout(10):
         while watch.profile.version != version:  # noqa: ASYNC110 (a watch of files tells nobody)
             await asyncio.sleep(0.01)
+        # What else may go wrong is tried again, though the file stays as it is.
+        failed = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def exhausted(_path: Path) -> RankingProfile:
+            loop.call_soon_threadsafe(failed.set)
+            raise MemoryError
+
+        monkeypatch.setattr(profile_watch, "read_profile", exhausted)
+        version = write(path, "newer")
+        await failed.wait()
+        monkeypatch.setattr(profile_watch, "read_profile", read_profile)
+        while watch.profile.version != version:  # noqa: ASYNC110 (as above)
+            await asyncio.sleep(0.01)
+    assert not task.done()
     task.cancel()
 
 
