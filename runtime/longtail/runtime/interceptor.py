@@ -18,9 +18,10 @@ from collections.abc import (
     Collection,
     Coroutine,
     Generator,
+    Iterator,
 )
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from typing import Any, NoReturn, TypeAlias
 
 import grpc
@@ -53,6 +54,8 @@ OURS = "/longtail.v1."
 RETRY_SECONDS = 0.1
 # A request up to this size is parsed on the event loop: a thread would cost as much.
 INLINE_BYTES = 64 * 1024
+# Of larger requests, all together. Each is held as it came, and parsed takes several times as much.
+MAX_LARGE_BYTES = 256 * 2**20
 
 OK, CANCELLED = grpc.StatusCode.OK, grpc.StatusCode.CANCELLED
 TOO_MANY = Overloaded("too many requests in flight", retry_seconds=RETRY_SECONDS)
@@ -84,7 +87,7 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):
         self._unary_seconds = unary_seconds
         self._stream_seconds = stream_seconds
         self._batches = batches
-        self._in_flight = 0
+        self._in_flight = self._large_bytes = 0
         RPC_IN_FLIGHT.set_function(lambda: self._in_flight)
         self._too_many = rpc_status.to_status(TOO_MANY.status())
         # Of large requests, one at a time: more threads would only fight for the interpreter.
@@ -183,10 +186,10 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):
     ) -> Work:
         async def unary(content: bytes, context: Context) -> bytes:
             if len(content) <= INLINE_BYTES:
-                request = parse(from_string, content)
-            else:
+                return fitting(serialize(await behaviour(parse(from_string, content), context)))
+            with self._room(len(content)):
                 request = await self._parsed(from_string, content, limit)
-            return fitting(serialize(await behaviour(request, context)))
+                return fitting(serialize(await behaviour(request, context)))
 
         return unary
 
@@ -226,6 +229,17 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):
             return fitting(serialize(await behaviour(messages(contents), context)))
 
         return requests
+
+    @contextmanager
+    def _room(self, size: int) -> Iterator[None]:
+        """Count the bytes of a large request while it is worked on; refuse too many of them."""
+        if self._large_bytes + size > MAX_LARGE_BYTES:
+            raise Overloaded("too many large requests in flight", retry_seconds=RETRY_SECONDS)
+        self._large_bytes += size
+        try:
+            yield
+        finally:
+            self._large_bytes -= size
 
     async def _parsed(self, from_string: Parse, content: bytes, limit: int) -> Message:
         if len(content) <= INLINE_BYTES:

@@ -12,6 +12,7 @@ import pytest
 from google.protobuf.message import Message
 from longtail.client import LongtailError
 from longtail.client.calls.errors import error_from_rpc
+from longtail.runtime import interceptor
 from longtail.runtime.deadline import remaining_seconds
 from longtail.runtime.errors import InvalidArgument, Overloaded, Violation
 from longtail.runtime.interceptor import ServiceInterceptor
@@ -46,10 +47,10 @@ async def serving(
     unary_seconds: float = 10.0,
     options: Sequence[tuple[str, int]] = (),
 ) -> AsyncIterator[pb_grpc.EmbeddingServiceStub]:
-    interceptor = ServiceInterceptor(
+    guard = ServiceInterceptor(
         max_in_flight=max_in_flight, unary_seconds=unary_seconds, stream_seconds=10.0
     )
-    server = grpc.aio.server(interceptors=[interceptor])
+    server = grpc.aio.server(interceptors=[guard])
     pb_grpc.add_EmbeddingServiceServicer_to_server(FakeService(answer), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
@@ -125,11 +126,11 @@ async def serving_raw(
         "One": grpc.unary_unary_rpc_method_handler(service.one, **serializers),
         "Many": grpc.stream_unary_rpc_method_handler(service.many, **serializers),
     }
-    interceptor = ServiceInterceptor(
+    guard = ServiceInterceptor(
         max_in_flight=10, unary_seconds=10.0, stream_seconds=10.0, batches=batches
     )
     options = [("grpc.max_receive_message_length", MAX_MESSAGE_BYTES)]
-    server = grpc.aio.server(interceptors=[interceptor], options=options)
+    server = grpc.aio.server(interceptors=[guard], options=options)
     server.add_generic_rpc_handlers(
         (grpc.method_handlers_generic_handler("longtail.v1.Raw", handlers),)
     )
@@ -237,6 +238,38 @@ async def test_only_batches_and_streams_may_be_as_large_as_a_message() -> None:
     async with serving_raw(service, batches=["Raw/One"]) as channel:
         await send(channel, large)
     assert service.arrived[-1] == service.arrived[-2]
+
+
+async def test_large_requests_in_flight_have_a_limit_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    go, two = asyncio.Event(), asyncio.Event()
+    large = pb.EmbedRequest(texts=["x" * 2_000_000]).SerializeToString()
+
+    class Waiting(RawService):
+        async def one(self, request: pb.EmbedRequest, context: object) -> pb.EmbedResponse:
+            self.arrived.append(request)
+            if len(self.arrived) == 2:
+                two.set()
+            if len(request.texts[0]) > 10:
+                await go.wait()
+            return pb.EmbedResponse()
+
+    monkeypatch.setattr(interceptor, "MAX_LARGE_BYTES", 5_000_000)
+    service = Waiting()
+    async with serving_raw(service) as channel:
+        first = [asyncio.create_task(send(channel, large)) for _ in range(2)]
+        await asyncio.wait_for(two.wait(), 10)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await send(channel, large)
+        error = error_from_rpc(caught.value)
+        assert (error.code, error.retry_after) == (grpc.StatusCode.RESOURCE_EXHAUSTED, 0.1)
+        # What is small goes on.
+        await send(channel, pb.EmbedRequest(texts=["a film"]).SerializeToString())
+        go.set()
+        await asyncio.gather(*first)
+        await send(channel, large)
+    assert len(service.arrived) == 4
 
 
 async def test_what_a_few_bytes_stand_for_is_not_unpacked_beyond_a_message() -> None:
