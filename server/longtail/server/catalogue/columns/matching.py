@@ -22,8 +22,9 @@ from longtail.server.catalogue.columns.filter import (
 from longtail.server.catalogue.columns.postings import NO_MOMENT, Ints, Mask, Postings, TextPostings
 from numpy.typing import NDArray
 
-# So many comparisons cost less than one binary search per value.
-FEW_OPERANDS = 300
+# So many comparisons cost less than one binary search per value: of many values, and of few.
+FEW_OPERANDS, FEWER_OPERANDS = 100, 10
+MANY_VALUES = 10_000
 
 # From values of postings (n,) to whether they pass, (n,).
 Hits = Callable[[NDArray[Any]], Mask]
@@ -180,7 +181,7 @@ def _compare(values: NDArray[Any], test: Equals | In | Range) -> Mask:
     if isinstance(test, Range):
         return _between(values, test)
     operands = list(test.values)
-    if len(operands) <= FEW_OPERANDS:
+    if len(operands) <= (FEW_OPERANDS if len(values) > MANY_VALUES else FEWER_OPERANDS):
         hits = np.zeros(len(values), np.bool_)
         for operand in operands:
             hits |= values == operand

@@ -63,6 +63,9 @@ class Postings(Generic[S]):
         # searched for is of their type, without which they would be copied.
         held, wanted = self.rows.values, rows.astype(np.int32)
         low = held.searchsorted(wanted)
+        if not self.listed:
+            found = held.take(low, mode="clip") == wanted
+            return np.flatnonzero(found), self.values.values[low[found]]
         counts = held.searchsorted(wanted, "right") - low
         places = np.repeat(np.arange(len(rows)), counts)
         at = np.arange(len(places)) + (low + counts - np.cumsum(counts))[places]
