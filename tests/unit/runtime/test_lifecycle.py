@@ -1,7 +1,6 @@
 """What ends a server, and how; and what does not end a connection to it."""
 
 import asyncio
-import itertools
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +12,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from longtail.runtime import lifecycle
 from longtail.runtime.lifecycle import HealthBoard, new_server, serve
 from longtail.runtime.listening import CannotListen, ListenAddress
+
+from tests.pings import PING_MS, PingCounter, counted
 
 
 async def serve_until(
@@ -101,65 +102,24 @@ async def shown(board: HealthBoard, *services: str) -> list[bool]:
         await server.stop(0)
 
 
-# The shortest that gRPC takes. A server that does not allow it ends a connection at the fourth.
-PING_MS = 1000
-PINGS = 5
-
-
-class PingCounter:
-    """Stands between a client and a server, and counts the pings that the client has answered."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self.connections = 0
-        self.enough = asyncio.Event()
-        self._pings = itertools.count(1)
-
-    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        onward_reader, onward_writer = await asyncio.open_connection("127.0.0.1", self._port)
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._forwarded(reader, onward_writer))
-                group.create_task(self._frames(onward_reader, writer))
-        except* (ConnectionError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
-            onward_writer.close()
-
-    async def _forwarded(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while content := await reader.read(2**16):
-            writer.write(content)
-        raise ConnectionError
-
-    async def _frames(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while True:
-            # RFC 9113: length (3 bytes), type, flags, stream (4 bytes).
-            head = await reader.readexactly(9)
-            writer.write(head + await reader.readexactly(int.from_bytes(head[:3], "big")))
-            acknowledged = head[3:5] == b"\x06\x01"
-            if acknowledged and next(self._pings) >= PINGS:
-                self.enough.set()
-
-
 @asynccontextmanager
 async def pinged() -> AsyncIterator[tuple[PingCounter, grpc.aio.Channel]]:
     """Serve to a client that asks every PING_MS whether the server is still there."""
     board = HealthBoard([])
     server = new_server([], board)
-    counter = PingCounter(server.add_insecure_port("127.0.0.1:0"))
+    port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     await board.publish()
-    between = await asyncio.start_server(counter.connected, "127.0.0.1", 0)
     options = [
         ("grpc.keepalive_time_ms", PING_MS),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),
     ]
-    address = "{}:{}".format(*between.sockets[0].getsockname())
     try:
-        async with between, grpc.aio.insecure_channel(address, options=options) as channel:
+        async with (
+            counted(port) as counter,
+            grpc.aio.insecure_channel(counter.address, options=options) as channel,
+        ):
             yield counter, channel
     finally:
         await server.stop(0)
