@@ -16,6 +16,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO
 
+import numpy as np
 from longtail.server.catalogue.index.build import Progress, Stopped, build
 from longtail.server.catalogue.index.generation import (
     Generation,
@@ -129,8 +130,11 @@ class Indexer:
                 self._build(state, "merge", _ignore, afresh=False)
 
     def _is_due(self, state: CatalogueState) -> bool:
-        index = state.index
-        return index.delta_rows >= max(self._merge_rows, DELTA_SHARE * index.graph_rows)
+        rows, columns = state.index.graph_rows, state.columns
+        # Those of a write that is just being taken in are in no source yet.
+        born = columns.born[rows : columns.count]
+        delta = int(np.count_nonzero(born <= state.revision))
+        return delta >= max(self._merge_rows, DELTA_SHARE * rows)
 
     def _build(
         self, state: CatalogueState, reason: str, progress: Progress, *, afresh: bool

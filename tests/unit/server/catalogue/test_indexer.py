@@ -15,7 +15,9 @@ from longtail.server.catalogue.index.build import Progress, Source, Target, buil
 from longtail.server.catalogue.index.generation import Generation
 from longtail.server.catalogue.indexer import LOCK_FILE, Indexer
 from longtail.server.catalogue.replica import CatalogueReplica
+from longtail.server.catalogue.state import CatalogueState
 from longtail.server.process.part import Part
+from longtail.server.store.changes import ChangeLog
 from prometheus_client import REGISTRY
 
 from tests.unit.server.catalogues import (
@@ -254,3 +256,20 @@ def test_who_cannot_take_over_tries_again(
         write(written, first, range(60))
         until(lambda: second.state.index.graph_rows == 60)
         until(lambda: told == [False, True])
+
+
+def test_what_is_just_being_taken_in_is_not_merged(
+    written: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = view_of(written, tmp_path)
+    indexer = indexer_of(written, view, tmp_path)
+    due: list[bool] = []
+    count = CatalogueState.count_popularity
+
+    def counting(state: CatalogueState, changes: ChangeLog, *, after: int, until: int) -> None:
+        due.append(indexer._is_due(state))
+        count(state, changes, after=after, until=until)
+
+    monkeypatch.setattr(CatalogueState, "count_popularity", counting)
+    write(written, view, range(60))
+    assert (due, indexer._is_due(view.state)) == ([False], True)
