@@ -5,7 +5,7 @@ A status travels in the trailers of an RPC, of which clients take 8 KiB: what it
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from google.protobuf import duration_pb2
 from google.protobuf.message import Message
@@ -42,6 +42,10 @@ class ServiceError(Exception):
         """Return details for the status, beside the ErrorInfo that every error has."""
         return ()
 
+    def inside(self, parent: str) -> Self:
+        """Return the failure, seen from a message that holds at `parent` what failed."""
+        return self
+
     def status(self) -> status_pb2.Status:
         """Return the failure as a `google.rpc.Status`."""
         status = status_pb2.Status(code=self.code.value[0], message=cut(str(self), MESSAGE_BYTES))
@@ -75,6 +79,10 @@ class InvalidArgument(ServiceError):
     def __init__(self, *violations: Violation) -> None:
         super().__init__("; ".join(map(str, violations)))
         self.violations = violations
+
+    def inside(self, parent: str) -> Self:
+        """Return it with the paths of its fields, seen from a message that holds them."""
+        return type(self)(*(violation.inside(parent) for violation in self.violations))
 
     def details(self) -> Sequence[Message]:
         """Return the violations, as many of the first ones as there is room for."""

@@ -213,7 +213,7 @@ async def _serve(
             lambda: min(view.revision, behaviour.revision),
             lambda: pools.elements(1, sources.follow),
             store.items,
-            QueryVectors(encoder.embed_each),
+            QueryVectors(encoder.embed),
             tokens,
             pools,
             settings.strength,

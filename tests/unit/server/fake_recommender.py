@@ -75,7 +75,7 @@ class Serving:
     def __init__(self, catalogue: SmallCatalogue, pools: Pools) -> None:
         self.recommender = FakeRecommender()
         self.encoder = FakeEncoder()
-        self.vectors = QueryVectors(self.encoder.embed_each)
+        self.vectors = QueryVectors(self.encoder.embed)
         self.tokens = TokenCodec(b"key")
         self.followed = 0
         self.complete = True

@@ -15,6 +15,7 @@ from longtail.server.encoder.encoder import Encoder
 from longtail.server.store.records import EncoderBinding
 from longtail.v1 import embedding_service_pb2 as pb
 from longtail.v1 import embedding_service_pb2_grpc as pb_grpc
+from numpy.typing import NDArray
 
 SERVICE = "longtail.v1.EmbeddingService"
 TINY = EncoderBinding("tiny@1", 2)
@@ -114,5 +115,13 @@ async def answered_by(
 ) -> set[int]:
     """Return the numbers of the workers that embedded so many texts with the tiny encoder."""
     batch = [f"text {n}" for n in range(texts)]
-    vectors = await encoder.embed(batch, pb.ROLE_ITEM, lane, TINY)
+    vectors = await rows(encoder, batch, pb.ROLE_ITEM, lane, TINY)
     return set(vectors[:, 0].astype(int).tolist())
+
+
+async def rows(
+    encoder: Encoder, texts: list[str], role: pb.Role, lane: pb.Lane, binding: EncoderBinding
+) -> NDArray[np.float32]:
+    """Return the vectors of texts that all have one (n, d)."""
+    embedded = await encoder.embed(texts, role, lane, binding)
+    return np.stack([each for each in embedded if not isinstance(each, ServiceError)])

@@ -46,13 +46,14 @@ def vector_of(text: str, binding: EncoderBinding) -> NDArray[np.float32]:
 class FakeEncoder:
     """Gives a text the same vector each time, and keeps what it was asked for.
 
-    `failures` fail the calls that hold their text; while `go` is not set every call waits, and
-    `meanwhile` is what happens during each.
+    `failures` fail the calls that hold their text, `refused` the text alone; while `go` is not set
+    every call waits, and `meanwhile` is what happens during each.
     """
 
     def __init__(self) -> None:
         self.calls: list[tuple[tuple[str, ...], embedding_service_pb2.Lane, str]] = []
         self.failures: dict[str, ServiceError] = {}
+        self.refused: dict[str, ServiceError] = {}
         self.go = asyncio.Event()
         self.go.set()
         self.meanwhile: Callable[[], Awaitable[object]] | None = None
@@ -73,7 +74,7 @@ class FakeEncoder:
         role: embedding_service_pb2.Role,
         lane: embedding_service_pb2.Lane,
         binding: EncoderBinding,
-    ) -> NDArray[np.float32]:
+    ) -> list[Embedded]:
         self.calls.append((tuple(texts), lane, binding.model_id))
         async with self._called:
             self._called.notify_all()
@@ -83,16 +84,7 @@ class FakeEncoder:
         for text in texts:
             if text in self.failures:
                 raise self.failures[text]
-        return np.stack([vector_of(text, binding) for text in texts])
-
-    async def embed_each(
-        self,
-        texts: Sequence[str],
-        role: embedding_service_pb2.Role,
-        lane: embedding_service_pb2.Lane,
-        binding: EncoderBinding,
-    ) -> list[Embedded]:
-        return list(await self.embed(texts, role, lane, binding))
+        return [self.refused.get(text) or vector_of(text, binding) for text in texts]
 
 
 class WrittenCatalogue:
@@ -132,6 +124,12 @@ class WrittenCatalogue:
         current = self.store.encoders.current()
         assert current is not None
         return self.store.changes.vectors(current.id, [item_id])[item_id]
+
+    def drop_vector(self, item_id: str) -> None:
+        """Leave an item as a change of the encoder does that cannot encode its text."""
+        self.commit.submit(
+            lambda tx: tx.exec_driver_sql("DELETE FROM vectors WHERE item_id = ?", (item_id,))
+        ).result()
 
     def revision(self) -> int:
         return self.store.changes.position().revision

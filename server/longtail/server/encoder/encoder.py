@@ -2,19 +2,28 @@
 
 import asyncio
 import contextlib
+import itertools
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 import numpy as np
+from google.rpc import code_pb2, error_details_pb2, status_pb2
 from longtail.runtime.deadline import remaining_seconds
-from longtail.runtime.errors import DeadlineExceeded, InferenceFailed, Overloaded, Unavailable
+from longtail.runtime.errors import (
+    DeadlineExceeded,
+    InferenceFailed,
+    InvalidArgument,
+    Overloaded,
+    ServiceError,
+    Unavailable,
+    Violation,
+)
 from longtail.server.encoder.addresses import Resolve, resolve
 from longtail.server.encoder.group import WorkerGroup
 from longtail.server.encoder.worker import Worker
 from longtail.server.store.records import FLOAT32, EncoderBinding, Vector
 from longtail.v1 import embedding_service_pb2 as pb
-from numpy.typing import NDArray
 
 logger = logging.getLogger(__name__)
 
@@ -31,8 +40,9 @@ RETRY_SECONDS = 1.0
 # The catalogue may come to need another encoder while nothing happens to the workers.
 RECHECK_SECONDS = 1.0
 
-# A unit vector (d,), or why there is none.
-Embedded: TypeAlias = Vector | InferenceFailed
+# A unit vector (d,), or why there is none: InvalidArgument, which calls the text `text`, when the
+# encoder does not take it, and InferenceFailed when it failed on it.
+Embedded: TypeAlias = Vector | ServiceError
 
 
 class Encoder:
@@ -103,37 +113,27 @@ class Encoder:
 
     async def embed(
         self, texts: Sequence[str], role: pb.Role, lane: pb.Lane, binding: EncoderBinding
-    ) -> NDArray[np.float32]:
-        """Return one unit row per text (n, d), within the deadline of the RPC being worked on.
+    ) -> list[Embedded]:
+        """Return what becomes of each text, within the deadline of the RPC being worked on.
 
-        Raises Unavailable, Overloaded or DeadlineExceeded as the workers of that encoder do, and
-        InferenceFailed when the encoder cannot embed one of the texts.
+        Raises Unavailable, Overloaded or DeadlineExceeded as the workers of that encoder do.
         """
         parts = list(_parts(texts))
         if len(parts) == 1:
-            return _all(await self._embed_part(parts[0], role, lane, binding))
+            return await self._embed_part(parts[0], role, lane, binding)
         room = asyncio.Semaphore(self.calls_at_once(binding))
 
-        async def embed_part(part: Sequence[str]) -> NDArray[np.float32]:
+        async def embed_part(part: Sequence[str]) -> list[Embedded]:
             async with room:
-                return _all(await self._embed_part(part, role, lane, binding))
+                return await self._embed_part(part, role, lane, binding)
 
         tasks = [asyncio.create_task(embed_part(part)) for part in parts]
         try:
-            return np.concatenate(await asyncio.gather(*tasks))
+            return list(itertools.chain(*await asyncio.gather(*tasks)))
         finally:
             # When one fails, the others are not worth their work.
             for task in tasks:
                 task.cancel()
-
-    async def embed_each(
-        self, texts: Sequence[str], role: pb.Role, lane: pb.Lane, binding: EncoderBinding
-    ) -> list[Embedded]:
-        """Return a unit vector (d,), or why there is none, for each of up to TEXTS_PER_CALL texts.
-
-        Raises Unavailable, Overloaded or DeadlineExceeded as `embed` does.
-        """
-        return await self._embed_part(texts, role, lane, binding)
 
     async def _embed_part(
         self, texts: Sequence[str], role: pb.Role, lane: pb.Lane, binding: EncoderBinding
@@ -235,20 +235,16 @@ def _vectors(texts: Sequence[str], reply: pb.EmbedResponse) -> list[Embedded]:
     # What lies in a message cannot be written to.
     rows = np.frombuffer(reply.vectors, FLOAT32).reshape(len(texts), reply.dimension)
     return [
-        InferenceFailed(
-            f"the encoder does not take the text {text[:40]!r}: {result.status.message}"
-        )
-        if result.status.code
-        else row
-        for text, result, row in zip(texts, reply.results, rows.astype(np.float32), strict=True)
+        _failure(result.status) if result.status.code else row
+        for result, row in zip(reply.results, rows.astype(np.float32), strict=True)
     ]
 
 
-def _all(embedded: Sequence[Embedded]) -> NDArray[np.float32]:
-    """Return all vectors (n, d); raise the first failure."""
-    vectors: list[Vector] = []
-    for each in embedded:
-        if isinstance(each, InferenceFailed):
-            raise each
-        vectors.append(each)
-    return np.array(vectors, np.float32)
+def _failure(status: status_pb2.Status) -> ServiceError:
+    """Return why a text has no vector; the worker knows it by its place in a call of ours."""
+    if status.code != code_pb2.INVALID_ARGUMENT:
+        return InferenceFailed(f"the encoder failed on a text: {status.message}")
+    bad = error_details_pb2.BadRequest()
+    named = any(detail.Unpack(bad) for detail in status.details) and bad.field_violations
+    reason = bad.field_violations[0].description if named else status.message
+    return InvalidArgument(Violation("text", f"cannot be encoded: {reason}"))

@@ -65,8 +65,8 @@ class QueryVectors:
     ) -> NDArray[np.float32]:
         """Return one unit row per text (n, d), within the deadline of the RPC being worked on.
 
-        Raises what `embed` raises, InferenceFailed when the encoder does not take a text, and
-        DeadlineExceeded after `seconds`, if they are given, whatever the RPC has left.
+        Raises what `embed` raises, what it says of a text that has no vector, and DeadlineExceeded
+        after `seconds`, if they are given, whatever the RPC has left.
         """
         limit = remaining_seconds() if seconds is None else seconds
         found = [self._kept_or_coming(text, binding, limit) for text in texts]

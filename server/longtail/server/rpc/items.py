@@ -1,7 +1,7 @@
 """ItemService: the catalogue over gRPC."""
 
 import itertools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -9,7 +9,7 @@ from typing import TypeVar
 from google.protobuf.message import Message
 from google.rpc import status_pb2
 from grpc.aio import ServicerContext
-from longtail.runtime.errors import InvalidArgument, NotFound
+from longtail.runtime.errors import InvalidArgument, NotFound, ServiceError
 from longtail.runtime.message_size import serialized
 from longtail.server.process.pools import Pools
 from longtail.server.rpc.import_stream import patiently, write_in_order
@@ -44,7 +44,7 @@ LIST_ARGUMENTS = ("ListItems",)
 MAX_TOKEN = 2000
 
 M = TypeVar("M", bound=Message)
-Wrong = dict[int, InvalidArgument]
+Wrong = Mapping[int, ServiceError]
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,11 @@ class _Batch:
 
 @dataclass(frozen=True)
 class _RepeatableBatch:
-    """A batch whose call was not answered before: what is known of it, and what is said of each."""
+    """A batch whose call was not answered before, and what is known of it."""
 
     call: RepeatableCall[pb.BatchUpsertItemsResponse] | None
     known: KnownItems
-    statuses: Sequence[status_pb2.Status]
+    wrong: Wrong
 
 
 class ItemService(item_service_pb2_grpc.ItemServiceServicer):
@@ -118,17 +118,22 @@ class ItemService(item_service_pb2_grpc.ItemServiceServicer):
             if answered is not None:
                 return answered
             batch = self._read(request.items)
-            return _RepeatableBatch(call, batch.known, statuses(len(request.items), batch.wrong))
+            return _RepeatableBatch(call, batch.known, batch.wrong)
 
         batch = await self._pools.elements(len(request.items), read)
         if isinstance(batch, pb.BatchUpsertItemsResponse):
             return batch
-        known, said, call = batch.known, batch.statuses, batch.call
+        wrong, call = batch.wrong, batch.call
+        ids = [item.id for item in request.items]
 
-        def reply(revision: int) -> pb.BatchUpsertItemsResponse:
+        def reply(
+            refused: Mapping[str, ServiceError], revision: int
+        ) -> pb.BatchUpsertItemsResponse:
+            said = statuses(len(ids), {**wrong, **_placed(refused, ids)})
             return pb.BatchUpsertItemsResponse(statuses=said, revision=revision)
 
-        return await self._catalogue.upsert_items(await self._catalogue.encode(known), reply, call)
+        prepared = await self._catalogue.encode(batch.known)
+        return await self._catalogue.upsert_items(prepared, reply, call)
 
     async def UpdateItem(
         self,
@@ -151,7 +156,7 @@ class ItemService(item_service_pb2_grpc.ItemServiceServicer):
             try:
                 draft = item_draft(item, bound.binding.dimension, keeps_vector=keeps)
             except InvalidArgument as error:
-                raise InvalidArgument(*(v.inside("item") for v in error.violations)) from None
+                raise error.inside("item") from None
             return ItemEdit(draft, keeps)
 
         def reply(stored: StoredItem, revision: int) -> pb.UpdateItemResponse:
@@ -177,8 +182,9 @@ class ItemService(item_service_pb2_grpc.ItemServiceServicer):
 
         async def write(batch: tuple[list[str], Wrong, PreparedItems]) -> None:
             ids, wrong, prepared = batch
-            upsert = partial(self._catalogue.upsert_items, prepared, int)
-            answer.revision = await patiently(upsert)
+            upsert = partial(self._catalogue.upsert_items, prepared, _outcome)
+            refused, answer.revision = await patiently(upsert)
+            wrong = {**wrong, **_placed(refused, ids)}
             answer.imported_count += len(ids) - len(wrong)
             refusals.add(wrong, ids)
 
@@ -285,6 +291,21 @@ def _last_id(token: str) -> str:
         return decode_token(LIST_ARGUMENTS, token).decode()
     except UnicodeDecodeError:
         raise foreign_token() from None
+
+
+def _outcome(
+    refused: Mapping[str, ServiceError], revision: int
+) -> tuple[Mapping[str, ServiceError], int]:
+    return refused, revision
+
+
+def _placed(refused: Mapping[str, ServiceError], ids: Sequence[str]) -> Wrong:
+    """Return what was refused by its position among `ids`, none of which comes twice."""
+    return {
+        at: refused[item_id].inside(f"items[{at}]")
+        for at, item_id in enumerate(ids)
+        if item_id in refused
+    }
 
 
 def _drafts(items: Sequence[item_pb2.Item], dimension: int) -> tuple[list[ItemDraft], Wrong]:

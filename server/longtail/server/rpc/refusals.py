@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 
 from google.rpc import status_pb2
-from longtail.runtime.errors import InvalidArgument
+from longtail.runtime.errors import ServiceError
 from longtail.v1 import import_refusal_pb2
 
 KEPT = 100
 
 
-def statuses(count: int, wrong: Mapping[int, InvalidArgument]) -> list[status_pb2.Status]:
+def statuses(count: int, wrong: Mapping[int, ServiceError]) -> list[status_pb2.Status]:
     """Return the statuses of a batch of `count` elements: OK, or what is wrong by position."""
     return [
         wrong[position].status() if position in wrong else status_pb2.Status()
@@ -25,9 +25,9 @@ class Refusals:
         self.first: list[import_refusal_pb2.ImportRefusal] = []
         self._seen = 0
 
-    def add(self, wrong: Mapping[int, InvalidArgument], ids: Sequence[str]) -> None:
+    def add(self, wrong: Mapping[int, ServiceError], ids: Sequence[str]) -> None:
         """Take the next batch: what was `wrong`, by position, and the ids of all its elements."""
-        for position, error in wrong.items():
+        for position, error in sorted(wrong.items()):
             self.count += 1
             if len(self.first) < KEPT:
                 self.first.append(

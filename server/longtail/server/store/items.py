@@ -118,6 +118,15 @@ class ItemRecords:
         with self._engine.connect() as connection:
             return self.current(connection, ids)
 
+    def with_vector(self, ids: Collection[str], encoder_id: int) -> frozenset[str]:
+        """Return those of `ids` that an encoder has a vector of."""
+        if not ids:
+            return frozenset()
+        query = select(vectors.c.item_id)
+        theirs = vectors.c.encoder_id == encoder_id, vectors.c.item_id.in_(ids)
+        with self._engine.connect() as connection:
+            return frozenset(connection.execute(query.where(*theirs)).scalars())
+
     def list_page(self, *, after: str, limit: int) -> list[StoredItem]:
         """Return the first `limit` items whose ids come after `after`, in the order of ids."""
         query = select(items).where(items.c.id > after, ~items.c.removed)

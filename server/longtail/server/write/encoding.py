@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from longtail.runtime.errors import ServiceError
 from longtail.server.process.pools import FEW
 from longtail.server.store.record_store import RecordStore
 from longtail.server.store.records import (
@@ -17,10 +18,11 @@ from longtail.server.store.records import (
 )
 from longtail.server.write.item_draft import ItemDraft
 from longtail.v1 import embedding_service_pb2 as pb
-from numpy.typing import NDArray
 
 # `longtail.server.encoder.encoder.Encoder.embed`.
-Embed = Callable[[Sequence[str], pb.Role, pb.Lane, EncoderBinding], Awaitable[NDArray[np.float32]]]
+Embed = Callable[
+    [Sequence[str], pb.Role, pb.Lane, EncoderBinding], Awaitable[Sequence[Vector | ServiceError]]
+]
 
 
 @dataclass(frozen=True)
@@ -39,12 +41,16 @@ class KnownItems:
 
 @dataclass(frozen=True)
 class PreparedItems:
-    """Drafts that are ready to be written: what is new of them, with vectors of `encoder`."""
+    """Drafts that are ready to be written: what is new of them, with vectors of `encoder`.
+
+    `refused` says of which it could make none, and why: these are not written.
+    """
 
     drafts: Sequence[ItemDraft]
     encoder: BoundEncoder
     new_items: Sequence[NewItem]
     unchanged: Mapping[str, int]
+    refused: Mapping[str, ServiceError]
 
     def encoded(self) -> dict[str, Vector]:
         """Return the vectors of the drafts' texts, by item."""
@@ -59,8 +65,11 @@ class ItemEncoder:
         self._embed = embed
 
     async def encode(self, known: KnownItems) -> PreparedItems:
-        """Return the drafts with their vectors, those that are known not encoded again."""
-        vectors = dict(known.vectors)
+        """Return the drafts with their vectors, those that are known not encoded again.
+
+        One that the encoder makes no vector of holds back none of the others.
+        """
+        vectors, refused = dict(known.vectors), dict[str, ServiceError]()
         new = [draft for draft in known.drafts if draft.content.id not in known.unchanged]
         wanted = [
             draft.content
@@ -70,8 +79,12 @@ class ItemEncoder:
         if wanted:
             texts = [text_to_encode(content.title, content.text) for content in wanted]
             lane = pb.LANE_INTERACTIVE if len(texts) <= FEW else pb.LANE_BULK
-            rows = await self._embed(texts, pb.ROLE_ITEM, lane, known.encoder.binding)
-            vectors |= {content.id: row for content, row in zip(wanted, rows, strict=True)}
+            embedded = await self._embed(texts, pb.ROLE_ITEM, lane, known.encoder.binding)
+            for content, each in zip(wanted, embedded, strict=True):
+                if isinstance(each, ServiceError):
+                    refused[content.id] = each
+                else:
+                    vectors[content.id] = each
         new_items = [
             NewItem(
                 draft.content,
@@ -79,8 +92,9 @@ class ItemEncoder:
                 vector_given=draft.vector is not None,
             )
             for draft in new
+            if draft.content.id not in refused
         ]
-        return PreparedItems(known.drafts, known.encoder, new_items, known.unchanged)
+        return PreparedItems(known.drafts, known.encoder, new_items, known.unchanged, refused)
 
     def look_up(
         self,
@@ -93,10 +107,15 @@ class ItemEncoder:
         alike = [draft for draft in drafts if _alike(draft, stored.get(draft.content.id))]
         given = [draft.content.id for draft in alike if draft.vector is not None]
         held = self._store.changes.vectors(bound.id, given) if given else {}
+        # What this encoder made nothing of is tried again.
+        encoded_before = self._store.items.with_vector(
+            [draft.content.id for draft in alike if draft.vector is None], bound.id
+        )
         unchanged = {
             draft.content.id: stored[draft.content.id].revision
             for draft in alike
-            if draft.vector is None or _equal(draft.vector, held.get(draft.content.id))
+            if draft.content.id in encoded_before
+            or (draft.vector is not None and _equal(draft.vector, held.get(draft.content.id)))
         }
         touched = {
             draft.content.id: draft.content

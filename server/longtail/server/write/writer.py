@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from longtail.runtime.errors import Aborted
+from longtail.runtime.errors import Aborted, ServiceError
 from longtail.server.process.pools import Pools
 from longtail.server.store.encoders import EncoderChanged
 from longtail.server.store.group_commit import GroupCommit
@@ -97,10 +97,12 @@ class Catalogue:
     async def upsert_items(
         self,
         prepared: PreparedItems,
-        reply: Callable[[int], R],
+        reply: Callable[[Mapping[str, ServiceError], int], R],
         call: RepeatableCall[R] | None = None,
     ) -> R:
-        """Write items; `reply` is given the revision. What is there unchanged is not written.
+        """Write items; `reply` is given what the encoder made no vector of, and the revision.
+
+        That is not written, nor what is there unchanged.
 
         Raises Aborted when other writes come first again and again, and when the encoder changed
         and the items have vectors of the caller's own.
@@ -125,7 +127,8 @@ class Catalogue:
     ) -> R:
         """Write what `change` makes of an item; `reply` gets it as it is then, and the revision.
 
-        `change` is done anew when another write came first. Raises Aborted as upsert_items does.
+        `change` is done anew when another write came first. Raises Aborted as upsert_items does,
+        and why the encoder makes no vector of the item.
         """
         bound = self.encoder
         for _ in range(ATTEMPTS):
@@ -136,6 +139,8 @@ class Catalogue:
                 continue
             try:
                 prepared = await self._items.encode(edit.known)
+                if item_id in prepared.refused:
+                    raise prepared.refused[item_id].inside("item")
                 write = partial(self._update_and_reply, prepared, edit.stored, reply)
                 return await self._once(call, write)
             except _OvertakenError:
@@ -178,9 +183,12 @@ class Catalogue:
         return interactions, impressions, revision
 
     def _upsert_and_reply(
-        self, prepared: PreparedItems, reply: Callable[[int], R], tx: Transaction
+        self,
+        prepared: PreparedItems,
+        reply: Callable[[Mapping[str, ServiceError], int], R],
+        tx: Transaction,
     ) -> R:
-        return reply(self._upsert(tx, prepared))
+        return reply(prepared.refused, self._upsert(tx, prepared))
 
     def _update_and_reply(
         self,

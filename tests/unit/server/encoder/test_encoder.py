@@ -5,13 +5,19 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from google.rpc import status_pb2
 from longtail.runtime.deadline import within
-from longtail.runtime.errors import DeadlineExceeded, InferenceFailed, Overloaded, ServiceError
+from longtail.runtime.errors import (
+    DeadlineExceeded,
+    InferenceFailed,
+    InvalidArgument,
+    Overloaded,
+    ServiceError,
+    Violation,
+)
 from longtail.server.encoder import encoder as encoder_module
 from longtail.v1 import embedding_service_pb2 as pb
 
-from tests.unit.server.fake_worker import TINY, FakeWorker, answered_by, connected
+from tests.unit.server.fake_worker import TINY, FakeWorker, answered_by, connected, rows
 
 ITEM, QUERY = pb.ROLE_ITEM, pb.ROLE_QUERY
 INTERACTIVE, BULK = pb.LANE_INTERACTIVE, pb.LANE_BULK
@@ -25,7 +31,7 @@ def deadline() -> Iterator[None]:
 
 async def test_the_worker_is_told_role_and_lane() -> None:
     async with connected(worker := FakeWorker(7)) as encoder:
-        vectors = await encoder.embed(["a", "b"], QUERY, BULK, TINY)
+        vectors = await rows(encoder, ["a", "b"], QUERY, BULK, TINY)
     assert vectors.tolist() == [[7, 0], [7, 1]]
     (call,) = worker.calls
     assert (list(call.texts), call.role, call.lane) == (["a", "b"], QUERY, BULK)
@@ -33,7 +39,7 @@ async def test_the_worker_is_told_role_and_lane() -> None:
 
 async def test_a_large_call_is_shared_and_keeps_its_order() -> None:
     async with connected(*(workers := [FakeWorker(n) for n in range(2)])) as encoder:
-        vectors = await encoder.embed([f"text {n}" for n in range(600)], ITEM, BULK, TINY)
+        vectors = await rows(encoder, [f"text {n}" for n in range(600)], ITEM, BULK, TINY)
     assert vectors[:, 1].tolist() == [*range(256), *range(256), *range(88)]
     sizes = sorted(len(call.texts) for worker in workers for call in worker.calls)
     assert sizes == [88, 256, 256]
@@ -42,7 +48,7 @@ async def test_a_large_call_is_shared_and_keeps_its_order() -> None:
 
 async def test_no_call_is_larger_than_a_message_may_be() -> None:
     async with connected(worker := FakeWorker()) as encoder:
-        vectors = await encoder.embed(["\U00010000" * 24_000] * 200, ITEM, BULK, TINY)
+        vectors = await rows(encoder, ["\U00010000" * 24_000] * 200, ITEM, BULK, TINY)
     assert len(vectors) == 200
     assert sorted(len(call.texts) for call in worker.calls) == [75, 125]
 
@@ -62,11 +68,22 @@ async def test_a_large_call_does_not_fill_the_queue_of_a_worker() -> None:
     assert len(worker.calls) == 4
 
 
-async def test_a_text_that_has_no_vector_fails_the_call_by_name() -> None:
+async def test_a_text_that_has_no_vector_fails_alone() -> None:
     async with connected(worker := FakeWorker()) as encoder:
-        worker.failures = {"bad": status_pb2.Status(code=3, message="texts: is blank")}
-        with pytest.raises(InferenceFailed, match="the text 'bad': texts: is blank"):
-            await encoder.embed(["good", "bad"], ITEM, BULK, TINY)
+        worker.failures = {
+            "bad": InvalidArgument(Violation("texts[1]", "is blank")).status(),
+            "worse": InferenceFailed("the device failed").status(),
+        }
+        good, bad, worse, last = await encoder.embed(
+            ["good", "bad", "worse", "x"], ITEM, BULK, TINY
+        )
+    assert not isinstance(good, ServiceError)
+    assert not isinstance(last, ServiceError)
+    assert [good.tolist(), last.tolist()] == [[0, 0], [0, 3]]
+    assert isinstance(bad, InvalidArgument)
+    assert bad.violations == (Violation("text", "cannot be encoded: is blank"),)
+    assert isinstance(worse, InferenceFailed)
+    assert "the device failed" in str(worse)
 
 
 @pytest.mark.parametrize(
@@ -86,6 +103,6 @@ async def test_the_deadline_is_the_callers_and_bulk_calls_have_one_of_their_own(
 
 async def test_vectors_are_the_callers_to_change() -> None:
     async with connected(FakeWorker()) as encoder:
-        vectors = await encoder.embed(["a"], ITEM, INTERACTIVE, TINY)
+        vectors = await rows(encoder, ["a"], ITEM, INTERACTIVE, TINY)
     vectors += 1
     assert vectors.dtype == np.float32

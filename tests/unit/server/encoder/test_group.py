@@ -15,7 +15,7 @@ from longtail.server.store.records import EncoderBinding
 from longtail.v1 import embedding_service_pb2 as pb
 
 from tests import processes
-from tests.unit.server.fake_worker import TINY, FakeWorker, answered_by, connected, known
+from tests.unit.server.fake_worker import TINY, FakeWorker, answered_by, connected, known, rows
 
 OTHER = EncoderBinding("other@1", 2)
 
@@ -130,7 +130,7 @@ async def test_workers_of_two_encoders_serve_beside_each_other() -> None:
         assert encoder.usable(wide)
         assert not encoder.usable(OTHER)
         assert [await answered_by(encoder) for _ in range(2)] == [{1}, {1}]
-        vectors = await encoder.embed(["a"], pb.ROLE_ITEM, pb.LANE_BULK, wide)
+        vectors = await rows(encoder, ["a"], pb.ROLE_ITEM, pb.LANE_BULK, wide)
         assert vectors.tolist() == [[2, 0, 0]]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from grpc import StatusCode
-from longtail.runtime.errors import Overloaded, Unavailable
+from longtail.runtime.errors import InvalidArgument, Overloaded, Unavailable, Violation
 from longtail.server.rpc.tokens.page import encode_token
 from longtail.v1 import item_pb2
 from longtail.v1 import item_service_pb2 as pb
@@ -43,6 +43,22 @@ async def test_an_import_counts_what_it_wrote_and_refused(written: WrittenCatalo
     assert [(refusal.position, refusal.id) for refusal in reply.refusals] == [(1, "b"), (3, "")]
     assert fields(reply.refusals[1].status) == ["items[1].id"]
     assert reply.revision == written.revision()
+
+
+async def test_an_import_goes_on_after_a_text_that_the_encoder_does_not_take(
+    written: WrittenCatalogue,
+) -> None:
+    written.encoder.refused["title of a"] = InvalidArgument(Violation("text", "is no text"))
+    batches = [item("x", title=""), item("a"), item("b"), item("")], [item("c")]
+    reply = await written.items.ImportItems(stream(*batches))
+    assert (reply.imported_count, reply.refused_count) == (2, 3)
+    assert [(refusal.position, refusal.id) for refusal in reply.refusals] == [
+        (0, "x"),
+        (1, "a"),
+        (3, ""),
+    ]
+    assert fields(reply.refusals[1].status) == ["items[1].text"]
+    assert set(written.store.items.get(list("abc"))) == {"b", "c"}
 
 
 async def test_a_later_batch_replaces_an_earlier_one(written: WrittenCatalogue) -> None:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import StatusCode
+from longtail.runtime.errors import InferenceFailed, InvalidArgument, Violation
 from longtail.v1 import embedding_service_pb2, item_pb2
 from longtail.v1 import item_service_pb2 as pb
 
@@ -63,6 +65,55 @@ async def test_a_refused_item_does_not_hold_back_the_others(written: WrittenCata
     ]
     assert fields(reply.statuses[1]) == ["items[1].text"]
     assert set(written.store.items.get(["a", "b", "c"])) == {"a", "c"}
+
+
+async def test_what_the_encoder_does_not_take_is_refused_alone(written: WrittenCatalogue) -> None:
+    written.encoder.refused = {
+        "title of b": InvalidArgument(Violation("text", "cannot be encoded")),
+        "title of d": InferenceFailed("the device failed"),
+    }
+    request = batch(
+        *(item(item_id) for item_id in "abc"), item("x", title=""), item("d"), request_id="r"
+    )
+    reply = await written.items.BatchUpsertItems(request)
+    invalid, internal = StatusCode.INVALID_ARGUMENT.value[0], StatusCode.INTERNAL.value[0]
+    assert [status.code for status in reply.statuses] == [0, invalid, 0, invalid, internal]
+    assert fields(reply.statuses[1]) == ["items[1].text"]
+    assert fields(reply.statuses[3]) == ["items[3].text"]
+    assert set(written.store.items.get(list("abcxd"))) == {"a", "c"}
+    assert reply.revision == written.revision()
+    # A repetition gets the same answer, another call another try.
+    assert await written.items.BatchUpsertItems(request) == reply
+    written.encoder.refused = {}
+    request.request_id = "again"
+    again = await written.items.BatchUpsertItems(request)
+    assert [status.code == 0 for status in again.statuses] == [True, True, True, False, True]
+
+
+async def test_an_item_stays_as_it_was_when_the_encoder_does_not_take_its_new_text(
+    written: WrittenCatalogue,
+) -> None:
+    await written.items.BatchUpsertItems(batch(item("a")))
+    written.encoder.refused["bad"] = InvalidArgument(Violation("text", "cannot be encoded"))
+    reply = await written.items.BatchUpsertItems(batch(item("a", title="bad"), item("b")))
+    assert [status.code == 0 for status in reply.statuses] == [False, True]
+    update = pb.UpdateItemRequest(
+        item=item_pb2.Item(id="a", title="bad"), update_mask=FieldMask(paths=["title"])
+    )
+    assert await refused(written.items.UpdateItem(update)) == (
+        StatusCode.INVALID_ARGUMENT,
+        ["item.text"],
+    )
+    assert (await get(written, "a")).title == "title of a"
+
+
+async def test_an_item_without_a_vector_is_no_unchanged_one(written: WrittenCatalogue) -> None:
+    await written.items.BatchUpsertItems(batch(item("a"), item("b")))
+    written.drop_vector("a")
+    written.encoder.calls.clear()
+    await written.items.BatchUpsertItems(batch(item("a"), item("b")))
+    assert written.encoder.texts == ["title of a"]
+    assert np.array_equal(written.vector("a"), vector_of("title of a", FIRST))
 
 
 async def test_a_batch_that_names_an_id_twice_changes_nothing(written: WrittenCatalogue) -> None:

@@ -135,8 +135,7 @@ def each(
         try:
             valid.append(validate(message))
         except InvalidArgument as error:
-            inside = (v.inside(f"{field}[{position}]") for v in error.violations)
-            wrong[position] = InvalidArgument(*inside)
+            wrong[position] = error.inside(f"{field}[{position}]")
     return valid, wrong
 
 

@@ -134,8 +134,7 @@ def seen_from(parent: str) -> Iterator[None]:
     try:
         yield
     except InvalidArgument as error:
-        inside = (violation.inside(parent) for violation in error.violations)
-        raise InvalidArgument(*inside) from None
+        raise error.inside(parent) from None
 
 
 def _exclusions(message: pb.RecommendRequest) -> tuple[frozenset[str], frozenset[str], bool]:
