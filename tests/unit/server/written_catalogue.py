@@ -115,7 +115,9 @@ class WrittenCatalogue:
             self.commit.submit(
                 lambda tx: self.store.encoders.put_vectors(tx, bound.id, rows)
             ).result()
-            self.commit.submit(lambda tx: self.store.encoders.switch(tx, bound.id)).result()
+            self.commit.submit(
+                lambda tx: self.store.encoders.switch(tx, bound.id, after=0)
+            ).result()
             return bound
 
         return await asyncio.to_thread(switch)

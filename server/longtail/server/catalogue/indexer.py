@@ -94,6 +94,7 @@ class Indexer:
                         self._prune()
                     else:
                         self._take_over()
+                        self._stage_next()
                 self._stopping.wait(POLL_SECONDS if self._part.well else RETRY_SECONDS)
 
     def stop(self) -> None:
@@ -186,6 +187,14 @@ class Indexer:
         if generation is not None and self._view.adopt(generation):
             logger.info("generation taken over number=%d", generation.number)
         self._seen = newest
+
+    def _stage_next(self) -> None:
+        """Be ready for the encoder that the owner has an index for and is about to switch to."""
+        coming = self._store.encoders.next()
+        if coming is not None and finished_number(self._view.target(coming).folder):
+            self._view.stage(coming)
+        else:
+            self._view.unstage()
 
     def _prune(self) -> None:
         """Remove generations that nobody needs: older ones, and those of retired encoders."""

@@ -36,6 +36,9 @@ class CatalogueReplica:
         self._folder = folder
         self._identity = store.changes.identity()
         self._following = threading.Lock()
+        # That of an encoder which is to be switched to.
+        self._staged: CatalogueState | None = None
+        self._staging = threading.Lock()
         self.recall = 0.0
         self._is_torn = False
         self._state = self._load(encoder)
@@ -69,19 +72,37 @@ class CatalogueReplica:
         """Take in what the store changed; return when it can be read."""
         with self._following:
             position = self._store.changes.position()
-            if self._is_torn or position.encoder_id != self._state.encoder.id:
-                current = self._store.encoders.current()
-                if current is None:
-                    raise RuntimeError("the store has lost its encoder")
-                logger.info("loading anew encoder=%s", current.binding.model_id)
-                self._state = self._load(current)
-                self._is_torn = False
+            state = self._state
+            if self._is_torn or position.encoder_id != state.encoder.id:
+                state = self._renewed()
             try:
-                self._state.follow(self._store.changes, position.revision)
+                state.follow(self._store.changes, position.revision)
             except BaseException:
                 # Columns and index may be of unequal length: it is loaded anew before it goes on.
                 self._is_torn = True
                 raise
+            self._state, self._is_torn = state, False
+
+    def stage(self, encoder: BoundEncoder) -> None:
+        """Bring the state of an encoder that is to be switched to up to date, beside the present.
+
+        That leaves little to be done when the switch comes, while every write waits for it.
+        """
+        with self._staging:
+            # What fails half way, or is of no use any more, is not held.
+            staged, self._staged = self._staged, None
+            if staged is not None and staged.encoder == encoder:
+                staged.complete(self._store.changes)
+                staged.follow(self._store.changes, self._store.changes.position().revision)
+            else:
+                del staged
+                staged = self._load(encoder)
+            self._staged = staged
+
+    def unstage(self) -> None:
+        """Drop what was staged: no switch comes."""
+        with self._staging:
+            self._staged = None
 
     def target(self, encoder: BoundEncoder) -> Target:
         """Return where the generations of an encoder's index are, and what they are built for."""
@@ -107,6 +128,19 @@ class CatalogueReplica:
                 return False
             self._state = state.rebased(generation, index)
         return True
+
+    def _renewed(self) -> CatalogueState:
+        """Return a whole state of the encoder that the store has now: the staged one if it is."""
+        current = self._store.encoders.current()
+        if current is None:
+            raise RuntimeError("the store has lost its encoder")
+        logger.info("taking a new state encoder=%s", current.binding.model_id)
+        with self._staging:
+            staged, self._staged = self._staged, None
+        if staged is None or staged.encoder != current:
+            return self._load(current)
+        staged.complete(self._store.changes)
+        return staged
 
     def _load(self, encoder: BoundEncoder) -> CatalogueState:
         started = time.monotonic()

@@ -46,6 +46,8 @@ class CatalogueState:
         self.popularity = ScaleKeeper(columns)
         self.expected = expected or ExpectedColumn(columns)
         self._masks = MaskCache(columns.attributes)
+        # Items, by id, that have no vector of the encoder and cannot be found.
+        self._lacking = set[str]()
         self.revision = revision
 
     @classmethod
@@ -66,6 +68,7 @@ class CatalogueState:
         index = VectorIndex(parameters) if generation is None else VectorIndex.of(generation)
         held = np.empty(0, np.int64) if generation is None else generation.table["revision"]
         present = changes.current()
+        lacking: list[str] = []
         # Little by little: the memory of all of them at once would stay with the process.
         while part := list(islice(present, LOAD_ROWS)):
             revisions = np.fromiter((change.revision for change in part), np.int64, len(part))
@@ -74,12 +77,14 @@ class CatalogueState:
             if vectors:
                 index.append(np.stack([vectors[ch.id] for ch in late if ch.id in vectors]))
             without = {change.revision for change in late if change.id not in vectors}
+            lacking += [change.id for change in late if change.revision in without]
             columns.append([change for change in part if change.revision not in without])
         if generation is not None:
             born = columns.born[: columns.count]
             rest = np.flatnonzero(~np.isin(born, held))
             columns = columns.take(np.concatenate([_positions(born, held), rest]))
         state = cls(encoder, columns, index, revision, weights)
+        state._lacking.update(lacking)
         state.count_popularity(changes, after=0, until=revision)
         state.count_exposure(changes, after=0, until=revision)
         return state
@@ -92,6 +97,13 @@ class CatalogueState:
         self.count_popularity(changes, after=self.revision, until=until)
         self.count_exposure(changes, after=self.revision, until=until)
         self.revision = until
+
+    def complete(self, changes: ChangeLog) -> None:
+        """Take in the items that have got a vector since they changed.
+
+        That of an encoder that serves already comes with the change.
+        """
+        self._apply(changes.versions(list(self._lacking), self.encoder.id))
 
     def count_popularity(self, changes: ChangeLog, *, after: int, until: int) -> None:
         """Take in the interactions counted in the revisions after .. until."""
@@ -146,9 +158,12 @@ class CatalogueState:
             row = self.columns.row_of.get(change.id)
             if row is not None and int(self.columns.born[row]) >= change.revision:
                 continue
+            self._lacking.discard(change.id)
             if change.vector is None:
                 # It was removed, or has no vector of this encoder and cannot be found yet.
                 self.columns.kill(change.id, change.revision)
+                if not change.removed:
+                    self._lacking.add(change.id)
             else:
                 self.index.append(change.vector[np.newaxis])
                 self.columns.append([change])

@@ -1,17 +1,23 @@
 """How far an operation has come: told by its work, from any thread, and kept by the runner."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from itertools import islice
 
 from longtail.runtime.errors import ServiceError
 from longtail.server.catalogue.index.build import Stopped
 from longtail.server.store.records import Operation, OperationState
+
+# Refusals that an operation tells.
+REFUSALS_TOLD = 10
 
 
 class Progress:
     """The state of one operation that runs."""
 
     def __init__(self, operation: Operation) -> None:
-        self._operation = replace(operation, state=OperationState.RUNNING)
+        # Begun again, it comes upon what was refused again.
+        self._operation = replace(operation, state=OperationState.RUNNING, refused=0, refusals={})
         self._stopped = False
 
     @property
@@ -29,6 +35,14 @@ class Progress:
         self._operation = replace(
             self._operation, done=done, total=total, error_code=0, error_message=""
         )
+
+    def pass_over(self, refused: Mapping[str, ServiceError]) -> None:
+        """Say which items, by id, the work passes over, all of them so far, and why."""
+        refusals = {
+            item_id: {"code": error.code.value[0], "message": str(error)}
+            for item_id, error in islice(refused.items(), REFUSALS_TOLD)
+        }
+        self._operation = replace(self._operation, refused=len(refused), refusals=refusals)
 
     def wait_for(self, error: ServiceError) -> None:
         """Say what keeps the work from going on for now."""

@@ -67,7 +67,7 @@ class OperationRunner:
         self._indexer = indexer
         self._encoder = encoder
         self._snapshots = Snapshots(folder)
-        self._reembedding = Reembedding(store, commit, encoder, indexer.rebuild)
+        self._reembedding = Reembedding(store, commit, encoder, view, indexer.rebuild)
         self._owner = asyncio.Event()
         self._asking = asyncio.Lock()
 
@@ -92,13 +92,7 @@ class OperationRunner:
         arguments: dict[str, Any] = {}
         if model_id not in ("", current.model_id):
             binding = self._connected(model_id)
-            read = partial(self._store.encoders.given_vectors, 3)
-            given = await self._pools.administration(read)
-            if given:
-                raise FailedPrecondition(
-                    "items have vectors of the caller's own, which another encoder cannot replace: "
-                    + ", ".join(map(repr, given))
-                )
+            await self._pools.administration(self._reembedding.refuse_given)
             arguments = {"model_id": binding.model_id, "dimension": binding.dimension}
         return await self._ask(OperationKind.REBUILD_INDEX, arguments)
 
@@ -189,7 +183,13 @@ class OperationRunner:
         ended = replace(progress.operation, state=state, error_code=code, error_message=message)
         while not await self._persist(ended):  # noqa: ASYNC110  # a full disk sends no event
             await asyncio.sleep(POLL_SECONDS)
-        logger.info("operation ended id=%s state=%s error=%s", ended.id, state.name, message)
+        logger.info(
+            "operation ended id=%s state=%s refused=%d error=%s",
+            ended.id,
+            state.name,
+            ended.refused,
+            message,
+        )
 
     async def _work(self, operation: Operation, progress: Progress) -> None:
         arguments = operation.arguments

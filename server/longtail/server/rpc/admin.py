@@ -106,7 +106,11 @@ def _operation(operation: Operation) -> pb.Operation:
         create_time=_timestamp(operation.create_time),
         update_time=_timestamp(operation.update_time),
         snapshot_id=operation.snapshot_id,
+        refused_count=operation.refused,
     )
+    for item_id, refusal in operation.refusals.items():
+        told = message.refusals.add(id=item_id)
+        told.status.code, told.status.message = refusal["code"], refusal["message"]
     message.error.code = operation.error_code
     message.error.message = operation.error_message
     return message

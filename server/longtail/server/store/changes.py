@@ -28,7 +28,7 @@ from longtail.server.store.schema import (
     sequence,
     vectors,
 )
-from sqlalchemy import Engine, and_, bindparam, select
+from sqlalchemy import Engine, Row, Select, and_, bindparam, select
 
 # Rows that are read at a time.
 CHUNK = 1000
@@ -115,10 +115,8 @@ class ChangeLog:
         They come with the encoder's vectors. What is replaced while this is read goes beyond
         `until`, and is left out.
         """
-        theirs = and_(vectors.c.encoder_id == encoder_id, vectors.c.item_id == items.c.id)
         query = (
-            select(*_ITEM, vectors.c.data)
-            .outerjoin(vectors, theirs)
+            _with_vectors(encoder_id)
             .where(items.c.revision <= until)
             .order_by(items.c.revision)
             .limit(CHUNK)
@@ -127,11 +125,19 @@ class ChangeLog:
         while True:
             with self._engine.connect() as connection:
                 rows = connection.execute(query.where(items.c.revision > after)).all()
-            for row in rows:
-                yield _change(row, None if row.data is None else decode_vector(row.data))
+            yield from map(_change_with_vector, rows)
             if len(rows) < CHUNK:
                 return
             after = rows[-1].revision
+
+    def versions(self, ids: Collection[str], encoder_id: int) -> Iterator[ItemChange]:
+        """Yield the current versions of those of `ids` that exist, with the encoder's vectors."""
+        query = _with_vectors(encoder_id).where(~items.c.removed)
+        waiting = iter(ids)
+        while chunk := list(islice(waiting, CHUNK)):
+            with self._engine.connect() as connection:
+                rows = connection.execute(query.where(items.c.id.in_(chunk))).all()
+            yield from map(_change_with_vector, rows)
 
     def popularity_decay(self) -> PopularityDecay:
         """Return how the sums of interactions decay."""
@@ -167,6 +173,15 @@ class ChangeLog:
             half_life = EXPOSURE.half_life(connection)
             for row in connection.execute(query):
                 yield ExposureChange(row.item_id, DecayedSum(row.mass, row.time), half_life)
+
+
+def _with_vectors(encoder_id: int) -> Select[Any]:
+    theirs = and_(vectors.c.encoder_id == encoder_id, vectors.c.item_id == items.c.id)
+    return select(*_ITEM, vectors.c.data).outerjoin(vectors, theirs)
+
+
+def _change_with_vector(row: Row[Any]) -> ItemChange:
+    return _change(row, None if row.data is None else decode_vector(row.data))
 
 
 def _change(row: Sequence[Any], vector: Vector | None) -> ItemChange:

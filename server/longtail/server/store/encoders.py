@@ -55,15 +55,14 @@ class EncoderRecords:
         return _add(tx, binding, Role.NEXT)
 
     def pending(self, encoder_id: int, limit: int, after: int = 0) -> list[PendingText]:
-        """Return items that an encoder has to make a vector of yet, in the order of revisions.
+        """Return items that an encoder has no vector of yet, in the order of revisions.
 
-        Those that came with vectors of their own are left out. An item that changes gets a higher
-        revision, so who goes on `after` the last revision that was returned passes over none, and
-        reads the catalogue once.
+        An item that changes gets a higher revision, so who goes on `after` the last revision that
+        was returned passes over none, and reads the catalogue once.
         """
         query = (
-            select(items.c.id, items.c.revision, items.c.title, items.c.text)
-            .where(_lacks_vector(encoder_id), ~items.c.vector_given, items.c.revision > after)
+            select(items.c.id, items.c.revision, items.c.title, items.c.text, items.c.vector_given)
+            .where(_lacks_vector(encoder_id), items.c.revision > after)
             .order_by(items.c.revision)
             .limit(limit)
         )
@@ -71,10 +70,10 @@ class EncoderRecords:
             return [PendingText(*row) for row in connection.execute(query)]
 
     def pending_count(self, encoder_id: int) -> int:
-        """Count the items that an encoder has to make a vector of yet."""
-        query = select(func.count()).where(_lacks_vector(encoder_id), ~items.c.vector_given)
+        """Count the items that an encoder has no vector of yet. Reads the catalogue."""
+        query = select(func.count()).select_from(items).where(_lacks_vector(encoder_id))
         with self._engine.connect() as connection:
-            return _number(connection, query.select_from(items))
+            return _number(connection, query)
 
     def put_vectors(
         self, tx: Transaction, encoder_id: int, rows: Sequence[tuple[str, int, Vector]]
@@ -100,22 +99,23 @@ class EncoderRecords:
         return len(kept)
 
     def given_vectors(self, limit: int) -> list[str]:
-        """Return ids of items that came with vectors of their own."""
+        """Return ids of items that came with vectors of their own. Reads the catalogue."""
         query = select(items.c.id).where(items.c.vector_given, ~items.c.removed).limit(limit)
         with self._engine.connect() as connection:
             return list(connection.execute(query).scalars())
 
-    def switch(self, tx: Transaction, encoder_id: int) -> int:
+    def switch(self, tx: Transaction, encoder_id: int, after: int) -> int:
         """Make the next encoder the catalogue's; return the revision from which on it is.
 
-        Raises ValueError when it is not the next, EncoderIncomplete while items have no vector of
-        it.
+        Of the items up to the revision `after` the caller knows that there are vectors of it, or
+        can be none. Raises EncoderIncomplete while others have none, and ValueError when it is not
+        the next.
         """
         coming = _in_role(tx, Role.NEXT)
         if coming is None or coming.id != encoder_id:
             raise ValueError(f"encoder {encoder_id} is not the next one")
-        query = select(func.count()).select_from(items).where(_lacks_vector(encoder_id))
-        if lacking := _number(tx, query):
+        query = select(func.count()).select_from(items)
+        if lacking := _number(tx, query.where(_lacks_vector(encoder_id), items.c.revision > after)):
             raise EncoderIncomplete(f"{lacking} items have no vector of encoder {encoder_id}")
         _retire(tx, Role.CURRENT)
         tx.execute(update(encoders).where(encoders.c.id == encoder_id).values(role=Role.CURRENT))

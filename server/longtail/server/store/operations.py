@@ -74,7 +74,10 @@ class OperationRecords:
 
 
 def _row(operation: Operation) -> dict[str, Any]:
-    return vars(operation) | {"arguments": encode_object(operation.arguments)}
+    return vars(operation) | {
+        "arguments": encode_object(operation.arguments),
+        "refusals": encode_object(operation.refusals),
+    }
 
 
 def _operation(row: Row[Any]) -> Operation:
@@ -85,5 +88,6 @@ def _operation(row: Row[Any]) -> Operation:
             "kind": OperationKind(row.kind),
             "state": OperationState(row.state),
             "arguments": decode_object(row.arguments),
+            "refusals": decode_object(row.refusals),
         }
     )

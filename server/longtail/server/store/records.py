@@ -1,7 +1,7 @@
 """What goes into the store and comes out of it. Times are microseconds since the epoch, UTC."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, NamedTuple
 
@@ -104,12 +104,16 @@ class EncodedText:
 
 @dataclass(frozen=True)
 class PendingText:
-    """The text of an item's version that an encoder has no vector of yet."""
+    """The text of an item's version that an encoder has no vector of yet.
+
+    `vector_given` when the item has one of its own, of another encoder.
+    """
 
     id: str
     revision: int
     title: str
     text: str
+    vector_given: bool
 
 
 @dataclass(frozen=True)
@@ -302,7 +306,11 @@ class RecordedRequest:
 
 @dataclass(frozen=True)
 class Operation:
-    """Something that goes on in the background; `error_code` is a gRPC status, 0 without error."""
+    """Something that goes on in the background; `error_code` is a gRPC status, 0 without error.
+
+    `refused` counts the items that it passed over. `refusals` are the first ones: by id, a JSON
+    object with the `code` and `message` of a gRPC status.
+    """
 
     id: str
     kind: OperationKind
@@ -315,6 +323,8 @@ class Operation:
     snapshot_id: str
     create_time: int
     update_time: int
+    refused: int = 0
+    refusals: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

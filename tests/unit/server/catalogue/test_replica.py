@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -11,11 +12,12 @@ from longtail.server.catalogue.columns.filter import Condition, Equals, Filter, 
 from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.catalogue.state import CatalogueState
 from longtail.server.process.part import Part
-from longtail.server.store.records import EncoderBinding, State
+from longtail.server.store.records import BoundEncoder, EncoderBinding, State
 from longtail.server.upkeep import recall_canary
 from longtail.server.upkeep.recall_canary import measure
 
 from tests.unit.server.catalogues import (
+    DIMENSION,
     NOW,
     Written,
     contents,
@@ -200,15 +202,11 @@ def test_another_encoder_is_switched_to_with_its_own_index(
     fill(written, 60)
     view = view_of(written, tmp_path)
     old = view.state
-    following = written.write(
-        lambda tx: written.store.encoders.prepare(tx, EncoderBinding("tiny@2", 8))
-    )
-    pending = written.store.encoders.pending(following.id, 100)
-    rows = [(text.id, text.revision, unit(int(text.id[1:]), 8)) for text in pending]
-    written.write(lambda tx: written.store.encoders.put_vectors(tx, following.id, rows))
+    following = coming(written, dimension=8)
+    encode_pending(written, following)
     indexer_of(written, view, tmp_path).rebuild(following, lambda _done, _total: None)
     assert view.state is old
-    written.write(lambda tx: written.store.encoders.switch(tx, following.id))
+    switch(written, following)
     view.follow()
     state = view.state
     assert (state.encoder, state.index.graph_rows) == (following, 60)
@@ -217,6 +215,78 @@ def test_another_encoder_is_switched_to_with_its_own_index(
     # Who began with the old one can end with it.
     found, _ = old.index.search(unit(7), 1, old.scope(NOW, None))
     assert old.columns.ids[found[0]] == "i007"
+
+
+def coming(written: Written, model_id: str = "tiny@2", dimension: int = DIMENSION) -> BoundEncoder:
+    binding = EncoderBinding(model_id, dimension)
+    return written.write(lambda tx: written.store.encoders.prepare(tx, binding))
+
+
+def encode_pending(written: Written, encoder: BoundEncoder) -> None:
+    pending = written.store.encoders.pending(encoder.id, 1000)
+    dimension = encoder.binding.dimension
+    rows = [(text.id, text.revision, unit(int(text.id[1:]), dimension)) for text in pending]
+    written.write(lambda tx: written.store.encoders.put_vectors(tx, encoder.id, rows))
+
+
+def switch(written: Written, encoder: BoundEncoder) -> None:
+    written.write(
+        lambda tx: written.store.encoders.switch(
+            tx, encoder.id, written.store.changes.position().revision
+        )
+    )
+    written.encoder = encoder
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_a_staged_encoder_is_switched_to_by_what_changed_since(
+    written: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, merged: bool
+) -> None:
+    fill(written, 60)
+    view = view_of(written, tmp_path)
+    following = coming(written)
+    encode_pending(written, following)
+    if merged:
+        indexer_of(written, view, tmp_path).rebuild(following, lambda _done, _total: None)
+    # Neither is encoded when the state is loaded: one is there already, one is not.
+    written.upsert(item("i001", 1001), item("i100", 100))
+    view.stage(following)
+    assert view.state.encoder == written.encoder
+    encode_pending(written, following)
+    # These come between two looks: one is encoded before it is looked at, one is removed.
+    written.upsert(item("i002", 1002), item("i101", 101))
+    written.remove("i003")
+    view.stage(following)
+    encode_pending(written, following)
+    written.interact(interaction("e", "i100"))
+    # Refused: there will be none.
+    written.upsert(item("i102", 102))
+    monkeypatch.setattr(view, "_load", forbidden)
+    switch(written, following)
+    written.upsert(item("i103", 103))
+    view.follow()
+    monkeypatch.undo()
+    fresh = view_of(written, tmp_path / "elsewhere")
+    assert view.state.encoder == following
+    assert contents(view) == contents(fresh)
+    assert contents(view).keys() == {f"i{n:03}" for n in (*range(60), 100, 101, 103)} - {"i003"}
+
+
+def forbidden(_encoder: object) -> NoReturn:
+    raise AssertionError("the catalogue is loaded while writes wait")
+
+
+def test_a_switch_that_was_not_staged_is_followed_all_the_same(
+    written: Written, tmp_path: Path
+) -> None:
+    fill(written, 20)
+    view = view_of(written, tmp_path)
+    view.stage(coming(written))
+    other = coming(written, "tiny@3")
+    encode_pending(written, other)
+    switch(written, other)
+    view.follow()
+    assert (view.state.encoder, view.live_count) == (other, 20)
 
 
 def test_the_canary_sees_what_searches_miss(

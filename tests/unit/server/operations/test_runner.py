@@ -1,18 +1,28 @@
 """Operations: asked for, done by the owner, taken up after it ended, and what is refused."""
 
 import asyncio
+import sqlite3
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
-from longtail.runtime.errors import FailedPrecondition, NotFound, Unavailable
+from longtail.runtime.errors import (
+    FailedPrecondition,
+    InferenceFailed,
+    InvalidArgument,
+    NotFound,
+    Unavailable,
+    Violation,
+)
 from longtail.server.catalogue.indexer import Indexer
 from longtail.server.catalogue.replica import CatalogueReplica
+from longtail.server.catalogue.state import CatalogueState
 from longtail.server.encoder.encoder import Encoder
+from longtail.server.operations import reembedding
 from longtail.server.operations import runner as runner_module
 from longtail.server.operations.runner import OperationRunner
 from longtail.server.process.part import Part
@@ -20,6 +30,7 @@ from longtail.server.process.pools import Pools
 from longtail.server.store.group_commit import GroupCommit
 from longtail.server.store.record_store import RecordStore
 from longtail.server.store.records import (
+    BoundEncoder,
     EncoderBinding,
     ItemContent,
     NewItem,
@@ -28,6 +39,7 @@ from longtail.server.store.records import (
     OperationState,
 )
 from longtail.server.store.transaction import Transaction
+from sqlalchemy import event
 
 from tests.unit.server.catalogues import SETTINGS
 from tests.unit.server.fake_worker import TINY, FakeWorker, connected
@@ -65,11 +77,12 @@ class Server:
             Part("operations"),
         )
 
-    async def write(self, *numbers: int, given: bool = False) -> None:
+    async def write(self, *numbers: int, given: bool = False, title: str = "Item") -> None:
         bound = self.view.state.encoder
         vector = np.eye(1, bound.binding.dimension, dtype=np.float32)[0]
         items = [
-            NewItem(ItemContent(f"i{n}", f"Item {n}", "", {}, 0.0), vector, given) for n in numbers
+            NewItem(ItemContent(f"i{n}", f"{title} {n}", "", {}, 0.0), vector, given)
+            for n in numbers
         ]
         await asyncio.wrap_future(
             self.commit.submit(lambda tx: self.store.items.upsert(tx, items, bound.id))
@@ -141,6 +154,131 @@ async def test_another_encoder_is_taken_in_while_the_old_one_serves(tmp_path: Pa
         assert set(state.index.vectors(rows)[:, 0].tolist()) == {2.0}
         assert state.index.graph_rows == ITEMS + 1
         assert server.store.encoders.retired(1) == 0
+
+
+async def test_an_item_that_the_encoder_does_not_take_is_passed_over_and_told(
+    tmp_path: Path,
+) -> None:
+    new = FakeWorker(2, OTHER.model_id, OTHER.dimension)
+    new.failures = {
+        "Item 3": InvalidArgument(Violation("texts[3]", "is no text")).status(),
+        "Item 5": InferenceFailed("the device failed").status(),
+        # It is written with another text before the switch.
+        f"Item {ITEMS}": InvalidArgument(Violation("texts[0]", "is no text")).status(),
+    }
+    async with serving(tmp_path, FakeWorker(1), new) as server:
+        await server.write(*range(ITEMS, 2 * ITEMS))
+        runner = server.runner(tmp_path)
+        rebuild = runner._reembedding._rebuild
+        loop = asyncio.get_running_loop()
+
+        def rewrite(encoder: BoundEncoder, progress: Callable[[int, int], None]) -> None:
+            writing = server.write(ITEMS, title="Another")
+            asyncio.run_coroutine_threadsafe(writing, loop).result(10)
+            rebuild(encoder, progress)
+
+        runner._reembedding._rebuild = rewrite
+        async with running(runner):
+            found = await ended(runner, await runner.rebuild_index(OTHER.model_id))
+        assert (found.state, found.error_message) == (OperationState.SUCCEEDED, "")
+        assert (found.done, found.refused) == (found.total, 2)
+        assert found.refusals == {
+            "i3": {"code": 3, "message": "text: cannot be encoded: is no text"},
+            "i5": {"code": 13, "message": "the encoder failed on a text: the device failed"},
+        }
+        state = server.view.state
+        assert state.encoder.binding == OTHER
+        assert server.view.live_count == 2 * ITEMS - 2
+        assert set(server.store.items.get(["i3", "i5"])) == {"i3", "i5"}
+        # Nothing is left of the old encoder's that could hold up the next change.
+        assert server.store.encoders.retired(1) == 0
+
+
+async def test_an_encoder_that_takes_too_little_is_not_switched_to(tmp_path: Path) -> None:
+    new = FakeWorker(2, OTHER.model_id, OTHER.dimension)
+    failure = InferenceFailed("the device failed").status()
+    new.failures = {f"Item {n}": failure for n in range(ITEMS)}
+    async with serving(tmp_path, FakeWorker(1), new) as server:
+        runner = server.runner(tmp_path)
+        async with running(runner):
+            failed = await ended(runner, await runner.rebuild_index(OTHER.model_id))
+            assert failed.state == OperationState.FAILED
+            assert f"no vector of {ITEMS} of {ITEMS} items: 'i0' (" in failed.error_message
+            assert server.view.state.encoder.binding == TINY
+            assert server.view.live_count == ITEMS
+            # Once it is well, it is asked again.
+            new.failures = {}
+            found = await ended(runner, await runner.rebuild_index(OTHER.model_id))
+        assert (found.state, found.refused) == (OperationState.SUCCEEDED, 0)
+        assert server.view.live_count == ITEMS
+
+
+async def test_writes_go_on_while_the_catalogue_is_loaded_for_another_encoder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loading, go = threading.Event(), threading.Event()
+    load = CatalogueReplica._load
+
+    def held(view: CatalogueReplica, encoder: BoundEncoder) -> CatalogueState:
+        if encoder.binding == OTHER:
+            loading.set()
+            assert go.wait(20)
+        return load(view, encoder)
+
+    monkeypatch.setattr(CatalogueReplica, "_load", held)
+    new = FakeWorker(2, OTHER.model_id, OTHER.dimension)
+    async with serving(tmp_path, FakeWorker(1), new) as server:
+        runner = server.runner(tmp_path)
+        async with running(runner):
+            operation = await runner.rebuild_index(OTHER.model_id)
+            assert await asyncio.to_thread(loading.wait, 20)
+            try:
+                async with asyncio.timeout(5):
+                    await server.write(3, ITEMS)
+                assert server.view.live_count == ITEMS + 1
+            finally:
+                go.set()
+            found = await ended(runner, operation)
+        assert found.state == OperationState.SUCCEEDED
+        assert server.view.state.encoder.binding == OTHER
+        assert server.view.live_count == ITEMS + 1
+
+
+async def test_a_change_of_encoder_reads_the_catalogue_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reembedding, "TEXTS_PER_CALL", 4)
+    new = FakeWorker(2, OTHER.model_id, OTHER.dimension)
+    steps = []
+    for items in (200, 800):
+        async with serving(tmp_path / f"{items}", FakeWorker(1), new) as server:
+            await server.write(*range(items))
+            runner = server.runner(tmp_path / f"{items}")
+            with counted(server.store) as count:
+                async with running(runner):
+                    found = await ended(runner, await runner.rebuild_index(OTHER.model_id))
+            assert found.state == OperationState.SUCCEEDED
+            steps.append(count())
+    # Four times the items are four times the work, not sixteen times.
+    assert steps[1] < 8 * steps[0]
+
+
+@contextmanager
+def counted(store: RecordStore) -> Iterator[Callable[[], int]]:
+    """Count the steps of SQLite's machine, in hundreds, of connections taken within the block."""
+    steps = 0
+
+    def step() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    def taken(connection: sqlite3.Connection, *_: object) -> None:
+        connection.set_progress_handler(step, 100)
+
+    event.listen(store._engine, "checkout", taken)
+    yield lambda: steps
+    event.remove(store._engine, "checkout", taken)
 
 
 async def test_a_change_that_failed_goes_on_and_encodes_nothing_twice(tmp_path: Path) -> None:

@@ -49,10 +49,10 @@ def test_a_change_of_encoder_switches_once_every_item_has_a_vector(it: Opened) -
     assert put(it, new, first) == 1
     assert it.store.encoders.pending_count(new) == 1
     with pytest.raises(ValueError, match="1 items have no vector"):
-        it.do(lambda tx: it.store.encoders.switch(tx, new))
+        it.do(lambda tx: it.store.encoders.switch(tx, new, after=first.revision))
     put(it, new, second)
     before = it.revision
-    assert it.do(lambda tx: it.store.encoders.switch(tx, new)) == before + 1
+    assert it.do(lambda tx: it.store.encoders.switch(tx, new, after=0)) == before + 1
     position = it.store.changes.position()
     assert (position.revision, position.encoder_id) == (before + 1, new)
     assert it.store.changes.vectors(new, ["a", "b", "c"]).keys() == {"a", "b"}
@@ -85,10 +85,22 @@ def test_only_a_text_that_changes_costs_the_next_encoder_its_vector(it: Opened) 
     assert it.store.changes.vectors(new, ["same", "changed", "given"]).keys() == {"same"}
 
 
+def test_a_switch_takes_the_callers_word_for_what_it_went_through(it: Opened) -> None:
+    it.upsert(new_item("a"), new_item("b"))
+    new = prepare(it)
+    last = it.store.encoders.pending(new, 10)[-1].revision
+    it.upsert(new_item("a", "Another title"))
+    with pytest.raises(ValueError, match="1 items have no vector"):
+        it.do(lambda tx: it.store.encoders.switch(tx, new, after=last))
+    it.do(lambda tx: it.store.encoders.switch(tx, new, after=it.revision))
+    assert it.store.encoders.current() == BoundEncoder(new, NEXT)
+
+
 def test_vectors_of_the_callers_own_hold_a_switch_up(it: Opened) -> None:
     it.upsert(new_item("given", vector_given=True))
     new = prepare(it)
     assert it.store.encoders.given_vectors(10) == ["given"]
-    assert it.store.encoders.pending(new, 10) == []
+    (given,) = it.store.encoders.pending(new, 10)
+    assert given.vector_given
     with pytest.raises(ValueError, match="no vector"):
-        it.do(lambda tx: it.store.encoders.switch(tx, new))
+        it.do(lambda tx: it.store.encoders.switch(tx, new, after=0))

@@ -31,4 +31,6 @@ operations = Table(
     Column("snapshot_id", String, nullable=False),
     Column("create_time", BigInteger, nullable=False),
     Column("update_time", BigInteger, nullable=False),
+    Column("refused", BigInteger, nullable=False, server_default="0"),
+    Column("refusals", Text, nullable=False, server_default="{}"),
 )
