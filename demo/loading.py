@@ -37,6 +37,8 @@ RATING_BATCH = 1000
 LIST_PAGE = 1000
 IN_FLIGHT = 2
 RPC_SECONDS = 120.0
+# Refusals that are shown.
+NAMED = 3
 
 # Every write here may be repeated, so a busy or restarting server is asked again.
 _RETRIES = {
@@ -59,7 +61,7 @@ Response = TypeVar("Response", bound=Message)
 
 
 class LoadError(Exception):
-    """The catalogue could not be loaded; the message says what was refused, and why."""
+    """The catalogue could not be loaded, or not all of it; the message says why."""
 
 
 async def load(
@@ -67,7 +69,9 @@ async def load(
 ) -> GetCatalogStatsResponse:
     """Bring the films and ratings of `dataset` into the server at `address` unless it has them.
 
-    Returns what the catalogue then holds. Raises LoadError, and movielens.FormatError.
+    What the server refuses is named on `console`, and the rest is loaded. Returns what the
+    catalogue then holds. Raises LoadError, also when the server failed on a part of it, and
+    movielens.FormatError.
     """
     loaded = await asyncio.to_thread(marker.exists)
     options = [("grpc.service_config", json.dumps(_RETRIES))]
@@ -89,6 +93,7 @@ async def _write_missing(channel: grpc.aio.Channel, dataset: Path, console: Cons
     films = movielens.read_items(dataset / "ml-100k.item")
     items = [film for film in films if film.id not in present]
     ratings = movielens.read_ratings(dataset / "ml-100k.inter")
+    refused: list[tuple[str, status_pb2.Status]] = []
     columns = (TextColumn("{task.description:>7}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
         items_written = progress.add_task("films", total=len(items))
@@ -98,18 +103,25 @@ async def _write_missing(channel: grpc.aio.Channel, dataset: Path, console: Cons
             request = BatchUpsertItemsRequest(items=batch)
             method = "ItemService/BatchUpsertItems"
             reply = await _call(channel, method, request, BatchUpsertItemsResponse)
-            _check([item.id for item in batch], reply.statuses)
+            refused.extend(_refused([item.id for item in batch], reply.statuses))
             progress.advance(items_written, len(batch))
 
         async def write_ratings(batch: Sequence[Interaction]) -> None:
             request = WriteInteractionsRequest(interactions=batch)
             method = "InteractionService/WriteInteractions"
             reply = await _call(channel, method, request, WriteInteractionsResponse)
-            _check([rating.event_id for rating in batch], reply.statuses)
+            refused.extend(_refused([rating.event_id for rating in batch], reply.statuses))
             progress.advance(ratings_written, len(batch))
 
         await _write_all(_batches(items, ITEM_BATCH), write_items)
         await _write_all(_batches(ratings, RATING_BATCH), write_ratings)
+    if refused:
+        named = ", ".join(f"{name} ({status.message})" for name, status in refused[:NAMED])
+        message = f"{len(refused)} refused by the server, such as {named}"
+        # What is wrong itself would be refused again; what the server failed on may not be.
+        if any(status.code != code_pb2.INVALID_ARGUMENT for _, status in refused):
+            raise LoadError(f"{message}; the rest is loaded: start again")
+        console.print(message, markup=False)
 
 
 async def _stats(channel: grpc.aio.Channel) -> GetCatalogStatsResponse:
@@ -163,7 +175,10 @@ def _batches(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
         yield values[start : start + size]
 
 
-def _check(names: Sequence[str], statuses: Sequence[status_pb2.Status]) -> None:
+def _refused(
+    names: Sequence[str], statuses: Sequence[status_pb2.Status]
+) -> Iterator[tuple[str, status_pb2.Status]]:
+    """Yield what of a batch was not written, and why."""
     for name, status in zip(names, statuses, strict=True):
         if status.code != code_pb2.OK:
-            raise LoadError(f"{name} was refused: {status.message}")
+            yield name, status

@@ -51,6 +51,11 @@ class FakeAdmin(AdminServiceServicer):
             if self.fake.polls == 3:
                 operation.state = admin_service_pb2.OPERATION_STATE_SUCCEEDED
                 operation.snapshot_id = "s1"
+        if request.id == "partial":
+            operation.state = admin_service_pb2.OPERATION_STATE_SUCCEEDED
+            operation.refused_count = 1200
+            refused = status_pb2.Status(code=3, message="text: is no text")
+            operation.refusals.add(id="film", status=refused)
         return admin_service_pb2.GetOperationResponse(operation=operation)
 
     def GetServerInfo(

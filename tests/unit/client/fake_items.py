@@ -4,13 +4,14 @@ from collections.abc import Iterator
 
 import grpc
 from google.rpc import status_pb2
-from longtail.runtime.errors import InvalidArgument, NotFound, Violation
+from longtail.runtime.errors import InferenceFailed, InvalidArgument, NotFound, Violation
 from longtail.v1 import item_service_pb2
 from longtail.v1.item_service_pb2_grpc import ItemServiceServicer
 
 from tests.unit.client.fake import Fake
 
 BAD_TITLE = InvalidArgument(Violation("items[0].title", "too long")).status()
+FAILED = InferenceFailed("the device failed").status()
 
 
 class FakeItems(ItemServiceServicer):
@@ -23,9 +24,9 @@ class FakeItems(ItemServiceServicer):
         self.fake.receive(request, context)
         statuses = []
         for item in request.items:
-            refused = item.title == "refuse me"
-            statuses.append(BAD_TITLE if refused else status_pb2.Status())
-            if not refused:
+            status = {"refuse me": BAD_TITLE, "fail": FAILED}.get(item.title)
+            statuses.append(status or status_pb2.Status())
+            if status is None:
                 self.fake.items[item.id] = item
         return item_service_pb2.BatchUpsertItemsResponse(statuses=statuses, revision=7)
 

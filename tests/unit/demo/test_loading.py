@@ -43,6 +43,7 @@ class Store(InsightServiceServicer, ItemServiceServicer, InteractionServiceServi
         self.events: set[str] = set()
         self.writes: list[int] = []
         self.refused = ""
+        self.code = code_pb2.INVALID_ARGUMENT
 
     async def GetCatalogStats(  # noqa: N802
         self, request: GetCatalogStatsRequest, context: object
@@ -64,8 +65,8 @@ class Store(InsightServiceServicer, ItemServiceServicer, InteractionServiceServi
         statuses = []
         for item in request.items:
             if item.id == self.refused:
-                code, message = code_pb2.INVALID_ARGUMENT, "title: is not liked"
-                statuses.append(status_pb2.Status(code=code, message=message))
+                message = "title: is not liked"
+                statuses.append(status_pb2.Status(code=self.code, message=message))
             else:
                 self.items[item.id] = item
                 statuses.append(status_pb2.Status())
@@ -151,13 +152,28 @@ async def test_a_marker_without_its_store_does_not_count(
     assert stats.item_count == FILMS
 
 
-async def test_a_refusal_is_named_and_the_load_is_not_complete(
+async def test_a_refusal_is_named_and_the_rest_is_loaded(
     store: Store, address: str, dataset: Path, marker: Path
 ) -> None:
     store.refused = "7"
-    with pytest.raises(LoadError, match="7 was refused: title: is not liked"):
+    console = Console(file=(shown := StringIO()), width=200)
+    stats = await load(address, dataset, marker, console)
+    assert (stats.item_count, stats.interaction_count) == (FILMS - 1, RATINGS)
+    assert "1 refused by the server, such as 7 (title: is not liked)" in shown.getvalue()
+    assert marker.exists()
+
+
+async def test_what_the_server_failed_on_is_tried_again_when_the_rest_is_loaded(
+    store: Store, address: str, dataset: Path, marker: Path
+) -> None:
+    store.refused, store.code = "7", code_pb2.INTERNAL
+    with pytest.raises(LoadError, match=r"1 refused by the server, such as 7 .*start again"):
         await load(address, dataset, marker, CONSOLE)
+    assert (len(store.items), len(store.events)) == (FILMS - 1, RATINGS)
     assert not marker.exists()
+    store.refused = ""
+    stats = await load(address, dataset, marker, CONSOLE)
+    assert stats.item_count == FILMS
 
 
 async def test_a_server_that_cannot_be_reached_is_named(dataset: Path, marker: Path) -> None:

@@ -9,6 +9,8 @@ from longtail.client.cli import options, output
 from longtail.client.cli.progress import progress_bar
 from longtail.v1.admin_service_pb2 import Operation, OperationKind, OperationState
 
+SOME_REFUSED = 3
+
 app = typer.Typer(no_args_is_help=True, help="Rebuild the index, make and check snapshots.")
 snapshot = typer.Typer(no_args_is_help=True, help="Copies of the store on the server's disk.")
 app.add_typer(snapshot, name="snapshot")
@@ -28,7 +30,10 @@ def rebuild_index(
     timeout: options.Timeout = options.TIMEOUT,
     as_json: options.Json = False,
 ) -> None:
-    """Build the index anew while the old one answers; with another encoder, encode all anew."""
+    """Build the index anew while the old one answers; with another encoder, encode all anew.
+
+    Exit with 3 when that makes no vector of some items, which are not found any more.
+    """
     with LongtailClient(address, timeout=timeout) as client:
         operation = client.rebuild_index(model_id).operation
         _show(operation if no_wait else _followed(client, operation), as_json)
@@ -42,7 +47,7 @@ def get_operation(
     timeout: options.Timeout = options.TIMEOUT,
     as_json: options.Json = False,
 ) -> None:
-    """Show how far an operation has come."""
+    """Show how far an operation has come; exit with 3 when it ended and passed over items."""
     with LongtailClient(address, timeout=timeout) as client:
         operation = client.get_operation(operation_id).operation
         _show(_followed(client, operation) if wait else operation, as_json)
@@ -131,7 +136,13 @@ def _followed(client: LongtailClient, operation: Operation) -> Operation:
 def _show(operation: Operation, as_json: bool) -> None:
     if as_json:
         output.print_message(operation)
-        return
+    else:
+        _show_rows(operation)
+    if operation.refused_count and operation.state == OperationState.OPERATION_STATE_SUCCEEDED:
+        raise typer.Exit(SOME_REFUSED)
+
+
+def _show_rows(operation: Operation) -> None:
     rows = [
         ("operation", operation.id),
         ("kind", output.enum_word(OperationKind.Name(operation.kind), "OPERATION_KIND_")),
@@ -142,6 +153,11 @@ def _show(operation: Operation, as_json: bool) -> None:
     ]
     if operation.snapshot_id:
         rows.append(("snapshot", operation.snapshot_id))
+    if operation.refused_count:
+        rows.append(("items passed over", f"{operation.refused_count:,}"))
+        rows += [(f"  {each.id}", each.status.message) for each in operation.refusals]
+        if operation.refused_count > len(operation.refusals):
+            rows.append(("  …", ""))
     if operation.error.code:
         rows.append(("error", operation.error.message))
     output.console().print(output.pairs(rows))

@@ -23,7 +23,9 @@ def run_import(
     strict: bool,
     as_json: bool,
 ) -> None:
-    """Send the messages and print the report; exit with 3 when strict and a row was dropped.
+    """Send the messages and print the report.
+
+    Exits with 3 when strict and a row was dropped, and when the server failed on one.
 
     An interrupted import reports what was acknowledged, and the interruption goes on to the caller.
     """
@@ -38,7 +40,7 @@ def run_import(
             output.print_json({**asdict(report), "seconds": round(seconds, 3)})
         else:
             _show(report, seconds)
-    if strict and report.dropped:
+    if report.failed or (strict and report.dropped):
         raise typer.Exit(SOME_DROPPED)
 
 

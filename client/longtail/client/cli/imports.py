@@ -33,7 +33,13 @@ FormOption = Annotated[
         help="article: user_id,item_id,item_description,query; auto knows it by its header.",
     ),
 ]
-Strict = Annotated[bool, typer.Option("--strict", help="Exit with 3 when a row was dropped.")]
+Strict = Annotated[
+    bool,
+    typer.Option(
+        "--strict",
+        help="Exit with 3 when a row was dropped, not only when the server failed on one.",
+    ),
+]
 Id = Annotated[str | None, typer.Option("--id", help="Column of item ids (item_id, id).")]
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+import grpc
 from google.protobuf.message import Message
 from google.rpc import status_pb2
 from longtail.client.calls.errors import LongtailError, error_from_status
@@ -63,11 +64,16 @@ class Dropped(Rows):
 
 @dataclass
 class ImportReport:
-    """What became of the rows of a file so far."""
+    """What became of the rows of a file so far.
+
+    `failed` are those dropped ones that the server failed on, for no fault of their own that it
+    knows of.
+    """
 
     rows_read: int = 0
     imported: int = 0
     duplicates: int = 0
+    failed: int = 0
     dropped: dict[str, Dropped] = field(default_factory=dict)
     unattributed: Rows = field(default_factory=Rows)
     revision: int = 0
@@ -87,6 +93,7 @@ class ImportReport:
             if error is None:
                 accepted += 1
             else:
+                self.failed += error.code is not grpc.StatusCode.INVALID_ARGUMENT
                 self.drop(BadRow(numbered.line, *_refusal(error)))
         start = 0
         for answer in acknowledgements:
@@ -105,11 +112,15 @@ class ImportReport:
 
 
 def _refusal(error: LongtailError) -> tuple[str, str]:
-    fields = sorted({_leaf(violation.field) for violation in error.violations})
-    where = f" ({', '.join(fields)})" if fields else ""
-    return f"refused by the server{where}", error.message
+    """Return the reason and the detail; a row is known by its line, not by its place in a batch."""
+    if error.code is not grpc.StatusCode.INVALID_ARGUMENT:
+        return f"failed in the server ({error.code.name})", error.message
+    wrong = {_leaf(violation.field): violation.description for violation in error.violations}
+    where = f" ({', '.join(sorted(wrong))})" if wrong else ""
+    detail = "; ".join(f"{field} {description}" for field, description in wrong.items())
+    return f"refused by the server{where}", detail or error.message
 
 
 def _leaf(path: str) -> str:
-    """Return `text` of `items[3].text`: the row is known by its line."""
+    """Return `text` of `items[3].text`."""
     return path.rpartition("].")[2]

@@ -98,6 +98,18 @@ def test_items_are_imported_and_what_is_dropped_is_reported(fake: Fake, tmp_path
     assert longtail("import", "items", file, "--strict", address=fake.address).returncode == 3
 
 
+def test_an_import_goes_on_after_what_the_server_failed_on_and_says_so(
+    fake: Fake, tmp_path: Path
+) -> None:
+    file = tmp_path / "items.csv"
+    file.write_text("item_id,title\n1,fail\n2,Two\n")
+    done = longtail("import", "items", file, address=fake.address)
+    assert done.returncode == 3
+    assert list(fake.items) == ["2"]
+    shown = " ".join(done.stdout.split())
+    assert "failed in the server (INTERNAL) 1 (line 2); the first: the device failed" in shown
+
+
 def test_a_popularity_is_known_by_its_name_unless_it_is_said_to_be_an_attribute(
     fake: Fake, tmp_path: Path
 ) -> None:
@@ -338,3 +350,10 @@ def test_operations_are_begun_followed_and_seen_to_fail(fake: Fake) -> None:
     assert (broken.returncode, broken.stdout) == (1, "")
     assert "a byte is flipped" in broken.stderr
     assert "2.0" in listed.stdout
+
+
+def test_items_that_an_operation_passed_over_are_counted_and_named(fake: Fake) -> None:
+    done = longtail("admin", "operation", "partial", address=fake.address)
+    assert done.returncode == 3
+    shown = " ".join(done.stdout.split())
+    assert "items passed over 1,200 film text: is no text" in shown

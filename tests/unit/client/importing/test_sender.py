@@ -9,6 +9,7 @@ from longtail.client.calls.errors import LongtailError
 from longtail.client.importing import sender
 from longtail.client.importing.report import Acknowledgement, ImportReport, Numbered
 from longtail.client.importing.sender import send
+from longtail.runtime.errors import InferenceFailed
 from longtail.v1.item_pb2 import Item
 
 from tests.unit.client.importing.writer import Writer
@@ -39,7 +40,22 @@ def test_what_the_server_refuses_is_known_by_line_and_field() -> None:
     send([Numbered(9, Item(id="1", title="refuse me")), *items(3)], writer, report)
 
     assert report.imported == 3
-    assert report.dropped["refused by the server (title)"].lines == [9]
+    dropped = report.dropped["refused by the server (title)"]
+    assert (dropped.lines, dropped.detail) == ([9], "title too long")
+    assert report.failed == 0
+
+
+def test_what_the_server_fails_on_is_told_from_what_it_refuses() -> None:
+    failure = InferenceFailed("the device failed").status()
+
+    def write(batch: Sequence[Item], _request_id: str) -> Acknowledgement:
+        statuses = [failure if item.id == "1" else status_pb2.Status() for item in batch]
+        return Acknowledgement(statuses, len(batch) - 1, 4)
+
+    report = ImportReport()
+    send(items(3), write, report)
+    assert (report.imported, report.failed) == (2, 1)
+    assert report.dropped["failed in the server (INTERNAL)"].detail == "the device failed"
 
 
 def test_what_was_taken_without_its_list_is_known_by_line() -> None:
