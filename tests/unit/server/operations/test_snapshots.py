@@ -129,6 +129,8 @@ def test_a_snapshot_of_an_earlier_schema_is_sound_and_restored(
         back_up(store.path, target, progress)
         with closing(sqlite3.connect(target)) as copy, copy:
             copy.execute("DROP TABLE token_key")
+            for column in ("refused", "refusals"):
+                copy.execute(f"ALTER TABLE operations DROP COLUMN {column}")
             copy.execute("UPDATE alembic_version SET version_num = '0006'")
 
     with monkeypatch.context() as patch:
