@@ -194,6 +194,8 @@ class Indexer:
         if coming is not None and finished_number(self._view.target(coming).folder):
             self._view.stage(coming)
         else:
+            # When the switch has come, what is staged is taken over, not dropped.
+            self._view.follow()
             self._view.unstage()
 
     def _prune(self) -> None:

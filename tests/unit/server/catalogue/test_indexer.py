@@ -18,6 +18,7 @@ from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.catalogue.state import CatalogueState
 from longtail.server.process.part import Part
 from longtail.server.store.changes import ChangeLog
+from longtail.server.store.records import BoundEncoder, EncoderBinding
 from prometheus_client import REGISTRY
 
 from tests.unit.server.catalogues import (
@@ -27,6 +28,7 @@ from tests.unit.server.catalogues import (
     item,
     nearest,
     opened,
+    unit,
     view_of,
 )
 
@@ -117,6 +119,36 @@ def test_one_process_builds_and_the_others_take_over(written: Written, tmp_path:
             until(lambda: second.state.index.graph_rows == 120)
             assert not would_own.is_set()
             assert nearest(second, 7, 1) == ["i007"]
+
+
+def test_the_others_are_ready_for_another_encoder_when_the_switch_comes(
+    written: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = view_of(written, tmp_path), view_of(written, tmp_path)
+    write(written, first, range(30))
+    encoders = written.store.encoders
+    owner = indexer_of(written, first, tmp_path)
+    with running(owner) as owns:
+        assert owns.wait(10)
+        with running(indexer_of(written, second, tmp_path)):
+            binding = EncoderBinding("tiny@2", 16)
+            coming = written.write(lambda tx: encoders.prepare(tx, binding))
+            rows = [(text.id, text.revision, unit(1)) for text in encoders.pending(coming.id, 99)]
+            written.write(lambda tx: encoders.put_vectors(tx, coming.id, rows))
+            loaded: list[BoundEncoder] = []
+            load = second._load
+
+            def counting(encoder: BoundEncoder) -> CatalogueState:
+                loaded.append(encoder)
+                return load(encoder)
+
+            monkeypatch.setattr(second, "_load", counting)
+            owner.rebuild(coming, lambda _done, _total: None)
+            until(lambda: second._staged is not None)
+            written.write(lambda tx: encoders.switch(tx, coming.id, after=0))
+            until(lambda: second.state.encoder == coming)
+    assert second.live_count == 30
+    assert loaded == [coming]
 
 
 def test_another_process_builds_when_the_owner_has_gone(written: Written, tmp_path: Path) -> None:
