@@ -1,14 +1,19 @@
 """Ways in which a file is damaged: by a disk, a full one, a crash, or a hand."""
 
+import json
 import os
 import random
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any, TypeAlias
 
 PLACES = 6
 
 Damage = Callable[[bytes], bytes]
+Json: TypeAlias = Any
+Key: TypeAlias = str | int
+Keys: TypeAlias = tuple[Key, ...]
 
 
 def damages(size: int) -> Iterator[tuple[str, Damage]]:
@@ -47,3 +52,86 @@ def _flipped(content: bytes, place: int) -> bytes:
 
 def _zero(content: bytes, place: int) -> bytes:
     return content[:place] + bytes(min(64, len(content) - place)) + content[place + 64 :]
+
+
+# What may stand in the place of any value of a JSON document.
+WRONG: tuple[Json, ...] = (
+    None,
+    True,
+    -1,
+    0.5,
+    10**400,
+    float("nan"),
+    "",
+    "\ud800",
+    [],
+    [[]],
+    {},
+    {"": 1},
+)
+DEEP = "[" * 100_000
+
+
+def wrong_documents(document: Json) -> Iterator[tuple[str, str]]:
+    """Yield JSON texts, by what is wrong with them: each value in turn is another, or missing."""
+    yield "nested too deep", DEEP
+    yield "a number of ten thousand digits", "1" * 10_000
+    for path in _paths(document):
+        for wrong in WRONG:
+            yield f"{path} is {wrong!r}", json.dumps(_changed(document, path, wrong))
+        if path and isinstance(path[-1], str):
+            yield f"{path} is missing", json.dumps(_changed(document, path, MISSING))
+
+
+MISSING = object()
+
+
+def _paths(document: Json) -> Iterator[Keys]:
+    yield ()
+    entries: list[tuple[Key, Json]] = []
+    if isinstance(document, dict):
+        entries = list(document.items())
+    if isinstance(document, list):
+        # What holds for two of a list holds for the others.
+        entries = list(enumerate(document[:2]))
+    for key, value in entries:
+        yield from ((key, *path) for path in _paths(value))
+
+
+def _changed(document: Json, path: Keys, wrong: Json) -> Json:
+    if not path:
+        return wrong
+    copy: Json = dict(document) if isinstance(document, dict) else list(document)
+    if len(path) == 1 and wrong is MISSING:
+        del copy[path[0]]
+    else:
+        copy[path[0]] = _changed(document[path[0]], path[1:], wrong)
+    return copy
+
+
+def check_refusals(
+    path: Path, read: Callable[[], object], refusal: type[Exception], named: str = ""
+) -> int:
+    """Damage the file `path` in every way; fail unless `read` takes it or raises `refusal` of it.
+
+    A refusal is one line that names the file, or `named` where that is given. The file is as it
+    was afterwards. Returns the number of refusals.
+    """
+    sound = path.read_bytes()
+    texts = wrong_documents(json.loads(sound)) if path.suffix == ".json" else ()
+    cases = [(name, damage(sound)) for name, damage in damages(len(sound))]
+    cases += [(name, text.encode(errors="surrogatepass")) for name, text in texts]
+    refusals = 0
+    for name, content in cases:
+        path.write_bytes(content)
+        try:
+            read()
+        except refusal as error:
+            refusals += 1
+            message = str(error)
+            if "\n" in message or (named or path.name) not in message:
+                raise AssertionError(f"{name}: {message}") from error
+        except BaseException as error:
+            raise AssertionError(f"{path.name}, {name}: {error!r}") from error
+    path.write_bytes(sound)
+    return refusals

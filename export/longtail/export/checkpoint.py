@@ -7,7 +7,8 @@ this export cannot do is refused by name: a vector that leaves a step out looks 
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -25,6 +26,7 @@ _OFFSET_POSITIONS = ("mpnet", "roberta", "xlm-roberta")
 _MODULES = ("Transformer", "Pooling", "Normalize")
 # No standard says it; these are the signs that makers of such encoders leave.
 _MATRYOSHKA = ("matryoshka_dimensions", "is_matryoshka")
+_AGAIN = "fetch the checkpoint again"
 _FETCHED = ("*.json", "*.txt", "*.model", "*.safetensors")
 
 
@@ -67,7 +69,7 @@ def read(model: str) -> Checkpoint:
     if not root.is_dir():
         root, source = _fetch(model), model
     folder, pooling = _modules(root)
-    config = _read_json(folder / "config.json")
+    config = _read_object(folder / "config.json")
     kind = config.get("model_type")
     if kind not in BERT_FAMILY:
         raise ExportError(
@@ -79,7 +81,10 @@ def read(model: str) -> Checkpoint:
     _refuse_variants(model, config, tokenizer)
     sentence = _read_optional(folder / "sentence_bert_config.json")
     settings = _read_optional(root / "config_sentence_transformers.json")
-    prompts, truncate_dim = _prompts(settings), settings.get("truncate_dim")
+    with _understood(root / "config_sentence_transformers.json"):
+        prompts, truncate_dim = _prompts(settings), settings.get("truncate_dim")
+    with _understood(folder):
+        max_tokens = _max_tokens(config, sentence, tokenizer)
     if not pooling.get("include_prompt", True) and (prompts.query or prompts.item):
         raise ExportError(f"{model}: pooling that leaves the prompt out is not supported")
     return Checkpoint(
@@ -87,7 +92,7 @@ def read(model: str) -> Checkpoint:
         folder=folder,
         pooling=_pooling(model, pooling),
         prompts=prompts,
-        max_tokens=_max_tokens(config, sentence, tokenizer),
+        max_tokens=max_tokens,
         lower_case=bool(sentence.get("do_lower_case", False)),
         matryoshka=bool(truncate_dim or any(config.get(sign) for sign in _MATRYOSHKA)),
         truncate_dim=truncate_dim,
@@ -131,12 +136,13 @@ def _modules(root: Path) -> tuple[Path, Mapping[str, Any]]:
         logger.info("%s has no modules.json: taking the mean over the tokens", root.name)
         return root, {Pooling.MEAN.value: True}
     modules = {}
-    for module in _read_json(path):
-        package, _, name = module["type"].rpartition(".")
-        if package.partition(".")[0] != "sentence_transformers":
-            raise ExportError(f"{path}: {module['type']} is code of its own, which is not run")
-        # Inside the package, modules moved from version to version.
-        modules[name] = root / module["path"]
+    with _understood(path):
+        for module in _read_json(path):
+            package, _, name = module["type"].rpartition(".")
+            if package.partition(".")[0] != "sentence_transformers":
+                raise ExportError(f"{path}: {module['type']} is code of its own, which is not run")
+            # Inside the package, modules moved from version to version.
+            modules[name] = root / module["path"]
     for name in modules:
         if name not in _MODULES:
             raise ExportError(f"{path}: module {name} is not supported, only {_MODULES}")
@@ -144,7 +150,7 @@ def _modules(root: Path) -> tuple[Path, Mapping[str, Any]]:
         raise ExportError(f"{path}: names no Transformer or no Pooling")
     if "Normalize" not in modules:
         logger.info("%s does not normalise; its vectors are brought to unit length", root.name)
-    return modules["Transformer"], _read_json(modules["Pooling"] / "config.json")
+    return modules["Transformer"], _read_object(modules["Pooling"] / "config.json")
 
 
 def _pooling(model: str, config: Mapping[str, Any]) -> Pooling:
@@ -175,7 +181,13 @@ def _max_tokens(
 
 
 def _read_optional(path: Path) -> Mapping[str, Any]:
-    document: Mapping[str, Any] = _read_json(path) if path.exists() else {}
+    return _read_object(path) if path.exists() else {}
+
+
+def _read_object(path: Path) -> Mapping[str, Any]:
+    document = _read_json(path)
+    if not isinstance(document, dict):
+        raise ExportError(f"{path}: is no JSON object; {_AGAIN}")
     return document
 
 
@@ -183,5 +195,15 @@ def _read_optional(path: Path) -> Mapping[str, Any]:
 def _read_json(path: Path) -> Any:  # noqa: ANN401
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ExportError(f"{path}: {error}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise ExportError(f"{path}: {error}; {_AGAIN}") from error
+
+
+@contextmanager
+def _understood(path: Path) -> Iterator[None]:
+    """Raise ExportError, naming `path`, where a document holds another thing than is looked for."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise ExportError(f"{path}: cannot be understood: {reason}; {_AGAIN}") from error

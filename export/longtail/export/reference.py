@@ -51,8 +51,11 @@ class Reference:
                 dtype=torch.float32,
             ).eval()
             tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder, local_files_only=True)
-        except (OSError, ValueError, KeyError) as error:
-            raise ExportError(f"{checkpoint.source}: {error}") from error
+        except Exception as error:  # what reads weights and tokenizers raises nothing narrower
+            reason = f"{type(error).__name__}: {error}"
+            raise ExportError(
+                f"{checkpoint.folder}: cannot be loaded: {reason}; fetch the checkpoint again"
+            ) from error
         if not tokenizer.is_fast:
             raise ExportError(f"{checkpoint.source}: has no tokenizer that the worker can run")
         self.tokenizer: PreTrainedTokenizerFast = tokenizer

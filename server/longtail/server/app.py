@@ -116,7 +116,8 @@ async def run(settings: Settings, *, process: int | None, check: bool) -> None:
     try:
         profiles = ProfileWatch(settings.profile_path)
     except ProfileError as error:
-        raise StartError(f"the ranking profile is of no use: {error}") from None
+        advice = "mend it, remove it, or fit it anew with python -m evaluation fit"
+        raise StartError(f"the ranking profile is of no use: {error}; {advice}") from None
     store = await asyncio.to_thread(_open, settings, check)
     try:
         async with encoder:

@@ -4,8 +4,10 @@ from pathlib import Path
 import pytest
 from longtail.export.checkpoint import Pooling, read
 from longtail.export.errors import ExportError
+from longtail.export.reference import Reference
 from longtail.worker.artefact import Prompts
 
+from tests.damages import check_refusals
 from tests.unit.export import checkpoints
 
 
@@ -179,3 +181,28 @@ def test_pickled_weights_are_refused(tmp_path: Path) -> None:
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(ExportError, match=r"no \*\.safetensors"):
         read(str(folder))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["config.json", "modules.json", "sentence_bert_config.json", "tokenizer_config.json",
+     "config_sentence_transformers.json", "1_Pooling/config.json"],
+)  # fmt: skip
+def test_a_damaged_file_is_refused_in_a_sentence(tmp_path: Path, name: str) -> None:
+    folder = checkpoints.write(tmp_path / "model", prompts=checkpoints.PROMPTS)
+    check_refusals(folder / name, lambda: read(str(folder)), ExportError, "model")
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json"])
+def test_damaged_weights_and_tokenizers_are_refused_in_a_sentence(
+    tmp_path: Path, name: str
+) -> None:
+    folder = checkpoints.write(tmp_path / "model")
+    checkpoint = read(str(folder))
+    sound = (folder / name).read_bytes()
+    for content in (b"", sound[:1], sound[: len(sound) // 2], sound[1:], b"{}", b"\0" * 64):
+        (folder / name).write_bytes(content)
+        with pytest.raises(ExportError, match="fetch the checkpoint again") as caught:
+            Reference(checkpoint)
+        assert str(folder) in str(caught.value)
+        assert "\n" not in str(caught.value)

@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 from longtail.worker.artefact import GRAPH, MANIFEST, TOKENIZER, Artefact, ArtefactError, load
+from longtail.worker.tokenizer import Tokenizer
+
+from tests.damages import check_refusals
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -88,3 +91,24 @@ def test_what_decides_a_vector_cannot_change_under_the_same_model_id(
 ) -> None:
     rewrite(artefact_on_disk, change)
     refused(artefact_on_disk.folder, "model_id is ")
+
+
+@pytest.mark.parametrize("name", [GRAPH, TOKENIZER, MANIFEST])
+def test_a_damaged_file_is_refused_in_a_sentence_that_names_it(
+    artefact_on_disk: Artefact, name: str
+) -> None:
+    folder = artefact_on_disk.folder
+    # A manifest may be wrong about a file, which is the one that is named then.
+    named = folder.name if name == MANIFEST else name
+    assert check_refusals(folder / name, lambda: load(folder), ArtefactError, named) > 5
+    assert load(folder).manifest.model_id == artefact_on_disk.manifest.model_id
+
+
+def test_an_encoder_that_cannot_be_proved_is_refused(artefact_on_disk: Artefact) -> None:
+    rewrite(artefact_on_disk, lambda document: document.update(golden=[]))
+    refused(artefact_on_disk.folder, "golden has no text")
+
+
+def test_a_damaged_tokenizer_that_is_vouched_for_is_refused(artefact_on_disk: Artefact) -> None:
+    path = artefact_on_disk.folder / TOKENIZER
+    assert check_refusals(path, lambda: Tokenizer(artefact_on_disk), ArtefactError) > 20

@@ -53,7 +53,11 @@ def main() -> int:
         encoders = loading.load(artefact, settings)
         tokenizer = Tokenizer(artefact)
         asyncio.run(_run(settings, artefact, encoders, tokenizer))
-    except (ArtefactError, DeviceError, GoldenError, OSError) as error:
+    except (ArtefactError, GoldenError) as error:
+        advice = "export it anew with longtail-export, or set LONGTAIL_MODEL to another"
+        sys.stderr.write(f"worker: the encoder is of no use: {error}; {advice}\n")
+        return 1
+    except (DeviceError, OSError) as error:
         sys.stderr.write(f"worker: {error}\n")
         return 1
     return 0

@@ -26,6 +26,10 @@ GRAPH, TOKENIZER, MANIFEST = "model.onnx", "tokenizer.json", "manifest.json"
 class ArtefactError(Exception):
     """An artefact that cannot be trusted; the message names the file and what is wrong with it."""
 
+    def __init__(self, message: str) -> None:
+        # Libraries tell it in several lines.
+        super().__init__(" ".join(message.split()))
+
 
 @dataclass(frozen=True)
 class Prompts:
@@ -128,7 +132,7 @@ def load(folder: Path) -> Artefact:
     path = folder / MANIFEST
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ArtefactError(f"{path}: {error}") from error
     try:
         manifest = _manifest(_Fields(document, ""))
@@ -216,8 +220,15 @@ def _manifest(fields: _Fields) -> Manifest:
             top10_overlap=parity.get("top10_overlap", float),
         ),
         reduction=_reduction(fields),
-        golden=[_golden(golden, dimension) for golden in fields.objects("golden")],
+        golden=_golden_texts(fields, dimension),
     )
+
+
+def _golden_texts(manifest: _Fields, dimension: int) -> list[Golden]:
+    golden = [_golden(fields, dimension) for fields in manifest.objects("golden")]
+    if not golden:
+        raise ValueError("golden has no text to prove the encoder by")
+    return golden
 
 
 def _reduction(manifest: _Fields) -> Reduction | None:

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 
 from longtail.worker import capacity, model
-from longtail.worker.artefact import Artefact
+from longtail.worker.artefact import GRAPH, TOKENIZER, Artefact, ArtefactError
 from longtail.worker.batcher import Infer
-from longtail.worker.devices import Device, DeviceChoice, parse_device
+from longtail.worker.devices import Device, DeviceChoice, DeviceError, parse_device
 from longtail.worker.encoder_pool import EncoderPool
 from longtail.worker.settings import WorkerSettings
-from longtail.worker.tokenizer import Role, Tokenizer
+from longtail.worker.tokenizer import Role, Tokenizer, TokenizerFailed
 from longtail.worker.vectors import TokenIds
 
 # One batch is computed while the next one is copied.
@@ -38,7 +38,12 @@ def load(artefact: Artefact, settings: WorkerSettings) -> EncoderPool:
             loaded[threads] = model.load(artefact, DeviceChoice(Device.CPU), threads=threads)
         return loaded[threads]
 
-    slots, threads = _layout(artefact, settings, lambda threads: on_cpu(threads)[0].encode)
+    try:
+        slots, threads = _layout(artefact, settings, lambda threads: on_cpu(threads)[0].encode)
+    except (ArtefactError, DeviceError):
+        raise
+    except Exception as error:  # the library raises nothing narrower
+        raise ArtefactError(f"{artefact.folder / GRAPH}: does not run: {error}") from error
     return EncoderPool(on_cpu(threads), slots)
 
 
@@ -66,5 +71,8 @@ def _layout(
 def _typical(artefact: Artefact) -> Sequence[TokenIds]:
     """Return a batch of real tokens, from the longest golden text."""
     longest = max((golden.text for golden in artefact.manifest.golden), key=len)
-    (tokens,) = Tokenizer(artefact).tokenise([longest], Role.ITEM)
+    try:
+        (tokens,) = Tokenizer(artefact).tokenise([longest], Role.ITEM)
+    except TokenizerFailed as error:
+        raise ArtefactError(f"{artefact.folder / TOKENIZER}: {error}") from error
     return [tokens.ids[:_PROBE_TOKENS]] * _PROBE_TEXTS

@@ -12,7 +12,7 @@ from pathlib import Path
 from grpc import StatusCode
 from longtail.runtime.errors import ServiceError
 from longtail.runtime.settings import SettingsError, load
-from longtail.server.operations.snapshots import SNAPSHOT_FOLDER, Snapshot, Snapshots
+from longtail.server.operations.snapshots import SNAPSHOT_FOLDER, DamagedSnapshot, Snapshot, Snapshots
 from longtail.server.process.durable import flush
 from longtail.server.process.folder_lock import held
 from longtail.server.process.private import keep_private
@@ -39,6 +39,10 @@ def main() -> int:
         keep_private(data)
         with held(data):
             snapshot, aside = restore(data, sys.argv[1])
+    except DamagedSnapshot as error:
+        folder = data / SNAPSHOT_FOLDER / sys.argv[1]
+        sys.stderr.write(f"restore: {folder}: {error}; restore another snapshot\n")
+        return 1
     except (SettingsError, ServiceError, RestoreError, OSError) as error:
         sys.stderr.write(f"restore: {error}\n")
         return 1

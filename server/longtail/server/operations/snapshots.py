@@ -126,7 +126,8 @@ class Snapshots:
             shutil.rmtree(path, ignore_errors=True)
 
     def _finished(self) -> list[Path]:
-        return [path for path in self._folder.glob("[0-9]*-*") if path.is_dir()]
+        found = self._folder.glob("[0-9]*-*")
+        return [path for path in found if path.name.split("-")[0].isdecimal() and path.is_dir()]
 
 
 def _describe(copy: Path, number: int, count: Count) -> Snapshot:
@@ -163,7 +164,7 @@ def _read_manifest(path: Path) -> Snapshot:
     try:
         written = (path / MANIFEST).read_bytes()
         snapshot = Snapshot(**json.loads(written)["snapshot"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DamagedSnapshot(f"{MANIFEST} cannot be read: {error}") from error
     # Compared as bytes, so that no flipped one is passed over.
     if written != _manifest(snapshot) or snapshot.id != path.name:

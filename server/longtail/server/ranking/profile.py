@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from longtail.runtime.errors import cut
 from longtail.server.ranking.dial import Dial, dial_of, dial_rows
 from longtail.server.ranking.evidence import FEATURES
 from longtail.server.ranking.relevance import RelevanceModel
 
 FORMAT = 1
 LEAST_REACH = 0.01
+# Of a value that is none, in a message.
+SHOWN_BYTES = 60
 
 
 class Context(StrEnum):
@@ -77,7 +80,8 @@ def profile_of(content: Any) -> RankingProfile:  # noqa: ANN401 (JSON)
     """
     try:
         if content["format"] != FORMAT:
-            raise ProfileError(f"format is {content['format']}, not {FORMAT}")
+            found = cut(repr(content["format"]), SHOWN_BYTES)
+            raise ProfileError(f"format is {found}, not {FORMAT}")
         models = {context: _model(content["relevance"][context.value]) for context in Context}
         reach = _number("reach", content["reach"], least=LEAST_REACH)
         dials = {context: dial_of(_rows(content["dial"][context.value])) for context in Context}
@@ -93,9 +97,7 @@ def read_profile(path: Path) -> RankingProfile:
     """Return the profile in a file. Raises ProfileError, also when it cannot be read."""
     try:
         return profile_of(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ProfileError(f"{path}: {error}") from None
-    except ProfileError as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ProfileError(f"{path}: {error}") from None
 
 
@@ -116,17 +118,25 @@ def default_profile() -> RankingProfile:
 
 
 def _model(weights: Mapping[str, Any]) -> RelevanceModel:
-    numbers = {name: _number(name, value) for name, value in weights.items()}
+    numbers = {name: _number(name, value) for name, value in _entries(weights)}
     return RelevanceModel.of(numbers.pop("intercept"), numbers)
 
 
 def _rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
-    return [{name: _number(name, value, least=0.0) for name, value in row.items()} for row in rows]
+    return [
+        {name: _number(name, value, least=0.0) for name, value in _entries(row)} for row in rows
+    ]
+
+
+def _entries(value: Any) -> Iterable[tuple[str, Any]]:  # noqa: ANN401 (JSON)
+    if not isinstance(value, dict):
+        raise ProfileError(f"{cut(repr(value), SHOWN_BYTES)} is no object")
+    return value.items()
 
 
 def _number(name: str, value: Any, least: float = -np.inf) -> float:  # noqa: ANN401 (JSON)
     if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
-        raise ProfileError(f"{name} is {value!r}, no number")
+        raise ProfileError(f"{name} is {cut(repr(value), SHOWN_BYTES)}, no number")
     if value < least:
         raise ProfileError(f"{name} is {value}, below {least:g}")
     return float(value)

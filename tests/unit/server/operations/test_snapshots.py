@@ -16,6 +16,8 @@ from longtail.server.store.record_store import DATABASE, RecordStore
 from longtail.server.store.records import Interaction, OperationKind, OperationState
 from sqlalchemy import MetaData
 
+from tests.damages import check_refusals
+
 
 def count(_done: int, _total: int) -> None:
     pass
@@ -180,3 +182,26 @@ def test_a_restore_from_the_command_line_needs_the_server_stopped(
     monkeypatch.setattr("sys.argv", ["restore", "nowhere"])
     assert main() == 1
     assert "'nowhere'" in capsys.readouterr().err
+
+
+def test_a_damaged_file_is_refused_in_a_sentence_that_names_it(tmp_path: Path) -> None:
+    store, snapshots = RecordStore.open(tmp_path / DATABASE), Snapshots(tmp_path / "snapshots")
+    write(store, "a")
+    made = snapshots.create(store, count)
+    store.close()
+    for name in (MANIFEST, DATABASE):
+        path = snapshots.path(made.id) / name
+        refusals = check_refusals(path, lambda: snapshots.verify(made.id, count), DamagedSnapshot)
+        assert refusals > 20
+        check_refusals(path, snapshots.all, AssertionError)
+    assert snapshots.verify(made.id, count) == made
+
+
+def test_what_only_looks_like_a_snapshot_is_passed_over(tmp_path: Path) -> None:
+    store, snapshots = RecordStore.open(tmp_path / DATABASE), Snapshots(tmp_path / "snapshots")
+    made = snapshots.create(store, count)
+    for name in ("1x-copy", f"{made.id}.bak", "9-"):
+        (tmp_path / "snapshots" / name).mkdir()
+    assert snapshots.all() == [made]
+    assert snapshots.create(store, count).id.startswith("000010-")
+    store.close()

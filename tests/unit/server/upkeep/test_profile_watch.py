@@ -20,6 +20,8 @@ from longtail.server.upkeep import profile_watch
 from longtail.server.upkeep.profile_watch import ProfileWatch, watch_profile
 from prometheus_client import REGISTRY
 
+from tests.damages import check_refusals
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
@@ -195,3 +197,11 @@ def test_the_file_is_in_the_home_unless_set(tmp_path: Path) -> None:
     home = load(Settings, {"LONGTAIL_HOME": str(tmp_path)})
     assert home.profile_path == tmp_path / "ranking-profile.json"
     assert load(Settings, {"LONGTAIL_RANKING_PROFILE": "p.json"}).profile_path == Path("p.json")
+
+
+def test_a_damaged_file_is_refused_in_a_sentence_that_names_it(path: Path) -> None:
+    write(path, "sound")
+    write_exposure({"a": 1.0, 'b,"ü': 2.5}, path)
+    for file in (path, exposure_path(path)):
+        assert check_refusals(file, lambda: ProfileWatch(path), ProfileError) > 5
+    assert ProfileWatch(path).profile.version.startswith("sound@")

@@ -67,10 +67,7 @@ class Generation:
 
     def verify(self) -> None:
         """Raise DamagedFileError when a file is not what was written."""
-        manifest = _read_manifest(self.folder)
-        for name in (GRAPH_FILE, ROWS_FILE):
-            if _sha256(self.folder / name) != manifest[name]:
-                raise DamagedFileError(f"{self.folder.name}/{name} is not what was written")
+        _verify(self.folder, _read_manifest(self.folder), GRAPH_FILE)
         self.vectors.verify()
 
 
@@ -167,18 +164,17 @@ def latest_number(folder: Path) -> int:
 def read_generation(path: Path, parameters: IndexParameters, built_for: str) -> Generation:
     """Return the generation in the folder `path`; raise DamagedFileError when it is of no use.
 
-    Only the manifest is checked: see Generation.verify.
+    Only the manifest and the table are checked: see Generation.verify.
     """
     manifest = _read_manifest(path)
     wanted = _kind(parameters, built_for)
     other = {key: manifest.get(key) for key in wanted if manifest.get(key) != wanted[key]}
     if other:
         raise DamagedFileError(f"{path.name} is of another kind: {other}")
-    try:
-        with (path / ROWS_FILE).open("rb") as stream:
-            table = np.load(stream)
-    except (OSError, ValueError, EOFError) as error:
-        raise DamagedFileError(f"{path.name}/{ROWS_FILE} cannot be read: {error}") from None
+    # First, because numpy makes what a file tells it to, and fails in as many ways.
+    _verify(path, manifest, ROWS_FILE)
+    with (path / ROWS_FILE).open("rb") as stream:
+        table = np.load(stream)
     rows = int(str(manifest["rows"]))
     if table.dtype != ROW or table.shape != (rows,):
         raise DamagedFileError(f"{path.name}/{ROWS_FILE} is not what was written")
@@ -203,7 +199,11 @@ def prune(folder: Path) -> None:
 
 
 def _generations(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob(f"{PREFIX}*") if path.is_dir())
+    return sorted(
+        path
+        for path in folder.glob(f"{PREFIX}*")
+        if path.name.removeprefix(PREFIX).isdecimal() and path.is_dir()
+    )
 
 
 def _vector_names(paths: list[Path]) -> Iterator[str]:
@@ -229,11 +229,16 @@ def _read_manifest(folder: Path) -> dict[str, object]:
     try:
         manifest = json.loads((folder / MANIFEST_FILE).read_bytes())
         checksum = manifest.pop("checksum")
-    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
+    except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
         raise DamagedFileError(f"{folder.name}/{MANIFEST_FILE} cannot be read: {error!r}") from None
     if checksum != _checksum(manifest):
         raise DamagedFileError(f"{folder.name}/{MANIFEST_FILE} is not what was written")
     return dict(manifest)
+
+
+def _verify(folder: Path, manifest: dict[str, object], name: str) -> None:
+    if _sha256(folder / name) != manifest[name]:
+        raise DamagedFileError(f"{folder.name}/{name} is not what was written")
 
 
 def _checksum(manifest: dict[str, object]) -> str:

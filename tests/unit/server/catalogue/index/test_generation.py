@@ -11,11 +11,13 @@ from longtail.server.catalogue.index.generation import (
     MANIFEST_FILE,
     ROWS_FILE,
     Generation,
+    finished_number,
     latest_generation,
     prune,
 )
 from longtail.server.catalogue.index.graph import IndexParameters
 
+from tests.damages import check_refusals
 from tests.unit.server.index_material import (
     PARAMETERS,
     generation_of,
@@ -29,6 +31,12 @@ from tests.unit.server.index_material import (
 def latest(folder: Path, **changed: object) -> Generation | None:
     arguments = {"parameters": PARAMETERS, "built_for": "a", "revision": 5000, **changed}
     return latest_generation(folder, **arguments)  # type: ignore[arg-type]
+
+
+def header(text: str) -> bytes:
+    """Return the beginning of a file of numpy's."""
+    content = text.ljust(117).encode() + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(content).to_bytes(2, "little") + content
 
 
 def flip(file: Path, at: int) -> None:
@@ -138,3 +146,37 @@ def test_two_generations_are_kept_and_the_vectors_they_need(tmp_path: Path) -> N
 def test_a_number_is_not_used_twice(tmp_path: Path) -> None:
     (tmp_path / "unfinished-000000000009").mkdir()
     assert generation_of(tmp_path, vectors(5)).number == 10
+
+
+def test_no_damage_is_more_than_a_generation_that_is_not_used(tmp_path: Path) -> None:
+    generation = generation_of(tmp_path, vectors(200))
+    names = (GRAPH_FILE, ROWS_FILE, MANIFEST_FILE)
+    for file in (*(generation.folder / name for name in names), generation.vectors.path):
+        # Nothing is raised: the index is built anew.
+        assert check_refusals(file, lambda: latest(tmp_path), AssertionError) == 0
+    assert latest(tmp_path) is not None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"PK\x03\x04, as a file of several arrays begins",
+        b"\x80\x04., as objects of Python begin",
+        header("{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,)}"),
+        header("{'descr': [('a', '<f8')], 'shape': (((((((((("),
+    ],
+)
+def test_a_table_is_not_believed_before_it_is_verified(tmp_path: Path, content: bytes) -> None:
+    generation = generation_of(tmp_path, vectors(20))
+    (generation.folder / ROWS_FILE).write_bytes(content)
+    assert latest(tmp_path) is None
+
+
+def test_what_only_looks_like_a_generation_is_passed_over(tmp_path: Path) -> None:
+    generation_of(tmp_path, vectors(20))
+    for name in ("generation-old", "generation-000000000001.bak", "unfinished-x"):
+        (tmp_path / name).mkdir()
+    assert latest(tmp_path) is not None
+    assert finished_number(tmp_path) == 1
+    prune(tmp_path)
+    assert latest(tmp_path) is not None
