@@ -16,10 +16,10 @@ Key: TypeAlias = str | int
 Keys: TypeAlias = tuple[Key, ...]
 
 
-def damages(size: int) -> Iterator[tuple[str, Damage]]:
+def damages(size: int, places: int = PLACES) -> Iterator[tuple[str, Damage]]:
     """Yield damages, by name, of a file of `size` bytes: it is emptied, cut, garbled, flipped."""
     yield "emptied", partial(_cut, place=0)
-    for place in _places(size):
+    for place in _places(size, places):
         for damage in (_cut, _garbled, _flipped, _zero):
             yield f"{damage.__name__.strip('_')} at {place}", partial(damage, place=place)
 
@@ -33,8 +33,8 @@ def damage_page(path: Path, page: int, size: int = 4096) -> None:
         os.fsync(file.fileno())
 
 
-def _places(size: int) -> list[int]:
-    return sorted({1, size - 1, *(size * part // PLACES for part in range(1, PLACES))} - {0, size})
+def _places(size: int, places: int) -> list[int]:
+    return sorted({1, size - 1, *(size * part // places for part in range(1, places))} - {0, size})
 
 
 def _cut(content: bytes, place: int) -> bytes:

@@ -12,7 +12,12 @@ from pathlib import Path
 from grpc import StatusCode
 from longtail.runtime.errors import ServiceError
 from longtail.runtime.settings import SettingsError, load
-from longtail.server.operations.snapshots import SNAPSHOT_FOLDER, DamagedSnapshot, Snapshot, Snapshots
+from longtail.server.operations.snapshots import (
+    SNAPSHOT_FOLDER,
+    DamagedSnapshot,
+    Snapshot,
+    Snapshots,
+)
 from longtail.server.process.durable import flush
 from longtail.server.process.folder_lock import held
 from longtail.server.process.private import keep_private

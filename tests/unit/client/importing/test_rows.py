@@ -2,6 +2,7 @@
 
 import gzip
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import pyarrow
 import pytest
 from longtail.client.importing.rows import BadRow, FileError, Row, open_rows
 from pyarrow import parquet
+
+from tests.damages import damages
 
 ROWS = [{"item_id": "1", "title": "Käse"}, {"item_id": "2", "title": "两个"}]
 
@@ -161,3 +164,23 @@ def test_a_file_of_no_use_says_why(
     write(tmp_path / name)
     with pytest.raises(FileError, match=message):
         read(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [("a.csv", write_csv), ("a.csv.gz", write_csv_gz), ("a.jsonl", write_json),
+     ("a.jsonl.gz", write_json_gz), ("a.parquet", write_parquet)],
+)  # fmt: skip
+def test_a_damaged_file_costs_rows_or_is_refused(
+    tmp_path: Path, name: str, write: Callable[[Path], None]
+) -> None:
+    path = tmp_path / name
+    write(path)
+    sound = path.read_bytes()
+    kept = 0
+    for _, damage in damages(len(sound), places=40):
+        path.write_bytes(damage(sound))
+        # Nothing but what is told in a line ends an import.
+        with suppress(FileError):
+            kept += len(read(path))
+    assert kept
