@@ -198,10 +198,19 @@ def _parquet(path: Path, stack: ExitStack) -> Source:
 
     def rows() -> Iterator[Row | BadRow]:
         nonlocal done
-        for batch in file.iter_batches(batch_size=PARQUET_BATCH):
-            for values in batch.to_pylist():
+        batches = file.iter_batches(batch_size=PARQUET_BATCH)
+        while True:
+            try:
+                batch = next(batches, None)
+                values = [] if batch is None else batch.to_pylist()
+            # Arrow's own, and Python's for numbers and texts that are none.
+            except (ArrowException, ArithmeticError, ValueError) as error:
+                raise FileError(f"damaged Parquet file after row {done}: {error}") from error
+            if batch is None:
+                return
+            for row in values:
                 done += 1
-                yield Row(done, values)
+                yield Row(done, row)
 
     columns = tuple(file.schema_arrow.names)
     return Source(columns, rows(), lambda: done / total if total else 1.0)

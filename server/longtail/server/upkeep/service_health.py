@@ -16,12 +16,8 @@ class ServiceHealth:
         self._needs = needs
         self._well: set[str] = set()
 
-    async def publish(self) -> None:
-        """Say of every service what is known now."""
-        for service, parts in self._needs.items():
-            await self._board.set(service, self._well.issuperset(parts))
-
     async def set(self, part: str, well: bool) -> None:
         """Say whether a part does its work now."""
         (self._well.add if well else self._well.discard)(part)
-        await self.publish()
+        for service, parts in self._needs.items():
+            await self._board.set(service, self._well.issuperset(parts))
