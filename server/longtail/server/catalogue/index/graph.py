@@ -5,10 +5,17 @@ searching at once. A label is the row of one version of an item, so none is used
 is updated in place. Room is taken before rows come. More neighbours than there are live rows are
 never asked for. The width of the search, which hnswlib does not keep, is set after loading; and a
 file that came out short, which hnswlib does not report, is an error.
+
+As a graph does not change, what was searched for once needs not be searched for again: the vectors
+of people and of common queries come back many times before the next graph is built.
 """
 
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import hnswlib
 import numpy as np
@@ -21,6 +28,9 @@ Vector = NDArray[np.float32]
 Floats = NDArray[np.float64]
 
 SPACE = "ip"
+
+# Results that are kept, the latest, and how large each may be: 50 MB at most.
+KEPT_RESULTS, LARGEST_KEPT = 4096, 512
 
 
 class GraphError(Exception):
@@ -41,12 +51,41 @@ class IndexParameters:
     ef_search: int
 
 
+_Result: TypeAlias = tuple[Rows, Floats]
+_Key: TypeAlias = tuple[int, bytes]
+
+
+class _Results:
+    """The latest results, by what was asked for, for any number of threads."""
+
+    def __init__(self) -> None:
+        self._held: OrderedDict[_Key, _Result] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, keys: Sequence[_Key]) -> list[_Result | None]:
+        """Return the result of each key, None where it is not held."""
+        with self._lock:
+            found = [self._held.get(key) for key in keys]
+            for key, result in zip(keys, found, strict=True):
+                if result is not None:
+                    self._held.move_to_end(key)
+        return found
+
+    def put(self, keys: Iterable[_Key], results: Iterable[_Result]) -> None:
+        """Hold results; the one asked for longest ago makes room."""
+        with self._lock:
+            self._held.update(zip(keys, results, strict=True))
+            while len(self._held) > KEPT_RESULTS:
+                self._held.popitem(last=False)
+
+
 class Graph:
     """Nearest neighbours by inner product of unit vectors, under rows as labels."""
 
     def __init__(self, parameters: IndexParameters, capacity: int) -> None:
         self.parameters = parameters
         self._removed = 0
+        self._kept = _Results()
         self._graph = hnswlib.Index(space=SPACE, dim=parameters.dimension)
         self._graph.init_index(
             max_elements=max(1, capacity),
@@ -65,6 +104,7 @@ class Graph:
         graph = cls.__new__(cls)
         graph.parameters = parameters
         graph._removed = removed
+        graph._kept = _Results()
         graph._graph = hnswlib.Index(space=SPACE, dim=parameters.dimension)
         graph._graph.load_index(str(file), max_elements=capacity)
         graph._graph.set_ef(parameters.ef_search)
@@ -78,26 +118,44 @@ class Graph:
     def add(self, rows: Rows, vectors: Matrix) -> None:
         """Add unit `vectors` (n, d) as new `rows` (n,), on this thread alone."""
         self._graph.add_items(vectors, rows.astype(np.uint64), num_threads=1)
+        self._kept = _Results()
 
     def remove(self, row: int) -> None:
         """Make a row unfindable that is not yet."""
         self._graph.mark_deleted(row)
         self._removed += 1
+        self._kept = _Results()
 
-    def search(self, vectors: Matrix, k: int) -> list[tuple[Rows, Floats]]:
+    def search(self, vectors: Matrix, k: int) -> list[_Result]:
         """Return the `k` rows nearest to each of `vectors` (n, d), and their cosines.
 
-        From the nearest on; all rows when fewer are live. Raises GraphError when the links do not
-        lead to so many, as among many equal vectors.
+        From the nearest on; all rows when fewer are live. The arrays are not to be written to.
+        Raises GraphError when the links do not lead to so many, as among many equal vectors.
         """
         k = min(k, self.live_count)
         if k == 0:
             return [(np.empty(0, np.int64), np.empty(0))] * len(vectors)
+        if k > LARGEST_KEPT:
+            return self._search(vectors, k)
+        keys = [(k, vector.tobytes()) for vector in vectors]
+        found = self._kept.get(keys)
+        new = [at for at, result in enumerate(found) if result is None]
+        if new:
+            searched = self._search(vectors[new], k)
+            self._kept.put((keys[at] for at in new), searched)
+            for at, result in zip(new, searched, strict=True):
+                found[at] = result
+        return [result for result in found if result is not None]
+
+    def _search(self, vectors: Matrix, k: int) -> list[_Result]:
         try:
             rows, distances = self._graph.knn_query(vectors, k, num_threads=1)
         except RuntimeError as error:
             raise GraphError(f"fewer than {k} rows were found") from error
-        return list(zip(rows.astype(np.int64), 1 - distances.astype(np.float64), strict=True))
+        rows, cosines = rows.astype(np.int64), 1 - distances.astype(np.float64)
+        rows.setflags(write=False)
+        cosines.setflags(write=False)
+        return list(zip(rows, cosines, strict=True))
 
     def save(self, file: Path) -> None:
         """Write the graph and bring it to the disk; raise OSError when it does not fit."""
