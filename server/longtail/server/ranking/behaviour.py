@@ -32,6 +32,8 @@ NEIGHBOURS, KEPT = 200, 20_000
 SHRINKAGE = 10.0
 # Neighbours are counted anew when so large a share of an item's likes has changed, one at least.
 STALE_SHARE = 0.02
+# Arrays as long as the catalogue are used up to so many times what is summed.
+DENSE = 4
 
 # Of the numbers of items and people. They are held as bytes, in a tenth of the memory of a set:
 # what is read is never changed, so who reads needs no lock.
@@ -190,19 +192,26 @@ class Behaviour:
             return Scores(np.empty(0, np.int64), np.empty((len(weights), 0)))
         similarity = np.frombuffer(b"".join([each.similarity.data for each in found]), np.float32)
         lengths = np.array([len(neighbours.items) for neighbours in found])
-        # Sorted by item: quicker than any way through arrays as long as the catalogue.
+        led = [
+            (np.repeat(weight, lengths) * similarity, np.abs(weight).sum() or 1.0)
+            for weight in weights
+        ]
+        if len(self.ids) <= DENSE * len(items):
+            # Summed in arrays as long as the catalogue, and what was not led to taken out.
+            led_to = np.zeros(len(self.ids), np.bool_)
+            led_to[items] = True
+            numbers = led_to.nonzero()[0]
+            sums = [np.bincount(items, each)[numbers] / whole for each, whole in led]
+            return Scores(numbers, np.array(sums))
+        # Sorted by item: quicker where the arrays would be longer.
         order = _order(items)
         items = items[order]
         first = np.empty(len(items), np.bool_)
         first[0] = True
         np.not_equal(items[1:], items[:-1], out=first[1:])
         place = np.cumsum(first) - 1
-        values = [
-            np.bincount(place, (np.repeat(weight, lengths) * similarity)[order])
-            / (np.abs(weight).sum() or 1.0)
-            for weight in weights
-        ]
-        return Scores(items[first].astype(np.int64), np.array(values))
+        sums = [np.bincount(place, each[order]) / whole for each, whole in led]
+        return Scores(items[first].astype(np.int64), np.array(sums))
 
     def uncounted(self, item_ids: Iterable[str]) -> int:
         """Return of how many items `scores` would count the neighbours now, which takes a while."""
