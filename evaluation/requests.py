@@ -4,16 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from longtail.server.catalogue.history import HISTORY_LENGTH, INTEREST_LENGTH
 from longtail.server.ranking.evidence import FEATURES, Evidence, PoolScale, features, observed
-from longtail.server.ranking.interest import Weighted, interests, nearest_parts
+from longtail.server.ranking.interest import Weighted, nearest_parts, past_interests
 from longtail.server.ranking.retrieval import BEHAVIOUR_SHARE, merged
 from longtail.server.ranking.taste import taste
-from longtail.server.recommend.context import (
-    HALF_LIFE,
-    HISTORY_LENGTH,
-    INTEREST_LENGTH,
-    RECENT_HALF_LIFE,
-)
+from longtail.server.recommend.context import HALF_LIFE, RECENT_HALF_LIFE
 from numpy.typing import NDArray
 
 from evaluation.dataset import Dataset, DatasetError, Mask
@@ -109,8 +105,7 @@ def _pool(world: World, past: Past, size: int) -> tuple[Ints, Evidence]:
     """Return the candidates (size,) of a person and what is known of them."""
     vectors = world.vectors
     late = past.latest(INTEREST_LENGTH)
-    nothing = Weighted(np.empty((0, vectors.shape[1])), np.empty(0))
-    wanted = interests(None, nothing, Weighted(vectors[late.items], late.values))
+    wanted = past_interests(Weighted(vectors[late.items], late.values))
     cosines = vectors @ np.stack([interest.vector for interest in wanted]).T
     age = np.arange(len(past.likes))
     scores = world.behaviour_scores(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from longtail.server.ranking.evidence import Evidence, PoolScale, features
-from longtail.server.ranking.interest import Weighted, interests
+from longtail.server.ranking.interest import Weighted, past_interests
 from longtail.server.ranking.listing import Order, compose
 from longtail.server.ranking.popularity import PopularityScale
 from longtail.server.ranking.profile import Context, default_profile
@@ -46,8 +46,7 @@ class Parts:
         """Return the time of searches and of ranking for one of the invented people."""
         likes = self._large.likes[number]
         liked = self._large.vectors[likes][::-1][:_LATEST]
-        history, nothing = Weighted(liked, np.ones(len(liked))), Weighted(liked[:0], np.empty(0))
-        directions = [each.vector for each in interests(None, nothing, history)]
+        directions = [each.vector for each in past_interests(Weighted(liked, np.ones(len(liked))))]
         # What was seen already may take places among the nearest.
         return self._of(directions, self._size + len(likes), np.array(likes), Context.HISTORY)
 

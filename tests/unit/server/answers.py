@@ -30,7 +30,6 @@ from tests.unit.server.catalogues import DIMENSION, NOW, item, opened, unit, vie
 
 MODEL = RelevanceModel.of(-0.5, {"text": 1.0, "behaviour": 0.5, "popularity": 0.25})
 REQUEST = Request(Policy(0.3), query=unit(0), page_size=3)
-NOTHING_LIKED = Liked((), np.empty(0, np.int64), (), np.empty((0, DIMENSION), np.float32))
 
 
 def liked_of(state: CatalogueState, *item_ids: str, positions: Sequence[int]) -> Liked:
@@ -38,7 +37,7 @@ def liked_of(state: CatalogueState, *item_ids: str, positions: Sequence[int]) ->
     rows = state.columns.rows_at(item_ids, state.revision)
     vectors = np.tile(unit(0), (len(rows), 1))
     vectors[rows != NO_ROW] = state.index.vectors(rows[rows != NO_ROW])
-    return Liked(item_ids, rows, positions, vectors)
+    return Liked(item_ids, rows, positions, vectors, state.index)
 
 
 def context_of(
@@ -57,7 +56,7 @@ def context_of(
         kind=Context.QUERY,
         interests=(Interest(unit(0), np.zeros((3, DIMENSION)), 1.0),),
         scores=Scores(np.empty(0, np.int64), np.empty((2, 0))),
-        liked=NOTHING_LIKED,
+        liked=liked_of(state, positions=()),
         disliked=np.empty((0, DIMENSION), np.float32),
         taste=taste(np.empty(0), scale),
         seen=frozenset(),

@@ -18,8 +18,9 @@ LOOKBACK = 200
 # who did a hundred things each, or a hundred thousand who did nothing; to read one of them anew
 # takes a fraction of a millisecond.
 BUDGET_BYTES = 64 * 2**20
-# What a person takes of it, an interaction of the history, an item met with.
-PERSON_BYTES, PAST_BYTES, MET_BYTES = 700, 300, 200
+# What a person takes of it, an interaction of the history, an item met with; and what is made of a
+# history, most of it the vectors of interests.
+PERSON_BYTES, PAST_BYTES, MET_BYTES, KEPT_BYTES = 700, 300, 200, 20_000
 
 _NOTHING = frozenset[str]()
 
@@ -28,12 +29,14 @@ class Person:
     """What a person did. It grows as the store is followed: take `history` once per request.
 
     `history`: the latest LOOKBACK interactions, the latest first, those of one moment by event_id.
-    `revision`: what it is as of.
+    `revision`: what it is as of. `kept`: what was made of the history for a request, and may serve
+    others; it goes when the person does.
     """
 
-    __slots__ = ("_sizes", "_types_of", "history", "revision")
+    __slots__ = ("_sizes", "_types_of", "history", "kept", "revision")
 
     def __init__(self, record: PersonRecord) -> None:
+        self.kept: object = None
         self.revision = record.revision
         self.history = record.history
         # The types in which an item was met with. There are few such sets: each is held once, with
@@ -46,7 +49,9 @@ class Person:
     @property
     def size(self) -> int:
         """About how many bytes this takes."""
-        return PERSON_BYTES + PAST_BYTES * len(self.history) + MET_BYTES * len(self._types_of)
+        kept = KEPT_BYTES if self.history else 0
+        past, met = PAST_BYTES * len(self.history), MET_BYTES * len(self._types_of)
+        return PERSON_BYTES + kept + past + met
 
     def seen(self, types: frozenset[str]) -> Set[str]:
         """Return the items met with in one of `types`; without types, in any.

@@ -66,28 +66,38 @@ class Interest:
     share: float
 
 
-def interests(query: Vector | None, examples: Weighted, history: Weighted) -> tuple[Interest, ...]:
+def interests(
+    query: Vector | None, examples: Weighted, past: Sequence[Interest]
+) -> tuple[Interest, ...]:
     """Return the interests, the largest first; none where there is nothing to go by.
 
-    `history` is ordered from the most recent on. It counts only when something in it was liked:
-    dislikes alone say what to leave out, not what to look for.
+    `past`: those of the history alone.
 
     Raises CancelledInterestError when query and examples cancel.
     """
-    past, shares = _past(history)
     if query is None and not len(examples.weights):
-        return tuple(
-            _interest(_only(Part.HISTORY, direction), share)
-            for direction, share in zip(past, shares, strict=True)
-        )
+        return tuple(past)
     parts = _wanted(query, examples)
-    if len(past):
-        whole = parts.sum(axis=0)
-        nearest = past[np.argmax(past @ whole)]
+    if past:
+        directions = np.array([interest.parts[Part.HISTORY] for interest in past])
+        nearest = directions[np.argmax(directions @ parts.sum(axis=0))]
         parts[Part.HISTORY] = HISTORY_WEIGHT * nearest
     if np.linalg.norm(parts.sum(axis=0)) < CANCELLED:
         raise CancelledInterestError
     return (_interest(parts, 1.0),)
+
+
+def past_interests(history: Weighted) -> tuple[Interest, ...]:
+    """Return the interests that a history shows, the largest first.
+
+    It is ordered from the most recent on. It counts only when something in it was liked: dislikes
+    alone say what to leave out, not what to look for.
+    """
+    past, shares = _past(history)
+    return tuple(
+        _interest(_only(Part.HISTORY, direction), share)
+        for direction, share in zip(past, shares, strict=True)
+    )
 
 
 def nearest_parts(vectors: Matrix, wanted: Sequence[Interest]) -> Floats:

@@ -2,11 +2,14 @@
 
 from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from itertools import repeat
 
 import numpy as np
 from longtail.runtime.errors import InvalidArgument, Violation
 from longtail.server.catalogue.columns.columns import NO_ROW
+from longtail.server.catalogue.history import HISTORY_LENGTH, History, history_of
+from longtail.server.catalogue.index.vector_index import VectorIndex
 from longtail.server.catalogue.people import Person
 from longtail.server.catalogue.scope import Scope
 from longtail.server.catalogue.state import CatalogueState
@@ -27,9 +30,6 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-# Items of a history that count, and the latest of them that shape interests: older ones are left
-# without weight.
-HISTORY_LENGTH, INTEREST_LENGTH = 100, 50
 # A like leads half as strongly to others as one that is so many likes more recent: of all likes,
 # and of the last few.
 HALF_LIFE, RECENT_HALF_LIFE = 30.0, 3.0
@@ -40,16 +40,24 @@ NO_POSITION = -1
 
 @dataclass(frozen=True)
 class Liked:
-    """What was liked, of a history or as an example: m vectors (m, d) and where they come from.
+    """What was liked, m things, as examples or, after these, in a history.
 
-    `item_ids` are empty, and `rows` NO_ROW, for texts and vectors; `positions` are those of the
-    request's examples, NO_POSITION for items of the history.
+    `item_ids` are empty, and `rows` (m,) NO_ROW, for texts and vectors; `positions` are those of
+    the request's examples, NO_POSITION for items of the history. `examples` (e, d): the vectors of
+    the former; those of the others are in the `index`.
     """
 
     item_ids: Sequence[str]
     rows: Ints
     positions: Sequence[int]
-    vectors: Matrix
+    examples: Matrix
+    index: VectorIndex
+
+    @cached_property
+    def vectors(self) -> Matrix:
+        """The vectors (m, d)."""
+        past = self.index.vectors(self.rows[len(self.examples) :])
+        return np.concatenate((self.examples, past)) if len(self.examples) else past
 
 
 @dataclass(frozen=True)
@@ -92,25 +100,13 @@ def context_of(
 
     Raises InvalidArgument when the request's examples cancel each other.
     """
-    columns = state.columns
-    past, values = _opinions(person)
-    rows = columns.rows_at(past, scope.revision)
-    held = np.flatnonzero(rows != NO_ROW)[:HISTORY_LENGTH]
-    rows, values = rows[held], values[held]
-    vectors = state.index.vectors(rows)
-    likes = np.flatnonzero(values > 0)
-    history = Liked(
-        [past[at] for at in held[likes].tolist()],
-        rows[likes],
-        [NO_POSITION] * len(likes),
-        vectors[likes],
-    )
+    history = history_of(person, state, scope.revision)
     examples, missing = _examples(request, state, scope)
     try:
         found = interests(
             request.query,
             Weighted(examples.vectors, examples.weights),
-            Weighted(vectors[:INTEREST_LENGTH], values[:INTEREST_LENGTH]),
+            history.interests,
         )
     except CancelledInterestError:
         raise InvalidArgument(
@@ -128,9 +124,9 @@ def context_of(
         kind=_kind(request, found, examples, history),
         interests=found,
         scores=_scores(behaviour, examples, history),
-        liked=_liked(examples, history),
-        disliked=vectors[values < 0],
-        taste=taste(columns.mass(history.rows), popularity),
+        liked=_liked(examples, history, state.index),
+        disliked=state.index.vectors(history.disliked),
+        taste=taste(state.columns.mass(history.rows), popularity),
         seen=seen,
         left_out=[ids for ids in (seen, excluded) if ids],
         shown=shown,
@@ -150,15 +146,6 @@ class _Examples:
     positions: list[int]
     weights: Floats
     vectors: Matrix
-
-
-def _opinions(person: Person) -> tuple[list[str], Floats]:
-    """Return what a person liked or disliked, the latest first, each once with its latest value."""
-    latest: dict[str, float] = {}
-    for past in person.history:
-        if past.value:
-            latest.setdefault(past.item_id, past.value)
-    return list(latest), np.fromiter(latest.values(), np.float64, len(latest))
 
 
 def _examples(
@@ -192,7 +179,7 @@ def _no_examples(dimension: int) -> _Examples:
 
 
 def _kind(
-    request: Request, found: tuple[Interest, ...], examples: _Examples, history: Liked
+    request: Request, found: tuple[Interest, ...], examples: _Examples, history: History
 ) -> Context:
     if not found:
         return Context.NOTHING
@@ -201,20 +188,22 @@ def _kind(
     return Context.QUERY
 
 
-def _liked(examples: _Examples, history: Liked) -> Liked:
+def _liked(examples: _Examples, history: History, index: VectorIndex) -> Liked:
     """Return all that was liked: of the examples those to be near to, then of the history."""
     wanted = np.flatnonzero(examples.weights > 0)
-    if not len(wanted):
-        return history
     return Liked(
         [*(examples.item_ids[at] for at in wanted.tolist()), *history.item_ids],
         np.concatenate((examples.rows[wanted], history.rows)),
-        [*(examples.positions[at] for at in wanted.tolist()), *history.positions],
-        np.concatenate((examples.vectors[wanted], history.vectors)),
+        [
+            *(examples.positions[at] for at in wanted.tolist()),
+            *repeat(NO_POSITION, len(history.rows)),
+        ],
+        examples.vectors[wanted],
+        index,
     )
 
 
-def _scores(behaviour: Behaviour, examples: _Examples, history: Liked) -> Scores:
+def _scores(behaviour: Behaviour, examples: _Examples, history: History) -> Scores:
     """Return how strongly all likes, and the last few, lead to items of behaviour.
 
     Examples lead with their weight, in front of the history.

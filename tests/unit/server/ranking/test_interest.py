@@ -11,6 +11,7 @@ from longtail.server.ranking.interest import (
     Part,
     Weighted,
     interests,
+    past_interests,
 )
 from numpy.typing import NDArray
 
@@ -24,7 +25,8 @@ def found_of(
     query: Vector | None, examples: list[Pair], history: list[Pair]
 ) -> tuple[Interest, ...]:
     dimension = len(query) if query is not None else len((examples + history + [(X, 0.0)])[0][0])
-    return interests(query, weighted(examples, dimension), weighted(history, dimension))
+    past = past_interests(weighted(history, dimension))
+    return interests(query, weighted(examples, dimension), past)
 
 
 def weighted(pairs: list[Pair], dimension: int) -> Weighted:

@@ -35,7 +35,8 @@ class Columns:
     `ids[row]` and `titles[row]` are those of an item, empty for rows that were dead when they were
     taken over.
     `row_of` leads from an id to the row of its newest version, which may be dead.
-    `version` grows with every change.
+    `version` grows with every change. `changed` is the latest revision of which an item came or
+    went, told before it can be seen. `era` stands for these rows: other columns have other ones.
     """
 
     def __init__(self) -> None:
@@ -46,6 +47,8 @@ class Columns:
         self.count = 0
         self.live_count = 0
         self.version = 0
+        self.changed = 0
+        self.era = object()
         self._born = GrowingArray.empty(np.int64)
         self._died = GrowingArray.empty(np.int64)
         # The row of the item's version before this one.
@@ -72,6 +75,7 @@ class Columns:
         It is NO_ROW for removals and for what was replaced already. A change that is held already
         changes nothing and gets the row that it has, below the former `count`.
         """
+        self.changed = max(self.changed, *(change.revision for change in changes), 0)
         rows = np.full(len(changes), NO_ROW)
         appended: list[ItemChange] = []
         previous: list[int] = []
@@ -104,6 +108,7 @@ class Columns:
 
     def kill(self, item_id: str, revision: int) -> None:
         """Let the current version of an item die at a revision; nothing when there is none."""
+        self.changed = max(self.changed, revision)
         self._die(self.row_of.get(item_id, NO_ROW), revision)
         self.version += 1
 
@@ -241,6 +246,7 @@ class Columns:
         left = {self.ids[row]: row for row in np.flatnonzero(newest).tolist()}
         taken._interactions = self._interactions.take(rows, left)
         taken._exposure = self._exposure.take(rows, left)
+        taken.changed = self.changed
         taken.count = len(rows)
         taken.live_count = int((taken.died == DIED_NEVER).sum())
         return taken

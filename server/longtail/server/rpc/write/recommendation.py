@@ -178,7 +178,7 @@ def _add_nearest(
 ) -> None:
     """Say of each result what of the history and of the examples it is most like, and in what."""
     liked = context.liked
-    if not len(liked.vectors):
+    if not len(liked.rows):
         return
     found, cosines = _nearest(liked, vectors, rows)
     others = np.where(cosines > 0, liked.rows[found], NO_ROW)

@@ -216,7 +216,7 @@ def test_an_item_is_not_compared_with_itself(state: CatalogueState) -> None:
 
 def test_what_is_like_nothing_has_no_example(state: CatalogueState) -> None:
     made = answer_like(state, "past", positions=[NO_POSITION])
-    away = replace(made.context.liked, vectors=-made.candidates.vectors[[6]])
+    away = replace(made.context.liked, examples=-made.candidates.vectors[[6]])
     like_nothing = replace(made, context=replace(made.context, liked=away))
     assert not explained(like_nothing)[0].HasField("nearest_example")
     nobody = replace(made, context=context_of(state))

@@ -1,0 +1,90 @@
+"""What a person's opinions amount to in the catalogue, made once for many requests."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from longtail.server.catalogue.columns.columns import NO_ROW
+from longtail.server.catalogue.people import Person
+from longtail.server.catalogue.state import CatalogueState
+from longtail.server.ranking.interest import Interest, Weighted, past_interests
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+# Items of a history that count, and the latest of them that shape interests: older ones are left
+# without weight.
+HISTORY_LENGTH, INTEREST_LENGTH = 100, 50
+
+
+@dataclass(frozen=True)
+class History:
+    """What a person liked and disliked of the catalogue, the latest first.
+
+    `item_ids` and `rows` (m,): of the likes; `disliked` (n,): rows. Both together are at most
+    HISTORY_LENGTH. `interests`: what the latest amount to by themselves.
+    """
+
+    item_ids: list[str]
+    rows: Ints
+    disliked: Ints
+    interests: tuple[Interest, ...]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A history, and what it was made of: whoever finds the same finds it good."""
+
+    era: object
+    changed: int
+    person: int
+    history: History
+
+
+NOTHING = History([], np.empty(0, np.int64), np.empty(0, np.int64), ())
+
+
+def history_of(person: Person, state: CatalogueState, revision: int) -> History:
+    """Return the history of a person in the catalogue at a revision, kept with the person."""
+    if not person.history:
+        return NOTHING
+    columns, as_of = state.columns, person.revision
+    changed, kept = columns.changed, person.kept
+    # What was changed after the revision must not be seen, whoever made the history.
+    settled = changed <= revision
+    if (
+        settled
+        and isinstance(kept, Kept)
+        and kept.era is columns.era
+        and kept.changed == changed
+        and kept.person == as_of
+    ):
+        return kept.history
+    history = _made(person, state, revision)
+    if settled:
+        person.kept = Kept(columns.era, changed, as_of, history)
+    return history
+
+
+def _made(person: Person, state: CatalogueState, revision: int) -> History:
+    past, values = _opinions(person)
+    rows = state.columns.rows_at(past, revision)
+    held = np.flatnonzero(rows != NO_ROW)[:HISTORY_LENGTH]
+    rows, values = rows[held], values[held]
+    likes = np.flatnonzero(values > 0)
+    latest = rows[:INTEREST_LENGTH]
+    return History(
+        item_ids=[past[at] for at in held[likes].tolist()],
+        rows=rows[likes],
+        disliked=rows[values < 0],
+        interests=past_interests(Weighted(state.index.vectors(latest), values[:INTEREST_LENGTH])),
+    )
+
+
+def _opinions(person: Person) -> tuple[list[str], Floats]:
+    """Return what a person liked or disliked, the latest first, each once with its latest value."""
+    latest: dict[str, float] = {}
+    for past in person.history:
+        if past.value:
+            latest.setdefault(past.item_id, past.value)
+    return list(latest), np.fromiter(latest.values(), np.float64, len(latest))
