@@ -115,7 +115,12 @@ def _pool(world: World, past: Past, size: int) -> tuple[Ints, Evidence]:
     fresh[past.seen] = False
     led_to = _best(scores[0], fresh & (scores[0] > 0), int(size * BEHAVIOUR_SHARE))
     near = [_best(column, fresh, size) for column in cosines.T]
-    items = merged(size, led_to, near, [interest.share for interest in wanted])
+    items = merged(
+        size,
+        led_to.tolist(),
+        [rows.tolist() for rows in near],
+        [interest.share for interest in wanted],
+    )
     return items, observed(
         vectors[items],
         nearest_parts(vectors[items], wanted),

@@ -1,11 +1,11 @@
 """Which of the items that text and behaviour find become candidates."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 # The share of the candidates that behaviour may propose; the rest is for the text, which alone
@@ -13,29 +13,36 @@ Ints = NDArray[np.int64]
 BEHAVIOUR_SHARE = 0.5
 
 
-def merged(size: int, behaviour: Ints, texts: Sequence[Ints], shares: Sequence[float]) -> Ints:
+def merged(
+    size: int, behaviour: Iterable[int], texts: Sequence[Iterable[int]], shares: Sequence[float]
+) -> Ints:
     """Return at most `size` candidates, each once.
 
-    `behaviour` (m,) and each of `texts` are rows, the best first; `shares`: of each of `texts` in
-    what is wanted, adding up to 1. Whatever one of them cannot fill goes to the others.
+    `behaviour` and each of `texts` give rows, the best first, and are read no further than needed;
+    `shares`: of each of `texts` in what is wanted, adding up to 1. Whatever one of them cannot fill
+    goes to the others.
     """
-    taken: dict[int, None] = dict.fromkeys(behaviour[: int(size * BEHAVIOUR_SHARE)].tolist())
-    for rows, room in zip(texts, _rooms(size - len(taken), shares), strict=True):
+    taken: dict[int, None] = {}
+    # Iterators: each is read on from where it was left.
+    led_to, near = iter(behaviour), [iter(rows) for rows in texts]
+    _take(taken, led_to, int(size * BEHAVIOUR_SHARE))
+    for rows, room in zip(near, _rooms(size - len(taken), shares), strict=True):
         _take(taken, rows, room)
-    for rows in (*texts, behaviour):
+    for rows in (*near, led_to):
         _take(taken, rows, size - len(taken))
     return np.fromiter(taken, np.int64, len(taken))
 
 
-def _take(taken: dict[int, None], rows: Ints, room: int) -> None:
+def _take(taken: dict[int, None], rows: Iterator[int], room: int) -> None:
     """Add up to `room` of `rows` that are not there yet."""
     enough = len(taken) + room
-    for row in rows.tolist():
-        if len(taken) >= enough:
+    while len(taken) < enough:
+        row = next(rows, None)
+        if row is None:
             return
         taken[row] = None
 
 
 def _rooms(size: int, shares: Sequence[float]) -> list[int]:
-    ends = np.round(size * np.cumsum(shares)).astype(int)
-    return np.diff(ends, prepend=0).tolist() if len(ends) else []
+    ends = [round(size * end) for end in accumulate(shares)]
+    return [end - start for start, end in pairwise((0, *ends))]

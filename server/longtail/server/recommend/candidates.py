@@ -1,10 +1,11 @@
 """What a list can be chosen from: what text and behaviour lead to, or what is popular, unlike."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from longtail.server.catalogue.columns.columns import NO_ROW
 from longtail.server.ranking.diversity import pick_diverse
+from longtail.server.ranking.interest import Vector
 from longtail.server.ranking.popularity import Bucket
 from longtail.server.ranking.profile import Context
 from longtail.server.ranking.retrieval import BEHAVIOUR_SHARE, merged
@@ -33,7 +34,7 @@ def candidate_rows(context: RequestContext, size: int) -> Ints:
         by_behaviour = context.kind == Context.HISTORY
         rows = merged(
             size,
-            _led_to(context, size) if by_behaviour else np.empty(0, np.int64),
+            _led_to(context, size) if by_behaviour else (),
             _near(context, size),
             [interest.share for interest in context.interests],
         )
@@ -43,45 +44,44 @@ def candidate_rows(context: RequestContext, size: int) -> Ints:
     return rows
 
 
-def _near(context: RequestContext, size: int) -> list[Ints]:
-    """Return the rows nearest to each interest, the nearest first."""
-    index, scope = context.state.index, context.scope
-    left_out = sum(map(len, context.left_out))
-    vectors = np.stack([interest.vector for interest in context.interests])
+def _near(context: RequestContext, size: int) -> list[Iterator[int]]:
+    """Return for each interest the rows nearest to it, the nearest first."""
     # Each item that is left out may take a place among the nearest, but few do.
+    left_out = sum(map(len, context.left_out))
     wanted = size + min(left_out, size)
-    nearest: list[Ints] = []
-    for vector, (rows, _) in zip(vectors, index.search_each(vectors, wanted, scope), strict=True):
-        fetched, most = rows, wanted
-        while True:
-            kept = _not_left_out(context, fetched)
-            is_all = len(fetched) < most or most >= size + left_out
-            if len(kept) >= size or is_all:
-                break
-            most = min(WIDER * most, size + left_out)
-            fetched, _ = index.search(vector, most, scope)
-        nearest.append(kept[:size])
-    return nearest
+    vectors = np.stack([interest.vector for interest in context.interests])
+    found = context.state.index.search_each(vectors, wanted, context.scope)
+    return [
+        _nearest(context, vector, rows, wanted, size + left_out)
+        for vector, (rows, _) in zip(vectors, found, strict=True)
+    ]
 
 
-def _led_to(context: RequestContext, size: int) -> Ints:
-    """Return the rows that likes lead to most strongly, the strongest first."""
+def _nearest(
+    context: RequestContext, vector: Vector, rows: Ints, wanted: int, most: int
+) -> Iterator[int]:
+    """Yield the `rows` that `wanted` nearest ones gave, then those beyond, up to the `most`."""
+    yield from _not_left_out(context, rows)
+    while len(rows) >= wanted and wanted < most:
+        wanted = min(WIDER * wanted, most)
+        rows, _ = context.state.index.search(vector, wanted, context.scope)
+        # Who reads them knows those that came before.
+        yield from _not_left_out(context, rows)
+
+
+def _led_to(context: RequestContext, size: int) -> Iterator[int]:
+    """Yield the rows that likes lead to most strongly, the strongest first."""
     scores, ids = context.scores, context.behaviour.ids
-    room = int(size * BEHAVIOUR_SHARE)
-    strength = scores.values[0]
-    found: list[Ints] = []
-    missing, start, block = room, 0, 2 * room
+    strength, block = scores.values[0], 2 * int(size * BEHAVIOUR_SHARE)
     order = _strongest(strength, block)
-    # Few of the best may be offered to this request.
-    while missing and start < len(strength):
-        if start:
+    for start in range(0, len(strength), block):
+        # Few of the best may be offered to this request.
+        if start == block:
             order = np.argsort(-strength, kind="stable")
         numbers = scores.numbers[order[start : start + block]]
-        rows = _offered(context, _rows(context, [ids[number] for number in numbers.tolist()]))
-        found.append(rows[:missing])
-        missing -= len(found[-1])
-        start += block
-    return np.concatenate(found) if found else np.empty(0, np.int64)
+        rows = _rows(context, [ids[number] for number in numbers.tolist()])
+        rows = rows[rows != NO_ROW]
+        yield from _not_left_out(context, rows[context.scope.passes(rows)])
 
 
 def _strongest(strength: Floats, count: int) -> Ints:
@@ -120,11 +120,17 @@ def _rows(context: RequestContext, item_ids: Iterable[str]) -> Ints:
 def _offered(context: RequestContext, rows: Ints) -> Ints:
     """Return those of `rows` (n,), NO_ROW among them, that may be recommended."""
     rows = rows[rows != NO_ROW]
-    return _not_left_out(context, rows[context.scope.passes(rows)])
+    return np.fromiter(_not_left_out(context, rows[context.scope.passes(rows)]), np.int64)
 
 
-def _not_left_out(context: RequestContext, rows: Ints) -> Ints:
-    ids = context.state.columns.ids
-    for left_out in context.left_out:
-        rows = rows[np.array([ids[row] not in left_out for row in rows.tolist()], np.bool_)]
-    return rows
+def _not_left_out(context: RequestContext, rows: Ints) -> Iterator[int]:
+    ids, left_out = context.state.columns.ids, context.left_out
+    if not left_out:
+        return iter(rows.tolist())
+    # Mostly what was seen alone.
+    first, *others = left_out
+    return (
+        row
+        for row in rows.tolist()
+        if (item_id := ids[row]) not in first and not any(item_id in each for each in others)
+    )
