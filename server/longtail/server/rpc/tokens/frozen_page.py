@@ -17,13 +17,14 @@ from longtail.v1 import recommendation_service_pb2 as pb
 # What may differ from page to page.
 FREE_FIELDS = ("page_size", "explain", "include_items", "min_revision", "page_token")
 SIGNALS = 4
-# Results shown before, then mean and deviation of each signal.
-HEAD = struct.Struct(f"<H{2 * SIGNALS}d")
+# Results shown before, mean and deviation of each signal, and whether the ids are packed.
+HEAD = struct.Struct(f"<H{2 * SIGNALS}d?")
 # No id holds it, as none holds a control character.
 SEPARATOR = "\n"
 # The candidates that a server can be set to at most, and pins. Their ids have up to 1,024 bytes.
 MAX_IDS, MAX_IDS_BYTES = 2000 + 20, 2**21
-# From so many bytes of ids on they are packed.
+# From so many bytes of ids on they are packed. Most lists have no second page: what few bytes there
+# are is not worth the time.
 PACKED_BYTES = 4096
 # Of a token: what cannot be compressed grows by less than a thousandth, then by a third as text.
 MAX_TOKEN = 3_000_000
@@ -33,11 +34,11 @@ def encode_page(request: pb.RecommendRequest, left: FrozenCandidates) -> str:
     """Return the token for the page after that of `request`; empty when no candidate is left."""
     if not left.item_ids:
         return ""
-    head = HEAD.pack(left.shown, *left.scale.mean, *left.scale.deviation)
     ids = SEPARATOR.join(left.item_ids).encode()
-    # Most lists have no second page: what few bytes there are is not worth the time to pack them.
-    ids = zlib.compress(ids, 0 if len(ids) < PACKED_BYTES else 6)
-    return encode_token(_arguments(request), head + ids)
+    packed = len(ids) >= PACKED_BYTES
+    scale = (*left.scale.mean.tolist(), *left.scale.deviation.tolist())
+    head = HEAD.pack(left.shown, *scale, packed)
+    return encode_token(_arguments(request), head + (zlib.compress(ids) if packed else ids))
 
 
 def decode_page(request: pb.RecommendRequest) -> FrozenCandidates:
@@ -51,28 +52,36 @@ def decode_page(request: pb.RecommendRequest) -> FrozenCandidates:
     # The check in a token tells mistakes, not malice: what follows may be anybody's.
     if len(content) < HEAD.size:
         raise foreign_token()
-    shown, *scale = HEAD.unpack_from(content)
+    shown, *scale, packed = HEAD.unpack_from(content)
     if not np.isfinite(scale).all():
         raise foreign_token()
     return FrozenCandidates(
-        item_ids=_ids(content[HEAD.size :]),
+        item_ids=_ids(content[HEAD.size :], packed=packed),
         scale=PoolScale(np.array(scale[:SIGNALS]), np.array(scale[SIGNALS:])),
         shown=shown,
     )
 
 
-def _ids(compressed: bytes) -> tuple[str, ...]:
+def _ids(content: bytes, *, packed: bool) -> tuple[str, ...]:
+    try:
+        ids = (_unpacked(content) if packed else content).decode()
+    except UnicodeDecodeError:
+        raise foreign_token() from None
+    if not ids or ids.count(SEPARATOR) >= MAX_IDS:
+        raise foreign_token()
+    return tuple(dict.fromkeys(ids.split(SEPARATOR)))
+
+
+def _unpacked(content: bytes) -> bytes:
     stream = zlib.decompressobj()
     try:
         # Bounded: a few bytes can stand for gigabytes.
-        ids = stream.decompress(compressed, MAX_IDS_BYTES).decode()
-    except (zlib.error, UnicodeDecodeError):
+        ids = stream.decompress(content, MAX_IDS_BYTES)
+    except zlib.error:
         raise foreign_token() from None
     if not stream.eof or stream.unused_data:
         raise foreign_token()
-    if ids.count(SEPARATOR) >= MAX_IDS:
-        raise foreign_token()
-    return tuple(dict.fromkeys(ids.split(SEPARATOR)))
+    return ids
 
 
 def _arguments(request: pb.RecommendRequest) -> tuple[str, str]:

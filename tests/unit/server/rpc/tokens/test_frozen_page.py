@@ -22,7 +22,7 @@ from longtail.v1 import recommendation_service_pb2 as pb
 Request = pb.RecommendRequest
 
 SCALE = PoolScale(np.array([0.1, 1 / 3, 2e-9, -5.0]), np.array([0.0, 1.0, 1e300, 0.5]))
-HEAD = struct.pack("<H8d", 10, *SCALE.mean, *SCALE.deviation)
+HEAD, PLAIN = (struct.pack("<H8d?", 0, *[0.0] * 8, packed) for packed in (True, False))
 
 
 def request(**values: object) -> Request:
@@ -119,10 +119,12 @@ def test_a_changed_token_is_refused() -> None:
         HEAD + zlib.compress(b"a\nb")[:-1],
         HEAD + zlib.compress(b"a\nb") + b"more",
         HEAD + zlib.compress(b"\xff"),
+        PLAIN,
+        PLAIN + b"\xff",
         HEAD + zlib.compress(bytes(100_000_000)),
         HEAD + zlib.compress(b"\n".join(b"%d" % n for n in range(MAX_IDS + 1))),
-        struct.pack("<H8d", 0, float("nan"), *[0.0] * 7) + zlib.compress(b"a"),
-        struct.pack("<H8d", 0, *[0.0] * 7, float("inf")) + zlib.compress(b"a"),
+        struct.pack("<H8d?", 0, float("nan"), *[0.0] * 7, True) + zlib.compress(b"a"),
+        struct.pack("<H8d?", 0, *[0.0] * 7, float("inf"), True) + zlib.compress(b"a"),
     ],
     ids=[
         "nothing",
@@ -132,6 +134,8 @@ def test_a_changed_token_is_refused() -> None:
         "cut off",
         "something after",
         "no text",
+        "no plain ids",
+        "no plain text",
         "a bomb",
         "more than any list has",
         "NaN",
