@@ -13,7 +13,7 @@ from tests.processes import ROOT
 
 README = ROOT / "README.md"
 PAGES = sorted((ROOT / "docs").glob("*.md"))
-DOCUMENTS = [README, ROOT / "CONTRIBUTING.md", *PAGES]
+DOCUMENTS = [README, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *PAGES]
 
 FENCE = "```"
 NOT_RUN = re.compile(r"<!-- not run: (.+) -->")

@@ -20,6 +20,7 @@ OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 # Where the options of the commands that are shown and not run are declared.
 PROGRAMS = {
     ".venv/bin/longtail-export": "export/longtail/export/__main__.py",
+    ".venv/bin/longtail-keys": "server/longtail/server/keys.py",
     ".venv/bin/longtail-restore": "server/longtail/server/operations/restore.py",
     ".venv/bin/longtail-server": "server/longtail/server/__main__.py",
     ".venv/bin/longtail admin": "client/longtail/client/cli/admin.py",

@@ -98,6 +98,23 @@ class InvalidArgument(ServiceError):
         return (bad_request,)
 
 
+class Unauthenticated(ServiceError):
+    """There is no key, or no such key: the caller is not told which."""
+
+    code = StatusCode.UNAUTHENTICATED
+    reason = "UNAUTHENTICATED"
+
+    def __init__(self) -> None:
+        super().__init__("this needs an API key, as the metadata `authorization: Bearer KEY`")
+
+
+class PermissionDenied(ServiceError):
+    """The caller is known, and may not do this."""
+
+    code = StatusCode.PERMISSION_DENIED
+    reason = "PERMISSION_DENIED"
+
+
 class NotFound(ServiceError):
     """There is no such resource."""
 

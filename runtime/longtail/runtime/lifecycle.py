@@ -7,7 +7,8 @@ from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2_grpc
+from longtail.runtime import health
 from longtail.runtime.listening import CannotListen, ListenAddress
 from longtail.runtime.message_size import MAX_MESSAGE_BYTES
 from longtail.runtime.reflection import enable_reflection
@@ -32,7 +33,7 @@ class HealthBoard:
     """
 
     def __init__(self, services: Sequence[str], parts: Sequence[str] = ()) -> None:
-        self.servicer = health.aio.HealthServicer()
+        self.servicer = health.HealthServicer()
         self._serving = dict.fromkeys(services, False)
         self._parts = dict.fromkeys(parts, True)
 
@@ -57,9 +58,8 @@ class HealthBoard:
         """Show the state to the clients of `grpc.health.v1`."""
         whole = {"": all(self._serving.values())}
         for service, serving in {**self._serving, **self._parts, **whole}.items():
-            status = health_pb2.HealthCheckResponse
             SERVING.labels(service or "all").set(serving)
-            await self.servicer.set(service, status.SERVING if serving else status.NOT_SERVING)
+            self.servicer.set(service, serving)
 
 
 def new_server(
@@ -106,7 +106,7 @@ async def serve(
     stops too, and the failure is raised. The end of `stop_when` is no failure, only its death is.
     All of them begin once the server listens. Raises CannotListen.
     """
-    enable_reflection(server, [*services, health.SERVICE_NAME])
+    enable_reflection(server, [*services, health.SERVICE])
     await board.publish()
     try:
         server.add_insecure_port(str(address))
@@ -129,7 +129,7 @@ async def serve(
     done, _ = await asyncio.wait(every, return_when=asyncio.FIRST_COMPLETED)
 
     logger.info("draining seconds=%s because=%s", drain_seconds, sorted(t.get_name() for t in done))
-    await board.servicer.enter_graceful_shutdown()
+    board.servicer.stop()
     await server.stop(drain_seconds)
     for task in every:
         task.cancel()

@@ -14,6 +14,9 @@ RPC_SECONDS = Histogram(
     "longtail_rpc_seconds", "Time from request to answer.", ["method"], buckets=_SECONDS
 )
 RPC_TOTAL = Counter("longtail_rpc_total", "Requests answered.", ["method", "code"])
+REFUSED_CALLERS = Counter(
+    "longtail_refused_callers_total", "Calls without a key that may make them.", ["code"]
+)
 RPC_IN_FLIGHT = Gauge("longtail_rpc_in_flight", "Requests being worked on.")
 SERVING = Gauge("longtail_serving", "1 while the service answers, else 0.", ["service"])
 

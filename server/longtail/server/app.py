@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from longtail.runtime.errors import StoreDamaged, Unavailable
 from longtail.runtime.interceptor import ServiceInterceptor
+from longtail.runtime.keys import KeyRing, KeysError
 from longtail.runtime.lifecycle import HealthBoard, new_server, serve
 from longtail.runtime.settings import SettingsError
 from longtail.runtime.telemetry import start_metrics
@@ -29,6 +30,7 @@ from longtail.server.rpc.insight import InsightService
 from longtail.server.rpc.interactions import InteractionService
 from longtail.server.rpc.items import ItemService
 from longtail.server.rpc.recommendations import RecommendationService
+from longtail.server.rpc.roles import ROLES
 from longtail.server.rpc.tokens.recommendation import TokenCodec
 from longtail.server.settings import Settings
 from longtail.server.store.group_commit import GroupCommit
@@ -36,6 +38,7 @@ from longtail.server.store.record_store import DATABASE, RecordStore
 from longtail.server.store.records import BoundEncoder
 from longtail.server.upkeep.exposure_watch import watch_exposure
 from longtail.server.upkeep.half_life import keep_half_life
+from longtail.server.upkeep.keys_watch import watch_keys
 from longtail.server.upkeep.profile_watch import ProfileWatch, watch_profile
 from longtail.server.upkeep.recall_canary import watch_recall
 from longtail.server.upkeep.service_health import ServiceHealth
@@ -71,7 +74,8 @@ FOLLOW_AGAIN_SECONDS = 1.0
 # What the process can answer without, by the names in health and metrics.
 INDEXER, OPERATIONS, RECALL = "indexer", "operations", "recall-canary"
 PROFILE, EXPOSURE, FOLLOWING = "ranking-profile", "exposure-watch", "store-watch"
-PARTS = (INDEXER, OPERATIONS, RECALL, PROFILE, EXPOSURE, FOLLOWING)
+KEYS = "keys"
+PARTS = (INDEXER, OPERATIONS, RECALL, PROFILE, EXPOSURE, FOLLOWING, KEYS)
 
 
 class StartError(Exception):
@@ -118,6 +122,7 @@ async def run(settings: Settings, *, process: int | None, check: bool) -> None:
     except ProfileError as error:
         advice = "mend it, remove it, or fit it anew with python -m evaluation fit"
         raise StartError(f"the ranking profile is of no use: {error}; {advice}") from None
+    keys = _key_ring(settings)
     store = await asyncio.to_thread(_open, settings, check)
     try:
         async with encoder:
@@ -128,9 +133,18 @@ async def run(settings: Settings, *, process: int | None, check: bool) -> None:
                 sources = _Sources(store, view, behaviour, profiles)
                 waiting = settings.max_waiting_writes
                 with store.group_commit(sources.follow, waiting) as commit, Pools() as pools:
-                    await _serve(settings, sources, encoder, commit, pools, process)
+                    await _serve(settings, sources, encoder, commit, pools, keys, process)
     finally:
         store.close()
+
+
+def _key_ring(settings: Settings) -> KeyRing:
+    try:
+        if settings.keys and not settings.keys_path.exists():
+            raise KeysError(f"there is no file {settings.keys}")
+        return KeyRing(settings.keys_path, ROLES)
+    except KeysError as error:
+        raise StartError(f"LONGTAIL_SERVER_KEYS: {error}") from None
 
 
 def _open(settings: Settings, check: bool) -> RecordStore:
@@ -169,6 +183,7 @@ async def _serve(
     encoder: Encoder,
     commit: GroupCommit,
     pools: Pools,
+    keys: KeyRing,
     process: int | None,
 ) -> None:
     store, view = sources.store, sources.view
@@ -187,6 +202,7 @@ async def _serve(
         unary_seconds=settings.unary_seconds,
         stream_seconds=settings.stream_seconds,
         batches=BATCHES,
+        keys=keys,
     )
     server = new_server([interceptor], board, reuse_port=process is not None)
     catalogue = Catalogue(store, lambda: view.state.encoder, encoder.embed, commit, pools)
@@ -241,6 +257,7 @@ async def _serve(
         "operations": operations.run(),
         "recall canary": watch_recall(view, part(RECALL)),
         "ranking profile": watch_profile(sources.profiles, part(PROFILE)),
+        "keys watch": watch_keys(keys, part(KEYS)),
         "exposure watch": watch_exposure(store, view, commit, settings, part(EXPOSURE)),
         "store watch": _keep_following(sources, pools, part(FOLLOWING), process is not None),
     }

@@ -31,6 +31,12 @@ class Settings:
         "commas, or dns:///name:port for one at every address of the name.",
     )
     home: str = setting("LONGTAIL_HOME", "var", "Folder of all state; the store is in data/.")
+    keys: str = setting(
+        "LONGTAIL_SERVER_KEYS",
+        "",
+        "File of API keys, which longtail-keys writes. Empty: keys.json in LONGTAIL_HOME. Once it "
+        "is there, nobody is answered without a key; a change is taken over within seconds.",
+    )
     candidates: int = setting(
         "LONGTAIL_CANDIDATES",
         200,
@@ -160,6 +166,11 @@ class Settings:
     def profile_path(self) -> Path:
         """The file of the ranking profile, there or not."""
         return Path(self.ranking_profile or Path(self.home) / "ranking-profile.json")
+
+    @property
+    def keys_path(self) -> Path:
+        """The file of API keys, there or not."""
+        return Path(self.keys or Path(self.home) / "keys.json")
 
     @property
     def data(self) -> Path:

@@ -1,0 +1,54 @@
+"""`longtail-keys`: a key is shown once, and kept as a hash."""
+
+from pathlib import Path
+
+import pytest
+from longtail.runtime.identity import Limits, Role
+from longtail.runtime.keys import hashed, read_keys
+from longtail.server import keys
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LONGTAIL_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("LONGTAIL_SERVER_KEYS", raising=False)
+    return tmp_path / "home"
+
+
+def test_a_key_is_made_listed_and_revoked(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert keys.main(["add", "shop", "--role", "write", "--rate", "50", "--batch", "9"]) == 0
+    secret = capsys.readouterr().out.strip()
+    (kept,) = read_keys(home / "keys.json")
+    assert (kept.name, kept.role, kept.limits) == ("shop", Role.WRITE, Limits(rate=50, batch=9))
+    assert kept.sha256 == hashed(secret)
+    assert keys.main(["add", "site", "--role", "read"]) == 0
+    capsys.readouterr()
+
+    assert keys.main(["list"]) == 0
+    shown = capsys.readouterr().out
+    assert [line.partition(" created=")[0] for line in shown.splitlines()] == [
+        "shop role=write",
+        "site role=read",
+    ]
+    assert "rate=50 batch=9" in shown
+    assert secret not in shown
+    assert kept.sha256 not in shown
+
+    assert keys.main(["revoke", "shop"]) == 0
+    assert keys.main(["revoke", "site"]) == 0
+    assert read_keys(home / "keys.json") == ()
+
+
+def test_a_name_that_is_taken_and_one_that_is_unknown_are_refused(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert keys.main(["add", "shop", "--role", "read"]) == 0
+    assert keys.main(["add", "shop", "--role", "admin"]) == 1
+    assert keys.main(["revoke", "site"]) == 1
+    assert "there is no key 'site'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["", "two words", "a\nb", "x" * 101])
+def test_a_name_is_a_word_of_a_log_line(name: str) -> None:
+    with pytest.raises(SystemExit):
+        keys.main(["add", name, "--role", "read"])
