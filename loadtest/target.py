@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import cycle
 
 import grpc.aio
+from longtail.client.calls.channel import Access, open_aio_channel
 from longtail.v1.recommendation_service_pb2 import RecommendRequest, RecommendResponse
 from longtail.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
 
@@ -29,18 +30,19 @@ async def connect(
     address: str, *, connections: int, deadline_seconds: float
 ) -> AsyncIterator[Sequence[Recommend]]:
     """Open `connections` connections; each answers a request or fails within the deadline."""
-    options = [
+    options: list[tuple[str, str | int]] = [
         # A retry would hide a failure, and be load that was not offered.
         ("grpc.enable_retries", 0),
         # Channels of equal options share one connection otherwise.
         ("grpc.use_local_subchannel_pool", 1),
     ]
+    access = Access.from_environment()
     async with AsyncExitStack() as stack:
         channels = [
-            await stack.enter_async_context(grpc.aio.insecure_channel(address, options=options))
+            await stack.enter_async_context(open_aio_channel(address, access, options))
             for _ in range(connections)
         ]
-        yield [_recommend(channel, deadline_seconds) for channel in channels]
+        yield [_recommend(channel, deadline_seconds, access) for channel in channels]
 
 
 async def run(
@@ -62,11 +64,13 @@ def _call(recommend: Recommend, request: RecommendRequest) -> Call[RecommendResp
     return lambda _: recommend(request)
 
 
-def _recommend(channel: grpc.aio.Channel, deadline_seconds: float) -> Recommend:
+def _recommend(channel: grpc.aio.Channel, deadline_seconds: float, access: Access) -> Recommend:
     stub = RecommendationServiceStub(channel)
 
     async def recommend(request: RecommendRequest) -> RecommendResponse:
-        response: RecommendResponse = await stub.Recommend(request, timeout=deadline_seconds)
+        response: RecommendResponse = await stub.Recommend(
+            request, timeout=deadline_seconds, metadata=access.metadata
+        )
         return response
 
     return recommend

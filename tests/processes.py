@@ -6,25 +6,31 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import grpc
 from grpc_health.v1 import health_pb2
+from longtail.client import Access
+from longtail.client.calls.channel import open_channel
 
 ROOT = Path(__file__).parents[1]
-START_SECONDS = 60.0
+START_SECONDS = PATIENCE_SECONDS = 60.0
+# Without key and encryption.
+OPEN = Access()
 
 
 @dataclass
 class Running:
-    """A process of ours that answers on `address`; its output is in `log`."""
+    """A process of ours that answers `access` on `address`; its output is in `log`."""
 
     process: subprocess.Popen[bytes]
     address: str
     log: Path
+    access: Access = OPEN
 
     def stop(self, number: int = signal.SIGTERM, timeout: float = 30.0) -> int:
         """Send a signal and return the exit code."""
@@ -68,7 +74,10 @@ def wait_until_serving(
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline and running.process.poll() is None:
         try:
-            if health(running.address, service) == health_pb2.HealthCheckResponse.SERVING:
+            if (
+                health(running.address, service, running.access)
+                == health_pb2.HealthCheckResponse.SERVING
+            ):
                 return running
         except grpc.RpcError:
             pass
@@ -76,9 +85,16 @@ def wait_until_serving(
     raise AssertionError(f"{running.address} never served {service!r}:\n{running.log.read_text()}")
 
 
-def health(address: str, service: str = "") -> int:
+def wait_until(holds: Callable[[], bool], log: Path) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.02)
+
+
+def health(address: str, service: str = "", access: Access = OPEN) -> int:
     """Return the health of a service; raise grpc.RpcError when nobody answers."""
-    with grpc.insecure_channel(address) as channel:
+    with open_channel(address, access) as channel:
         check = channel.unary_unary(
             "/grpc.health.v1.Health/Check",
             request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
@@ -88,8 +104,15 @@ def health(address: str, service: str = "") -> int:
 
 
 @contextmanager
-def worker(home: Path, artefact: Path, **extra: str) -> Iterator[Running]:
-    """Run a worker with the encoder in `artefact` until the block ends."""
+def worker(
+    home: Path,
+    artefact: Path,
+    **extra: str,
+) -> Iterator[Running]:
+    """Run a worker with the encoder in `artefact` until the block ends.
+
+    What a client of it needs, such as LONGTAIL_CA, is among the variables too.
+    """
     address = free_address()
     variables = environment(
         home,
@@ -98,7 +121,8 @@ def worker(home: Path, artefact: Path, **extra: str) -> Iterator[Running]:
         **{"LONGTAIL_WORKER_METRICS_ADDRESS": free_address(), **extra},
     )
     log = home / "worker.log"
-    with _ended(Running(start("longtail.worker", log, variables), address, log)) as running:
+    process = start("longtail.worker", log, variables)
+    with _ended(Running(process, address, log, _access(extra))) as running:
         yield wait_until_serving(running)
 
 
@@ -124,9 +148,14 @@ def server(
     variables = environment(home, **{**own, **extra})
     log = home / "server.log"
     with _ended(
-        Running(start("longtail.server", log, variables, arguments), address, log)
+        Running(start("longtail.server", log, variables, arguments), address, log, _access(extra))
     ) as running:
         yield wait_until_serving(running, service)
+
+
+def _access(variables: Mapping[str, str]) -> Access:
+    with mock.patch.dict(os.environ, variables):
+        return Access.from_environment()
 
 
 @contextmanager

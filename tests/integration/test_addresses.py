@@ -5,8 +5,6 @@ import random
 import re
 import signal
 import socket
-import time
-from collections.abc import Callable
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -21,7 +19,6 @@ from tests import processes
 SERVER, SERVER_METRICS = "LONGTAIL_SERVER_ADDRESS", "LONGTAIL_SERVER_METRICS_ADDRESS"
 WORKER, WORKER_METRICS = "LONGTAIL_WORKER_ADDRESS", "LONGTAIL_WORKER_METRICS_ADDRESS"
 TWO = ("--processes", "2")
-PATIENCE_SECONDS = 60.0
 
 
 def by_default(processes: int) -> list[ListenAddress]:
@@ -87,16 +84,18 @@ def test_two_processes_start_beside_a_worker_and_each_has_its_metrics(
         def logged(text: str) -> int:
             return server.log.read_text().count(text)
 
-        wait_until(lambda: logged("listening address") == 2, server.log)
+        processes.wait_until(lambda: logged("listening address") == 2, server.log)
         assert all(map(has_metrics, [*metrics.values(), second]))
 
         # What dies and finds its address taken says so, and is there again when it is free.
         (pid,) = re.findall(r"started process=1 pid=(\d+)", server.log.read_text())
         os.kill(int(pid), signal.SIGKILL)
-        wait_until(lambda: is_free(second), server.log)
+        processes.wait_until(lambda: is_free(second), server.log)
         with held(second):
-            wait_until(lambda: logged(f"server: cannot listen on {second}: ") > 0, server.log)
-        wait_until(lambda: logged("listening address") == 3, server.log)
+            processes.wait_until(
+                lambda: logged(f"server: cannot listen on {second}: ") > 0, server.log
+            )
+        processes.wait_until(lambda: logged("listening address") == 3, server.log)
         assert has_metrics(second)
         assert server.stop() == 0
 
@@ -152,7 +151,7 @@ def last_words(
     log = home / "failed.log"
     variables = processes.environment(home, **addresses)
     process = processes.start(f"longtail.{program}", log, variables, arguments)
-    assert process.wait(PATIENCE_SECONDS) == code, log.read_text()
+    assert process.wait(processes.PATIENCE_SECONDS) == code, log.read_text()
     (line,) = log.read_text().splitlines()
     return line
 
@@ -163,10 +162,3 @@ def has_metrics(address: str) -> bool:
             return b"longtail_rpc_in_flight" in answer.read()
     except OSError:
         return False
-
-
-def wait_until(holds: Callable[[], bool], log: Path) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not holds():
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.02)

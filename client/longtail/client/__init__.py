@@ -2,6 +2,7 @@
 
 from longtail.client.calls.aio import AsyncLongtailClient
 from longtail.client.calls.attributes import attributes, attributes_of
+from longtail.client.calls.channel import Access
 from longtail.client.calls.errors import LongtailError, Violation, error_from_status
 from longtail.client.calls.filters import filter_of, where
 from longtail.client.calls.messages import boost, bury, example, interaction, pack_vector, pin
@@ -9,6 +10,7 @@ from longtail.client.calls.recommend_request import policy, recommend_request
 from longtail.client.calls.sync import LongtailClient
 
 __all__ = [
+    "Access",
     "AsyncLongtailClient",
     "LongtailClient",
     "LongtailError",

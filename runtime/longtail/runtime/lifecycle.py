@@ -13,6 +13,7 @@ from longtail.runtime.listening import CannotListen, ListenAddress
 from longtail.runtime.message_size import MAX_MESSAGE_BYTES
 from longtail.runtime.reflection import enable_reflection
 from longtail.runtime.telemetry import SERVING
+from longtail.runtime.tls import FollowedFiles, server_credentials
 
 logger = logging.getLogger(__name__)
 
@@ -99,23 +100,28 @@ async def serve(
     background: Mapping[str, Coroutine[None, None, None]],
     drain_seconds: float,
     stop_when: Coroutine[None, None, None] | None = None,
+    tls: FollowedFiles | None = None,
 ) -> None:
     """Listen on `address` until SIGINT, SIGTERM or the end of `stop_when`, then drain.
 
     `background` are the tasks that the process lives by: when one of them ends or dies, the process
     stops too, and the failure is raised. The end of `stop_when` is no failure, only its death is.
-    All of them begin once the server listens. Raises CannotListen.
+    All of them begin once the server listens, without encryption where there are no files for
+    `tls`. Raises CannotListen.
     """
     enable_reflection(server, [*services, health.SERVICE])
     await board.publish()
     try:
-        server.add_insecure_port(str(address))
+        if tls is None:
+            server.add_insecure_port(str(address))
+        else:
+            server.add_secure_port(str(address), server_credentials(tls))
     except RuntimeError as error:
         for coroutine in (*background.values(), *([stop_when] if stop_when else [])):
             coroutine.close()
         raise CannotListen(address, error) from error
     await server.start()
-    logger.info("listening address=%s", address)
+    logger.info("listening address=%s tls=%s", address, tls is not None)
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

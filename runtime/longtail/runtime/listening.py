@@ -6,6 +6,7 @@ found here, before anything is loaded.
 """
 
 import errno
+import ipaddress
 import re
 import socket
 from collections.abc import Iterator
@@ -46,6 +47,15 @@ class ListenAddress:
     def bare_host(self) -> str:
         """The host as sockets are given it."""
         return self.host.strip("[]")
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine reaches it; a name that is not known now is reached by all."""
+        try:
+            found = socket.getaddrinfo(self.bare_host, self.port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            return False
+        return all(ipaddress.ip_address(target[0]).is_loopback for *_, target in found)
 
     def further(self, count: int) -> Self:
         """Return the address that is `count` ports further; port 0 stays 0.

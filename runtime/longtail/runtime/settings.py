@@ -1,7 +1,7 @@
 """Settings as one frozen, documented object per process, read once from the environment."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -37,6 +37,20 @@ def setting(variable: str, default: T, help_text: str, bounds: Bounds | None = N
 def listen_address(variable: str, default: str, help_text: str) -> ListenAddress:
     """Declare a field as `setting` does, for where the process listens: host:port."""
     return setting(variable, ListenAddress.parse(variable, default), help_text)
+
+
+def check_closed(
+    address: ListenAddress, missing: Sequence[str], *, trusted: bool, variable: str
+) -> None:
+    """Raise SettingsError when other machines reach an address and something is `missing` for that.
+
+    `missing` says what to do, such as "set X"; `trusted` is what the environment's `variable` says.
+    """
+    if missing and not trusted and not address.is_loopback:
+        raise SettingsError(
+            f"{address.variable}={str(address)!r} is reached from other machines: "
+            f"{', and '.join(missing)}; or set {variable}=true where whoever reaches it may do all"
+        )
 
 
 def load(settings: type[T], environment: Mapping[str, str]) -> T:

@@ -35,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.process is not None:
             # The parent holds the folder, and this process its lock with it.
             return _serve(settings, options.process, check=options.first)
+        settings.check_closed()
         keep_private(settings.data)
         with held(settings.data) as lock:
             # What is taken is found before the catalogue is loaded, and not after.

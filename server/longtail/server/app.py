@@ -12,11 +12,13 @@ from longtail.runtime.keys import KeyRing, KeysError
 from longtail.runtime.lifecycle import HealthBoard, new_server, serve
 from longtail.runtime.settings import SettingsError
 from longtail.runtime.telemetry import start_metrics
+from longtail.runtime.tls import FollowedFiles, TlsError, TlsFiles
 from longtail.server.catalogue.behaviour import BehaviourView
 from longtail.server.catalogue.indexer import Indexer
 from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.encoder.encoder import Encoder
 from longtail.server.encoder.query_vectors import QueryVectors
+from longtail.server.encoder.worker import Security
 from longtail.server.operations.runner import OperationRunner
 from longtail.server.operations.snapshots import SNAPSHOT_FOLDER
 from longtail.server.operations.start_check import check_store
@@ -113,8 +115,10 @@ async def run(settings: Settings, *, process: int | None, check: bool) -> None:
     Raises StartError, SettingsError, StoreDamaged and CannotListen.
     """
     start_metrics(settings.metrics_address.further(process or 0))
+    tls, worker_tls = _followed(settings.tls), _followed(settings.worker_tls)
     try:
-        encoder = Encoder(settings.worker_address)
+        security = None if worker_tls is None else Security(worker_tls, settings.worker_name)
+        encoder = Encoder(settings.worker_address, security=security)
     except ValueError as error:
         raise SettingsError(f"LONGTAIL_WORKER_ADDRESS: {error}") from error
     try:
@@ -133,9 +137,16 @@ async def run(settings: Settings, *, process: int | None, check: bool) -> None:
                 sources = _Sources(store, view, behaviour, profiles)
                 waiting = settings.max_waiting_writes
                 with store.group_commit(sources.follow, waiting) as commit, Pools() as pools:
-                    await _serve(settings, sources, encoder, commit, pools, keys, process)
+                    await _serve(settings, sources, encoder, commit, pools, keys, tls, process)
     finally:
         store.close()
+
+
+def _followed(files: TlsFiles | None) -> FollowedFiles | None:
+    try:
+        return None if files is None else FollowedFiles(files)
+    except TlsError as error:
+        raise StartError(str(error)) from None
 
 
 def _key_ring(settings: Settings) -> KeyRing:
@@ -184,6 +195,7 @@ async def _serve(
     commit: GroupCommit,
     pools: Pools,
     keys: KeyRing,
+    tls: FollowedFiles | None,
     process: int | None,
 ) -> None:
     store, view = sources.store, sources.view
@@ -269,6 +281,7 @@ async def _serve(
         background=background,
         drain_seconds=settings.drain_seconds,
         stop_when=None if process is None else lifeline(),
+        tls=tls,
     )
 
 

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from longtail.runtime.listening import ListenAddress
-from longtail.runtime.settings import Bounds, SettingsError, listen_address, setting
+from longtail.runtime.settings import (
+    Bounds,
+    SettingsError,
+    check_closed,
+    listen_address,
+    setting,
+)
+from longtail.runtime.tls import TlsFiles
 from longtail.server.store.popularity_weights import PopularityWeights
 
 # In microseconds.
@@ -36,6 +43,44 @@ class Settings:
         "",
         "File of API keys, which longtail-keys writes. Empty: keys.json in LONGTAIL_HOME. Once it "
         "is there, nobody is answered without a key; a change is taken over within seconds.",
+    )
+    certificate: str = setting(
+        "LONGTAIL_SERVER_CERTIFICATE",
+        "",
+        "PEM file of the server's certificate chain: with it the server speaks TLS. A change is "
+        "taken over.",
+    )
+    private_key: str = setting(
+        "LONGTAIL_SERVER_PRIVATE_KEY", "", "PEM file of the private key of the certificate."
+    )
+    client_authorities: str = setting(
+        "LONGTAIL_SERVER_CLIENT_CA",
+        "",
+        "PEM file of authorities: with it only clients with a certificate of theirs are let in.",
+    )
+    worker_authorities: str = setting(
+        "LONGTAIL_WORKER_CA",
+        "",
+        "PEM file of the authorities of the workers' certificates: with it the server speaks TLS "
+        "with them.",
+    )
+    worker_client_certificate: str = setting(
+        "LONGTAIL_WORKER_CLIENT_CERTIFICATE",
+        "",
+        "PEM file of the certificate chain that the server shows to workers.",
+    )
+    worker_client_private_key: str = setting(
+        "LONGTAIL_WORKER_CLIENT_PRIVATE_KEY", "", "PEM file of the private key of that."
+    )
+    worker_name: str = setting(
+        "LONGTAIL_WORKER_NAME",
+        "",
+        "The name in the workers' certificates, where it is not the host that they are found by.",
+    )
+    trust_network: bool = setting(
+        "LONGTAIL_TRUST_NETWORK",
+        False,
+        "Listen beyond this machine without TLS and keys: whoever reaches the ports may do all.",
     )
     candidates: int = setting(
         "LONGTAIL_CANDIDATES",
@@ -148,6 +193,51 @@ class Settings:
     def __post_init__(self) -> None:
         """Raise SettingsError where text is not what it should be."""
         self.type_weights  # noqa: B018 (read for what it raises)
+        if bool(self.certificate) != bool(self.private_key):
+            raise SettingsError(
+                "LONGTAIL_SERVER_CERTIFICATE and LONGTAIL_SERVER_PRIVATE_KEY belong together"
+            )
+        if self.client_authorities and not self.certificate:
+            raise SettingsError("LONGTAIL_SERVER_CLIENT_CA needs LONGTAIL_SERVER_CERTIFICATE")
+        if bool(self.worker_client_certificate) != bool(self.worker_client_private_key):
+            raise SettingsError(
+                "LONGTAIL_WORKER_CLIENT_CERTIFICATE and LONGTAIL_WORKER_CLIENT_PRIVATE_KEY belong "
+                "together"
+            )
+        if self.worker_client_certificate and not self.worker_authorities:
+            raise SettingsError("LONGTAIL_WORKER_CLIENT_CERTIFICATE needs LONGTAIL_WORKER_CA")
+
+    def check_closed(self) -> None:
+        """Raise SettingsError when other machines reach the server without TLS and keys."""
+        missing = []
+        if not self.certificate:
+            missing.append(
+                "set LONGTAIL_SERVER_CERTIFICATE and LONGTAIL_SERVER_PRIVATE_KEY for TLS"
+            )
+        if not self.keys_path.exists():
+            missing.append("make a key with `longtail-keys add`")
+        for address in (self.address, self.metrics_address):
+            check_closed(
+                address, missing, trusted=self.trust_network, variable="LONGTAIL_TRUST_NETWORK"
+            )
+
+    @property
+    def tls(self) -> TlsFiles | None:
+        """What the server shows, None where it does not encrypt."""
+        if not self.certificate:
+            return None
+        return TlsFiles(self.certificate, self.private_key, self.client_authorities)
+
+    @property
+    def worker_tls(self) -> TlsFiles | None:
+        """What the server shows to workers, and believes of them; None without encryption."""
+        if not self.worker_authorities:
+            return None
+        return TlsFiles(
+            self.worker_client_certificate,
+            self.worker_client_private_key,
+            self.worker_authorities,
+        )
 
     @property
     def type_weights(self) -> PopularityWeights:

@@ -11,6 +11,7 @@ from longtail.runtime.interceptor import ServiceInterceptor
 from longtail.runtime.lifecycle import HealthBoard, new_server, serve
 from longtail.runtime.settings import SettingsError
 from longtail.runtime.telemetry import configure_logging, start_metrics
+from longtail.runtime.tls import FollowedFiles, TlsError
 from longtail.v1.embedding_service_pb2_grpc import add_EmbeddingServiceServicer_to_server
 from longtail.worker import artefact as artefacts
 from longtail.worker import golden, loading, metrics
@@ -37,6 +38,7 @@ def main() -> int:
     try:
         settings = runtime_settings.load(WorkerSettings, os.environ)
         configure_logging(settings.log_level)
+        settings.check_closed()
     except SettingsError as error:
         sys.stderr.write(f"worker: {error}\n")
         return 2
@@ -49,22 +51,27 @@ def main() -> int:
         # What is taken is found before the encoder is loaded, and not after.
         settings.address.check()
         start_metrics(settings.metrics_address)
+        tls = None if settings.tls is None else FollowedFiles(settings.tls)
         artefact = artefacts.load(settings.artefact)
         encoders = loading.load(artefact, settings)
         tokenizer = Tokenizer(artefact)
-        asyncio.run(_run(settings, artefact, encoders, tokenizer))
+        asyncio.run(_run(settings, tls, artefact, encoders, tokenizer))
     except (ArtefactError, GoldenError) as error:
         advice = "export it anew with longtail-export, or set LONGTAIL_MODEL to another"
         sys.stderr.write(f"worker: the encoder is of no use: {error}; {advice}\n")
         return 1
-    except (DeviceError, OSError) as error:
+    except (DeviceError, TlsError, OSError) as error:
         sys.stderr.write(f"worker: {error}\n")
         return 1
     return 0
 
 
 async def _run(
-    settings: WorkerSettings, artefact: Artefact, encoders: EncoderPool, tokenizer: Tokenizer
+    settings: WorkerSettings,
+    tls: FollowedFiles | None,
+    artefact: Artefact,
+    encoders: EncoderPool,
+    tokenizer: Tokenizer,
 ) -> None:
     manifest, placement = artefact.manifest, encoders.placements[0]
     loaded = {
@@ -113,6 +120,7 @@ async def _run(
         services=[SERVICE],
         background={"batcher": batcher.run(), "golden": proof},
         drain_seconds=settings.drain_seconds,
+        tls=tls,
     )
 
 

@@ -4,7 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from longtail.runtime.listening import ListenAddress
-from longtail.runtime.settings import Bounds, SettingsError, listen_address, setting
+from longtail.runtime.settings import (
+    Bounds,
+    SettingsError,
+    check_closed,
+    listen_address,
+    setting,
+)
+from longtail.runtime.tls import TlsFiles
 from longtail.worker.devices import parse_device
 
 
@@ -19,6 +26,25 @@ class WorkerSettings:
         "LONGTAIL_WORKER_METRICS_ADDRESS",
         "127.0.0.1:9463",
         "Where Prometheus finds /metrics (host:port).",
+    )
+    certificate: str = setting(
+        "LONGTAIL_WORKER_CERTIFICATE",
+        "",
+        "PEM file of the worker's certificate chain: with it the worker speaks TLS. A change is "
+        "taken over.",
+    )
+    private_key: str = setting(
+        "LONGTAIL_WORKER_PRIVATE_KEY", "", "PEM file of the private key of the certificate."
+    )
+    client_authorities: str = setting(
+        "LONGTAIL_WORKER_CLIENT_CA",
+        "",
+        "PEM file of authorities: with it only servers with a certificate of theirs are let in.",
+    )
+    trust_network: bool = setting(
+        "LONGTAIL_TRUST_NETWORK",
+        False,
+        "Listen beyond this machine without TLS and keys: whoever reaches the ports may do all.",
     )
     home: str = setting("LONGTAIL_HOME", "var", "State; encoders are in its folder `models`.")
     model: str = setting(
@@ -108,6 +134,32 @@ class WorkerSettings:
             parse_device(self.device)
         except ValueError as error:
             raise SettingsError(f"LONGTAIL_WORKER_DEVICE={error}") from error
+        if bool(self.certificate) != bool(self.private_key):
+            raise SettingsError(
+                "LONGTAIL_WORKER_CERTIFICATE and LONGTAIL_WORKER_PRIVATE_KEY belong together"
+            )
+        if self.client_authorities and not self.certificate:
+            raise SettingsError("LONGTAIL_WORKER_CLIENT_CA needs LONGTAIL_WORKER_CERTIFICATE")
+
+    def check_closed(self) -> None:
+        """Raise SettingsError when other machines reach the worker without mutual TLS."""
+        missing = []
+        if not self.client_authorities:
+            missing.append(
+                "set LONGTAIL_WORKER_CERTIFICATE, LONGTAIL_WORKER_PRIVATE_KEY and "
+                "LONGTAIL_WORKER_CLIENT_CA for mutual TLS"
+            )
+        for address in (self.address, self.metrics_address):
+            check_closed(
+                address, missing, trusted=self.trust_network, variable="LONGTAIL_TRUST_NETWORK"
+            )
+
+    @property
+    def tls(self) -> TlsFiles | None:
+        """What the worker shows, None where it does not encrypt."""
+        if not self.certificate:
+            return None
+        return TlsFiles(self.certificate, self.private_key, self.client_authorities)
 
     @property
     def artefact(self) -> Path:

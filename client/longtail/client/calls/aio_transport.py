@@ -19,7 +19,7 @@ from longtail.client.calls.call import (
     path,
     serialise,
 )
-from longtail.client.calls.channel import channel_options
+from longtail.client.calls.channel import Access, channel_options, open_aio_channel
 from longtail.client.calls.errors import error_from_rpc
 
 
@@ -29,9 +29,10 @@ class AsyncTransport:
     For one event loop.
     """
 
-    def __init__(self, address: str, timeout: float) -> None:
+    def __init__(self, address: str, timeout: float, access: Access) -> None:
         self._timeout = timeout
-        self._channel = grpc.aio.insecure_channel(address, options=channel_options())
+        self._metadata = access.metadata
+        self._channel = open_aio_channel(address, access, channel_options())
 
     async def close(self) -> None:
         """Close the connection; calls in flight are cancelled."""
@@ -43,10 +44,10 @@ class AsyncTransport:
         try:
             if isinstance(call, ClientStreamCall):
                 send = self._channel.stream_unary(path(call.request), serialise, read)
-                return await send(call.requests, timeout=call.timeout)
+                return await send(call.requests, timeout=call.timeout, metadata=self._metadata)
             ask = self._channel.unary_unary(path(call.request), serialise, read)
             timeout = self._timeout if call.timeout is None else call.timeout
-            return await ask(call.request, timeout=timeout)
+            return await ask(call.request, timeout=timeout, metadata=self._metadata)
         except grpc.aio.AioRpcError as failure:
             raise error_from_rpc(failure) from failure
 
@@ -74,7 +75,7 @@ class AsyncTransport:
         receive = self._channel.unary_stream(
             path(call.request), serialise, call.response.FromString
         )
-        answers = receive(call.request, timeout=call.timeout)
+        answers = receive(call.request, timeout=call.timeout, metadata=self._metadata)
         try:
             async for answer in answers:
                 for element in call.elements(answer):

@@ -15,7 +15,7 @@ from longtail.client.calls.call import (
     Request,
     Response,
 )
-from longtail.client.calls.channel import default_address
+from longtail.client.calls.channel import Access, default_address
 from longtail.client.calls.description import described_by
 from longtail.client.calls.errors import LongtailError
 from longtail.client.calls.operation_wait import POLL_SECONDS, WAIT_SECONDS, OperationWait
@@ -49,12 +49,16 @@ class LongtailClient:
     """Client of one server; safe to share between threads. Its calls raise LongtailError.
 
     `address` is host:port, by default `LONGTAIL_SERVER_ADDRESS` or 127.0.0.1:50051. `timeout` is
-    the deadline in seconds of each call that is given none of its own, retries included.
+    the deadline in seconds of each call that is given none of its own, retries included. `access`
+    is a key and certificates, by default those of the environment; raises OSError when there is
+    no such file.
     """
 
-    def __init__(self, address: str | None = None, *, timeout: float = 10.0) -> None:
+    def __init__(
+        self, address: str | None = None, *, timeout: float = 10.0, access: Access | None = None
+    ) -> None:
         self.address = address or default_address()
-        self._transport = Transport(self.address, timeout)
+        self._transport = Transport(self.address, timeout, access or Access.from_environment())
 
     def __enter__(self) -> Self:
         return self

@@ -9,7 +9,7 @@ import sys
 
 import grpc
 import typer
-from longtail.client.calls.channel import ADDRESS_VARIABLE
+from longtail.client.calls.channel import ADDRESS_VARIABLE, KEY_VARIABLE
 from longtail.client.calls.errors import LongtailError
 from longtail.client.cli import (
     admin,
@@ -56,6 +56,8 @@ def main() -> None:
         app()
     except FileError as error:
         _fail(str(error), USAGE)
+    except OSError as error:
+        _fail(str(error), USAGE)
     except LongtailError as error:
         _fail(_sentence(error), REFUSED)
 
@@ -69,6 +71,8 @@ def _sentence(error: LongtailError) -> str:
             f"no server answers: {error.message}. Start one with `make serve`, or say where it is "
             f"with --address or {ADDRESS_VARIABLE}"
         )
+    if error.code is grpc.StatusCode.UNAUTHENTICATED:
+        return f"the server needs a key that it knows: set {KEY_VARIABLE}"
     return str(error)
 
 

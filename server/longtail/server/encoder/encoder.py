@@ -21,7 +21,7 @@ from longtail.runtime.errors import (
 )
 from longtail.server.encoder.addresses import Resolve, resolve
 from longtail.server.encoder.group import WorkerGroup
-from longtail.server.encoder.worker import Worker
+from longtail.server.encoder.worker import Security, Worker
 from longtail.server.store.records import FLOAT32, EncoderBinding, Vector
 from longtail.v1 import embedding_service_pb2 as pb
 
@@ -50,11 +50,14 @@ class Encoder:
 
     `addresses` are separated by commas; raises ValueError when they are none. The workers are known
     while it is entered as a context. A call says which encoder it is for, and goes to the worker of
-    that encoder with the fewest texts outstanding, in turn among equals.
+    that encoder with the fewest texts outstanding, in turn among equals. With `security` the
+    connections to them are encrypted.
     """
 
-    def __init__(self, addresses: str, resolve: Resolve = resolve) -> None:
-        self._group = WorkerGroup(addresses, resolve)
+    def __init__(
+        self, addresses: str, resolve: Resolve = resolve, security: Security | None = None
+    ) -> None:
+        self._group = WorkerGroup(addresses, resolve, security)
         self._turn = 0
         self._strangers: frozenset[tuple[str, EncoderBinding]] = frozenset()
 

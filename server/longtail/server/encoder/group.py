@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Coroutine
 
 from longtail.server.encoder.addresses import Resolve, current_addresses, parse_addresses, resolve
-from longtail.server.encoder.worker import Worker
+from longtail.server.encoder.worker import Security, Worker
 from longtail.server.store.records import EncoderBinding
 
 RESOLVE_SECONDS = 5.0
@@ -16,8 +16,11 @@ class WorkerGroup:
     Raises ValueError when `addresses` is no list of them.
     """
 
-    def __init__(self, addresses: str, resolve: Resolve = resolve) -> None:
+    def __init__(
+        self, addresses: str, resolve: Resolve = resolve, security: Security | None = None
+    ) -> None:
         self.addresses = parse_addresses(addresses)
+        self._security = security
         self._resolve = resolve
         self._workers: list[Worker] = []
         self._followers: dict[Worker, asyncio.Task[None]] = {}
@@ -68,10 +71,14 @@ class WorkerGroup:
             await self._renew()
 
     async def _renew(self) -> None:
+        security = self._security
+        if security is not None and await asyncio.to_thread(security.files.refresh):
+            for worker in self._workers:
+                worker.reconnect()
         known = {worker.address: worker for worker in self._workers}
         current = await current_addresses(self.addresses, list(known), self._resolve)
         self._workers = [
-            known.pop(address) if address in known else Worker(address, self._learn)
+            known.pop(address) if address in known else Worker(address, self._learn, self._security)
             for address in current
         ]
         for gone in known.values():

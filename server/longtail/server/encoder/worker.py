@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import cast
 
 import grpc
@@ -12,6 +13,7 @@ from grpc_health.v1 import health_pb2
 from grpc_status import rpc_status
 from longtail.runtime.errors import DeadlineExceeded, Overloaded, Unavailable
 from longtail.runtime.message_size import MAX_MESSAGE_BYTES
+from longtail.runtime.tls import FollowedFiles, channel_credentials
 from longtail.server.store.records import EncoderBinding
 from longtail.v1 import embedding_service_pb2 as pb
 from longtail.v1 import embedding_service_pb2_grpc as pb_grpc
@@ -45,6 +47,14 @@ _CHANNEL_OPTIONS = [
 ]
 
 
+@dataclass(frozen=True)
+class Security:
+    """How a connection is encrypted; `name` is that in the certificate, "" for the host's."""
+
+    files: FollowedFiles
+    name: str = ""
+
+
 class Worker:
     """The connection to one worker. `changed` is called when something is known anew.
 
@@ -52,35 +62,68 @@ class Worker:
     `outstanding` are the texts that were sent to it and are not answered.
     """
 
-    def __init__(self, address: str, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, address: str, changed: Callable[[], None], security: Security | None = None
+    ) -> None:
         self.address = address
         self.model: EncoderBinding | None = None
         self.serving = False
         self.outstanding = 0
         self._changed = changed
+        self._security = security
         self._avoided_until: dict[pb.Lane, float] = {}
         self._failure: grpc.StatusCode | None = None
-        self._channel = grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
-        self._stub = pb_grpc.EmbeddingServiceStub(self._channel)
-        self._watch = self._channel.unary_stream(
-            "/grpc.health.v1.Health/Watch",
-            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
-            response_deserializer=health_pb2.HealthCheckResponse.FromString,
-        )
+        self._closing: set[asyncio.Task[None]] = set()
+        self._connect()
+
+    def reconnect(self) -> None:
+        """Go by what the files of certificates hold now; calls in flight end where they began."""
+        closing = asyncio.create_task(self._channel.close(CLOSE_SECONDS))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+        self._connect()
 
     async def follow(self) -> None:
         """Keep `serving` and `model` true until cancelled, then close the connection."""
         try:
             while True:
+                channel = self._channel
                 try:
                     await self._follow_connection()
                 except grpc.aio.AioRpcError as error:
-                    self._report(error)
+                    if channel is self._channel:
+                        self._report(error)
+                except asyncio.CancelledError:
+                    # So does the watch of a connection end that was replaced.
+                    task = asyncio.current_task()
+                    if channel is self._channel or task is None or task.cancelling():
+                        raise
+                if channel is not self._channel:
+                    continue
                 self.serving, self.model = False, None
                 self._changed()
                 await asyncio.sleep(RECONNECT_SECONDS)
         finally:
             await self._channel.close(CLOSE_SECONDS)
+
+    def _connect(self) -> None:
+        if self._security is None:
+            channel = grpc.aio.insecure_channel(self.address, options=_CHANNEL_OPTIONS)
+        else:
+            name = self._security.name
+            named = [("grpc.ssl_target_name_override", name)] if name else []
+            channel = grpc.aio.secure_channel(
+                self.address,
+                channel_credentials(self._security.files),
+                options=[*_CHANNEL_OPTIONS, *named],
+            )
+        self._channel = channel
+        self._stub = pb_grpc.EmbeddingServiceStub(channel)
+        self._watch = channel.unary_stream(
+            "/grpc.health.v1.Health/Watch",
+            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+            response_deserializer=health_pb2.HealthCheckResponse.FromString,
+        )
 
     async def embed(self, request: pb.EmbedRequest, seconds: float) -> pb.EmbedResponse:
         """Embed through this worker, within `seconds`.
@@ -129,8 +172,10 @@ class Worker:
         self._avoided_until[lane] = time.monotonic() + seconds
 
     async def _follow_connection(self) -> None:
+        known = False
         async for reply in self._watch(health_pb2.HealthCheckRequest(service=SERVICE)):
-            if self.model is None:
+            if not known:
+                known = True
                 model = await self._get_model()
                 logger.info("worker found address=%s encoder=%s", self.address, model.model_id)
                 self.model, self._failure = model, None
