@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -114,7 +115,8 @@ class Cinema:
                 )
                 for at, each in enumerate(films, number + 1)
             ]
-            self.written.write(lambda tx, s=shown: self.written.store.impressions.write(tx, s))  # type: ignore[misc]
+            write = partial(self.written.store.impressions.write, shown=shown, made=2**63)
+            self.written.write(write)
 
     def answer(self, policy: Policy | None = None, **given: object) -> Answer:
         asked = request(policy, **given)

@@ -14,7 +14,6 @@ from typing import Self
 
 from longtail.server.catalogue.people import People
 from longtail.server.ranking.behaviour import Behaviour
-from longtail.server.store.activity import person_hash
 from longtail.server.store.record_store import RecordStore
 from longtail.server.store.records import Activity
 from prometheus_client import Gauge
@@ -103,7 +102,7 @@ class BehaviourView:
         started = time.monotonic()
         with self._store.activity.opinions() as (held, parts):
             wanted = takewhile(lambda _: not self._stopped.is_set(), parts)
-            behaviour = Behaviour.of(wanted, person_hash)
+            behaviour = Behaviour.of(wanted, self._store.person_hash)
         if self._stopped.is_set():
             return
         with self._following:

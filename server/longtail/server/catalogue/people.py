@@ -8,7 +8,6 @@ from bisect import bisect
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Set
 
-from longtail.server.store.activity import person_hash
 from longtail.server.store.record_store import RecordStore
 from longtail.server.store.records import Activity, Deed, PastInteraction, PersonRecord
 
@@ -133,6 +132,7 @@ class People:
 
     def __init__(self, store: RecordStore) -> None:
         self._store = store
+        self._person_hash = store.person_hash
         # The one asked for longest ago comes first.
         self._held: OrderedDict[bytes, Person] = OrderedDict()
         self._size = 0
@@ -141,7 +141,7 @@ class People:
 
     def known(self, user_id: str) -> Person | None:
         """Return a person who is held, without waiting; None for one who is to be loaded."""
-        key = person_hash(user_id)
+        key = self._person_hash(user_id)
         try:
             person = self._held[key]
             # One step, as the look-up is: neither needs the lock.
@@ -152,7 +152,7 @@ class People:
 
     def load(self, user_id: str) -> Person:
         """Return a person, read from the store if they are not held; several wait for one read."""
-        key = person_hash(user_id)
+        key = self._person_hash(user_id)
         while True:
             with self._lock:
                 person = self._held.get(key)

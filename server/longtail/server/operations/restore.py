@@ -1,17 +1,21 @@
 """`longtail-restore SNAPSHOT_ID`: put a snapshot in the place of the store.
 
-The server must be stopped. The store that was there is kept beside the new one.
+The server must be stopped. The store that was there is kept beside the new one. Whoever was deleted
+since the snapshot was made is not brought back by it.
 """
 
 import os
+import sqlite3
 import sys
-from dataclasses import replace
+from contextlib import closing
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from grpc import StatusCode
 from longtail.runtime.errors import ServiceError
 from longtail.runtime.settings import SettingsError, load
+from longtail.server.operations.erasure import Notes, carry_notes
 from longtail.server.operations.snapshots import (
     SNAPSHOT_FOLDER,
     DamagedSnapshot,
@@ -23,9 +27,34 @@ from longtail.server.process.folder_lock import held
 from longtail.server.process.private import keep_private
 from longtail.server.settings import Settings
 from longtail.server.store.backup import back_up
-from longtail.server.store.database import COMPANIONS
+from longtail.server.store.database import BUSY_SECONDS, COMPANIONS
+from longtail.server.store.erasures import Left
+from longtail.server.store.person_hash import PersonHash
 from longtail.server.store.record_store import DATABASE, RecordStore
 from longtail.server.store.records import OperationState
+from longtail.server.store.revisions import raise_revision
+from longtail.server.store.transaction import Transaction
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A snapshot that was put in place, and where the former store is now.
+
+    `knows_forgotten`: whether that told who was deleted since the snapshot was made.
+    """
+
+    snapshot: Snapshot
+    aside: Path | None
+    knows_forgotten: bool
+
+
+@dataclass(frozen=True)
+class _Latest:
+    """What the store that is replaced knows: its last revision, and who was deleted."""
+
+    revision: int
+    person_hash: PersonHash
+    forgotten: Notes
 
 
 class RestoreError(Exception):
@@ -43,7 +72,7 @@ def main() -> int:
             raise RestoreError(f"there is no folder {data}: set LONGTAIL_HOME")
         keep_private(data)
         with held(data):
-            snapshot, aside = restore(data, sys.argv[1])
+            restored = restore(data, sys.argv[1])
     except DamagedSnapshot as error:
         folder = data / SNAPSHOT_FOLDER / sys.argv[1]
         sys.stderr.write(f"restore: {folder}: {error}; restore another snapshot\n")
@@ -51,26 +80,34 @@ def main() -> int:
     except (SettingsError, ServiceError, RestoreError, OSError) as error:
         sys.stderr.write(f"restore: {error}\n")
         return 1
+    snapshot = restored.snapshot
     sys.stdout.write(
         f"restored {snapshot.id}: {snapshot.items} items and {snapshot.interactions} interactions "
         f"at revision {snapshot.revision}\n"
     )
-    if aside is not None:
-        sys.stdout.write(f"the store that was there is {aside}\n")
+    if restored.aside is not None:
+        sys.stdout.write(f"the store that was there is {restored.aside}\n")
+    if not restored.knows_forgotten:
+        sys.stdout.write(
+            "that store is lost or cannot be read: delete anew whoever was deleted shortly before\n"
+        )
     return 0
 
 
-def restore(data: Path, snapshot_id: str) -> tuple[Snapshot, Path | None]:
-    """Verify a snapshot and put it in place; return it, and where the former store is now.
+def restore(data: Path, snapshot_id: str) -> Restored:
+    """Verify a snapshot and put it in place.
 
     Raises NotFound, DamagedSnapshot, and OSError; the store is as it was then.
     """
     snapshots = Snapshots(data / SNAPSHOT_FOLDER)
+    snapshots.remove_unfinished()
     snapshot = snapshots.verify(snapshot_id, lambda _done, _total: None)
     present, coming = data / DATABASE, data / f"{DATABASE}.restoring"
     try:
         # The copy gets an identity of its own, each time that a snapshot is restored.
         back_up(snapshots.path(snapshot_id) / DATABASE, coming, lambda _done, _total: None)
+        latest = _read_latest(present)
+        _keep_forgotten(coming, latest, snapshots)
         _end_operations(coming)
         flush(coming)
         aside = _keep_aside(present)
@@ -83,7 +120,49 @@ def restore(data: Path, snapshot_id: str) -> tuple[Snapshot, Path | None]:
     except BaseException:
         coming.unlink(missing_ok=True)
         raise
-    return snapshot, aside
+    return Restored(snapshot, aside, knows_forgotten=latest is not None)
+
+
+def _read_latest(present: Path) -> _Latest | None:
+    """Return what the present store knows, as it is; None when it is lost or cannot be read."""
+    if not present.exists():
+        return None
+    try:
+        # Read-only, so that nothing of what may be damaged is moved from its log.
+        uri = f"{present.resolve().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS)) as store:
+            [(revision, key)] = store.execute("SELECT revision, key FROM sequence, token_key")
+            notes = store.execute('SELECT person, revision, "left" FROM forgotten')
+            forgotten = {person: (at, Left(left)) for person, at, left in notes}
+    except (sqlite3.Error, ValueError):
+        return None
+    return _Latest(revision, PersonHash(lambda: key), forgotten)
+
+
+def _keep_forgotten(coming: Path, latest: _Latest | None, snapshots: Snapshots) -> None:
+    """Have whoever was deleted since stay so, and no revision given out a second time."""
+    revision = max(each.revision for each in snapshots.all())
+    notes: Notes = {}
+    if latest is not None:
+        revision, notes = max(revision, latest.revision), latest.forgotten
+    with closing(RecordStore.open(coming)) as store:
+        held = store.changes.position().revision
+        later = {person for person, (at, _) in notes.items() if at > held}
+        persons = store.persons() if latest is not None and later else []
+        gone = [user_id for user_id in persons if latest and latest.person_hash(user_id) in later]
+
+        def forget(tx: Transaction) -> None:
+            for user_id in gone:
+                store.forget(tx, user_id)
+            carry_notes(store, notes, tx)
+            raise_revision(tx, revision)
+
+        with store.group_commit(lambda: None, max_waiting=1) as commit:
+            commit.submit(forget).result()
+            if gone:
+                store.write_anew()
+                settle = partial(store.erasures.settle, until=2**63 - 1, left=Left.COPIES)
+                commit.submit(settle).result()
 
 
 def _end_operations(path: Path) -> None:

@@ -15,16 +15,20 @@ from longtail.runtime.errors import (
     NotFound,
     Overloaded,
     ServiceError,
+    StorageFull,
+    Unavailable,
 )
 from longtail.server.catalogue.indexer import Indexer
 from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.encoder.encoder import Encoder
+from longtail.server.operations.erasure import Erasure
 from longtail.server.operations.progress import Progress
 from longtail.server.operations.reembedding import Reembedding
 from longtail.server.operations.snapshots import Snapshot, Snapshots
 from longtail.server.process.part import Part
 from longtail.server.process.pools import Pools
 from longtail.server.store.clock import now
+from longtail.server.store.erasures import Left
 from longtail.server.store.group_commit import GroupCommit
 from longtail.server.store.record_store import RecordStore
 from longtail.server.store.records import EncoderBinding, Operation, OperationKind, OperationState
@@ -67,6 +71,7 @@ class OperationRunner:
         self._indexer = indexer
         self._encoder = encoder
         self._snapshots = Snapshots(folder)
+        self._erasure = Erasure(store, commit, self._snapshots)
         self._reembedding = Reembedding(store, commit, encoder, view, indexer.rebuild)
         self._owner = asyncio.Event()
         self._asking = asyncio.Lock()
@@ -130,6 +135,7 @@ class OperationRunner:
                             running[rebuilds] = asyncio.create_task(self._do(operation))
                     if not pruned or time.monotonic() - pruned > PRUNE_SECONDS:
                         await self._write(self._prune)
+                        await self._write(self._ask_for_erasure)
                         pruned = time.monotonic()
                 await asyncio.sleep(POLL_SECONDS)
         finally:
@@ -154,7 +160,8 @@ class OperationRunner:
                 for operation in unfinished:
                     if operation.kind == rebuild:
                         raise FailedPrecondition(f"another rebuild runs: {operation.id}")
-            if len(unfinished) >= MAX_UNFINISHED:
+            asked = [each for each in unfinished if each.kind != OperationKind.ERASE_USER_DATA]
+            if len(asked) >= MAX_UNFINISHED:
                 message = f"{MAX_UNFINISHED} operations wait already"
                 raise Overloaded(message, retry_seconds=RETRY_SECONDS)
             return self._store.operations.create(tx, kind, arguments)
@@ -202,6 +209,8 @@ class OperationRunner:
                 await asyncio.to_thread(
                     self._snapshots.verify, arguments["snapshot_id"], progress.count
                 )
+            case OperationKind.ERASE_USER_DATA:
+                await self._erase(progress)
             case OperationKind.REBUILD_INDEX if arguments:
                 binding = EncoderBinding(arguments["model_id"], arguments["dimension"])
                 await self._reembedding.run(binding, progress)
@@ -209,6 +218,19 @@ class OperationRunner:
                 bound = self._view.state.encoder
                 await asyncio.to_thread(self._indexer.rebuild, bound, progress.count)
                 await self._reembedding.drop_retired(progress)
+
+    async def _erase(self, progress: Progress) -> None:
+        """Erase whoever was deleted, for as long as it takes."""
+        # Whoever is deleted from now on has another operation.
+        await self._write(lambda tx: self._store.operations.update(tx, progress.operation))
+        while True:
+            try:
+                await asyncio.to_thread(self._erasure.run, progress.count)
+            except (StorageFull, Unavailable) as error:
+                progress.wait_for(error)
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                return
 
     async def _keep(self, progress: Progress) -> None:
         """Write how far the operation has come, when that has changed."""
@@ -231,6 +253,11 @@ class OperationRunner:
     def _prune(self, tx: Transaction) -> int:
         before = now() - KEPT_MICROSECONDS
         return self._store.operations.prune(tx, before)
+
+    def _ask_for_erasure(self, tx: Transaction) -> None:
+        """Have done what an operation did not come to: a restore ends them all, damage some."""
+        if self._store.erasures.left() != Left.NOWHERE:
+            self._store.operations.pending_or_new(tx, OperationKind.ERASE_USER_DATA)
 
     async def _write(self, write: Callable[[Transaction], T]) -> T:
         return await asyncio.wrap_future(self._commit.submit(write))

@@ -1,7 +1,8 @@
 """Snapshots: copies of the store on disk, each with a manifest that tells a damaged one.
 
 A snapshot is a folder, data/snapshots/<id>/, that holds the database as one file and its manifest.
-It is made under another name, flushed and renamed, so that one with its name is whole.
+It is made under another name, flushed and renamed, so that one with its name is whole. One that is
+written anew takes the place of the former in two steps, the second of which is made up for.
 """
 
 import errno
@@ -11,8 +12,8 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from grpc import StatusCode
@@ -21,11 +22,14 @@ from longtail.server.process.durable import flush
 from longtail.server.store.check import check_database
 from longtail.server.store.clock import now
 from longtail.server.store.record_store import DATABASE, RecordStore
+from longtail.server.store.records import Counts
 
 logger = logging.getLogger(__name__)
 
 FORMAT = 1
 SNAPSHOT_FOLDER, MANIFEST, UNFINISHED = "snapshots", "manifest.json", ".part"
+# Whole, and about to take the place of the one without this.
+REWRITTEN = ".rewritten"
 BLOCK_BYTES = 4 * 2**20
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -86,6 +90,45 @@ class Snapshots:
         logger.info("snapshot made id=%s bytes=%d", snapshot.id, snapshot.size)
         return snapshot
 
+    def rewrite(self, snapshot_id: str, change: Callable[[Path], object]) -> None:
+        """Have `change` done to a copy of a snapshot's database, which then takes its place.
+
+        Raises NotFound, DamagedSnapshot and StorageFull; the snapshot is as it was then.
+        """
+        path = self.path(snapshot_id)
+        snapshot = _read_manifest(path)
+        unfinished = self._folder / f"{snapshot_id}{UNFINISHED}"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        try:
+            with _room():
+                unfinished.mkdir()
+                copy = unfinished / DATABASE
+                shutil.copyfile(path / DATABASE, copy)
+                # What is damaged must not be given a checksum that agrees.
+                if _digest(copy, _uncounted)[1] != snapshot.sha256:
+                    raise DamagedSnapshot(f"{DATABASE} is not what was written")
+                change(copy)
+                flush(copy)
+                size, digest = _digest(copy, _uncounted)
+                counts = _counts(copy)
+                written = replace(
+                    snapshot, size=size, sha256=digest, interactions=counts.interactions
+                )
+                (unfinished / MANIFEST).write_bytes(_manifest(written))
+                flush(unfinished / MANIFEST)
+                flush(unfinished)
+                unfinished.rename(self._folder / f"{snapshot_id}{REWRITTEN}")
+                flush(self._folder)
+        except BaseException:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise
+        self._replace(snapshot_id)
+        logger.info("snapshot written anew id=%s bytes=%d", snapshot.id, written.size)
+
+    def ids(self) -> list[str]:
+        """Return the names of the snapshots, damaged ones too, in the order of their making."""
+        return [path.name for path in sorted(self._finished(), key=_number)]
+
     def all(self) -> list[Snapshot]:
         """Return the snapshots whose manifests can be read, the latest first."""
         found = []
@@ -120,14 +163,29 @@ class Snapshots:
         return snapshot
 
     def remove_unfinished(self) -> None:
-        """Remove what a crash left half-made."""
+        """Remove what a crash left half-made, and have what was written anew take its place."""
+        for path in self._folder.glob(f"*{REWRITTEN}"):
+            self._replace(path.name.removesuffix(REWRITTEN))
         for path in self._folder.glob(f"*{UNFINISHED}"):
             logger.warning("half-made snapshot removed path=%s", path)
             shutil.rmtree(path, ignore_errors=True)
 
+    def _replace(self, snapshot_id: str) -> None:
+        former = self._folder / snapshot_id
+        if former.exists():
+            gone = self._folder / f"{snapshot_id}{UNFINISHED}"
+            former.rename(gone)
+            shutil.rmtree(gone)
+        (self._folder / f"{snapshot_id}{REWRITTEN}").rename(former)
+        flush(self._folder)
+
     def _finished(self) -> list[Path]:
         found = self._folder.glob("[0-9]*-*")
-        return [path for path in found if path.name.split("-")[0].isdecimal() and path.is_dir()]
+        return [
+            path
+            for path in found
+            if path.name.split("-")[0].isdecimal() and path.is_dir() and not path.suffix
+        ]
 
 
 def _describe(copy: Path, number: int, count: Count) -> Snapshot:
@@ -182,6 +240,15 @@ def _digest(path: Path, count: Count) -> tuple[int, str]:
             done += len(block)
             count(done, total)
     return done, digest.hexdigest()
+
+
+def _counts(copy: Path) -> Counts:
+    with closing(RecordStore.open(copy)) as store:
+        return store.counts()
+
+
+def _uncounted(_done: int, _total: int) -> None:
+    return None
 
 
 def _number(path: Path) -> int:

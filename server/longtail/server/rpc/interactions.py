@@ -119,7 +119,7 @@ class InteractionService(interaction_service_pb2_grpc.InteractionServiceServicer
     ) -> pb.RecordImpressionsResponse:
         """Record what of a list was shown."""
         recorded, revision = await self._catalogue.write_impressions(
-            impressions(request, self._tokens)
+            *impressions(request, self._tokens)
         )
         return pb.RecordImpressionsResponse(recorded_count=recorded, revision=revision)
 
@@ -144,9 +144,12 @@ class InteractionService(interaction_service_pb2_grpc.InteractionServiceServicer
     ) -> pb.DeleteUserDataResponse:
         """Forget a person."""
         check_id("user_id", request.user_id)
-        done, shown, revision = await self._catalogue.delete_user(request.user_id)
+        forgotten, erasure = await self._catalogue.delete_user(request.user_id)
         return pb.DeleteUserDataResponse(
-            deleted_interaction_count=done, deleted_impression_count=shown, revision=revision
+            deleted_interaction_count=forgotten.interactions,
+            deleted_impression_count=forgotten.impressions,
+            revision=forgotten.revision,
+            erasure_operation_id=erasure.id,
         )
 
     async def _read(self, messages: Sequence[pb.Interaction]) -> _Batch:

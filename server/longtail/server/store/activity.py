@@ -5,15 +5,14 @@ be SQLAlchemy: so the statements are text and go through the driver. A person go
 that whoever follows keeps no id of anybody who is deleted later.
 """
 
-import hashlib
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from longtail.server.store.person_hash import PersonHash
 from longtail.server.store.records import Activity, Deed, Opinions, PastInteraction, PersonRecord
 from sqlalchemy import Engine
 
-HASH_BYTES = 16
 # Opinions that are read at a time.
 CHUNK = 10_000
 
@@ -21,8 +20,9 @@ CHUNK = 10_000
 class ActivityLog:
     """The interactions in the store, by person and by revision. Any thread may read."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, person_hash: PersonHash) -> None:
         self._engine = engine
+        self._person_hash = person_hash
 
     def person(self, user_id: str, latest: int) -> PersonRecord:
         """Return the `latest` that a person did, and each item that they met with, by type."""
@@ -42,7 +42,7 @@ class ActivityLog:
             forgotten = read.execute(_FORGOTTEN, (revision,)).fetchall()
             rows = read.execute(_SINCE, (revision,)).fetchall()
         deeds = [
-            Deed(person_hash(user_id), at, PastInteraction._make(past))
+            Deed(self._person_hash(user_id), at, PastInteraction._make(past))
             for user_id, at, *past in rows
         ]
         return Activity(now, forgotten, deeds)
@@ -74,11 +74,6 @@ def _parts(read: sqlite3.Cursor) -> Iterator[Opinions]:
     while rows := read.fetchmany(CHUNK):
         user_ids, item_ids, values = zip(*rows, strict=True)
         yield Opinions(user_ids, item_ids, values)
-
-
-def person_hash(user_id: str) -> bytes:
-    """Return what a person goes by here."""
-    return hashlib.blake2b(user_id.encode(), digest_size=HASH_BYTES).digest()
 
 
 _REVISION = "SELECT revision FROM sequence"

@@ -138,7 +138,12 @@ def _add_functions(connection: sqlite3.Connection, _record: object) -> None:
 def _make_durable(connection: sqlite3.Connection, _record: object) -> None:
     _keep_log(connection)
     # In WAL mode only FULL keeps a committed transaction through a loss of power.
-    for pragma in ("synchronous=FULL", f"journal_size_limit={LOG_LIMIT}"):
+    # What is deleted is overwritten: see Erasures for what that leaves.
+    for pragma in (
+        "synchronous=FULL",
+        f"journal_size_limit={LOG_LIMIT}",
+        "secure_delete=ON",
+    ):
         connection.execute(f"PRAGMA {pragma}").close()
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from longtail.server.store.clock import bring_back
 from longtail.server.store.decayed_counter import DecayedCounter, Key
+from longtail.server.store.erasures import Erasures
 from longtail.server.store.failures import told_plainly
 from longtail.server.store.records import Impression, Responses, ShownItem, ShownLists
 from longtail.server.store.revisions import current_revision
@@ -24,14 +25,18 @@ EXPOSURE = DecayedCounter(
 class ImpressionRecords:
     """Impressions, and the exposure that they add up to. Writes run in the caller's transaction."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, erasures: Erasures) -> None:
         self._engine = engine
+        self._erasures = erasures
 
-    def write(self, tx: Transaction, shown: Sequence[Impression]) -> tuple[int, int]:
-        """Record impressions; return how many were new, and the revision that holds them.
+    def write(self, tx: Transaction, shown: Sequence[Impression], made: int) -> tuple[int, int]:
+        """Record impressions of one person; return how many were new, and their revision.
 
         The same item at the same position of the same list is recorded once, as it came first.
+        Nothing is when the person was deleted since the revision `made`, that of the list.
         """
+        if self._erasures.revision_of(tx, shown[0].user_id) > made:
+            return 0, current_revision(tx)
         query = select(impressions.c.list_id, impressions.c.item_id, impressions.c.position)
         lists = {impression.list_id for impression in shown}
         known = {tuple(row) for row in tx.execute(query.where(impressions.c.list_id.in_(lists)))}
@@ -47,7 +52,7 @@ class ImpressionRecords:
         return len(new), EXPOSURE.add(tx, times)
 
     def delete_user(self, tx: Transaction, user_id: str) -> tuple[int, int]:
-        """Forget what a person was shown; return how many impressions it was, and the revision."""
+        """Remove what a person was shown; return how many impressions, and the revision."""
         theirs = impressions.c.user_id == user_id
         query = select(impressions.c.item_id, impressions.c.time).where(theirs)
         times = _by_item((row.item_id, row.time) for row in tx.execute(query))

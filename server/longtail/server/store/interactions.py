@@ -5,7 +5,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 
-from longtail.server.store.activity import person_hash
 from longtail.server.store.clock import now
 from longtail.server.store.counts import move_counts
 from longtail.server.store.decayed_counter import Key
@@ -17,7 +16,7 @@ from longtail.server.store.popularity import (
 )
 from longtail.server.store.records import Interaction
 from longtail.server.store.revisions import current_revision
-from longtail.server.store.schema import forgotten, interactions
+from longtail.server.store.schema import interactions
 from longtail.server.store.transaction import Transaction
 from sqlalchemy import (
     Engine,
@@ -32,7 +31,7 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.dialects.sqlite import Insert, insert
+from sqlalchemy.dialects.sqlite import insert
 
 # Rows that are read at a time.
 CHUNK = 5000
@@ -75,7 +74,7 @@ class InteractionRecords:
         return len(new), revision
 
     def delete_user(self, tx: Transaction, user_id: str) -> tuple[int, int]:
-        """Forget a person; return how many interactions that were, and the revision."""
+        """Remove what a person did; return how many interactions, and the revision."""
         theirs = interactions.c.user_id == user_id
         query = select(interactions.c.item_id, interactions.c.type, COUNTED_TIME).where(theirs)
         times: defaultdict[Key, list[int]] = defaultdict(list)
@@ -85,7 +84,6 @@ class InteractionRecords:
             return 0, current_revision(tx)
         tx.execute(delete(interactions).where(theirs))
         revision = take_back_interactions(tx, times)
-        tx.execute(_UPSERT_FORGOTTEN, {"person": person_hash(user_id), "revision": revision})
         count = sum(map(len, times.values()))
         move_counts(tx, interactions=-count, users=-1)
         return count, revision
@@ -140,13 +138,6 @@ class InteractionRecords:
             part = query.where(tuple_(*at) > (read[-1].user_id, read[-1].time, read[-1].event_id))
 
 
-def _upsert_forgotten() -> Insert:
-    statement = insert(forgotten)
-    return statement.on_conflict_do_update(
-        index_elements=["person"], set_={"revision": statement.excluded.revision}
-    )
-
-
 def _known_users() -> Select[int]:
     users = func.json_each(bindparam("users")).table_valued("value")
     known = exists().where(interactions.c.user_id == users.c.value)
@@ -155,5 +146,4 @@ def _known_users() -> Select[int]:
 
 _INSERT_INTERACTION = insert(interactions)
 _KNOWN_USERS = _known_users()
-_UPSERT_FORGOTTEN = _upsert_forgotten()
 _RECORDED = [interactions.c[field.name] for field in fields(Interaction)]

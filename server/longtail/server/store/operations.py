@@ -43,6 +43,15 @@ class OperationRecords:
         tx.execute(insert(operations).values(_row(operation)))
         return operation
 
+    def pending_or_new(self, tx: Transaction, kind: OperationKind) -> Operation:
+        """Return the operation of a kind without arguments that has not begun; a new one if none.
+
+        An operation that begins says so in a transaction before it does anything.
+        """
+        theirs = operations.c.kind == kind, operations.c.state == OperationState.PENDING
+        row = tx.execute(select(operations).where(*theirs)).first()
+        return self.create(tx, kind, {}) if row is None else _operation(row)
+
     def update(self, tx: Transaction, operation: Operation) -> Operation:
         """Write how an operation stands now; return it with the time of that."""
         updated = replace(operation, update_time=now())

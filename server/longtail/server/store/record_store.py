@@ -11,15 +11,18 @@ from longtail.server.store.check import check_database
 from longtail.server.store.counts import read_counts
 from longtail.server.store.database import open_database
 from longtail.server.store.encoders import EncoderRecords
+from longtail.server.store.erasures import Erasures, Left, write_anew
 from longtail.server.store.group_commit import GroupCommit
 from longtail.server.store.impressions import ImpressionRecords
 from longtail.server.store.interactions import InteractionRecords
 from longtail.server.store.items import ItemRecords
 from longtail.server.store.operations import OperationRecords
-from longtail.server.store.records import Counts
+from longtail.server.store.person_hash import PersonHash
+from longtail.server.store.records import Counts, Forgotten
 from longtail.server.store.requests import RequestRecords
-from longtail.server.store.revisions import current_revision
-from longtail.server.store.schema import token_key
+from longtail.server.store.revisions import current_revision, take_revisions
+from longtail.server.store.schema import impressions, interactions, token_key
+from longtail.server.store.transaction import Transaction
 from sqlalchemy import Connection, Engine, select
 
 __all__ = ["DATABASE", "RecordStore", "check_database"]
@@ -39,10 +42,12 @@ class RecordStore:
         self._anchor = anchor
         self.path = path
         self.items = ItemRecords(engine)
+        self.person_hash = PersonHash(self.token_key)
+        self.erasures = Erasures(engine, self.person_hash)
         self.interactions = InteractionRecords(engine)
-        self.impressions = ImpressionRecords(engine)
+        self.impressions = ImpressionRecords(engine, self.erasures)
         self.changes = ChangeLog(engine)
-        self.activity = ActivityLog(engine)
+        self.activity = ActivityLog(engine, self.person_hash)
         self.requests = RequestRecords(engine)
         self.encoders = EncoderRecords(engine)
         self.operations = OperationRecords(engine)
@@ -77,6 +82,21 @@ class RecordStore:
         """Copy the store, as of one revision, into the one file `target`: see `back_up`."""
         back_up(self.path, target, progress)
 
+    def forget(self, tx: Transaction, user_id: str) -> Forgotten:
+        """Remove all that is of a person, and note that they were deleted.
+
+        Also of somebody who is not there: copies may have them, and lists may be on their way.
+        """
+        done, _ = self.interactions.delete_user(tx, user_id)
+        shown, _ = self.impressions.delete_user(tx, user_id)
+        revision = take_revisions(tx, 1)
+        self.erasures.note(tx, user_id, revision, Left.STORE if done or shown else Left.COPIES)
+        return Forgotten(done, shown, revision)
+
+    def write_anew(self) -> None:
+        """Have the file and its log hold nothing that was deleted: see `write_anew` of erasures."""
+        write_anew(self.path)
+
     def token_key(self) -> bytes:
         """Return the secret that this store, what was copied from it and nothing else has.
 
@@ -87,6 +107,12 @@ class RecordStore:
         if not key:
             raise StoreDamaged(f"{self.path} has lost the key of its recommendation tokens")
         return bytes(key)
+
+    def persons(self) -> list[str]:
+        """Return the ids of all persons that anything is recorded of."""
+        both = select(interactions.c.user_id).union(select(impressions.c.user_id))
+        with self._engine.connect() as connection:
+            return list(connection.execute(both).scalars())
 
     def counts(self) -> Counts:
         """Return how many items, interactions and persons there are; nothing is counted for it."""

@@ -28,6 +28,7 @@ class OperationKind(IntEnum):
     REBUILD_INDEX = 1
     CREATE_SNAPSHOT = 2
     VERIFY_SNAPSHOT = 3
+    ERASE_USER_DATA = 4
 
 
 class OperationState(IntEnum):
@@ -325,6 +326,15 @@ class Operation:
     update_time: int
     refused: int = 0
     refusals: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What was removed of a person, and the revision that holds that."""
+
+    interactions: int
+    impressions: int
+    revision: int
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,11 @@ def take_revisions(tx: Transaction, count: int) -> int:
     return int(tx.execute(statement.returning(sequence.c.revision)).scalar_one())
 
 
+def raise_revision(tx: Transaction, least: int) -> None:
+    """Have no revision up to `least` be given out again."""
+    tx.execute(update(sequence).where(sequence.c.revision < least).values(revision=least))
+
+
 def current_revision(tx: Transaction) -> int:
     """Return the last revision given out."""
     return int(tx.execute(select(sequence.c.revision)).scalar_one())

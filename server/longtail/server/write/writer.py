@@ -15,7 +15,16 @@ from longtail.server.process.pools import Pools
 from longtail.server.store.encoders import EncoderChanged
 from longtail.server.store.group_commit import GroupCommit
 from longtail.server.store.record_store import RecordStore
-from longtail.server.store.records import BoundEncoder, Impression, Interaction, StoredItem, Vector
+from longtail.server.store.records import (
+    BoundEncoder,
+    Forgotten,
+    Impression,
+    Interaction,
+    Operation,
+    OperationKind,
+    StoredItem,
+    Vector,
+)
 from longtail.server.store.transaction import Transaction
 from longtail.server.write.encoding import Embed, ItemEncoder, KnownItems, PreparedItems
 from longtail.server.write.idempotency import AnsweredCalls, RepeatableCall
@@ -162,12 +171,15 @@ class Catalogue:
         """Record interactions; return how many were new, and the revision."""
         return await self._write(lambda tx: self._store.interactions.write(tx, events))
 
-    async def write_impressions(self, shown: Sequence[Impression]) -> tuple[int, int]:
-        """Record impressions; return how many were new, and the revision."""
-        return await self._write(lambda tx: self._store.impressions.write(tx, shown))
+    async def write_impressions(self, shown: Sequence[Impression], made: int) -> tuple[int, int]:
+        """Record impressions of a list that was made at a revision; return how many were new.
 
-    async def delete_user(self, user_id: str) -> tuple[int, int, int]:
-        """Forget a person; return how many interactions and impressions, and the revision."""
+        The second is the revision of the write. None are of who was deleted since the list.
+        """
+        return await self._write(lambda tx: self._store.impressions.write(tx, shown, made))
+
+    async def delete_user(self, user_id: str) -> tuple[Forgotten, Operation]:
+        """Forget a person; return what was removed, and the operation that ends with no trace."""
         return await self._write(partial(self._delete_user, user_id))
 
     async def _once(self, call: RepeatableCall[R] | None, write: Callable[[Transaction], R]) -> R:
@@ -177,10 +189,10 @@ class Catalogue:
         # Once begun a write is finished, even if its caller has gone.
         return await asyncio.shield(asyncio.wrap_future(self._commit.submit(write)))
 
-    def _delete_user(self, user_id: str, tx: Transaction) -> tuple[int, int, int]:
-        interactions, _ = self._store.interactions.delete_user(tx, user_id)
-        impressions, revision = self._store.impressions.delete_user(tx, user_id)
-        return interactions, impressions, revision
+    def _delete_user(self, user_id: str, tx: Transaction) -> tuple[Forgotten, Operation]:
+        forgotten = self._store.forget(tx, user_id)
+        # One that has not begun erases whoever is deleted until then.
+        return forgotten, self._store.operations.pending_or_new(tx, OperationKind.ERASE_USER_DATA)
 
     def _upsert_and_reply(
         self,

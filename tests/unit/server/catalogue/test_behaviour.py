@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from longtail.server.catalogue.behaviour import COMPLETE, BehaviourView
-from longtail.server.ranking.behaviour import NUMBER, Behaviour
-from longtail.server.store.activity import ActivityLog, person_hash
+from longtail.server.ranking.behaviour import NUMBER
+from longtail.server.store.activity import ActivityLog
 from longtail.server.store.record_store import RecordStore
 from longtail.server.store.records import Activity, Interaction, Opinions
 
@@ -25,8 +25,9 @@ def opinion(person: str, item: str, value: float = 1.0, time: int = 0) -> Intera
     return Interaction(event_id, person, item, "rating", value, time, "")
 
 
-def likes(behaviour: Behaviour, *people: str) -> Likes:
+def likes(view: BehaviourView, *people: str) -> Likes:
     """Return what each of `people` likes, who like something."""
+    behaviour, person_hash = view.behaviour, view.people._person_hash
     numbers = {person: behaviour._person_of.get(person_hash(person)) for person in people}
     return {
         person: {behaviour.ids[item] for item in array(NUMBER, behaviour._likes[number])}
@@ -45,7 +46,7 @@ def test_what_is_recorded_at_start_is_known(written: Written) -> None:
     written.interact(opinion("ann", "a"), opinion("ann", "b"), opinion("bob", "b"))
     with BehaviourView(written.store) as view:
         assert view.is_complete
-        assert likes(view.behaviour, "ann", "bob") == {"ann": {"a", "b"}, "bob": {"b"}}
+        assert likes(view, "ann", "bob") == {"ann": {"a", "b"}, "bob": {"b"}}
 
 
 def test_a_write_counts_when_it_is_acknowledged(tmp_path: Path) -> None:
@@ -60,7 +61,7 @@ def test_a_write_counts_when_it_is_acknowledged(tmp_path: Path) -> None:
         views.append(stack.enter_context(BehaviourView(written.store)))
         for number in range(20):
             written.interact(opinion("ann", f"item {number}"))
-            assert f"item {number}" in likes(views[0].behaviour, "ann")["ann"]
+            assert f"item {number}" in likes(views[0], "ann")["ann"]
 
 
 def test_what_another_process_wrote_is_followed(written: Written) -> None:
@@ -68,7 +69,7 @@ def test_what_another_process_wrote_is_followed(written: Written) -> None:
     with BehaviourView(other) as view:
         written.interact(opinion("ann", "a"))
         view.follow()
-        assert likes(view.behaviour, "ann") == {"ann": {"a"}}
+        assert likes(view, "ann") == {"ann": {"a"}}
     other.close()
 
 
@@ -77,7 +78,7 @@ def test_a_dislike_takes_a_like_back_and_no_value_says_nothing(written: Written)
     with BehaviourView(written.store) as view:
         written.interact(opinion("ann", "a", -1.0), opinion("ann", "b", 0.0))
         view.follow()
-        assert likes(view.behaviour, "ann") == {"ann": {"b"}}
+        assert likes(view, "ann") == {"ann": {"b"}}
 
 
 def test_opinions_of_one_write_are_taken_in_the_order_of_time(written: Written) -> None:
@@ -88,40 +89,40 @@ def test_opinions_of_one_write_are_taken_in_the_order_of_time(written: Written) 
         opinion("ann", "b", -1.0, time=1),
     )
     with BehaviourView(written.store) as view:
-        assert likes(view.behaviour, "ann") == {"ann": {"b"}}
+        assert likes(view, "ann") == {"ann": {"b"}}
 
 
 def test_a_person_is_forgotten_and_may_come_back(written: Written) -> None:
     with BehaviourView(written.store) as view:
         written.interact(opinion("ann", "a"), opinion("bob", "a"))
         view.follow()
-        written.write(lambda tx: written.store.interactions.delete_user(tx, "ann"))
+        written.write(lambda tx: written.store.forget(tx, "ann"))
         view.follow()
-        assert likes(view.behaviour, "ann", "bob") == {"bob": {"a"}}
+        assert likes(view, "ann", "bob") == {"bob": {"a"}}
         assert view.behaviour.support(np.array([0])).tolist() == [1]
-        assert person_hash("ann") not in view.behaviour._person_of
+        assert written.store.person_hash("ann") not in view.behaviour._person_of
         written.interact(opinion("ann", "b"))
         view.follow()
-        assert likes(view.behaviour, "ann") == {"ann": {"b"}}
+        assert likes(view, "ann") == {"ann": {"b"}}
     with BehaviourView(written.store) as afterwards:
-        assert likes(afterwards.behaviour, "ann", "bob") == {"ann": {"b"}, "bob": {"a"}}
+        assert likes(afterwards, "ann", "bob") == {"ann": {"b"}, "bob": {"a"}}
 
 
 def test_forgotten_and_come_back_between_two_looks(written: Written) -> None:
     with BehaviourView(written.store) as view:
         written.interact(opinion("ann", "a"))
         view.follow()
-        written.write(lambda tx: written.store.interactions.delete_user(tx, "ann"))
+        written.write(lambda tx: written.store.forget(tx, "ann"))
         written.interact(opinion("ann", "b"))
         view.follow()
-        assert likes(view.behaviour, "ann") == {"ann": {"b"}}
+        assert likes(view, "ann") == {"ann": {"b"}}
 
 
 def test_the_store_keeps_no_id_of_who_was_forgotten(written: Written) -> None:
     written.interact(opinion("someone-to-forget", "a"))
-    written.write(lambda tx: written.store.interactions.delete_user(tx, "someone-to-forget"))
+    written.write(lambda tx: written.store.forget(tx, "someone-to-forget"))
     until = written.store.changes.position().revision
-    gone = [(person_hash("someone-to-forget"), until)]
+    gone = [(written.store.person_hash("someone-to-forget"), until)]
     assert written.store.activity.since(0) == Activity(until, gone, [])
 
 
@@ -129,7 +130,7 @@ class Slow(ActivityLog):
     """Lets no opinion through until `go` is set."""
 
     def __init__(self, log: ActivityLog) -> None:
-        super().__init__(log._engine)
+        super().__init__(log._engine, log._person_hash)
         self.go = threading.Event()
 
     @contextmanager
@@ -148,7 +149,7 @@ def test_serving_does_not_wait_for_a_large_store(written: Written) -> None:
     slow = written.store.activity = Slow(written.store.activity)
     with BehaviourView(written.store, patience_seconds=0.01) as view:
         assert not view.is_complete
-        assert likes(view.behaviour, "ann") == {}
+        assert likes(view, "ann") == {}
         # A write meanwhile is not lost, whether it is followed before all is read or not.
         written.interact(opinion("ann", "b"))
         view.follow()
@@ -156,19 +157,19 @@ def test_serving_does_not_wait_for_a_large_store(written: Written) -> None:
         slow.go.set()
         view._thread.join(20)
         assert view.is_complete
-        assert likes(view.behaviour, "ann") == {"ann": {"a", "b", "c"}}
+        assert likes(view, "ann") == {"ann": {"a", "b", "c"}}
 
 
 def test_who_is_forgotten_while_all_is_read_is_forgotten(written: Written) -> None:
     written.interact(opinion("ann", "a"), opinion("bob", "a"))
     slow = written.store.activity = Slow(written.store.activity)
     with BehaviourView(written.store, patience_seconds=0.01) as view:
-        written.write(lambda tx: written.store.interactions.delete_user(tx, "ann"))
+        written.write(lambda tx: written.store.forget(tx, "ann"))
         written.interact(opinion("bob", "b"))
         view.follow()
         slow.go.set()
         view._thread.join(20)
-        assert likes(view.behaviour, "ann", "bob") == {"bob": {"a", "b"}}
+        assert likes(view, "ann", "bob") == {"bob": {"a", "b"}}
 
 
 def test_leaving_ends_a_load(written: Written) -> None:
@@ -188,7 +189,8 @@ def test_what_failed_to_load_is_tried_again(
     def failing() -> Iterator[tuple[int, Iterator[Opinions]]]:
         if not whole.is_set():
             raise OSError("the disk is gone")
-        with ActivityLog(written.store.activity._engine).opinions() as found:
+        store = written.store
+        with ActivityLog(store.activity._engine, store.person_hash).opinions() as found:
             yield found
 
     monkeypatch.setattr("longtail.server.catalogue.behaviour.RETRY_SECONDS", 0.01)
@@ -203,10 +205,10 @@ def test_what_failed_to_load_is_tried_again(
         view.follow()
         assert not view.is_complete
         assert COMPLETE._value.get() == 0
-        assert likes(view.behaviour, "ann") == {}
+        assert likes(view, "ann") == {}
         whole.set()
         view._thread.join(20)
         assert view.is_complete
         assert COMPLETE._value.get() == 1
-        assert likes(view.behaviour, "ann") == {"ann": {"a", "b"}}
+        assert likes(view, "ann") == {"ann": {"a", "b"}}
     assert "behaviour not loaded" in caplog.text

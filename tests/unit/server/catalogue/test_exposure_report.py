@@ -49,7 +49,7 @@ def show(written: Written, name: str, *item_ids: str, time: int, loss: float = 0
         Impression(name.encode(), item_id, at, "ann", time, loss, 1.0)
         for at, item_id in enumerate(item_ids, 1)
     ]
-    written.write(lambda tx: written.store.impressions.write(tx, shown))
+    written.write(lambda tx: written.store.impressions.write(tx, shown, 2**63))
 
 
 def exposure(view: CatalogueReplica) -> dict[str, float]:

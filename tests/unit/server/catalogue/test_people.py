@@ -104,7 +104,7 @@ def test_a_person_who_is_followed_is_as_one_who_is_read(
         for person in ("ann", "bob"):
             check(written.store, person, view.people.load(person))
         if step % 20 == 10:
-            written.write(lambda tx: written.store.interactions.delete_user(tx, "bob"))
+            written.write(lambda tx: written.store.forget(tx, "bob"))
             view.follow()
             assert view.people.known("bob") is None
 
@@ -121,7 +121,7 @@ def test_who_came_back_before_the_look_is_not_dropped(
     written: Written, view: BehaviourView
 ) -> None:
     written.interact(deed("1", item="a"))
-    written.write(lambda tx: written.store.interactions.delete_user(tx, "ann"))
+    written.write(lambda tx: written.store.forget(tx, "ann"))
     written.interact(deed("2", item="b"))
     ann = view.people.load("ann")
     view.follow()
@@ -141,7 +141,7 @@ class Paused(ActivityLog):
     """Reads a person, and hands them over when `go` is set."""
 
     def __init__(self, log: ActivityLog) -> None:
-        super().__init__(log._engine)
+        super().__init__(log._engine, log._person_hash)
         self.read, self.go = threading.Event(), threading.Event()
         self.reads = 0
 
@@ -167,7 +167,7 @@ def test_what_is_written_while_a_person_is_read_is_not_lost(
             if step == "told":
                 written.interact(deed("2", item="b", time=1))
             else:
-                written.write(lambda tx: written.store.interactions.delete_user(tx, "ann"))
+                written.write(lambda tx: written.store.forget(tx, "ann"))
             view.follow()
         paused.go.set()
         ann, same = (load.result(20) for load in loads)
@@ -257,7 +257,7 @@ def test_readers_beside_the_follower_see_whole_persons(
                 written.interact(deed(f"{name} {step}", name, item, kind, step))
                 view.follow()
                 if step % 40 == 30:
-                    written.write(lambda tx, n=name: written.store.interactions.delete_user(tx, n))  # type: ignore[misc]
+                    written.write(lambda tx, n=name: written.store.forget(tx, n))  # type: ignore[misc]
                     view.follow()
         finally:
             stop.set()

@@ -7,6 +7,7 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import StatusCode
 from longtail.server.rpc.tokens.page import encode_token
+from longtail.server.store.records import OperationKind
 from longtail.v1 import interaction_service_pb2 as pb
 
 from tests.unit.server.written_catalogue import (
@@ -122,7 +123,12 @@ async def test_a_person_is_forgotten(written: WrittenCatalogue) -> None:
     assert (reply.deleted_interaction_count, reply.revision) == (2, written.revision())
     assert await listed(written, 10, user_id="ann") == []
     again = await written.interactions.DeleteUserData(request)
-    assert (again.deleted_interaction_count, again.revision) == (0, reply.revision)
+    assert (again.deleted_interaction_count, again.revision) == (0, written.revision())
+    # What waits for the same is one operation.
+    [erasure] = written.store.operations.unfinished()
+    assert reply.erasure_operation_id == again.erasure_operation_id == erasure.id
+    assert erasure.kind == OperationKind.ERASE_USER_DATA
+    assert b"ann" not in repr(erasure).encode()
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from alembic import command
-from longtail.server.store.activity import person_hash
 from longtail.server.store.database import alembic_config
+from longtail.server.store.erasures import Left
 from longtail.server.store.record_store import check_database
 from longtail.server.store.records import Activity, Interaction, PersonRecord
 from sqlalchemy import create_engine
@@ -60,26 +60,28 @@ def test_an_event_that_is_repeated_is_told_once(it: Opened) -> None:
 def test_a_person_is_told_by_hash(it: Opened) -> None:
     it.interact(opinion("ann", "a", 1, 0))
     [deed] = it.store.activity.since(0).deeds
-    assert deed.person == person_hash("ann") != person_hash("bob")
+    assert deed.person == it.store.person_hash("ann") != it.store.person_hash("bob")
     assert deed.revision == it.revision
 
 
 def test_who_is_forgotten_is_told(it: Opened) -> None:
     it.interact(opinion("ann", "a", 1, 0), opinion("bob", "b", 1, 0))
-    _, gone = it.do(lambda tx: it.store.interactions.delete_user(tx, "ann"))
+    gone = it.do(lambda tx: it.store.forget(tx, "ann")).revision
     it.interact(opinion("ann", "c", 1, 0))
     assert told(it) == [("b", 1), ("c", 1)]
-    assert it.store.activity.since(0).forgotten == [(person_hash("ann"), gone)]
+    assert it.store.activity.since(0).forgotten == [(it.store.person_hash("ann"), gone)]
     assert it.store.activity.since(gone).forgotten == []
     # Again, and from then on only the last time is told.
-    _, again = it.do(lambda tx: it.store.interactions.delete_user(tx, "ann"))
-    assert it.store.activity.since(0).forgotten == [(person_hash("ann"), again)]
+    again = it.do(lambda tx: it.store.forget(tx, "ann")).revision
+    assert it.store.activity.since(0).forgotten == [(it.store.person_hash("ann"), again)]
     assert told(it) == [("b", 1)]
 
 
-def test_who_was_never_there_is_not_forgotten(it: Opened) -> None:
-    it.do(lambda tx: it.store.interactions.delete_user(tx, "nobody"))
-    assert not it.store.activity.since(0).forgotten
+def test_who_was_never_there_is_noted_for_what_copies_and_lists_may_have(it: Opened) -> None:
+    gone = it.do(lambda tx: it.store.forget(tx, "nobody"))
+    assert (gone.interactions, gone.impressions) == (0, 0)
+    assert it.store.activity.since(0).forgotten == [(it.store.person_hash("nobody"), gone.revision)]
+    assert it.store.erasures.left() == Left.COPIES
 
 
 def test_a_person_comes_with_the_latest_first_and_all_that_they_met_with(it: Opened) -> None:

@@ -33,7 +33,7 @@ def shown(
 
 
 def write(it: Opened, *impressions: Impression) -> tuple[int, int]:
-    return it.do(lambda tx: it.store.impressions.write(tx, impressions))
+    return it.do(lambda tx: it.store.impressions.write(tx, impressions, 2**63))
 
 
 def delete_user(it: Opened, user_id: str) -> tuple[int, int]:

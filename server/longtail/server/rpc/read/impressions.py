@@ -14,9 +14,12 @@ MAX_IMPRESSIONS = 100
 MAX_POSITION = 1000
 
 
-def impressions(request: pb.RecordImpressionsRequest, tokens: TokenCodec) -> Sequence[Impression]:
-    """Return the impressions; raise InvalidArgument naming every one that is wrong.
+def impressions(
+    request: pb.RecordImpressionsRequest, tokens: TokenCodec
+) -> tuple[Sequence[Impression], int]:
+    """Return the impressions, and the revision of the list that they are of.
 
+    Raises InvalidArgument naming every one that is wrong.
     A time that is still to come is taken as now: exposure decays from the newest impression on.
     """
     field = "recommendation_token"
@@ -32,7 +35,7 @@ def impressions(request: pb.RecordImpressionsRequest, tokens: TokenCodec) -> Seq
     valid, wrong = each("impressions", request.impressions, partial(_impression, shown, time))
     if wrong:
         raise InvalidArgument(*(v for error in wrong.values() for v in error.violations))
-    return valid
+    return valid, shown.revision
 
 
 def _impression(shown: RecommendedList, time: int, message: pb.Impression) -> Impression:

@@ -2,7 +2,8 @@
 
 Nothing is stored when a list is given out, so a list that nobody is shown costs nothing. A token is
 good in every process of its store, after a restart and after a restore, because its key is part of
-what the store holds.
+what the store holds. Whom the list is for is for that store alone to read: the id is encrypted,
+with the MAC of the token as its nonce, as SIV modes do (RFC 5297).
 """
 
 import base64
@@ -22,6 +23,8 @@ ID_BYTES = 12
 HASH_BYTES = 4
 # Of keyed BLAKE2b (RFC 7693): at this length nobody finds a second token for one MAC.
 MAC_BYTES = 16
+# Of a keystream that one hash gives; longer ids take several.
+BLOCK_BYTES = 64
 # id, time, revision, strength, relevance_loss, tail_fraction, items, propensities below 1.
 _HEAD = struct.Struct(f"<{ID_BYTES}sqQfffBB")
 _PROPENSITY = np.dtype([("place", "u1"), ("propensity", "<f4")])
@@ -97,11 +100,13 @@ class TokenCodec:
 
     def __init__(self, key: bytes) -> None:
         self._key = hashlib.sha256(b"recommendation token " + key).digest()
+        self._id_key = hashlib.sha256(b"person of a recommendation token " + key).digest()
 
     def encode(self, recommended: RecommendedList) -> str:
         """Return the token of a list, at most MAX_TOKEN characters for up to 100 items."""
-        content = _pack(recommended)
-        return _to_text(self._mac(content) + content)
+        content, user_id = _pack(recommended), recommended.user_id.encode()
+        mac = self._mac(content + user_id)
+        return _to_text(mac + content + self._crypt(mac, user_id))
 
     def decode(self, token: str) -> RecommendedList | None:
         """Return the list that a token names, None when no server of this catalogue gave it out."""
@@ -112,10 +117,21 @@ class TokenCodec:
         except (binascii.Error, ValueError):
             return None
         mac, content = signed[:MAC_BYTES], signed[MAC_BYTES:]
+        at = _length(content)
+        content, user_id = content[:at], self._crypt(mac, content[at:])
         # The last character has bits that mean nothing: one token, one way to write it.
-        if not hmac.compare_digest(mac, self._mac(content)) or _to_text(signed) != token:
+        if not hmac.compare_digest(mac, self._mac(content + user_id)) or _to_text(signed) != token:
             return None
-        return _unpack(content)
+        return _unpack(content, user_id.decode())
+
+    def _crypt(self, nonce: bytes, text: bytes) -> bytes:
+        """Encrypt `text`, or decrypt what this made of it."""
+        stream = b"".join(
+            hashlib.blake2b(nonce, key=self._id_key, salt=block.to_bytes(16)).digest()
+            for block in range(-(-len(text) // BLOCK_BYTES))
+        )
+        mixed = int.from_bytes(text) ^ int.from_bytes(stream[: len(text)])
+        return mixed.to_bytes(len(text))
 
     def _mac(self, content: bytes) -> bytes:
         return hashlib.blake2b(content, key=self._key, digest_size=MAC_BYTES).digest()
@@ -138,10 +154,18 @@ def _pack(recommended: RecommendedList) -> bytes:
         len(drawn),
     )
     hashes = np.array(recommended.item_hashes, "<u4").tobytes()
-    return head + hashes + drawn.tobytes() + recommended.user_id.encode()
+    return head + hashes + drawn.tobytes()
 
 
-def _unpack(content: bytes) -> RecommendedList:
+def _length(content: bytes) -> int:
+    """Return where what `_pack` makes ends; all of it where that cannot be."""
+    if len(content) < _HEAD.size:
+        return len(content)
+    count, drawn_count = content[_HEAD.size - 2 : _HEAD.size]
+    return _HEAD.size + HASH_BYTES * count + _PROPENSITY.itemsize * drawn_count
+
+
+def _unpack(content: bytes, user_id: str) -> RecommendedList:
     list_id, time, revision, *policy, count, drawn_count = _HEAD.unpack_from(content)
     hashes = np.frombuffer(content, "<u4", count, _HEAD.size)
     at = _HEAD.size + hashes.nbytes
@@ -151,7 +175,7 @@ def _unpack(content: bytes) -> RecommendedList:
     strength, relevance_loss, tail_fraction = policy
     return RecommendedList(
         id=list_id,
-        user_id=content[at + drawn.nbytes :].decode(),
+        user_id=user_id,
         time=time,
         revision=revision,
         strength=strength,

@@ -40,13 +40,15 @@ interactions = Table(
     ),
 )
 
-# Persons whose interactions were deleted, by a hash that does not lead back: what was learned from
-# them is taken back wherever it is held. They may have come back since.
+# Persons who were deleted, by a hash that leads back to nobody without the store's key: what was
+# learned from them is taken back wherever it is held, and lists that they were given before count
+# for nothing. They may have come back since. `left` says where their data may lie still: Left.
 forgotten = Table(
     "forgotten",
     metadata,
     Column("person", LargeBinary, primary_key=True),
     Column("revision", BigInteger, nullable=False),
+    Column("left", Integer, nullable=False, server_default="0"),
     Index("forgotten_by_revision", "revision"),
 )
 

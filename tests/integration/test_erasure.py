@@ -1,0 +1,146 @@
+"""A person who was deleted is in no file of the store, and no restore or token brings them back."""
+
+import base64
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from longtail.client import LongtailClient, interaction
+from longtail.v1.admin_service_pb2 import OPERATION_STATE_SUCCEEDED
+
+from tests import processes
+from tests.films import films
+
+pytestmark = pytest.mark.model
+
+# Long enough that what is left of a row in part still shows one of them.
+GONE, GONE_QUERY = "<person-gone>" * 4, "{a query of theirs}"
+WAIT_SECONDS = 60.0
+
+
+def events(client: LongtailClient) -> None:
+    """Record what many persons did, mixed, with keys in no order: pages of the store are split."""
+    mixed = random.Random(7)
+    items = [film.id for film in films()]
+    made = []
+    for number in range(6000):
+        person = GONE if number % 60 == 0 else f"person {mixed.randrange(60)}"
+        query = GONE_QUERY * mixed.choice((1, 3, 40)) if person == GONE else "films" * 9
+        made.append(
+            interaction(
+                person,
+                mixed.choice(items),
+                "view",
+                event_id=mixed.randbytes(12).hex(),
+                query=query,
+            )
+        )
+    for at in range(0, len(made), 500):
+        client.write_interactions(made[at : at + 500])
+
+
+def traces(home: Path) -> Iterator[str]:
+    """Yield each file under the folder of data that has anything of the person, and what."""
+    wanted = {"the id": b"person-gone", "a query": b"query of theirs"}
+    for at in range(3):
+        # What is the same of the text however the bytes before it fall.
+        whole = base64.b64encode(b"x" * at + GONE.encode())
+        wanted[f"base64 {at}"] = whole[4:24]
+    for path in (home / "data").rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            yield from (f"{path.name}: {name}" for name, text in wanted.items() if text in content)
+
+
+def restored(home: Path, snapshot_id: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "longtail.server.operations.restore", snapshot_id],
+        env=processes.environment(home),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_nothing_of_a_person_is_left_and_nothing_brings_them_back(
+    worker_address: str, tmp_path: Path
+) -> None:
+    with (
+        processes.server(tmp_path, worker_address) as running,
+        LongtailClient(running.address) as client,
+    ):
+        client.upsert_items(films())
+        events(client)
+        listed = client.recommend("a robot alone in space", user_id=GONE)
+        item_id = listed.results[0].item_id
+        assert client.record_impressions(listed.recommendation_token, [item_id]).recorded_count == 1
+        made = client.wait_for_operation(client.create_snapshot().operation.id)
+        # Rows that move as others go leave copies of themselves.
+        for number in range(30):
+            client.delete_user_data(f"person {number}")
+        assert any(traces(tmp_path))
+        deleted = client.delete_user_data(GONE)
+        assert (deleted.deleted_interaction_count, deleted.deleted_impression_count) == (100, 1)
+        ended = client.wait_for_operation(deleted.erasure_operation_id, timeout=WAIT_SECONDS)
+        assert ended.state == OPERATION_STATE_SUCCEEDED
+        assert list(traces(tmp_path)) == []
+        # The list is from before.
+        shown = client.record_impressions(listed.recommendation_token, [item_id])
+        assert shown.recorded_count == 0
+        check = client.wait_for_operation(client.verify_snapshot(made.snapshot_id).operation.id)
+        assert check.state == OPERATION_STATE_SUCCEEDED
+        [snapshot] = client.list_snapshots().snapshots
+        assert 0 < snapshot.interaction_count < 6000
+        assert running.stop() == 0
+    assert list(traces(tmp_path)) == []
+
+    restored(tmp_path, made.snapshot_id)
+    with (
+        processes.server(tmp_path, worker_address) as running,
+        LongtailClient(running.address) as client,
+    ):
+        assert list(client.list_interactions(user_id=GONE)) == []
+        assert client.record_impressions(listed.recommendation_token, [item_id]).recorded_count == 0
+        # Whoever comes back is somebody new.
+        again = client.recommend("a robot alone in space", user_id=GONE)
+        token = again.recommendation_token
+        assert client.record_impressions(token, [again.results[0].item_id]).recorded_count == 1
+        deleted = client.delete_user_data(GONE)
+        ended = client.wait_for_operation(deleted.erasure_operation_id, timeout=WAIT_SECONDS)
+        assert ended.state == OPERATION_STATE_SUCCEEDED
+        assert running.stop() == 0
+    assert list(traces(tmp_path)) == []
+
+
+def test_a_kill_after_the_deletion_and_a_restore_at_once_leave_nothing(
+    worker_address: str, tmp_path: Path
+) -> None:
+    with (
+        processes.server(tmp_path, worker_address) as running,
+        LongtailClient(running.address) as client,
+    ):
+        client.upsert_items(films())
+        events(client)
+        made = client.wait_for_operation(client.create_snapshot().operation.id)
+        client.delete_user_data(GONE)
+        running.stop(signal.SIGKILL)
+    assert any(traces(tmp_path))
+    restored(tmp_path, made.snapshot_id)
+    with (
+        processes.server(tmp_path, worker_address) as running,
+        LongtailClient(running.address) as client,
+    ):
+        assert list(client.list_interactions(user_id=GONE)) == []
+        until = time.monotonic() + WAIT_SECONDS
+        while left := list(traces(tmp_path)):
+            assert time.monotonic() < until, left
+            time.sleep(0.2)
+        assert running.stop() == 0
+    assert list(traces(tmp_path)) == []
