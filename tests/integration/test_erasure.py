@@ -77,8 +77,8 @@ def test_nothing_of_a_person_is_left_and_nothing_brings_them_back(
         LongtailClient(running.address) as client,
     ):
         client.upsert_items(films())
-        events(client)
         listed = client.recommend("a robot alone in space", user_id=GONE)
+        events(client)
         item_id = listed.results[0].item_id
         assert client.record_impressions(listed.recommendation_token, [item_id]).recorded_count == 1
         made = client.wait_for_operation(client.create_snapshot().operation.id)

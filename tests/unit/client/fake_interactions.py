@@ -63,5 +63,8 @@ class FakeInteractions(InteractionServiceServicer):
     ) -> interaction_service_pb2.DeleteUserDataResponse:
         self.fake.receive(request, context)
         return interaction_service_pb2.DeleteUserDataResponse(
-            deleted_interaction_count=3, deleted_impression_count=2, revision=8
+            deleted_interaction_count=3,
+            deleted_impression_count=2,
+            revision=8,
+            erasure_operation_id="o1",
         )

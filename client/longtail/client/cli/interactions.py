@@ -93,7 +93,7 @@ def delete_user(
     timeout: options.Timeout = options.TIMEOUT,
     as_json: options.Json = False,
 ) -> None:
-    """Forget a person: remove every interaction and impression of theirs."""
+    """Forget a person: remove every interaction and impression of theirs, from copies too."""
     with LongtailClient(address, timeout=timeout) as client:
         response = client.delete_user_data(user_id)
     if as_json:
@@ -102,7 +102,8 @@ def delete_user(
         output.console().print(
             f"removed {response.deleted_interaction_count:,} interactions and "
             f"{response.deleted_impression_count:,} impressions of {user_id} "
-            f"at revision {response.revision}",
+            f"at revision {response.revision}; `longtail admin operation "
+            f"{response.erasure_operation_id} --wait` follows what erases them from copies",
             markup=False,
             soft_wrap=True,
         )
