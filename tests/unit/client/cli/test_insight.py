@@ -63,4 +63,6 @@ def test_what_was_shown_is_recorded(fake: Fake) -> None:
 def test_who_is_forgotten_loses_impressions_too(fake: Fake) -> None:
     done = run("user", "delete", "u", address=fake.address)
 
-    assert done.stdout == "removed 3 interactions and 2 impressions of u at revision 8\n"
+    removed, follow = done.stdout.rstrip().split("; ")
+    assert removed == "removed 3 interactions and 2 impressions of u at revision 8"
+    assert follow == "`longtail admin operation o1 --wait` follows what erases them from copies"
