@@ -1,11 +1,10 @@
-"""Logs and metrics: one line per event with key=value, and Prometheus counters over HTTP."""
+"""Logs and metrics: one line per event with key=value, and what Prometheus counts of every RPC."""
 
 import logging
 import sys
 
-from longtail.runtime.listening import CannotListen, ListenAddress
 from longtail.runtime.settings import SettingsError
-from prometheus_client import Counter, Gauge, Histogram, start_http_server
+from prometheus_client import Counter, Gauge, Histogram
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -32,11 +31,3 @@ def configure_logging(level: str) -> None:
         datefmt="%Y-%m-%dT%H:%M:%S",
         force=True,
     )
-
-
-def start_metrics(address: ListenAddress) -> None:
-    """Serve `/metrics` on `address` from a thread of its own; raise CannotListen."""
-    try:
-        start_http_server(address.port, addr=address.bare_host)
-    except (OSError, UnicodeError) as error:
-        raise CannotListen(address, error) from error

@@ -10,8 +10,8 @@ from longtail.runtime.errors import StoreDamaged, Unavailable
 from longtail.runtime.interceptor import ServiceInterceptor
 from longtail.runtime.keys import KeyRing, KeysError
 from longtail.runtime.lifecycle import HealthBoard, new_server, serve
+from longtail.runtime.metrics_server import start_metrics
 from longtail.runtime.settings import SettingsError
-from longtail.runtime.telemetry import start_metrics
 from longtail.runtime.tls import FollowedFiles, TlsError, TlsFiles
 from longtail.server.catalogue.behaviour import BehaviourView
 from longtail.server.catalogue.indexer import Indexer
@@ -114,8 +114,10 @@ async def run(settings: Settings, *, process: int | None, check: bool) -> None:
     `check`: whether to look for damage first, which takes that nobody has the store open.
     Raises StartError, SettingsError, StoreDamaged and CannotListen.
     """
-    start_metrics(settings.metrics_address.further(process or 0))
+    keys = _key_ring(settings)
     tls, worker_tls = _followed(settings.tls), _followed(settings.worker_tls)
+    metrics = settings.metrics_address.further(process or 0)
+    start_metrics(metrics, tls=settings.tls, keys=keys)
     try:
         security = None if worker_tls is None else Security(worker_tls, settings.worker_name)
         encoder = Encoder(settings.worker_address, security=security)
@@ -126,7 +128,6 @@ async def run(settings: Settings, *, process: int | None, check: bool) -> None:
     except ProfileError as error:
         advice = "mend it, remove it, or fit it anew with python -m evaluation fit"
         raise StartError(f"the ranking profile is of no use: {error}; {advice}") from None
-    keys = _key_ring(settings)
     store = await asyncio.to_thread(_open, settings, check)
     try:
         async with encoder:

@@ -9,8 +9,9 @@ import sys
 from longtail.runtime import settings as runtime_settings
 from longtail.runtime.interceptor import ServiceInterceptor
 from longtail.runtime.lifecycle import HealthBoard, new_server, serve
+from longtail.runtime.metrics_server import start_metrics
 from longtail.runtime.settings import SettingsError
-from longtail.runtime.telemetry import configure_logging, start_metrics
+from longtail.runtime.telemetry import configure_logging
 from longtail.runtime.tls import FollowedFiles, TlsError
 from longtail.v1.embedding_service_pb2_grpc import add_EmbeddingServiceServicer_to_server
 from longtail.worker import artefact as artefacts
@@ -50,7 +51,7 @@ def main() -> int:
     try:
         # What is taken is found before the encoder is loaded, and not after.
         settings.address.check()
-        start_metrics(settings.metrics_address)
+        start_metrics(settings.metrics_address, tls=settings.tls)
         tls = None if settings.tls is None else FollowedFiles(settings.tls)
         artefact = artefacts.load(settings.artefact)
         encoders = loading.load(artefact, settings)
