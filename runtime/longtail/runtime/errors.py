@@ -203,6 +203,13 @@ class DeadlineExceeded(ServiceError):
     reason = "DEADLINE_EXCEEDED"
 
 
+class StreamIdle(ServiceError):
+    """The other end of a stream did nothing for so long that its place is given to others."""
+
+    code = StatusCode.DEADLINE_EXCEEDED
+    reason = "STREAM_IDLE"
+
+
 class InferenceFailed(ServiceError):
     """The encoder failed on this input."""
 

@@ -1,12 +1,14 @@
 """The one place where failures become gRPC statuses, and where every RPC gets its bounds.
 
 Who calls is found first, and told nothing without a key where keys exist. Each RPC is counted,
-timed, refused early when too many are in flight, and ended at the caller's deadline or, when the
-caller gave none, at ours; only health is always told. What is asked is parsed here: a large request
-in a thread of its own, so that the event loop goes on.
+timed, refused before it is read when it would not be answered in time, and ended at the caller's
+deadline or, when the caller gave none, at ours. Calls, streams, administration and health have
+places of their own, so that none of them keeps the others out. What is asked is parsed here: a
+large request in a thread of its own, so that the event loop goes on.
 """
 
 import asyncio
+import bisect
 import logging
 import math
 import time
@@ -23,7 +25,7 @@ from collections.abc import (
     Iterator,
 )
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Any, NoReturn, TypeAlias
 
 import grpc
@@ -31,8 +33,16 @@ from google.protobuf.message import Message
 from google.rpc import status_pb2
 from grpc_status import rpc_status
 from longtail.runtime import health
-from longtail.runtime.deadline import set_deadline
-from longtail.runtime.errors import DeadlineExceeded, Overloaded, ServiceError
+from longtail.runtime.admission import Places, Turns, places_of_calls, set_turn
+from longtail.runtime.deadline import remaining_seconds, set_deadline
+from longtail.runtime.errors import (
+    DeadlineExceeded,
+    InvalidArgument,
+    Overloaded,
+    ServiceError,
+    StreamIdle,
+    Violation,
+)
 from longtail.runtime.identity import Allowance, caller_at, current_caller, set_caller
 from longtail.runtime.keys import KeyRing
 from longtail.runtime.message_size import (
@@ -59,13 +69,17 @@ OURS = "/longtail.v1."
 # Open to everybody at any time, and watched for as long as the watcher likes.
 HEALTH = f"/{health.SERVICE}/"
 RETRY_SECONDS = 0.1
+# Of streams, a caller has at most this part of the places.
+STREAM_SHARE = 0.25
+# Calls at a time of those who look after a server, and of those who ask whether it serves, which
+# watch for as long as they like.
+ADMINISTRATION_PLACES, HEALTH_PLACES, HEALTH_PLACES_PER_CALLER = 32, 1000, 100
 # A request up to this size is parsed on the event loop: a thread would cost as much.
 INLINE_BYTES = 64 * 1024
 # Of larger requests, all together. Each is held as it came, and parsed takes several times as much.
 MAX_LARGE_BYTES = 256 * 2**20
 
 OK, CANCELLED = grpc.StatusCode.OK, grpc.StatusCode.CANCELLED
-TOO_MANY = Overloaded("too many requests in flight", retry_seconds=RETRY_SECONDS)
 
 
 class InternalError(ServiceError):
@@ -79,8 +93,9 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):
     """Identifies, bounds, counts and translates every RPC.
 
     Requests have up to MAX_REQUEST_BYTES; those of the methods `batches`, such as
-    `ItemService/BatchUpsertItems`, and those of streams up to MAX_MESSAGE_BYTES. Without `keys`
-    everybody may do all.
+    `ItemService/BatchUpsertItems`, and those of streams up to MAX_MESSAGE_BYTES. The services
+    `administration`, such as `AdminService`, have places of their own. A stream ends when nothing
+    is sent, or nothing read, for `idle_seconds`. Without `keys` everybody may do all.
     """
 
     def __init__(
@@ -89,17 +104,27 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):
         max_in_flight: int,
         unary_seconds: float,
         stream_seconds: float,
+        max_streams: int = 64,
+        idle_seconds: float = 30.0,
         batches: Collection[str] = (),
+        administration: Collection[str] = (),
         keys: KeyRing | None = None,
     ) -> None:
-        self._max_in_flight = max_in_flight
         self._unary_seconds = unary_seconds
         self._stream_seconds = stream_seconds
+        self._idle_seconds = idle_seconds
         self._batches = batches
         self._keys = keys
-        self._in_flight = self._large_bytes = 0
-        RPC_IN_FLIGHT.set_function(lambda: self._in_flight)
-        self._too_many = rpc_status.to_status(TOO_MANY.status())
+        self._turns = Turns()
+        self._calls = places_of_calls(max_in_flight)
+        self._streams = Places(max_streams, math.ceil(STREAM_SHARE * max_streams))
+        self._administrators = Places(ADMINISTRATION_PLACES, ADMINISTRATION_PLACES)
+        self._health = Places(HEALTH_PLACES, HEALTH_PLACES_PER_CALLER)
+        self._administration = administration
+        self._large_bytes = 0
+        kinds = (self._calls, self._streams, self._administrators)
+        RPC_IN_FLIGHT.set_function(lambda: sum(places.taken for places in kinds))
+        self._refusals = _Refusals()
         # Of large requests, one at a time: more threads would only fight for the interpreter.
         self._parsing = ThreadPoolExecutor(1, thread_name_prefix="parsing")
         # Wrapped; a method has one handler for as long as its server lives.
@@ -150,42 +175,86 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):
         if handler.unary_unary is not None:
             limit = MAX_MESSAGE_BYTES if name in self._batches else MAX_REQUEST_BYTES
             unary = self._unary(ours.unary_unary, ours.request_deserializer, serialize, limit)
-            guarded = self._guard(name, unary, self._unary_seconds)
-            return grpc.unary_unary_rpc_method_handler(guarded)
+            if places := self._apart(method, name):
+                guarded = self._guard(name, unary, self._unary_seconds, places)
+                return grpc.unary_unary_rpc_method_handler(guarded)
+            # As a stream to gRPC, so that what is refused is not read.
+            return grpc.stream_unary_rpc_method_handler(self._call(name, unary))
         if handler.unary_stream is not None:
             answers = self._answers(ours.unary_stream, ours.request_deserializer, serialize)
             # A watch of health ends when the watcher says so.
             limit_seconds = math.inf if method.startswith(HEALTH) else self._stream_seconds
-            guarded = self._guard(name, answers, limit_seconds)
+            places = self._apart(method, name) or self._streams
+            guarded = self._guard(name, answers, limit_seconds, places)
             return grpc.unary_stream_rpc_method_handler(guarded)
         if handler.stream_unary is not None:
             requests = self._requests(ours.stream_unary, ours.request_deserializer, serialize)
-            guarded = self._guard(name, requests, self._stream_seconds)
+            guarded = self._guard(name, requests, self._stream_seconds, self._streams)
             return grpc.stream_unary_rpc_method_handler(guarded)
         exchange = self._exchange(ours.stream_stream, ours.request_deserializer, serialize)
-        guarded = self._guard(name, exchange, self._stream_seconds)
+        guarded = self._guard(name, exchange, self._stream_seconds, self._streams)
         return grpc.stream_stream_rpc_method_handler(guarded)
 
-    def _guard(self, name: str, work: Work, limit_seconds: float) -> Any:  # noqa: ANN401 (for grpc)
+    def _apart(self, method: str, name: str) -> Places | None:
+        """Return the places of methods that never wait for those of others."""
+        if method.startswith(HEALTH):
+            return self._health
+        service = name.partition("/")[0]
+        return self._administrators if service in self._administration else None
+
+    def _call(self, name: str, work: Work) -> Any:  # noqa: ANN401 (for grpc)
+        """Take what can be answered in time, and refuse the rest at the least cost."""
+        observe = RPC_SECONDS.labels(name).observe
+        refused = RPC_TOTAL.labels(name, Overloaded.code.name).inc
+        guarded = self._guard(name, work, self._unary_seconds, self._calls, self._turns)
+
+        async def call(_: object, context: Context) -> bytes | None:
+            remaining, caller = context.time_remaining(), caller_at(context.peer)
+            seconds = self._unary_seconds if remaining is None else remaining
+            retry_seconds = self._turns.refusal(name, caller.name, seconds)
+            if retry_seconds is not None:
+                refused()
+                observe(0.0)
+                return await _abort(context, self._refusals.of(retry_seconds))
+            content = await context.read()
+            if content is grpc.aio.EOF:
+                await abort(context, InvalidArgument(Violation("request", "is missing")).status())
+            return await guarded(content, context)  # type: ignore[no-any-return]
+
+        return call
+
+    def _guard(
+        self,
+        name: str,
+        work: Work,
+        limit_seconds: float,
+        places: Places,
+        turns: Turns | None = None,
+    ) -> Any:  # noqa: ANN401 (for grpc)
         observe = RPC_SECONDS.labels(name).observe
         totals = _Totals(name)
-        # Whether we serve is told when there is too much to do, above all.
-        place = 0 if f"/{name}".startswith(HEALTH) else 1
+        again = f"{name} again"
 
         async def guarded(content: object, context: Context) -> bytes | None:
-            if place and self._in_flight >= self._max_in_flight:
-                # It costs as little as can be: when it comes, there is too much to do.
-                totals[TOO_MANY.code]()
+            caller = caller_at(context.peer)
+            if not places.take(caller.name):
+                totals[Overloaded.code]()
                 observe(0.0)
-                return await _abort(context, self._too_many)
+                return await _abort(context, self._refusals.of(RETRY_SECONDS))
             started = time.perf_counter()
-            self._in_flight += place
             code = OK
             try:
                 remaining = context.time_remaining()
                 seconds = limit_seconds if remaining is None else min(remaining, limit_seconds)
                 set_deadline(seconds)
-                allowance = caller_at(context.peer).allowance
+                if turns is not None:
+                    if turn := turns.enter(name, caller.name):
+                        await turn
+                        seconds = remaining_seconds()
+                        if not turns.worth(name, seconds):
+                            raise DeadlineExceeded("the deadline would pass before the answer")
+                    set_turn(turns, again, caller.name)
+                allowance = caller.allowance
                 # Work that never waits, as most of what is asked again, needs no timer.
                 if allowance is None:
                     running = work(content, context)
@@ -210,7 +279,7 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):
                 # What went wrong inside is for the log, not for the caller.
                 code, failure = InternalError.code, InternalError("internal error")
             finally:
-                self._in_flight -= place
+                places.leave(caller.name)
                 totals[code]()
                 observe(time.perf_counter() - started)
             # A caller that has stopped reading keeps this waiting; it no longer counts as work.
@@ -244,7 +313,7 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):
     ) -> Work:
         async def answers(content: bytes, context: Context) -> None:
             request = await self._parsed(from_string, content, MAX_REQUEST_BYTES)
-            await _answered(behaviour(request, context), serialize, context)
+            await self._answered(behaviour(request, context), serialize, context)
 
         return answers
 
@@ -268,15 +337,48 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):
     ) -> Work:
         async def exchange(contents: AsyncIterable[bytes], context: Context) -> None:
             asked = self._messages(contents, from_string, MAX_REQUEST_BYTES)
-            await _answered(behaviour(asked, context), serialize, context)
+            await self._answered(behaviour(asked, context), serialize, context)
 
         return exchange
 
     async def _messages(
         self, contents: AsyncIterable[bytes], from_string: Parse, limit: int
     ) -> AsyncIterator[Message]:
-        async for content in contents:
+        waiting = aiter(contents)
+        while True:
+            try:
+                async with self._patience("sent"):
+                    content = await anext(waiting)
+            except StopAsyncIteration:
+                return
             yield await self._parsed(from_string, content, limit)
+
+    async def _answered(
+        self, messages: AsyncGenerator[Answer, None], serialize: Serialize, context: Context
+    ) -> None:
+        """Send the answers from within, so that `messages` is closed whatever ends the RPC.
+
+        gRPC, given the generator, leaves one that a caller gave up to the garbage collector.
+        """
+        async with aclosing(messages):
+            # Were they left to a first write that the deadline ends halfway, gRPC would try to
+            # send them again with the status, and fail.
+            await _sent(context.send_initial_metadata(()))
+            async for message in messages:
+                content = serialize(message)
+                async with self._patience("read"):
+                    await _sent(context.write(content))
+
+    @asynccontextmanager
+    async def _patience(self, done: str) -> AsyncIterator[None]:
+        """Wait for the other end of a stream, but not for long; raise StreamIdle."""
+        try:
+            async with asyncio.timeout(self._idle_seconds) as limit:
+                yield
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise StreamIdle(f"nothing was {done} for {self._idle_seconds:g} s") from None
 
     @contextmanager
     def _room(self, size: int) -> Iterator[None]:
@@ -295,6 +397,25 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):
         check_request_size(content, limit)
         loop = asyncio.get_running_loop()
         return _checked(await loop.run_in_executor(self._parsing, parse, from_string, content))
+
+
+class _Refusals:
+    """The statuses of refusals, made once for each of a few times to come back after."""
+
+    _STEPS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
+
+    def __init__(self) -> None:
+        self._made = [
+            rpc_status.to_status(
+                Overloaded("too many requests to be answered in time", retry_seconds=each).status()
+            )
+            for each in self._STEPS
+        ]
+
+    def of(self, retry_seconds: float) -> grpc.Status:
+        """Return the status that says to come back in so long, or a little later."""
+        at = bisect.bisect_left(self._STEPS, retry_seconds)
+        return self._made[min(at, len(self._made) - 1)]
 
 
 class _Totals(dict[grpc.StatusCode, Callable[[], None]]):
@@ -338,21 +459,6 @@ def _checked(request: Message) -> Message:
     if allowance is not None:
         allowance.check_batch(request)
     return request
-
-
-async def _answered(
-    messages: AsyncGenerator[Answer, None], serialize: Serialize, context: Context
-) -> None:
-    """Send the answers from within, so that `messages` is closed whatever ends the RPC.
-
-    gRPC, given the generator, leaves one that a caller gave up to the garbage collector.
-    """
-    async with aclosing(messages):
-        # Were they left to a first write that the deadline ends halfway, gRPC would try to
-        # send them again with the status, and fail.
-        await _sent(context.send_initial_metadata(()))
-        async for message in messages:
-            await _sent(context.write(serialize(message)))
 
 
 @types.coroutine

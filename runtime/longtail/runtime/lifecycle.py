@@ -24,6 +24,11 @@ SHARED_CONNECTION_MS = 300_000
 # hours without a call, ends the connections of all that ask more often. Clients may ask every 10 s,
 # and what is sent on time may arrive closer together.
 MIN_PING_MS = 5_000
+# Calls and streams of one connection at a time: more of them wait at the client. What is refused
+# or idle is ended sooner; this bounds what a connection holds until then.
+MAX_STREAMS = 512
+# Further connections are closed as they come.
+MAX_CONNECTIONS = 4_096
 
 
 class HealthBoard:
@@ -84,6 +89,8 @@ def new_server(
             # no server listens.
             ("grpc.http2.min_ping_interval_without_data_ms", MIN_PING_MS),
             ("grpc.keepalive_permit_without_calls", 1),
+            ("grpc.max_concurrent_streams", MAX_STREAMS),
+            ("grpc.max_allowed_incoming_connections", MAX_CONNECTIONS),
             *shared,
         ],
     )

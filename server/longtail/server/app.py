@@ -69,6 +69,8 @@ SERVICES = {
 }
 # Those whose requests may be as large as a message: batches of what is written.
 BATCHES = ("ItemService/BatchUpsertItems", "InteractionService/WriteInteractions")
+# Those who look after a server get through whatever others ask of it.
+ADMINISTRATION = ("AdminService", "InsightService")
 # A write through another process is seen after so long at the latest.
 FOLLOW_SECONDS = 0.1
 # When it could not be followed, twice.
@@ -214,7 +216,10 @@ async def _serve(
         max_in_flight=settings.max_in_flight,
         unary_seconds=settings.unary_seconds,
         stream_seconds=settings.stream_seconds,
+        max_streams=settings.max_streams,
+        idle_seconds=settings.idle_seconds,
         batches=BATCHES,
+        administration=ADMINISTRATION,
         keys=keys,
     )
     server = new_server([interceptor], board, reuse_port=process is not None)

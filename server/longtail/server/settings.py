@@ -161,8 +161,22 @@ class Settings:
     max_in_flight: int = setting(
         "LONGTAIL_SERVER_MAX_IN_FLIGHT",
         256,
-        "Requests worked on at a time; more are refused with RESOURCE_EXHAUSTED.",
+        "Calls worked on at a time, of which one caller has at most three quarters; more are "
+        "refused with RESOURCE_EXHAUSTED.",
         Bounds(1, 100_000),
+    )
+    max_streams: int = setting(
+        "LONGTAIL_SERVER_MAX_STREAMS",
+        64,
+        "Imports and exports at a time, of which one caller has at most a quarter; more are "
+        "refused with RESOURCE_EXHAUSTED.",
+        Bounds(1, 10_000),
+    )
+    idle_seconds: float = setting(
+        "LONGTAIL_SERVER_STREAM_IDLE_SECONDS",
+        30.0,
+        "How long an import may send nothing, or an export be left unread, before it is ended.",
+        Bounds(0.1, 3600),
     )
     unary_seconds: float = setting(
         "LONGTAIL_SERVER_UNARY_SECONDS",
