@@ -40,7 +40,10 @@ async def serving(
         response_serializer=pb.EmbedResponse.SerializeToString,
     )
     interceptor = ServiceInterceptor(
-        max_in_flight=1, max_streams=max_in_flight, unary_seconds=UNARY_SECONDS, stream_seconds=stream_seconds
+        max_in_flight=1,
+        max_streams=max_in_flight,
+        unary_seconds=UNARY_SECONDS,
+        stream_seconds=stream_seconds,
     )
     server = grpc.aio.server(interceptors=[interceptor])
     server.add_generic_rpc_handlers(

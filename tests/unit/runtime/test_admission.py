@@ -1,0 +1,127 @@
+"""Turns of one event loop on a clock of the test's own, and places."""
+
+import asyncio
+
+import pytest
+from longtail.runtime.admission import (
+    PATIENCE_SECONDS,
+    WAIT_SHARE,
+    Places,
+    Turns,
+    places_of_calls,
+    set_turn,
+    turn_again,
+)
+
+
+class Work:
+    """Takes turns of a second each, on a clock that only they move."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.turns = Turns(lambda: self.now)
+        self.done: list[str] = []
+
+    async def call(self, caller: str) -> None:
+        turn = self.turns.enter("Work", caller)
+        if turn is not None:
+            await turn
+        self.now += 1.0
+        self.done.append(caller)
+
+    async def learn(self) -> None:
+        """Find out what a turn takes."""
+        await self.call("first")
+        await asyncio.sleep(0)
+        self.now += 1.0
+        self.done.clear()
+
+    def refused(self, caller: str, seconds: float = 1e9) -> bool:
+        return self.turns.refusal("Work", caller, seconds) is not None
+
+
+async def test_one_call_has_its_turn_at_once() -> None:
+    work = Work()
+    await work.learn()
+    assert not work.refused("a", 0.001)
+    assert work.turns.enter("Work", "a") is None
+
+
+async def test_a_call_that_comes_during_a_turn_waits_for_its_end() -> None:
+    work = Work()
+    assert work.turns.enter("Work", "a") is None
+    turn = work.turns.enter("Work", "b")
+    assert turn is not None
+    assert not turn.done()
+    await asyncio.wait_for(turn, 10)
+
+
+async def test_callers_have_turns_in_rotation() -> None:
+    work = Work()
+    await work.learn()
+    hot = [asyncio.create_task(work.call("hot")) for _ in range(5)]
+    await asyncio.sleep(0)
+    other = asyncio.create_task(work.call("other"))
+    await asyncio.wait_for(asyncio.gather(*hot, other), 10)
+    # The first had its turn before the other came, the second before its line was known.
+    assert work.done.index("other") <= 2
+
+
+async def test_who_would_wait_too_long_is_refused_and_who_would_not_is_taken() -> None:
+    work = Work()
+    await work.learn()
+    hot = [asyncio.create_task(work.call("hot")) for _ in range(4)]
+    await asyncio.sleep(0)
+    waiting = 3
+    needed = (waiting + 2) / WAIT_SHARE
+    assert needed > PATIENCE_SECONDS
+    assert work.refused("hot", needed + 0.1)
+    assert work.refused("hot", 1.0)
+    # There is one turn before that of somebody else, and its own.
+    assert work.turns.refusal("Other", "other", 2.1) is None
+    retry = work.turns.refusal("Work", "hot", 1.0)
+    assert retry == pytest.approx(waiting + 2 - WAIT_SHARE)
+    await asyncio.wait_for(asyncio.gather(*hot), 10)
+    assert not work.refused("hot", 1.0)
+
+
+async def test_a_caller_that_goes_leaves_its_turn_to_the_next() -> None:
+    work = Work()
+    await work.learn()
+    tasks = [asyncio.create_task(work.call(caller)) for caller in "abc"]
+    await asyncio.sleep(0)
+    tasks[1].cancel()
+    await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 10)
+    assert work.done == ["a", "c"]
+    assert not work.refused("b", 1.0)
+
+
+async def test_work_goes_on_in_a_turn_of_its_own_after_a_wait() -> None:
+    work = Work()
+
+    async def call(caller: str) -> None:
+        set_turn(work.turns, "Work again", caller)
+        await turn_again()
+        work.now += 1.0
+        work.done.append(caller)
+
+    await asyncio.wait_for(asyncio.gather(*map(call, "abcd")), 10)
+    assert work.done == list("abcd")
+
+
+async def test_there_are_no_turns_outside_of_an_rpc() -> None:
+    await asyncio.wait_for(turn_again(), 10)
+
+
+def test_places_are_bounded_in_all_and_for_one_caller() -> None:
+    places = Places(3, 2)
+    assert [places.take(caller) for caller in "aaabb"] == [True, True, False, True, False]
+    places.leave("a")
+    assert places.taken == 2
+    assert places.take("b")
+
+
+@pytest.mark.parametrize(("total", "most"), [(1, 1), (2, 2), (256, 192)])
+def test_no_caller_has_all_places_for_calls(total: int, most: int) -> None:
+    places = places_of_calls(total)
+    assert sum(places.take("a") for _ in range(total)) == most

@@ -1,0 +1,160 @@
+"""What keeps the calls of some from the places of others, over real gRPC."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import pytest
+from longtail.client.calls.errors import error_from_rpc
+from longtail.runtime.interceptor import ServiceInterceptor
+
+SILENT = 260
+
+
+class Service:
+    """Has one method of each kind; `One` waits until `go` is set."""
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+        self.waiting = 0
+
+    async def one(self, request: bytes, context: object) -> bytes:
+        self.waiting += 1
+        await self.go.wait()
+        return b"one"
+
+    async def ask(self, request: bytes, context: object) -> bytes:
+        return b"asked"
+
+    async def take(self, requests: AsyncIterator[bytes], context: object) -> bytes:
+        return b"".join([each async for each in requests])
+
+    async def give(self, request: bytes, context: object) -> AsyncIterator[bytes]:
+        while True:
+            yield bytes(2**20)
+
+
+@asynccontextmanager
+async def serving(
+    service: Service, *, max_in_flight: int = 10, idle_seconds: float = 30.0
+) -> AsyncIterator[grpc.aio.Channel]:
+    def handlers(name: str) -> grpc.GenericRpcHandler:
+        as_it_is: dict[str, Any] = {
+            "request_deserializer": lambda content: content,
+            "response_serializer": lambda content: content,
+        }
+        methods = {
+            "One": grpc.unary_unary_rpc_method_handler(service.one, **as_it_is),
+            "Ask": grpc.unary_unary_rpc_method_handler(service.ask, **as_it_is),
+            "Take": grpc.stream_unary_rpc_method_handler(service.take, **as_it_is),
+            "Give": grpc.unary_stream_rpc_method_handler(service.give, **as_it_is),
+        }
+        return grpc.method_handlers_generic_handler(name, methods)
+
+    guard = ServiceInterceptor(
+        max_in_flight=max_in_flight,
+        unary_seconds=20.0,
+        stream_seconds=20.0,
+        max_streams=8,
+        idle_seconds=idle_seconds,
+        administration=["Admin"],
+    )
+    server = grpc.aio.server(interceptors=[guard])
+    server.add_generic_rpc_handlers((handlers("longtail.v1.Raw"), handlers("longtail.v1.Admin")))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            yield channel
+    finally:
+        await server.stop(0)
+
+
+@pytest.fixture(autouse=True)
+def as_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let bytes pass for messages: nothing here is about what they hold."""
+    monkeypatch.setattr(
+        "longtail.runtime.interceptor.parse", lambda from_string, content: from_string(content)
+    )
+
+
+async def ask(channel: grpc.aio.Channel, method: str = "Raw/Ask") -> bytes:
+    call: Any = channel.unary_unary(f"/longtail.v1.{method}")
+    answer: bytes = await call(b"", timeout=10)
+    return answer
+
+
+async def test_streams_that_send_nothing_keep_nobody_else_out() -> None:
+    async with serving(Service()) as channel:
+        take: Any = channel.stream_unary("/longtail.v1.Raw/Take")
+        silent = [take() for _ in range(SILENT)]
+        codes: list[grpc.StatusCode] = []
+
+        async def code(call: Any) -> None:  # noqa: ANN401 (of grpc)
+            codes.append(await call.code())
+
+        tasks = [asyncio.create_task(code(call)) for call in silent]
+        # A caller has a quarter of the places for streams.
+        async with asyncio.timeout(10):
+            while len(codes) < SILENT - 2:  # noqa: ASYNC110 (of many, whichever end)
+                await asyncio.sleep(0.01)
+        assert set(codes) == {grpc.StatusCode.RESOURCE_EXHAUSTED}
+        for method in ("Raw/Ask", "Admin/Ask"):
+            assert await ask(channel, method) == b"asked"
+        for task in tasks:
+            task.cancel()
+
+
+async def test_a_stream_that_sends_nothing_more_is_ended() -> None:
+    async with serving(Service(), idle_seconds=0.1) as channel:
+        take: Any = channel.stream_unary("/longtail.v1.Raw/Take")
+        call = take()
+        await call.write(b"something")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call
+        error = error_from_rpc(caught.value)
+        assert (error.code, error.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "STREAM_IDLE")
+        assert error.message == "nothing was sent for 0.1 s"
+
+
+async def test_a_stream_that_is_not_read_leaves_its_place() -> None:
+    async with serving(Service(), idle_seconds=0.1) as channel:
+        give: Any = channel.unary_stream("/longtail.v1.Raw/Give")
+        # Twice as many as a caller may have at a time.
+        for _ in range(4):
+            call = give(b"")
+            async with asyncio.timeout(10):
+                while True:
+                    try:
+                        await call.read()
+                        break
+                    except grpc.aio.AioRpcError:
+                        await asyncio.sleep(0.02)
+                        call = give(b"")
+
+
+async def test_administration_has_places_when_calls_hold_all_of_theirs() -> None:
+    service = Service()
+    async with serving(service, max_in_flight=2) as channel:
+        held = [asyncio.create_task(ask(channel, "Raw/One")) for _ in range(2)]
+        async with asyncio.timeout(10):
+            while service.waiting < 2:  # noqa: ASYNC110 (the service counts)
+                await asyncio.sleep(0.01)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await ask(channel)
+        error = error_from_rpc(caught.value)
+        assert error.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert error.retry_after is not None
+        assert await ask(channel, "Admin/Ask") == b"asked"
+        service.go.set()
+        assert await asyncio.gather(*held) == [b"one"] * 2
+
+
+async def test_a_call_without_a_request_is_the_callers_mistake() -> None:
+    async with serving(Service()) as channel:
+        call: Any = channel.stream_unary("/longtail.v1.Raw/Ask")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call(iter(()), timeout=10)
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
