@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from longtail.runtime.admission import turn_again
 from longtail.runtime.deadline import remaining_seconds, within
-from longtail.runtime.errors import DeadlineExceeded
+from longtail.runtime.errors import DeadlineExceeded, Overloaded
 from longtail.server.encoder.encoder import TEXTS_PER_CALL, Embedded
 from longtail.server.store.records import EncoderBinding, Vector
 from longtail.v1 import embedding_service_pb2 as pb
@@ -29,6 +30,11 @@ TURN_SECONDS = 1.0
 LEAST_SHARE = 0.5
 # Vectors that are kept: 16 MB at 384 dimensions.
 KEPT = 10_000
+
+# Callers that wait at a time: the others have the rest of the places for calls, whatever becomes of
+# the workers.
+MOST_WAITING = 128
+RETRY_SECONDS = 0.25
 
 LATE = "the encoder did not answer in time"
 
@@ -59,15 +65,34 @@ class QueryVectors:
         # Those that have their turn, and all of them.
         self._turns: dict[EncoderBinding, set[asyncio.Task[None]]] = {}
         self._calls: set[asyncio.Task[None]] = set()
+        self._callers = 0
 
     async def of(
         self, texts: Sequence[str], binding: EncoderBinding, seconds: float | None = None
     ) -> NDArray[np.float32]:
         """Return one unit row per text (n, d), within the deadline of the RPC being worked on.
 
-        Raises what `embed` raises, what it says of a text that has no vector, and DeadlineExceeded
-        after `seconds`, if they are given, whatever the RPC has left.
+        Raises what `embed` raises, what it says of a text that has no vector, DeadlineExceeded
+        after `seconds`, if they are given, whatever the RPC has left, and Overloaded when
+        MOST_WAITING wait already.
         """
+        known = [self._kept_of(_key(text, binding)) for text in texts]
+        if all(vector is not None for vector in known):
+            return np.stack(known)  # type: ignore[arg-type]  # none is None
+        if self._callers >= MOST_WAITING:
+            raise Overloaded("too many wait for the encoder", retry_seconds=RETRY_SECONDS)
+        self._callers += 1
+        try:
+            vectors = await self._encoded(texts, binding, seconds)
+        finally:
+            self._callers -= 1
+        # Many have theirs at once, and each has work to do now.
+        await turn_again()
+        return vectors
+
+    async def _encoded(
+        self, texts: Sequence[str], binding: EncoderBinding, seconds: float | None
+    ) -> NDArray[np.float32]:
         limit = remaining_seconds() if seconds is None else seconds
         found = [self._kept_or_coming(text, binding, limit) for text in texts]
         if binding in self._waiting:
@@ -83,15 +108,18 @@ class QueryVectors:
             raise DeadlineExceeded(LATE) from None
         return np.stack(vectors)
 
-    def _kept_or_coming(
-        self, text: str, binding: EncoderBinding, seconds: float
-    ) -> "Vector | asyncio.Future[Vector]":
-        key = hashlib.blake2b(
-            text.encode(), digest_size=16, key=binding.model_id.encode()[:64]
-        ).digest()
+    def _kept_of(self, key: Key) -> Vector | None:
         vector = self._kept.get(key)
         if vector is not None:
             self._kept.move_to_end(key)
+        return vector
+
+    def _kept_or_coming(
+        self, text: str, binding: EncoderBinding, seconds: float
+    ) -> "Vector | asyncio.Future[Vector]":
+        key = _key(text, binding)
+        vector = self._kept_of(key)
+        if vector is not None:
             return vector
         now = time.monotonic()
         waiting = self._waiting.setdefault(binding, {})
@@ -170,3 +198,8 @@ class QueryVectors:
         self._kept[key] = vector.copy()
         if len(self._kept) > KEPT:
             self._kept.popitem(last=False)
+
+
+def _key(text: str, binding: EncoderBinding) -> Key:
+    key = binding.model_id.encode()[:64]
+    return hashlib.blake2b(text.encode(), digest_size=16, key=key).digest()

@@ -29,6 +29,9 @@ RETRY_SECONDS = 0.1
 AWAY_SECONDS = 1.0
 # One that took so long over a call of somebody who waits hangs, or has more to do than others.
 HUNG_SECONDS = 1.0
+# It is asked so often whether it serves. One that does not say for so long is stuck: it gets no
+# calls, and is asked on until it answers.
+PULSE_SECONDS, STUCK_SECONDS = 0.5, 1.0
 # By then its connection, which is asked, has told whether it is still there.
 AVOIDED_SECONDS = 20.0
 # How long calls in flight may go on when the worker's address is no longer one of ours.
@@ -59,7 +62,9 @@ class Worker:
     """The connection to one worker. `changed` is called when something is known anew.
 
     `model` is the encoder that it said it has when it last connected, None while it is away;
-    `outstanding` are the texts that were sent to it and are not answered.
+    `outstanding` are the texts that were sent to it and are not answered. One that is stuck costs
+    the calls that it has, which are ended when that is noticed, and no others: a circuit breaker
+    that health closes again.
     """
 
     def __init__(
@@ -67,14 +72,20 @@ class Worker:
     ) -> None:
         self.address = address
         self.model: EncoderBinding | None = None
-        self.serving = False
         self.outstanding = 0
+        self._says_serving = self._stuck = False
+        self._calls: set[grpc.aio.UnaryUnaryCall[pb.EmbedRequest, pb.EmbedResponse]] = set()
         self._changed = changed
         self._security = security
         self._avoided_until: dict[pb.Lane, float] = {}
         self._failure: grpc.StatusCode | None = None
         self._closing: set[asyncio.Task[None]] = set()
         self._connect()
+
+    @property
+    def serving(self) -> bool:
+        """Whether it said that it serves, and goes on answering."""
+        return self._says_serving and not self._stuck
 
     def reconnect(self) -> None:
         """Go by what the files of certificates hold now; calls in flight end where they began."""
@@ -100,7 +111,7 @@ class Worker:
                         raise
                 if channel is not self._channel:
                     continue
-                self.serving, self.model = False, None
+                self._says_serving, self._stuck, self.model = False, False, None
                 self._changed()
                 await asyncio.sleep(RECONNECT_SECONDS)
         finally:
@@ -124,6 +135,11 @@ class Worker:
             request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
             response_deserializer=health_pb2.HealthCheckResponse.FromString,
         )
+        self._check = channel.unary_unary(
+            "/grpc.health.v1.Health/Check",
+            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+            response_deserializer=health_pb2.HealthCheckResponse.FromString,
+        )
 
     async def embed(self, request: pb.EmbedRequest, seconds: float) -> pb.EmbedResponse:
         """Embed through this worker, within `seconds`.
@@ -135,7 +151,7 @@ class Worker:
         model = self.model
         self.outstanding += len(request.texts)
         try:
-            reply: pb.EmbedResponse = await self._stub.Embed(request, timeout=seconds)
+            reply = await self._answer(request, seconds)
         except grpc.aio.AioRpcError as error:
             if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED and seconds >= HUNG_SECONDS:
                 self._avoid(request.lane, AVOIDED_SECONDS)
@@ -145,6 +161,22 @@ class Worker:
         if model is not None and reply.model_id != model.model_id:
             raise self._away(request.lane)
         return reply
+
+    async def _answer(self, request: pb.EmbedRequest, seconds: float) -> pb.EmbedResponse:
+        call = self._stub.Embed(request, timeout=seconds)
+        if request.lane == pb.LANE_BULK:
+            # It has the time to wait for what is stuck.
+            return cast(pb.EmbedResponse, await call)
+        self._calls.add(call)
+        try:
+            return cast(pb.EmbedResponse, await call)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise self._away(request.lane) from None
+        finally:
+            self._calls.discard(call)
 
     def avoided(self, lane: pb.Lane) -> bool:
         """Say whether others are to be preferred now."""
@@ -172,6 +204,14 @@ class Worker:
         self._avoided_until[lane] = time.monotonic() + seconds
 
     async def _follow_connection(self) -> None:
+        pulse = asyncio.create_task(self._keep_asking())
+        try:
+            await self._follow_health()
+        finally:
+            pulse.cancel()
+            await asyncio.gather(pulse, return_exceptions=True)
+
+    async def _follow_health(self) -> None:
         known = False
         async for reply in self._watch(health_pb2.HealthCheckRequest(service=SERVICE)):
             if not known:
@@ -179,8 +219,26 @@ class Worker:
                 model = await self._get_model()
                 logger.info("worker found address=%s encoder=%s", self.address, model.model_id)
                 self.model, self._failure = model, None
-            self.serving = reply.status == health_pb2.HealthCheckResponse.SERVING
+            self._says_serving = reply.status == health_pb2.HealthCheckResponse.SERVING
             self._changed()
+
+    async def _keep_asking(self) -> None:
+        """Notice when a worker whose connection is open answers nothing, and when it does again."""
+        while True:
+            await asyncio.sleep(PULSE_SECONDS)
+            if self.model is None:
+                continue
+            try:
+                await self._check(health_pb2.HealthCheckRequest(), timeout=STUCK_SECONDS)
+                stuck = False
+            except grpc.aio.AioRpcError as error:
+                stuck = error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+            if stuck != self._stuck:
+                logger.warning("worker address=%s stuck=%s", self.address, stuck)
+                self._stuck = stuck
+                for call in list(self._calls) if stuck else ():
+                    call.cancel()
+                self._changed()
 
     async def _get_model(self) -> EncoderBinding:
         reply = await self._stub.GetModel(pb.GetModelRequest(), timeout=GET_MODEL_SECONDS)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 from longtail.runtime.deadline import within
-from longtail.runtime.errors import DeadlineExceeded, InferenceFailed, Unavailable
+from longtail.runtime.errors import DeadlineExceeded, InferenceFailed, Overloaded, Unavailable
 from longtail.server.encoder import query_vectors
 from longtail.server.encoder.encoder import TEXTS_PER_CALL, Embedded
 from longtail.server.encoder.query_vectors import AT_ONCE, QueryVectors
@@ -98,7 +98,10 @@ async def test_who_comes_during_calls_shares_the_next() -> None:
     assert len(worker.calls) < 16
 
 
-async def test_no_call_holds_more_texts_than_a_worker_takes() -> None:
+async def test_no_call_holds_more_texts_than_a_worker_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(query_vectors, "MOST_WAITING", 2 * TEXTS_PER_CALL)
     vectors = QueryVectors((worker := Worker()).embed)
     texts = [f"text {n}" for n in range(AT_ONCE + TEXTS_PER_CALL + 1)]
     tasks = [asked(vectors, text) for text in texts]
@@ -273,3 +276,21 @@ async def test_who_waits_less_long_than_the_call_is_told_in_time() -> None:
         await vectors.of(["b"], FIRST, seconds=0)
     worker.go.set()
     assert (await patient).tolist() == (await vectors.of(["a"], FIRST, seconds=0)).tolist()
+
+
+async def test_those_who_wait_for_the_encoder_are_bounded_and_what_is_known_is_told_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(query_vectors, "MOST_WAITING", 2)
+    vectors = QueryVectors((worker := Worker()).embed)
+    worker.go.set()
+    known = await asked(vectors, "known")
+    worker.go.clear()
+    waiting = [asked(vectors, text) for text in "ab"]
+    await until_idle()
+    with pytest.raises(Overloaded):
+        await asked(vectors, "c")
+    assert (await asked(vectors, "known")).tolist() == known.tolist()
+    worker.go.set()
+    await asyncio.gather(*waiting)
+    await asked(vectors, "c")
