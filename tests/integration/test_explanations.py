@@ -129,11 +129,16 @@ def test_what_is_too_far_is_told_how_far(
             for n in range(150)
         )
         ahead = [example(vector=vector(0.0))]
-        found = client.explain_item("120", examples=ahead, page_size=10, strength=0.0)
+        # Neighbours are nearly the same.
+        found = client.explain_item(
+            "120", examples=ahead, page_size=10, strength=0.0, allow_copies=True
+        )
         assert found.verdict == pb.VERDICT_NOT_RETRIEVED
         said = found.recommendation.breakdown
         assert said.similarity == pytest.approx(math.cos(0.6), abs=1e-5)
-        last = client.explain_item("009", examples=ahead, page_size=10, strength=0.0)
+        last = client.explain_item(
+            "009", examples=ahead, page_size=10, strength=0.0, allow_copies=True
+        )
         assert last.verdict == pb.VERDICT_LISTED
         assert last.recommendation.rank == 10
         gap = last.recommendation.breakdown.relevance - said.relevance

@@ -142,6 +142,7 @@ def answer_of(context: RequestContext, candidates: Candidates, listing: Listing 
         policy=context.request.policy,
         prices=Prices(tail=0.09, coverage=0.01, taste=0.1),
         listing=listing,
+        copies=False,
         intra_list_diversity=0.75,
         profile="default@0",
         search_seconds=0.25,

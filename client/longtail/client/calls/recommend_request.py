@@ -41,6 +41,7 @@ class RecommendOptions(TypedDict, total=False):
     exclude: Iterable[str]
     seen_types: Iterable[str]
     allow_seen: bool
+    allow_copies: bool
     seed: int | None
     page_token: str
     explain: Explain
@@ -69,6 +70,7 @@ def recommend_request(
     exclude: Iterable[str] = (),
     seen_types: Iterable[str] = (),
     allow_seen: bool = False,
+    allow_copies: bool = False,
     seed: int | None = None,
     page_token: str = "",
     explain: Explain = "full",
@@ -90,6 +92,7 @@ def recommend_request(
       the loss halves every `rotation_half_life`.
     - `filter` comes from `filter_of`; `exclude` are item ids; `seen_types` are the types of
       interaction that make an item seen, every type when empty.
+    - `allow_copies` lets items that are the same come side by side; otherwise one stands for all.
     - `seed` is what exploration draws from; `page_token` comes from the page before.
     - `min_revision` reads your own writes.
     """
@@ -108,6 +111,7 @@ def recommend_request(
         rotation=Rotation(rate=rotation, half_life=rotation_half_life) if rotated else None,
         seed=seed,
         page_token=page_token,
+        allow_copies=allow_copies,
         explain=f"EXPLAIN_{explain.upper()}",
         min_revision=min_revision,
         allow_degraded=allow_degraded,

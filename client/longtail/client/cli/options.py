@@ -124,6 +124,9 @@ Exclude = Annotated[
 AllowSeen = Annotated[
     bool, typer.Option("--allow-seen", help="Do not leave out what the person has seen.")
 ]
+AllowCopies = Annotated[
+    bool, typer.Option("--allow-copies", help="Show items that are the same side by side.")
+]
 Where = Annotated[
     list[Requirement] | None,
     typer.Option(

@@ -36,6 +36,7 @@ def asked(
     where: options.Where = None,
     exclude: options.Exclude = None,
     allow_seen: options.AllowSeen = False,
+    allow_copies: options.AllowCopies = False,
 ) -> RecommendOptions:
     """Return the arguments of `recommend` for these options."""
     return RecommendOptions(
@@ -55,6 +56,7 @@ def asked(
         filter=filter_from(where or ()),
         exclude=exclude or (),
         allow_seen=allow_seen,
+        allow_copies=allow_copies,
     )
 
 

@@ -15,8 +15,9 @@ from longtail.server.recommend.scoring import Candidates
 class Answer:
     """A list, the candidates it was chosen from, and what was asked. `listing`: None when empty.
 
-    `policy`: of the list, the request's or one that it is compared with. `profile`: version of the
-    ranking profile. `search_seconds` and `ranking_seconds`: what it took.
+    `copies`: items were left out for being the same as a candidate. `policy`: of the list, the
+    request's or one that it is compared with. `profile`: version of the ranking profile.
+    `search_seconds` and `ranking_seconds`: what it took.
     """
 
     context: RequestContext
@@ -24,6 +25,7 @@ class Answer:
     policy: Policy
     prices: Prices
     listing: Listing | None
+    copies: bool
     intra_list_diversity: float
     profile: str
     search_seconds: float

@@ -1,72 +1,196 @@
 """What a list can be chosen from: what text and behaviour lead to, or what is popular, unlike."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import compress, islice
 
 import numpy as np
-from longtail.server.catalogue.columns.columns import NO_ROW
+from longtail.server.catalogue.columns.columns import NO_ROW, Mask
 from longtail.server.ranking.diversity import pick_diverse
-from longtail.server.ranking.interest import Vector
+from longtail.server.ranking.duplicates import leaders
+from longtail.server.ranking.interest import Matrix, Vector
 from longtail.server.ranking.popularity import Bucket
 from longtail.server.ranking.profile import Context
 from longtail.server.ranking.retrieval import BEHAVIOUR_SHARE, merged
 from longtail.server.recommend.context import Floats, Ints, RequestContext
+from longtail.server.recommend.scoring import rule_factors
+from numpy.typing import NDArray
 
 # Where nothing is known to go by: popular items offered per bucket, how many of them are kept for
 # being unlike each other, and how much popularity counts against unlikeness.
 POPULAR_OFFERED, POPULAR_KEPT, POPULAR_TRADE_OFF = 60, 20, 0.5
 # The search is widened so many times over when what was left out took too many places.
 WIDER = 4
+# It is, too, when less than this share is left without copies, up to so many rows.
+ENOUGH, WIDEST = 0.5, 3200
 
 
-def candidate_rows(context: RequestContext, size: int) -> Ints:
-    """Return the rows of up to `size` candidates and the pins.
+@dataclass(frozen=True)
+class Found:
+    """What n candidates are found in: `rows` (n,), and their `vectors` (n, d).
+
+    `copies`: items were left out for being the same as a candidate.
+    """
+
+    rows: Ints
+    vectors: Matrix
+    copies: bool = False
+
+
+def find(context: RequestContext, size: int) -> Found:
+    """Return up to `size` candidates and the pins; of those that are the same, one.
 
     Of a later page, they are what is left of the first page's. Raises FilterTypeError when the
     request's filter does not fit the catalogue.
     """
-    request = context.request
+    request, index = context.request, context.state.index
     if request.frozen is not None:
-        return _offered(context, _rows(context, request.frozen.item_ids))
-    if not context.interests:
-        rows = _popular(context)
-    else:
-        # A query says what is wanted: what others liked besides is not near to it.
-        by_behaviour = context.kind == Context.HISTORY
-        rows = merged(
-            size,
-            _led_to(context, size) if by_behaviour else (),
-            _near(context, size),
-            [interest.share for interest in context.interests],
-        )
+        rows = _offered(context, _rows(context, request.frozen.item_ids))
+        return Found(rows, index.vectors(rows))
+    pinned = led = np.empty(0, np.int64)
     if request.pins:
         pinned = _offered(context, _rows(context, [pin.item_id for pin in request.pins]))
-        rows = np.concatenate((rows, pinned[~np.isin(pinned, rows)]))
-    return rows
+    shares = [interest.share for interest in context.interests]
+    if context.kind == Context.HISTORY:
+        # A query says what is wanted: what others liked besides is not near to it.
+        led = np.fromiter(islice(_led_to(context, size), int(size * BEHAVIOUR_SHARE)), np.int64)
+    most = size
+    while True:
+        texts = _near(context, most) if context.interests else []
+        rows = merged(most, led.tolist(), texts, shares) if texts else _popular(context)
+        if len(pinned):
+            rows = np.concatenate((rows, pinned[~np.isin(pinned, rows)]))
+        vectors = index.vectors(rows)
+        if request.allow_copies:
+            return Found(rows, vectors)
+        kept = _without_copies(context, rows, vectors, pinned, led)
+        if len(kept) == len(rows):
+            return Found(rows, vectors, any(near.have_copies for near in texts))
+        if not texts or len(kept) >= ENOUGH * size or len(rows) < most or most >= WIDEST:
+            break
+        # They are so near to the rest that hardly anything else was found.
+        most = min(WIDER * most, WIDEST)
+    rows, vectors = rows[kept], vectors[kept]
+    if most > size:
+        among = frozenset(rows.tolist())
+        drawn = merged(
+            size,
+            filter(among.__contains__, led.tolist()),
+            [filter(among.__contains__, near) for near in texts],
+            shares,
+        )
+        rows = np.concatenate((drawn, pinned[~np.isin(pinned, drawn)]))
+        vectors = index.vectors(rows)
+    return Found(rows, vectors, copies=True)
 
 
-def _near(context: RequestContext, size: int) -> list[Iterator[int]]:
-    """Return for each interest the rows nearest to it, the nearest first."""
+def _without_copies(
+    context: RequestContext, rows: Ints, vectors: Matrix, pinned: Ints, led: Ints
+) -> Ints:
+    """Return the positions in `rows` (n,) of the pins and of one of those that are the same each.
+
+    What is pinned stands for its copies, then what likes lead to, then what is preferred.
+    """
+    leading = leaders(vectors)
+    if np.array_equal(leading, np.arange(len(rows))):
+        return leading
+    source = np.full(len(rows), 2)
+    source[np.isin(rows, led)] = 1
+    source[np.isin(rows, pinned)] = 0
+    order = np.lexsort((*_preference(context, rows), source, leading))
+    _, first = np.unique(leading[order], return_index=True)
+    return np.union1d(order[first], np.flatnonzero(source == 0))
+
+
+def _preference(context: RequestContext, rows: Ints) -> tuple[NDArray[np.generic], ...]:
+    """Return the keys (n,) by which one of several equal `rows` (n,) is preferred, the last first.
+
+    What rules favour, then what has the least penalty. Pure relevance prefers the most popular
+    then; otherwise the least popular has its place. Then what was written first.
+    """
+    columns, request = context.state.columns, context.request
+    mass = columns.mass(rows)
+    popularity = mass if request.policy.strength > 0 else -mass
+    keys = columns.born[rows], popularity, columns.penalty(rows)
+    if not request.odds_rules:
+        return keys
+    ids = [columns.ids[row] for row in rows.tolist()]
+    return (*keys, -rule_factors(request.odds_rules, context.scope, ids, rows))
+
+
+class _Nearest:
+    """The rows nearest to an interest, the nearest first, read as far as they are needed.
+
+    `first` of them are known, of `wanted` that were searched for; up to the `most` can be.
+    `have_copies`: of what was read, some stand for others.
+    """
+
+    def __init__(
+        self, context: RequestContext, vector: Vector, first: Ints, wanted: int, most: int
+    ) -> None:
+        self.have_copies = False
+        self._context = context
+        self._vector = vector
+        self._first = first
+        self._wanted = wanted
+        self._most = most
+
+    def __iter__(self) -> Iterator[int]:
+        context, index, wanted = self._context, self._context.state.index, self._wanted
+        once = not context.request.allow_copies
+        yield from _not_left_out(context, self._first[self._first != NO_ROW])
+        fetched = len(self._first)
+        while fetched >= wanted and wanted < self._most:
+            wanted = min(WIDER * wanted, self._most)
+            rows, _ = index.search(self._vector, wanted, context.scope, once=once)
+            fetched = len(rows)
+            if once:
+                rows, have_copies = _standing(context, rows)
+                self.have_copies |= have_copies
+            # Who reads them knows those that came before.
+            yield from _not_left_out(context, rows[rows != NO_ROW])
+
+
+def _near(context: RequestContext, size: int) -> list[_Nearest]:
+    """Return the rows nearest to each interest."""
     # Each item that is left out may take a place among the nearest, but few do.
     left_out = sum(map(len, context.left_out))
     wanted = size + min(left_out, size)
     vectors = np.stack([interest.vector for interest in context.interests])
-    found = context.state.index.search_each(vectors, wanted, context.scope)
-    return [
-        _nearest(context, vector, rows, wanted, size + left_out)
-        for vector, (rows, _) in zip(vectors, found, strict=True)
+    once = not context.request.allow_copies
+    searched = context.state.index.search_each(vectors, wanted, context.scope, once=once)
+    found, have_copies = [rows for rows, _ in searched], False
+    if once:
+        together, have_copies = _standing(context, np.concatenate(found))
+        ends = np.cumsum([len(rows) for rows in found])
+        found = np.split(together, ends[:-1])
+    nearest = [
+        _Nearest(context, vector, rows, wanted, size + left_out)
+        for vector, rows in zip(vectors, found, strict=True)
     ]
+    nearest[0].have_copies = have_copies
+    return nearest
 
 
-def _nearest(
-    context: RequestContext, vector: Vector, rows: Ints, wanted: int, most: int
-) -> Iterator[int]:
-    """Yield the `rows` that `wanted` nearest ones gave, then those beyond, up to the `most`."""
-    yield from _not_left_out(context, rows)
-    while len(rows) >= wanted and wanted < most:
-        wanted = min(WIDER * wanted, most)
-        rows, _ = context.state.index.search(vector, wanted, context.scope)
-        # Who reads them knows those that came before.
-        yield from _not_left_out(context, rows)
+def _standing(context: RequestContext, rows: Ints) -> tuple[Ints, bool]:
+    """Return for `rows` (n,) what stands for the copies of each (n,), and whether there are any.
+
+    That is the one that is preferred of those that may be recommended, NO_ROW where there is none.
+    """
+    copied = context.state.index.copies
+    shared = copied.are_shared(rows).nonzero()[0]
+    if not len(shared):
+        return rows, False
+    copies, owners = copied.of(rows[shared])
+    free = context.scope.passes(copies)
+    free[free] = _are_not_left_out(context, copies[free])
+    copies, owners = copies[free], owners[free]
+    order = np.lexsort((*_preference(context, copies), owners))
+    having, first = np.unique(owners[order], return_index=True)
+    standing = rows.copy()
+    standing[shared] = NO_ROW
+    standing[shared[having]] = copies[order[first]]
+    return standing, len(copies) > len(having)
 
 
 def _led_to(context: RequestContext, size: int) -> Iterator[int]:
@@ -105,8 +229,18 @@ def _popular(context: RequestContext) -> Ints:
         allowed[absent[absent != NO_ROW]] = False
     chosen: list[Ints] = []
     for bucket in Bucket:
-        rows = state.popularity.most_popular(allowed, scale, bucket, offered)
+        most = offered
+        while True:
+            found = state.popularity.most_popular(allowed, scale, bucket, most)
+            rows = found
+            if not context.request.allow_copies:
+                _, first = np.unique(state.index.copies.first(found), return_index=True)
+                rows = found[np.sort(first)]
+            if len(rows) >= kept or len(found) < most or most >= WIDEST:
+                break
+            most = min(WIDER * most, WIDEST)
         if len(rows):
+            rows = rows[:offered]
             worth = np.log1p(state.columns.mass(rows))
             vectors = state.index.vectors(rows)
             chosen.append(rows[pick_diverse(vectors, worth, kept, POPULAR_TRADE_OFF)])
@@ -124,13 +258,20 @@ def _offered(context: RequestContext, rows: Ints) -> Ints:
 
 
 def _not_left_out(context: RequestContext, rows: Ints) -> Iterator[int]:
-    ids, left_out = context.state.columns.ids, context.left_out
-    if not left_out:
+    if not context.left_out:
         return iter(rows.tolist())
+    return compress(rows.tolist(), _kept(context, rows))
+
+
+def _are_not_left_out(context: RequestContext, rows: Ints) -> Mask:
+    return np.fromiter(_kept(context, rows), np.bool_, len(rows))
+
+
+def _kept(context: RequestContext, rows: Ints) -> Iterator[bool]:
+    ids = context.state.columns.ids
     # Mostly what was seen alone.
-    first, *others = left_out
+    first, *others = context.left_out or (frozenset[str](),)
     return (
-        row
+        (item_id := ids[row]) not in first and not any(item_id in each for each in others)
         for row in rows.tolist()
-        if (item_id := ids[row]) not in first and not any(item_id in each for each in others)
     )

@@ -18,7 +18,7 @@ from longtail.server.ranking.listing import Exploration, Listing, Order, compose
 from longtail.server.ranking.profile import RankingProfile
 from longtail.server.ranking.quota import Candidates as Choice
 from longtail.server.recommend.answer import Answer
-from longtail.server.recommend.candidates import candidate_rows
+from longtail.server.recommend.candidates import find
 from longtail.server.recommend.context import RequestContext, context_of
 from longtail.server.recommend.request import Policy, Request
 from longtail.server.recommend.scoring import Candidates, scored
@@ -74,13 +74,13 @@ class Recommender:
         profile, expected = self._profiles.profile, self._profiles.expected
         context = self._context(state, request, person)
         try:
-            rows = candidate_rows(context, self._size)
+            found = find(context, self._size)
         except FilterTypeError as error:
             raise InvalidArgument(Violation(error.path, error.message).inside("filter")) from None
         searched = time.perf_counter()
         model = profile.models[context.kind]
         scale = None if request.frozen is None else request.frozen.scale
-        candidates = scored(context, rows, model, expected, scale)
+        candidates = scored(context, found.rows, found.vectors, model, expected, scale)
         answers = []
         ranking_started = searched
         for policy in policies:
@@ -96,6 +96,7 @@ class Recommender:
                     policy=policy,
                     prices=order.prices,
                     listing=listing,
+                    copies=found.copies,
                     intra_list_diversity=diversity,
                     profile=profile.version,
                     search_seconds=searched - started,
@@ -120,7 +121,8 @@ class Recommender:
         rows = context.state.columns.rows_at([item_id], context.scope.revision)
         if rows[0] == NO_ROW:
             return None
-        return scored(context, rows, candidates.model, self._profiles.expected, candidates.scale)
+        vectors, expected = context.state.index.vectors(rows), self._profiles.expected
+        return scored(context, rows, vectors, candidates.model, expected, candidates.scale)
 
     def _context(self, state: CatalogueState, request: Request, person: Person) -> RequestContext:
         moment = now()

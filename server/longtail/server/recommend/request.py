@@ -101,6 +101,7 @@ class Request:
     excluded: frozenset[str] = frozenset()
     seen_types: frozenset[str] = frozenset()
     allow_seen: bool = False
+    allow_copies: bool = False
     page_size: int = 10
     filter: Filter | None = None
     odds_rules: tuple[OddsRule, ...] = ()

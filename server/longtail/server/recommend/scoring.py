@@ -50,19 +50,20 @@ class Candidates:
 def scored(
     context: RequestContext,
     rows: Ints,
+    vectors: Matrix,
     model: RelevanceModel,
     expected: Mapping[str, float],
     scale: PoolScale | None = None,
 ) -> Candidates:
-    """Return the items in `rows` (n,) as candidates, their signals measured on `scale`.
+    """Return the items in `rows` (n,), with their `vectors` (n, d), as candidates.
 
-    None: on the scale that they are themselves. `expected` is the exposure of items by id before
-    anything was counted: see `ExpectedColumn.of`. Raises InvalidArgument when the filter of a rule
-    does not fit the catalogue.
+    Their signals are measured on `scale`, None: on the scale that they are themselves. `expected`
+    is the exposure of items by id before anything was counted: see `ExpectedColumn.of`. Raises
+    InvalidArgument when the filter of a rule does not fit the catalogue.
     """
     state, request, columns = context.state, context.request, context.state.columns
     ids = list(map(columns.ids.__getitem__, rows.tolist()))
-    vectors, mass = state.index.vectors(rows), columns.mass(rows)
+    mass = columns.mass(rows)
     parts = nearest_parts(vectors, context.interests)
     evidence = _evidence(context, ids, vectors, mass, parts)
     if scale is None:

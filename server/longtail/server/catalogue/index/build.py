@@ -5,12 +5,12 @@ has and is no longer current is removed from the graph, what it lacks is added. 
 in the graph once: many of them would be linked to each other alone and cut others off.
 """
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from longtail.server.catalogue.index.copies import FirstRows, digest_of, key_of
 from longtail.server.catalogue.index.generation import (
     ROW,
     Generation,
@@ -18,7 +18,7 @@ from longtail.server.catalogue.index.generation import (
     latest_number,
     write_generation,
 )
-from longtail.server.catalogue.index.graph import Graph, IndexParameters, Rows, Vector
+from longtail.server.catalogue.index.graph import Graph, IndexParameters, Rows
 from longtail.server.catalogue.index.vector_file import Matrix, VectorFile
 
 # Added between two looks at whether to stop.
@@ -70,7 +70,8 @@ def build(
         if previous is None
         else previous.load_graph(len(fresh))
     )
-    seen = _Seen(known, None if previous is None else previous.vectors.mapped())
+    none = np.empty((0, target.parameters.dimension), np.float32)
+    seen = FirstRows(known, none if previous is None else previous.vectors.mapped())
     for start in range(0, len(fresh), BLOCK_ROWS):
         positions = fresh[start : start + BLOCK_ROWS]
         rows = np.arange(len(known) + start, len(known) + start + len(positions))
@@ -95,45 +96,17 @@ def build(
         raise
 
 
-class _Seen:
-    """Which rows of the graph have which vector."""
-
-    def __init__(self, known: RowTable, mapped: Matrix | None) -> None:
-        own = known["representative"] == np.arange(len(known))
-        rows = np.flatnonzero(own & ~known["removed"])
-        self._rows = rows[np.argsort(known["key"][rows])]
-        self._keys = known["key"][self._rows]
-        self._mapped = mapped
-        self._fresh: dict[bytes, int] = {}
-
-    def first(self, vector: Vector, digest: bytes, row: int) -> int:
-        """Return the row that has `vector` already; else `row`, which has it from now on."""
-        key = _key(digest)
-        if self._mapped is not None:
-            at = int(np.searchsorted(self._keys, np.uint64(key)))
-            # Different vectors may have one key.
-            if at < len(self._keys) and int(self._keys[at]) == key:
-                found = int(self._rows[at])
-                if np.array_equal(self._mapped[found], vector):
-                    return found
-        return self._fresh.setdefault(digest, row)
-
-
-def _add(graph: Graph, table: RowTable, rows: Rows, vectors: Matrix, seen: _Seen) -> None:
+def _add(graph: Graph, table: RowTable, rows: Rows, vectors: Matrix, seen: FirstRows) -> None:
     new = []
     for position, (row, vector) in enumerate(zip(rows.tolist(), vectors, strict=True)):
-        digest = hashlib.blake2b(vector.tobytes(), digest_size=16).digest()
-        representative = seen.first(vector, digest, row)
+        digest = digest_of(vector)
+        representative = seen.of(vector, digest, row)
         if representative == row:
             new.append(position)
         table["representative"][row] = representative
-        table["key"][row] = _key(digest)
+        table["key"][row] = key_of(digest)
     if new:
         graph.add(rows[new], vectors[new])
-
-
-def _key(digest: bytes) -> int:
-    return int.from_bytes(digest[:8], "little")
 
 
 def _remove_dead(graph: Graph, table: RowTable, current: Rows) -> None:

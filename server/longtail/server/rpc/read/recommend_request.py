@@ -114,6 +114,7 @@ def read_request(
             excluded=excluded,
             seen_types=seen_types,
             allow_seen=allow_seen,
+            allow_copies=message.allow_copies,
             page_size=page_size,
             filter=filter_of(message.filter, "filter") if message.HasField("filter") else None,
             odds_rules=odds_rules,

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from longtail.server.ranking.duplicates import SAME
 from longtail.server.ranking.listing import Listing
 from longtail.server.recommend.answer import Answer
 from longtail.server.recommend.scoring import Candidates, rule_factors
@@ -101,6 +102,9 @@ def _left_out(answer: Answer, item_id: str) -> tuple[pb.Verdict, str]:
     unoffered = _unoffered(answer, item_id)
     if unoffered is not None:
         return unoffered
+    original = _original(answer, item_id)
+    if original:
+        return pb.VERDICT_COPY, f"It is the same as {original!r}, which stands for it."
     if answer.offset:
         why = "It stands on a page before this one, or was no candidate for any."
     else:
@@ -122,6 +126,17 @@ def _unoffered(answer: Answer, item_id: str) -> tuple[pb.Verdict, str] | None:
     if not scope.passes(np.array([row]))[0]:
         return pb.VERDICT_FILTERED, "It does not pass the filter."
     return None
+
+
+def _original(answer: Answer, item_id: str) -> str:
+    """Return the candidate that stands for an item that is none; empty where there is none."""
+    context, candidates = answer.context, answer.candidates
+    if context.request.allow_copies or not candidates.ids:
+        return ""
+    [row] = context.state.columns.rows_at([item_id], context.scope.revision)
+    cosines = candidates.vectors @ context.state.index.vectors(np.array([row]))[0]
+    nearest = int(cosines.argmax())
+    return candidates.ids[nearest] if cosines[nearest] >= SAME else ""
 
 
 def _standing(answer: Answer, rank: int, gap: float) -> str:

@@ -78,6 +78,8 @@ def _short_page_reason(answer: Answer, shown: int) -> pb.ShortPageReason:
         return pb.SHORT_PAGE_REASON_CAPS
     if request.frozen is not None:
         return pb.SHORT_PAGE_REASON_LAST_PAGE
+    if answer.copies:
+        return pb.SHORT_PAGE_REASON_COPIES
     if request.filter is not None:
         return pb.SHORT_PAGE_REASON_FILTER
     return pb.SHORT_PAGE_REASON_CATALOGUE_EXHAUSTED

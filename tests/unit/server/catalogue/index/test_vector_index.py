@@ -1,15 +1,26 @@
 """Search over graph and delta: exactness, filters, and no lock between writer and readers."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from longtail.server.catalogue.index.build import build
 from longtail.server.catalogue.index.graph import Graph, GraphError
 from longtail.server.catalogue.index.plan import are_enough, fetch_size, scan_is_cheaper
 from longtail.server.catalogue.index.vector_index import VectorIndex
 
-from tests.unit.server.index_material import PARAMETERS, Seen, everything, index_of, vectors
+from tests.unit.server.index_material import (
+    PARAMETERS,
+    Seen,
+    everything,
+    ignore,
+    index_of,
+    source,
+    target,
+    vectors,
+)
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +148,55 @@ def test_equals_come_in_the_order_of_their_rows() -> None:
     index = VectorIndex(PARAMETERS)
     index.append(np.repeat(vectors(1), 20, axis=0))
     assert index.search(vectors(1)[0], 5, everything(20))[0].tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("dimension", [16, 384])
+@pytest.mark.parametrize("seed", range(3))
+def test_where_equals_stand_makes_no_difference(tmp_path: Path, dimension: int, seed: int) -> None:
+    parameters = replace(PARAMETERS, dimension=dimension)
+    generator = np.random.default_rng(seed)
+    three = generator.normal(size=(3, dimension))
+    three[1] = three[0] + 0.3 * three[1]
+    three = (three / np.linalg.norm(three, axis=1, keepdims=True)).astype(np.float32)
+    # Thousands of copies, one item that is near to them, and one that is not.
+    rows = three[np.zeros(20_002, int)]
+    rows[[20_000, 20_001]] = three[1:]
+    # What is left out by turns: nothing, and what stands for the others.
+    scopes = [everything(len(rows)), Seen(np.arange(len(rows)) % 3 > 0)]
+    lists = []
+    for merged in (0, 7, 10_003, len(rows)):
+        index = VectorIndex(parameters)
+        if merged:
+            folder = target(tmp_path / str(merged), parameters=parameters)
+            index = VectorIndex.of(build(folder, source(rows[:merged]), None, ignore))
+        index.append(rows[merged:])
+        lists.append(
+            [
+                index.search(three[1], 200, scope, once=once)[0].tolist()
+                for scope in scopes
+                for once in (False, True)
+            ]
+        )
+    assert lists[0][:2] == [[20_000, *range(199)], [20_000, 0, 20_001]]
+    assert [len(found) for found in lists[0]] == [200, 3, 200, 2 + (20_001 % 3 > 0)]
+    assert lists == [lists[0]] * len(lists)
+
+
+def test_what_is_all_but_as_near_is_told_apart_alike(tmp_path: Path) -> None:
+    rows = vectors(3_000)
+    # Nearer to the query than a sum of float32 can tell, in the order of their rows and against it.
+    steps = np.float32(1e-7) * np.arange(-300, 300, dtype=np.float32)
+    rows[1_000:1_600] = rows[0] + np.outer(steps, rows[1])
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    query = rows[1]
+    lists = []
+    for merged in (0, 1_200, 3_000):
+        index = VectorIndex(PARAMETERS)
+        if merged:
+            index = index_of(tmp_path / str(merged), rows[:merged])
+        index.append(rows[merged:])
+        lists.append(index.scan(query, 1_500, everything(3_000))[0].tolist())
+    assert lists == [lists[0]] * 3
 
 
 def test_readers_see_whole_rows_while_a_writer_appends(tmp_path: Path) -> None:

@@ -146,6 +146,7 @@ def mixed() -> Message:
             pb.Example(vector=VECTOR),
         ],
         exclude=pb.Exclusions(item_ids=["a", "b"], seen_types=["view"], allow_seen=True),
+        allow_copies=True,
         page_size=7,
     )
 
@@ -166,6 +167,7 @@ def test_a_request_has_all_that_was_asked_for() -> None:
     assert asked.excluded == frozenset({"a", "b"})
     assert asked.seen_types == frozenset({"view"})
     assert asked.allow_seen
+    assert asked.allow_copies
 
 
 def test_a_request_without_the_vectors_of_its_texts_keeps_the_rest() -> None:
