@@ -32,8 +32,10 @@ from longtail.v1 import interaction_service_pb2_grpc
 DEFAULT_PAGE, MAX_PAGE = 100, 1000
 # How a page token holds a time, in microseconds since the epoch.
 TIME = struct.Struct(">q")
-# Of a page token: an event_id has up to 1,024 bytes.
-MAX_TOKEN = 2000
+# Between two ids in a page token: none holds a control character.
+SEPARATOR = "\n"
+# Of a page token: an id has up to 1,024 bytes.
+MAX_TOKEN = 3000
 
 
 @dataclass(frozen=True)
@@ -198,18 +200,19 @@ def _unattributed(
 
 
 def _pack(last: Interaction) -> bytes:
-    return TIME.pack(last.time) + last.event_id.encode()
+    return TIME.pack(last.time) + f"{last.event_id}{SEPARATOR}{last.user_id}".encode()
 
 
-def _unpack(arguments: Sequence[str], token: str) -> tuple[int, str]:
+def _unpack(arguments: Sequence[str], token: str) -> tuple[int, str, str]:
     if len(token) > MAX_TOKEN:
         raise foreign_token()
     position = decode_token(arguments, token)
     # The check in a token tells mistakes, not malice: what follows may be anybody's.
     try:
         [time] = TIME.unpack_from(position)
-        return time, position[TIME.size :].decode()
-    except (struct.error, UnicodeDecodeError):
+        event_id, user_id = position[TIME.size :].decode().split(SEPARATOR)
+        return time, event_id, user_id
+    except (struct.error, ValueError):
         raise foreign_token() from None
 
 

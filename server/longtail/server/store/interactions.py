@@ -46,15 +46,15 @@ class InteractionRecords:
     def write(self, tx: Transaction, events: Sequence[Interaction]) -> tuple[int, int]:
         """Record interactions; return how many were new, and the revision that holds them.
 
-        An event_id that is recorded already, or comes twice, is recorded once, as it came first.
+        An event_id of a person that is recorded already, or comes twice, is recorded once, as it
+        came first. Another person may have the same.
         """
-        ids = [event.event_id for event in events]
-        query = select(interactions.c.event_id).where(interactions.c.event_id.in_(ids))
-        known = set(tx.execute(query).scalars())
-        new: dict[str, Interaction] = {}
+        query = select(*_KEY).where(_KEYS.in_([_key(event) for event in events]))
+        known = {tuple(row) for row in tx.execute(query)}
+        new: dict[tuple[str, str], Interaction] = {}
         for event in events:
-            if event.event_id not in known:
-                new.setdefault(event.event_id, event)
+            if _key(event) not in known:
+                new.setdefault(_key(event), event)
         if not new:
             return 0, current_revision(tx)
         users = {event.user_id for event in new.values()}
@@ -67,9 +67,9 @@ class InteractionRecords:
         revision = add_interactions(tx, times)
         rows = [{**vars(event), "revision": revision} for event in new.values()]
         tx.execute(_INSERT_INTERACTION, rows)
-        ahead = [event.event_id for event in new.values() if event.time > moment]
+        ahead = [key for key, event in new.items() if event.time > moment]
         if ahead:
-            theirs = interactions.c.event_id.in_(ahead)
+            theirs = _KEYS.in_(ahead)
             tx.execute(update(interactions).where(theirs).values(counted_time=moment))
         return len(new), revision
 
@@ -93,12 +93,12 @@ class InteractionRecords:
         return POPULARITY.set_half_life(tx, half_life)
 
     def list_page(
-        self, *, user_id: str, item_id: str, after: tuple[int, str] | None, limit: int
+        self, *, user_id: str, item_id: str, after: tuple[int, str, str] | None, limit: int
     ) -> list[Interaction]:
         """Return interactions of a person, with an item, or both; an empty id stands for any.
 
-        The latest first, those of one moment by event_id; at most `limit` of those that come
-        `after` the time and event_id of another.
+        The latest first, those of one moment by event_id and person; at most `limit` of those that
+        come `after` the time, event_id and person of another.
         """
         query = select(*_RECORDED)
         if user_id:
@@ -106,16 +106,17 @@ class InteractionRecords:
         if item_id:
             query = query.where(interactions.c.item_id == item_id)
         if after is not None:
-            time, event_id = after
+            time, *key = after
             # The first condition, implied by the second, is the one that an index helps with.
             query = query.where(
                 interactions.c.time <= time,
                 or_(
                     interactions.c.time < time,
-                    and_(interactions.c.time == time, interactions.c.event_id > event_id),
+                    and_(interactions.c.time == time, tuple_(*key) < _ORDER),
                 ),
             )
-        query = query.order_by(interactions.c.time.desc(), interactions.c.event_id).limit(limit)
+        order = interactions.c.time.desc(), interactions.c.event_id, interactions.c.user_id
+        query = query.order_by(*order).limit(limit)
         with self._engine.connect() as connection:
             return [Interaction(**row._mapping) for row in connection.execute(query)]
 
@@ -138,12 +139,20 @@ class InteractionRecords:
             part = query.where(tuple_(*at) > (read[-1].user_id, read[-1].time, read[-1].event_id))
 
 
+def _key(event: Interaction) -> tuple[str, str]:
+    return event.user_id, event.event_id
+
+
 def _known_users() -> Select[int]:
     users = func.json_each(bindparam("users")).table_valued("value")
     known = exists().where(interactions.c.user_id == users.c.value)
     return select(func.count()).select_from(users).where(known)
 
 
+_KEY = interactions.c.user_id, interactions.c.event_id
+_KEYS = tuple_(*_KEY)
+# Of what was done at one moment.
+_ORDER = tuple_(interactions.c.event_id, interactions.c.user_id)
 _INSERT_INTERACTION = insert(interactions)
 _KNOWN_USERS = _known_users()
 _RECORDED = [interactions.c[field.name] for field in fields(Interaction)]

@@ -116,6 +116,19 @@ async def test_a_token_is_good_for_its_own_request_only(
     assert await refused(call) == (StatusCode.INVALID_ARGUMENT, ["page_token"])
 
 
+async def test_an_event_id_of_somebody_else_takes_no_event_away(written: WrittenCatalogue) -> None:
+    squatting = await write(written, event("order 7", "mallory", at=5))
+    assert squatting.recorded_count == 1
+    real = await write(written, event("order 7", "ann", at=5), event("order 7", "bob", at=5))
+    assert real.recorded_count == 2
+    [bought] = await listed(written, 10, user_id="ann")
+    assert bought == "order 7"
+    # The same of the same person is the same.
+    assert (await write(written, event("order 7", "ann", at=6))).recorded_count == 0
+    # One moment and one event_id: pages have each of the three once.
+    assert await listed(written, 1, item_id="film") == ["order 7"] * 3
+
+
 async def test_a_person_is_forgotten(written: WrittenCatalogue) -> None:
     await write(written, event("a"), event("b"), event("c", "bob"))
     request = pb.DeleteUserDataRequest(user_id="ann")

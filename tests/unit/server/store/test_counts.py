@@ -21,7 +21,7 @@ def test_whatever_is_written_is_counted(tmp_path: Path, seed: int) -> None:
     path = tmp_path / "longtail.db"
     draw = random.Random(seed)
     items: set[str] = set()
-    did: dict[str, str] = {}
+    did: set[tuple[str, str]] = set()
     with opened(path) as it:
         for _ in range(60):
             names = draw.sample("abcdefgh", draw.randint(1, 3))
@@ -39,13 +39,14 @@ def test_whatever_is_written_is_counted(tmp_path: Path, seed: int) -> None:
                     it.interact(
                         *(event(number, user_id=user) for number, user in [*wrote, wrote[0]])
                     )
-                    for number, user in wrote:
-                        did.setdefault(number, user)
+                    did.update(wrote)
                 case _:
                     user = draw.choice(USERS)
                     it.do(lambda tx, user=user: it.store.interactions.delete_user(tx, user))  # type: ignore[misc]
-                    did = {number: whose for number, whose in did.items() if whose != user}
-            assert it.store.counts() == Counts(len(items), len(did), len(set(did.values())))
+                    did = {(number, whose) for number, whose in did if whose != user}
+            assert it.store.counts() == Counts(
+                len(items), len(did), len({whose for _, whose in did})
+            )
     assert check_database(path) == []
 
 

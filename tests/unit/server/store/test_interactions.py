@@ -48,7 +48,7 @@ def test_pages_run_from_the_latest_on_and_then_by_event(
         user_id=user_id, item_id=item_id, after=after, limit=1
     ):
         found.append(page[0].event_id)
-        after = (page[0].time, page[0].event_id)
+        after = (page[0].time, page[0].event_id, page[0].user_id)
     assert found == expected
 
 

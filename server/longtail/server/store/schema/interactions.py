@@ -14,13 +14,16 @@ from sqlalchemy import (
     text,
 )
 
+# An event_id is a person's own: whoever uses that of another takes nothing from them. The person
+# comes first in the key, so that what is asked of one lies together.
+#
 # `counted_time` is when an interaction counts at, if not at its `time`: what is dated ahead of the
 # clock counts as of the moment at which it was recorded.
 interactions = Table(
     "interactions",
     metadata,
+    Column("user_id", String, primary_key=True),
     Column("event_id", String, primary_key=True),
-    Column("user_id", String, nullable=False),
     Column("item_id", String, nullable=False),
     Column("type", String, nullable=False),
     Column("value", Float, nullable=False),
