@@ -20,7 +20,7 @@ from longtail.server.encoder.encoder import Encoder
 from longtail.server.encoder.query_vectors import QueryVectors
 from longtail.server.encoder.worker import Security
 from longtail.server.operations.runner import OperationRunner
-from longtail.server.operations.snapshots import SNAPSHOT_FOLDER
+from longtail.server.operations.snapshots import SNAPSHOT_FOLDER, SnapshotLimits
 from longtail.server.operations.start_check import check_store
 from longtail.server.process.part import Part
 from longtail.server.process.pools import Pools
@@ -237,7 +237,15 @@ async def _serve(
     )
     snapshots = settings.data / SNAPSHOT_FOLDER
     operations = OperationRunner(
-        store, commit, view, indexer, encoder, snapshots, pools, part(OPERATIONS)
+        store,
+        commit,
+        view,
+        indexer,
+        encoder,
+        snapshots,
+        pools,
+        part(OPERATIONS),
+        SnapshotLimits(settings.snapshots, round(settings.snapshots_gb * 10**9)),
     )
     recommendation_service_pb2_grpc.add_RecommendationServiceServicer_to_server(
         RecommendationService(

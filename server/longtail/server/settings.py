@@ -152,6 +152,19 @@ class Settings:
         "Days that impressions are kept. More reach further back in reports and take more disk.",
         Bounds(1, 3650),
     )
+    snapshots: int = setting(
+        "LONGTAIL_SNAPSHOTS",
+        10,
+        "Snapshots that there may be; one more is refused with FAILED_PRECONDITION.",
+        Bounds(1, 10_000),
+    )
+    snapshots_gb: float = setting(
+        "LONGTAIL_SNAPSHOTS_GB",
+        100.0,
+        "Gigabytes that snapshots may take together; one that would go beyond is refused with "
+        "FAILED_PRECONDITION.",
+        Bounds(0.001, 1_000_000),
+    )
     max_waiting_writes: int = setting(
         "LONGTAIL_SERVER_MAX_WAITING_WRITES",
         1000,

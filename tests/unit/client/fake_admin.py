@@ -29,6 +29,12 @@ class FakeAdmin(AdminServiceServicer):
     ) -> admin_service_pb2.VerifySnapshotResponse:
         return admin_service_pb2.VerifySnapshotResponse(operation=Operation(id=request.id))
 
+    def DeleteSnapshot(
+        self, request: admin_service_pb2.DeleteSnapshotRequest, context: grpc.ServicerContext
+    ) -> admin_service_pb2.DeleteSnapshotResponse:
+        self.fake.receive(request, context)
+        return admin_service_pb2.DeleteSnapshotResponse()
+
     def ListSnapshots(
         self, request: admin_service_pb2.ListSnapshotsRequest, context: grpc.ServicerContext
     ) -> admin_service_pb2.ListSnapshotsResponse:

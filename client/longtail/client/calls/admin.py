@@ -4,6 +4,8 @@ from longtail.client.calls.call import Call
 from longtail.v1.admin_service_pb2 import (
     CreateSnapshotRequest,
     CreateSnapshotResponse,
+    DeleteSnapshotRequest,
+    DeleteSnapshotResponse,
     GetOperationRequest,
     GetOperationResponse,
     GetServerInfoRequest,
@@ -64,3 +66,10 @@ def verify_snapshot(
     NOT_FOUND when there is none of that id.
     """
     return Call(VerifySnapshotRequest(id=snapshot_id), VerifySnapshotResponse, timeout)
+
+
+def delete_snapshot(
+    snapshot_id: str, *, timeout: float | None = None
+) -> Call[DeleteSnapshotRequest, DeleteSnapshotResponse]:
+    """Delete a snapshot; NOT_FOUND when there is none of that id."""
+    return Call(DeleteSnapshotRequest(id=snapshot_id), DeleteSnapshotResponse, timeout)

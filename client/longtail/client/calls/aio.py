@@ -105,6 +105,7 @@ class AsyncLongtailClient:
     create_snapshot = _answered(admin.create_snapshot)
     list_snapshots = _answered(admin.list_snapshots)
     verify_snapshot = _answered(admin.verify_snapshot)
+    delete_snapshot = _answered(admin.delete_snapshot)
 
     async def wait_for_operation(
         self,

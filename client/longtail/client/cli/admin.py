@@ -116,6 +116,22 @@ def verify_snapshot(
         _show(operation if no_wait else _followed(client, operation), as_json)
 
 
+@snapshot.command("delete")
+def delete_snapshot(
+    snapshot_id: Annotated[str, typer.Argument(metavar="SNAPSHOT", help="Its id.")],
+    address: options.Address = options.ADDRESS,
+    timeout: options.Timeout = options.TIMEOUT,
+    as_json: options.Json = False,
+) -> None:
+    """Delete a snapshot, also a damaged one."""
+    with LongtailClient(address, timeout=timeout) as client:
+        response = client.delete_snapshot(snapshot_id)
+    if as_json:
+        output.print_message(response)
+    else:
+        output.console().print(f"deleted {snapshot_id}", markup=False, soft_wrap=True)
+
+
 def _followed(client: LongtailClient, operation: Operation) -> Operation:
     with progress_bar("done") as show:
 

@@ -24,7 +24,7 @@ from longtail.server.encoder.encoder import Encoder
 from longtail.server.operations.erasure import Erasure
 from longtail.server.operations.progress import Progress
 from longtail.server.operations.reembedding import Reembedding
-from longtail.server.operations.snapshots import Snapshot, Snapshots
+from longtail.server.operations.snapshots import Snapshot, SnapshotLimits, Snapshots
 from longtail.server.process.part import Part
 from longtail.server.process.pools import Pools
 from longtail.server.store.clock import now
@@ -62,7 +62,9 @@ class OperationRunner:
         folder: Path,
         pools: Pools,
         part: Part,
+        limits: SnapshotLimits,
     ) -> None:
+        self._limits = limits
         self._part = part
         self._pools = pools
         self._store = store
@@ -102,13 +104,25 @@ class OperationRunner:
         return await self._ask(OperationKind.REBUILD_INDEX, arguments)
 
     async def create_snapshot(self) -> Operation:
-        """Have a snapshot made."""
+        """Have a snapshot made. Raises FailedPrecondition when there is no room for one."""
         return await self._ask(OperationKind.CREATE_SNAPSHOT, {})
 
     async def verify_snapshot(self, snapshot_id: str) -> Operation:
         """Have a snapshot checked. Raises NotFound."""
         await self._pools.administration(partial(self._snapshots.path, snapshot_id))
         return await self._ask(OperationKind.VERIFY_SNAPSHOT, {"snapshot_id": snapshot_id})
+
+    async def delete_snapshot(self, snapshot_id: str) -> None:
+        """Delete a snapshot. Raises NotFound; FailedPrecondition while an operation reads it."""
+
+        def delete() -> None:
+            for operation in self._store.operations.unfinished():
+                if operation.arguments.get("snapshot_id") == snapshot_id:
+                    raise FailedPrecondition(f"an operation reads it: {operation.id}")
+            self._snapshots.delete(snapshot_id)
+
+        async with self._asking:
+            await self._pools.administration(delete)
 
     async def list_snapshots(self) -> list[Snapshot]:
         """Return the snapshots, the latest first."""
@@ -160,6 +174,10 @@ class OperationRunner:
                 for operation in unfinished:
                     if operation.kind == rebuild:
                         raise FailedPrecondition(f"another rebuild runs: {operation.id}")
+            making = OperationKind.CREATE_SNAPSHOT
+            if kind == making:
+                waiting = sum(operation.kind == making for operation in unfinished)
+                self._snapshots.check_room(self._limits, self._store, waiting)
             asked = [each for each in unfinished if each.kind != OperationKind.ERASE_USER_DATA]
             if len(asked) >= MAX_UNFINISHED:
                 message = f"{MAX_UNFINISHED} operations wait already"

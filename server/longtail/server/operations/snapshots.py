@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from grpc import StatusCode
-from longtail.runtime.errors import NotFound, ServiceError, StorageFull
+from longtail.runtime.errors import FailedPrecondition, NotFound, ServiceError, StorageFull
 from longtail.server.process.durable import flush
 from longtail.server.store.check import check_database
 from longtail.server.store.clock import now
@@ -57,6 +57,14 @@ class Snapshot:
     interactions: int
     create_time: int
     format: int = FORMAT
+
+
+@dataclass(frozen=True)
+class SnapshotLimits:
+    """How many snapshots there may be, and how many bytes they may take together."""
+
+    count: int
+    size: int
 
 
 class Snapshots:
@@ -117,6 +125,8 @@ class Snapshots:
                 (unfinished / MANIFEST).write_bytes(_manifest(written))
                 flush(unfinished / MANIFEST)
                 flush(unfinished)
+                # It may have been deleted meanwhile.
+                self.path(snapshot_id)
                 unfinished.rename(self._folder / f"{snapshot_id}{REWRITTEN}")
                 flush(self._folder)
         except BaseException:
@@ -124,6 +134,32 @@ class Snapshots:
             raise
         self._replace(snapshot_id)
         logger.info("snapshot written anew id=%s bytes=%d", snapshot.id, written.size)
+
+    def check_room(self, limits: SnapshotLimits, store: RecordStore, waiting: int) -> None:
+        """Raise FailedPrecondition when there is no room for one more beside those that wait."""
+        held = self.ids()
+        if len(held) + waiting >= limits.count:
+            raise FailedPrecondition(
+                f"there are {len(held)} snapshots and {waiting} to be made, of {limits.count} at "
+                "most (LONGTAIL_SNAPSHOTS): delete one first"
+            )
+        taken = sum(_size(self._folder / name / DATABASE) for name in held)
+        coming = (1 + waiting) * _size(store.path)
+        if taken + coming > limits.size:
+            raise FailedPrecondition(
+                f"snapshots take {taken:,} bytes, and with {coming:,} more they would take over "
+                f"{limits.size:,} (LONGTAIL_SNAPSHOTS_GB): delete one first"
+            )
+
+    def delete(self, snapshot_id: str) -> None:
+        """Delete a snapshot, also a damaged one. Raises NotFound."""
+        path = self.path(snapshot_id)
+        # Under a name that is swept up if what follows does not come to its end.
+        gone = path.with_name(f"{snapshot_id}.deleted{UNFINISHED}")
+        path.rename(gone)
+        flush(self._folder)
+        shutil.rmtree(gone)
+        logger.info("snapshot deleted id=%s", snapshot_id)
 
     def ids(self) -> list[str]:
         """Return the names of the snapshots, damaged ones too, in the order of their making."""
@@ -245,6 +281,10 @@ def _digest(path: Path, count: Count) -> tuple[int, str]:
 def _counts(copy: Path) -> Counts:
     with closing(RecordStore.open(copy)) as store:
         return store.counts()
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _uncounted(_done: int, _total: int) -> None:

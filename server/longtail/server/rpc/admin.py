@@ -86,6 +86,15 @@ class AdminService(admin_service_pb2_grpc.AdminServiceServicer):
         snapshots = await self._operations.list_snapshots()
         return pb.ListSnapshotsResponse(snapshots=map(_snapshot, snapshots))
 
+    async def DeleteSnapshot(
+        self,
+        request: pb.DeleteSnapshotRequest,
+        context: ServicerContext[pb.DeleteSnapshotRequest, pb.DeleteSnapshotResponse],
+    ) -> pb.DeleteSnapshotResponse:
+        """Delete a snapshot."""
+        await self._operations.delete_snapshot(check_id("id", request.id))
+        return pb.DeleteSnapshotResponse()
+
     async def VerifySnapshot(
         self,
         request: pb.VerifySnapshotRequest,

@@ -38,6 +38,7 @@ _METHODS = {
         "AdminService/CreateSnapshot",
         "AdminService/ListSnapshots",
         "AdminService/VerifySnapshot",
+        "AdminService/DeleteSnapshot",
     ),
 }
 ROLES = {

@@ -113,6 +113,7 @@ def test_a_method_is_described_as_it_is_called() -> None:
         admin.create_snapshot(),
         admin.list_snapshots(),
         admin.verify_snapshot("1"),
+        admin.delete_snapshot("1"),
         items.upsert_items([]),
         items.import_items([]),
         items.delete_item("1"),

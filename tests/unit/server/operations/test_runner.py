@@ -25,6 +25,7 @@ from longtail.server.encoder.encoder import Encoder
 from longtail.server.operations import reembedding
 from longtail.server.operations import runner as runner_module
 from longtail.server.operations.runner import OperationRunner
+from longtail.server.operations.snapshots import SnapshotLimits
 from longtail.server.process.part import Part
 from longtail.server.process.pools import Pools
 from longtail.server.store.group_commit import GroupCommit
@@ -32,6 +33,7 @@ from longtail.server.store.record_store import RecordStore
 from longtail.server.store.records import (
     BoundEncoder,
     EncoderBinding,
+    Interaction,
     ItemContent,
     NewItem,
     Operation,
@@ -46,6 +48,7 @@ from tests.unit.server.fake_worker import TINY, FakeWorker, connected
 
 OTHER = EncoderBinding("tiny@2", 3)
 ITEMS = 40
+LIMITS = SnapshotLimits(count=100, size=10**9)
 
 
 class Server:
@@ -62,7 +65,7 @@ class Server:
         self.store, self.commit, self.view, self.encoder = store, commit, view, encoder
         self.pools = pools
 
-    def runner(self, folder: Path) -> OperationRunner:
+    def runner(self, folder: Path, limits: SnapshotLimits = LIMITS) -> OperationRunner:
         indexer = Indexer(
             self.view, self.store, folder / "index", merge_rows=1_000_000, part=Part("indexer")
         )
@@ -75,6 +78,7 @@ class Server:
             folder / "snapshots",
             self.pools,
             Part("operations"),
+            limits,
         )
 
     async def write(self, *numbers: int, given: bool = False, title: str = "Item") -> None:
@@ -350,6 +354,71 @@ async def test_a_damaged_snapshot_fails_its_verification(tmp_path: Path) -> None
         assert (damaged.state, damaged.error_code) == (OperationState.FAILED, 15)
         with pytest.raises(NotFound):
             await runner.verify_snapshot("nowhere")
+
+
+async def test_snapshots_have_a_limit_and_are_deleted(tmp_path: Path) -> None:
+    async with serving(tmp_path, FakeWorker(1)) as server:
+        runner = server.runner(tmp_path, SnapshotLimits(count=2, size=10**9))
+        async with running(runner):
+            first = await ended(runner, await runner.create_snapshot())
+            await ended(runner, await runner.create_snapshot())
+            for _ in range(20):
+                with pytest.raises(FailedPrecondition, match=r"2 snapshots and 0 .* of 2 at most"):
+                    await runner.create_snapshot()
+            await runner.delete_snapshot(first.snapshot_id)
+            with pytest.raises(NotFound):
+                await runner.delete_snapshot(first.snapshot_id)
+            third = await ended(runner, await runner.create_snapshot())
+        # Nobody does what is asked for now: what waits counts too.
+        await runner.delete_snapshot(third.snapshot_id)
+        await runner.create_snapshot()
+        with pytest.raises(FailedPrecondition, match=r"1 snapshots and 1 to be made"):
+            await runner.create_snapshot()
+        assert len(list((tmp_path / "snapshots").iterdir())) == 1
+        small = server.runner(tmp_path, SnapshotLimits(count=9, size=100_000))
+        with pytest.raises(FailedPrecondition, match=r"over 100,000 \(LONGTAIL_SNAPSHOTS_GB\)"):
+            await small.create_snapshot()
+
+
+async def test_a_snapshot_that_is_read_is_not_deleted(tmp_path: Path) -> None:
+    async with serving(tmp_path, FakeWorker(1)) as server:
+        runner = server.runner(tmp_path)
+        async with running(runner):
+            made = await ended(runner, await runner.create_snapshot())
+        reading = await runner.verify_snapshot(made.snapshot_id)
+        with pytest.raises(FailedPrecondition, match=f"an operation reads it: {reading.id}"):
+            await runner.delete_snapshot(made.snapshot_id)
+
+
+async def test_a_damaged_copy_fails_an_erasure_by_name_until_it_is_deleted(tmp_path: Path) -> None:
+    async with serving(tmp_path, FakeWorker(1)) as server:
+        runner = server.runner(tmp_path)
+        done = Interaction("e", "someone", "1", "view", 1, 0, "their query")
+        store, commit = server.store, server.commit
+
+        def deleted() -> Operation:
+            commit.submit(lambda tx: store.forget(tx, "someone")).result()
+            kind = OperationKind.ERASE_USER_DATA
+            return commit.submit(lambda tx: store.operations.pending_or_new(tx, kind)).result()
+
+        commit.submit(lambda tx: store.interactions.write(tx, [done])).result()
+        async with running(runner):
+            bad = (await ended(runner, await runner.create_snapshot())).snapshot_id
+            good = (await ended(runner, await runner.create_snapshot())).snapshot_id
+            database = tmp_path / "snapshots" / bad / "longtail.db"
+            database.write_bytes(database.read_bytes()[:-1] + b"x")
+            failed = await ended(runner, await asyncio.to_thread(deleted))
+            assert failed.state == OperationState.FAILED
+            assert bad in failed.error_message
+            # All others are erased.
+            copy = tmp_path / "snapshots" / good / "longtail.db"
+            for path in (store.path, copy):
+                assert b"their query" not in path.read_bytes()
+            await runner.delete_snapshot(bad)
+            again = await ended(runner, await asyncio.to_thread(deleted))
+            assert again.state == OperationState.SUCCEEDED
+            sound = await ended(runner, await runner.verify_snapshot(good))
+            assert sound.state == OperationState.SUCCEEDED
 
 
 async def test_a_rebuild_with_the_same_encoder_builds_the_graph_anew(tmp_path: Path) -> None:
