@@ -33,7 +33,7 @@ class FakeAdmin(AdminServiceServicer):
         self, request: admin_service_pb2.DeleteSnapshotRequest, context: grpc.ServicerContext
     ) -> admin_service_pb2.DeleteSnapshotResponse:
         self.fake.receive(request, context)
-        return admin_service_pb2.DeleteSnapshotResponse()
+        return admin_service_pb2.DeleteSnapshotResponse(size_bytes=2_000_000)
 
     def ListSnapshots(
         self, request: admin_service_pb2.ListSnapshotsRequest, context: grpc.ServicerContext

@@ -129,7 +129,11 @@ def delete_snapshot(
     if as_json:
         output.print_message(response)
     else:
-        output.console().print(f"deleted {snapshot_id}", markup=False, soft_wrap=True)
+        output.console().print(
+            f"deleted {snapshot_id}, {response.size_bytes / 1e6:,.1f} MB",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def _followed(client: LongtailClient, operation: Operation) -> Operation:

@@ -112,17 +112,20 @@ class OperationRunner:
         await self._pools.administration(partial(self._snapshots.path, snapshot_id))
         return await self._ask(OperationKind.VERIFY_SNAPSHOT, {"snapshot_id": snapshot_id})
 
-    async def delete_snapshot(self, snapshot_id: str) -> None:
-        """Delete a snapshot. Raises NotFound; FailedPrecondition while an operation reads it."""
+    async def delete_snapshot(self, snapshot_id: str) -> int:
+        """Delete a snapshot; return the bytes that it took.
 
-        def delete() -> None:
+        Raises NotFound, and FailedPrecondition while an operation reads it.
+        """
+
+        def delete() -> int:
             for operation in self._store.operations.unfinished():
                 if operation.arguments.get("snapshot_id") == snapshot_id:
                     raise FailedPrecondition(f"an operation reads it: {operation.id}")
-            self._snapshots.delete(snapshot_id)
+            return self._snapshots.delete(snapshot_id)
 
         async with self._asking:
-            await self._pools.administration(delete)
+            return await self._pools.administration(delete)
 
     async def list_snapshots(self) -> list[Snapshot]:
         """Return the snapshots, the latest first."""

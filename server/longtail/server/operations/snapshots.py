@@ -151,15 +151,17 @@ class Snapshots:
                 f"{limits.size:,} (LONGTAIL_SNAPSHOTS_GB): delete one first"
             )
 
-    def delete(self, snapshot_id: str) -> None:
-        """Delete a snapshot, also a damaged one. Raises NotFound."""
+    def delete(self, snapshot_id: str) -> int:
+        """Delete a snapshot, also a damaged one; return the bytes it took. Raises NotFound."""
         path = self.path(snapshot_id)
+        size = _size(path / DATABASE)
         # Under a name that is swept up if what follows does not come to its end.
         gone = path.with_name(f"{snapshot_id}.deleted{UNFINISHED}")
         path.rename(gone)
         flush(self._folder)
         shutil.rmtree(gone)
-        logger.info("snapshot deleted id=%s", snapshot_id)
+        logger.info("snapshot deleted id=%s bytes=%d", snapshot_id, size)
+        return size
 
     def ids(self) -> list[str]:
         """Return the names of the snapshots, damaged ones too, in the order of their making."""

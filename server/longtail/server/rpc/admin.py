@@ -92,8 +92,8 @@ class AdminService(admin_service_pb2_grpc.AdminServiceServicer):
         context: ServicerContext[pb.DeleteSnapshotRequest, pb.DeleteSnapshotResponse],
     ) -> pb.DeleteSnapshotResponse:
         """Delete a snapshot."""
-        await self._operations.delete_snapshot(check_id("id", request.id))
-        return pb.DeleteSnapshotResponse()
+        size = await self._operations.delete_snapshot(check_id("id", request.id))
+        return pb.DeleteSnapshotResponse(size_bytes=size)
 
     async def VerifySnapshot(
         self,

@@ -66,3 +66,8 @@ def test_who_is_forgotten_loses_impressions_too(fake: Fake) -> None:
     removed, follow = done.stdout.rstrip().split("; ")
     assert removed == "removed 3 interactions and 2 impressions of u at revision 8"
     assert follow == "`longtail admin operation o1 --wait` follows what erases them from copies"
+
+
+def test_a_snapshot_is_deleted(fake: Fake) -> None:
+    done = run("admin", "snapshot", "delete", "s1", address=fake.address)
+    assert done.stdout == "deleted s1, 2.0 MB\n"
