@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from longtail.server.catalogue.index import graph as graph_module
 from longtail.server.catalogue.index.graph import Graph, GraphError
 
 from tests.unit.server.index_material import PARAMETERS, graph_of, nearest, vectors
@@ -47,6 +48,50 @@ def test_a_graph_that_leads_nowhere_says_so_in_our_words(monkeypatch: pytest.Mon
     graph._removed = -5
     with pytest.raises(GraphError, match="fewer than 15"):
         nearest(graph, vectors(1)[0], 15)
+
+
+def test_what_was_searched_for_is_not_searched_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, queries = vectors(500), vectors(3, seed=2)
+    graph = graph_of(rows)
+    searched: list[int] = []
+    search = graph._search
+
+    def noted(new: np.ndarray, k: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        searched.append(len(new))
+        return search(new, k)
+
+    monkeypatch.setattr(graph, "_search", noted)
+    whole = graph.search(queries, 20)
+    again = graph.search(queries[[2, 0]], 20)
+    assert searched == [3]
+    for (found, cosines), (expected, theirs) in zip(again, (whole[2], whole[0]), strict=True):
+        assert found.tolist() == expected.tolist()
+        assert cosines.tolist() == theirs.tolist()
+    # Another number is another search, and new vectors are searched for beside known ones.
+    assert len(nearest(graph, queries[0], 21)[0]) == 21
+    [_, (found, _)] = graph.search(np.stack((queries[1], rows[7])), 20)
+    assert found[0] == 7
+    assert searched == [3, 1, 1]
+    # A graph that is another finds what it holds.
+    graph.remove(7)
+    assert 7 not in nearest(graph, rows[7], 20)[0]
+
+
+def test_what_is_kept_is_bounded_and_no_reader_can_change_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(graph_module, "KEPT_RESULTS", 2)
+    monkeypatch.setattr(graph_module, "LARGEST_KEPT", 30)
+    graph, queries = graph_of(vectors(100)), vectors(3, seed=2)
+    for query in queries:
+        nearest(graph, query, 5)
+    nearest(graph, queries[0], 31)
+    assert len(graph._kept._held) == 2
+    found, cosines = nearest(graph, queries[2], 5)
+    with pytest.raises(ValueError, match="read-only"):
+        found[0] = 0
+    with pytest.raises(ValueError, match="read-only"):
+        cosines[0] = 0
 
 
 def test_the_width_of_the_search_survives_saving_and_loading(tmp_path: Path) -> None:
