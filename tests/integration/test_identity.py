@@ -175,3 +175,28 @@ def test_what_other_machines_reach_does_not_start_open(module: str, tmp_path: Pa
     (said,) = done.stderr.splitlines()
     assert f"{variable}='0.0.0.0:0' is reached from other machines: set LONGTAIL_" in said
     assert said.endswith("or set LONGTAIL_TRUST_NETWORK=true where whoever reaches it may do all")
+
+
+def test_administration_answers_on_a_listener_of_its_own_alone(
+    worker_address: str, tmp_path: Path
+) -> None:
+    admin = processes.free_address()
+    variables = {"LONGTAIL_SERVER_ADMIN_ADDRESS": admin}
+    keys(tmp_path, "add", "somebody", "--role", "write")
+    access = Access(keys(tmp_path, "add", "operator", "--role", "admin").strip())
+    for arguments in ((), ("--processes", "2")):
+        with (
+            processes.server(tmp_path, worker_address, *arguments, **variables) as running,
+            LongtailClient(running.address, access=access) as client,
+            LongtailClient(admin, access=access) as operator,
+            LongtailClient(admin) as stranger,
+        ):
+            operator.wait_until_serving(timeout=30)
+            assert operator.list_snapshots() is not None
+            client.catalog_stats()
+            for method in (client.list_snapshots, operator.catalog_stats):
+                with pytest.raises(LongtailError) as caught:
+                    method()
+                assert caught.value.code is grpc.StatusCode.UNIMPLEMENTED
+            assert code(stranger) == "UNAUTHENTICATED"
+            assert running.stop() == 0

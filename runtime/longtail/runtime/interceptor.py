@@ -26,7 +26,8 @@ from collections.abc import (
 )
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager, contextmanager
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, ClassVar, NoReturn, TypeAlias
+from weakref import WeakSet
 
 import grpc
 from google.protobuf.message import Message
@@ -98,6 +99,9 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):
     is sent, or nothing read, for `idle_seconds`. Without `keys` everybody may do all.
     """
 
+    # Those of this process; each has its own places.
+    _every: ClassVar["WeakSet[ServiceInterceptor]"] = WeakSet()
+
     def __init__(
         self,
         *,
@@ -122,13 +126,21 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):
         self._health = Places(HEALTH_PLACES, HEALTH_PLACES_PER_CALLER)
         self._administration = administration
         self._large_bytes = 0
-        kinds = (self._calls, self._streams, self._administrators)
-        RPC_IN_FLIGHT.set_function(lambda: sum(places.taken for places in kinds))
+        self._every.add(self)
         self._refusals = _Refusals()
         # Of large requests, one at a time: more threads would only fight for the interpreter.
         self._parsing = ThreadPoolExecutor(1, thread_name_prefix="parsing")
         # Wrapped; a method has one handler for as long as its server lives.
         self._handlers: dict[str, Handler] = {}
+
+    @classmethod
+    def in_flight(cls) -> int:
+        """Return how many calls this process works on, health apart."""
+        return sum(
+            places.taken
+            for each in list(cls._every)
+            for places in (each._calls, each._streams, each._administrators)
+        )
 
     async def intercept_service(
         self,
@@ -397,6 +409,9 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):
         check_request_size(content, limit)
         loop = asyncio.get_running_loop()
         return _checked(await loop.run_in_executor(self._parsing, parse, from_string, content))
+
+
+RPC_IN_FLIGHT.set_function(ServiceInterceptor.in_flight)
 
 
 class _Refusals:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -98,37 +99,41 @@ def new_server(
     return server
 
 
+@dataclass(frozen=True)
+class Listener:
+    """A server of `new_server`, where it listens, and the names of its services, for reflection."""
+
+    server: grpc.aio.Server
+    address: ListenAddress
+    services: Sequence[str]
+
+
 async def serve(
-    server: grpc.aio.Server,
-    *,
-    address: ListenAddress,
+    *listeners: Listener,
     board: HealthBoard,
-    services: Sequence[str],
     background: Mapping[str, Coroutine[None, None, None]],
     drain_seconds: float,
     stop_when: Coroutine[None, None, None] | None = None,
     tls: FollowedFiles | None = None,
 ) -> None:
-    """Listen on `address` until SIGINT, SIGTERM or the end of `stop_when`, then drain.
+    """Listen until SIGINT, SIGTERM or the end of `stop_when`, then drain.
 
     `background` are the tasks that the process lives by: when one of them ends or dies, the process
     stops too, and the failure is raised. The end of `stop_when` is no failure, only its death is.
-    All of them begin once the server listens, without encryption where there are no files for
+    All of them begin once each listener listens, without encryption where there are no files for
     `tls`. Raises CannotListen.
     """
-    enable_reflection(server, [*services, health.SERVICE])
     await board.publish()
     try:
-        if tls is None:
-            server.add_insecure_port(str(address))
-        else:
-            server.add_secure_port(str(address), server_credentials(tls))
-    except RuntimeError as error:
+        for listener in listeners:
+            _bind(listener, tls)
+    except CannotListen:
         for coroutine in (*background.values(), *([stop_when] if stop_when else [])):
             coroutine.close()
-        raise CannotListen(address, error) from error
-    await server.start()
-    logger.info("listening address=%s tls=%s", address, tls is not None)
+        raise
+    for listener in listeners:
+        await listener.server.start()
+        logger.info("listening address=%s tls=%s", listener.address, tls is not None)
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -143,7 +148,7 @@ async def serve(
 
     logger.info("draining seconds=%s because=%s", drain_seconds, sorted(t.get_name() for t in done))
     board.servicer.stop()
-    await server.stop(drain_seconds)
+    await asyncio.gather(*(listener.server.stop(drain_seconds) for listener in listeners))
     for task in every:
         task.cancel()
     await asyncio.gather(*every, return_exceptions=True)
@@ -152,3 +157,15 @@ async def serve(
         if task in tasks:
             raise RuntimeError(f"background task {task.get_name()!r} ended")
     logger.info("stopped")
+
+
+def _bind(listener: Listener, tls: FollowedFiles | None) -> None:
+    enable_reflection(listener.server, [*listener.services, health.SERVICE])
+    address = str(listener.address)
+    try:
+        if tls is None:
+            listener.server.add_insecure_port(address)
+        else:
+            listener.server.add_secure_port(address, server_credentials(tls))
+    except RuntimeError as error:
+        raise CannotListen(listener.address, error) from error

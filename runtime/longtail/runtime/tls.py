@@ -5,7 +5,6 @@ import ssl
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import grpc
 
@@ -98,14 +97,22 @@ class FollowedFiles:
 
 def server_credentials(followed: FollowedFiles) -> grpc.ServerCredentials:
     """Return what a server shows: to each new connection what the files hold then."""
+    shown = followed.contents
 
     def configuration() -> grpc.ServerCertificateConfiguration:
-        certificate, private_key, authorities = followed.contents
+        certificate, private_key, authorities = shown
         pair = (private_key or b"", certificate or b"")
         return grpc.ssl_server_certificate_configuration([pair], authorities)
 
-    # grpc's types say that there is always a new one; its documents that None stands for no change.
-    changed: Any = lambda: configuration() if followed.refresh() else None  # noqa: E731
+    def changed() -> grpc.ServerCertificateConfiguration:
+        nonlocal shown
+        followed.refresh()
+        if shown is not followed.contents:
+            shown = followed.contents
+            return configuration()
+        # grpc's types say that there is always a new one; its documents, that this is no change.
+        return None  # type: ignore[return-value]
+
     return grpc.dynamic_ssl_server_credentials(
         configuration(),
         changed,

@@ -41,8 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # What is taken is found before the catalogue is loaded, and not after.
             for process in range(options.processes):
                 settings.metrics_address.further(process).check()
+            admin = settings.admin_address
             if options.processes == 1:
                 settings.address.check()
+                if admin is not None:
+                    admin.check()
                 return _serve(settings, None, check=True)
             # Whoever is started later finds others that write.
             first = iter(["--first"])
@@ -50,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return supervise(
                 lambda index: [*command, str(index), *islice(first, 1)],
                 options.processes,
-                settings.address,
+                [settings.address, *([admin] if admin is not None else [])],
                 stop_seconds=settings.drain_seconds + LEAVE_SECONDS,
                 inherited=[lock],
             )

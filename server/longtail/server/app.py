@@ -6,10 +6,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import grpc
 from longtail.runtime.errors import StoreDamaged, Unavailable
 from longtail.runtime.interceptor import ServiceInterceptor
 from longtail.runtime.keys import KeyRing, KeysError
-from longtail.runtime.lifecycle import HealthBoard, new_server, serve
+from longtail.runtime.lifecycle import HealthBoard, Listener, new_server, serve
 from longtail.runtime.metrics_server import start_metrics
 from longtail.runtime.settings import SettingsError
 from longtail.runtime.tls import FollowedFiles, TlsError, TlsFiles
@@ -59,13 +60,14 @@ logger = logging.getLogger(__name__)
 INDEX_FOLDER = "index"
 # Parts of the process: a worker that has the catalogue's encoder, and writes to the store.
 ENCODER, WRITING = "encoder", "writing"
+ADMIN = "longtail.v1.AdminService"
 # What each service cannot do all its work without.
 SERVICES = {
     "longtail.v1.RecommendationService": (ENCODER,),
     "longtail.v1.ItemService": (ENCODER, WRITING),
     "longtail.v1.InteractionService": (WRITING,),
     "longtail.v1.InsightService": (),
-    "longtail.v1.AdminService": (WRITING,),
+    ADMIN: (WRITING,),
 }
 # Those whose requests may be as large as a message: batches of what is written.
 BATCHES = ("ItemService/BatchUpsertItems", "InteractionService/WriteInteractions")
@@ -212,17 +214,28 @@ async def _serve(
 
         return Part(name, report)
 
-    interceptor = ServiceInterceptor(
-        max_in_flight=settings.max_in_flight,
-        unary_seconds=settings.unary_seconds,
-        stream_seconds=settings.stream_seconds,
-        max_streams=settings.max_streams,
-        idle_seconds=settings.idle_seconds,
-        batches=BATCHES,
-        administration=ADMINISTRATION,
-        keys=keys,
-    )
-    server = new_server([interceptor], board, reuse_port=process is not None)
+    def new() -> grpc.aio.Server:
+        interceptor = ServiceInterceptor(
+            max_in_flight=settings.max_in_flight,
+            unary_seconds=settings.unary_seconds,
+            stream_seconds=settings.stream_seconds,
+            max_streams=settings.max_streams,
+            idle_seconds=settings.idle_seconds,
+            batches=BATCHES,
+            administration=ADMINISTRATION,
+            keys=keys,
+        )
+        return new_server([interceptor], board, reuse_port=process is not None)
+
+    server = new()
+    listeners = [Listener(server, settings.address, list(SERVICES))]
+    administration = server
+    if settings.admin_address is not None:
+        administration = new()
+        listeners = [
+            Listener(server, settings.address, [name for name in SERVICES if name != ADMIN]),
+            Listener(administration, settings.admin_address, [ADMIN]),
+        ]
     catalogue = Catalogue(store, lambda: view.state.encoder, encoder.embed, commit, pools)
     behaviour = sources.behaviour
     recommender = Recommender(
@@ -273,7 +286,7 @@ async def _serve(
         InsightService(store, view, pools), server
     )
     admin_service_pb2_grpc.add_AdminServiceServicer_to_server(
-        AdminService(view, operations), server
+        AdminService(view, operations), administration
     )
     await health.set(WRITING, commit.damage is None)
     background = {
@@ -288,10 +301,8 @@ async def _serve(
         "store watch": _keep_following(sources, pools, part(FOLLOWING), process is not None),
     }
     await serve(
-        server,
-        address=settings.address,
+        *listeners,
         board=board,
-        services=list(SERVICES),
         background=background,
         drain_seconds=settings.drain_seconds,
         stop_when=None if process is None else lifeline(),

@@ -38,6 +38,11 @@ class Settings:
         "commas, or dns:///name:port for one at every address of the name.",
     )
     home: str = setting("LONGTAIL_HOME", "var", "Folder of all state; the store is in data/.")
+    admin: str = setting(
+        "LONGTAIL_SERVER_ADMIN_ADDRESS",
+        "",
+        "Where AdminService answers, host:port, and then there alone. Empty: where the rest does.",
+    )
     keys: str = setting(
         "LONGTAIL_SERVER_KEYS",
         "",
@@ -220,6 +225,7 @@ class Settings:
     def __post_init__(self) -> None:
         """Raise SettingsError where text is not what it should be."""
         self.type_weights  # noqa: B018 (read for what it raises)
+        self.admin_address  # noqa: B018
         if bool(self.certificate) != bool(self.private_key):
             raise SettingsError(
                 "LONGTAIL_SERVER_CERTIFICATE and LONGTAIL_SERVER_PRIVATE_KEY belong together"
@@ -243,10 +249,20 @@ class Settings:
             )
         if not self.keys_path.exists():
             missing.append("make a key with `longtail-keys add`")
-        for address in (self.address, self.metrics_address):
+        admin = [self.admin_address] if self.admin_address is not None else []
+        for address in (self.address, self.metrics_address, *admin):
             check_closed(
                 address, missing, trusted=self.trust_network, variable="LONGTAIL_TRUST_NETWORK"
             )
+
+    @property
+    def admin_address(self) -> ListenAddress | None:
+        """Where administration has a listener of its own, None where it has none."""
+        try:
+            variable = "LONGTAIL_SERVER_ADMIN_ADDRESS"
+            return ListenAddress.parse(variable, self.admin) if self.admin else None
+        except ValueError as error:
+            raise SettingsError(str(error)) from None
 
     @property
     def tls(self) -> TlsFiles | None:

@@ -10,7 +10,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from longtail.runtime import lifecycle
-from longtail.runtime.lifecycle import HealthBoard, new_server, serve
+from longtail.runtime.lifecycle import HealthBoard, Listener, new_server, serve
 from longtail.runtime.listening import CannotListen, ListenAddress
 
 from tests.pings import PING_MS, PingCounter, counted
@@ -29,10 +29,12 @@ async def serve_until(
 
     board = HealthBoard([])
     await serve(
-        new_server([], board),
-        address=address or ListenAddress.parse("APP_ADDRESS", "127.0.0.1:0"),
+        Listener(
+            new_server([], board),
+            address or ListenAddress.parse("APP_ADDRESS", "127.0.0.1:0"),
+            [],
+        ),
         board=board,
-        services=[],
         background={"work": working()},
         drain_seconds=1.0,
         stop_when=stopped(),

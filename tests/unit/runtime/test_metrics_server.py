@@ -73,7 +73,8 @@ def test_many_who_send_half_a_request_take_no_threads_and_no_place_of_another(
         for half in halves:
             half.sendall(b"GET /metrics HTTP/1.1\r\n")
         assert status(address) == 200
-        assert threading.active_count() == threads
+        # Threads of other tests may have ended meanwhile.
+        assert threading.active_count() <= threads
         # Those that came first made room.
         with suppress(ConnectionResetError):
             assert halves[0].recv(1) == b""

@@ -47,7 +47,7 @@ def _supervise(address: ListenAddress, count: int, path: Path) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         try:
             return supervise(
-                command, count, address, stop_seconds=STOP_SECONDS, inherited=[lock.fileno()]
+                command, count, [address], stop_seconds=STOP_SECONDS, inherited=[lock.fileno()]
             )
         except OSError as error:
             sys.stderr.write(f"{error}\n")
@@ -57,7 +57,7 @@ def _supervise(address: ListenAddress, count: int, path: Path) -> int:
 async def _serve(address: ListenAddress) -> None:
     # The parent is to stay without gRPC.
     import grpc
-    from longtail.runtime.lifecycle import HealthBoard, new_server, serve
+    from longtail.runtime.lifecycle import HealthBoard, Listener, new_server, serve
 
     async def pid(request: bytes, context: object) -> bytes:
         return str(os.getpid()).encode()
@@ -69,10 +69,8 @@ async def _serve(address: ListenAddress) -> None:
         (grpc.method_handlers_generic_handler("test.Process", handlers),)
     )
     await serve(
-        server,
-        address=address,
+        Listener(server, address, []),
         board=board,
-        services=[],
         background={},
         drain_seconds=DRAIN_SECONDS,
         stop_when=lifeline(),

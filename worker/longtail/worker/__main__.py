@@ -8,7 +8,7 @@ import sys
 
 from longtail.runtime import settings as runtime_settings
 from longtail.runtime.interceptor import ServiceInterceptor
-from longtail.runtime.lifecycle import HealthBoard, new_server, serve
+from longtail.runtime.lifecycle import HealthBoard, Listener, new_server, serve
 from longtail.runtime.metrics_server import start_metrics
 from longtail.runtime.settings import SettingsError
 from longtail.runtime.telemetry import configure_logging
@@ -115,10 +115,8 @@ async def _run(
     )
 
     await serve(
-        server,
-        address=settings.address,
+        Listener(server, settings.address, [SERVICE]),
         board=board,
-        services=[SERVICE],
         background={"batcher": batcher.run(), "golden": proof},
         drain_seconds=settings.drain_seconds,
         tls=tls,

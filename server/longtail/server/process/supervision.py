@@ -38,12 +38,12 @@ class StartFailed(Exception):
 def supervise(
     command: Callable[[int], Sequence[str]],
     count: int,
-    address: ListenAddress,
+    addresses: Sequence[ListenAddress],
     *,
     stop_seconds: float,
     inherited: Sequence[int] = (),
 ) -> int:
-    """Keep `count` processes that serve `address` until SIGTERM or SIGINT.
+    """Keep `count` processes that serve `addresses` until SIGTERM or SIGINT.
 
     `command(index)` is the command line of a process; it has to run `lifeline` and to listen with
     SO_REUSEPORT. Process 0 is started first and the others once it listens, so that it alone finds
@@ -53,9 +53,13 @@ def supervise(
     Returns the exit code: 0 when all ended well, that of a process which could not start, else 1.
     Raises CannotListen, and SettingsError for port 0, which would be another for each of them.
     """
-    if address.port == 0:
-        raise SettingsError(f"{address}: several processes need a port by number, not port 0")
-    with address.reserved():
+    with contextlib.ExitStack() as held:
+        for address in addresses:
+            if address.port == 0:
+                raise SettingsError(
+                    f"{address}: several processes need a port by number, not port 0"
+                )
+            held.enter_context(address.reserved())
         children = [_Child(index, command, inherited) for index in range(count)]
         return asyncio.run(_supervise(children, stop_seconds))
 

@@ -186,7 +186,7 @@ def test_a_child_that_is_still_loading_ends_with_the_parent(tmp_path: Path) -> N
 def test_a_port_that_would_be_another_for_each_is_refused() -> None:
     address = ListenAddress.parse("TEST_ADDRESS", "127.0.0.1:0")
     with pytest.raises(SettingsError, match="several processes need"):
-        supervise(lambda index: [], 2, address, stop_seconds=1.0)
+        supervise(lambda index: [], 2, [address], stop_seconds=1.0)
 
 
 def test_pauses_grow_to_a_bound_and_begin_anew_after_a_settled_life() -> None:
