@@ -13,10 +13,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import cycle
 from typing import ParamSpec, TypeVar
 
 import grpc.aio
+from longtail.runtime.keys import HEADER, SCHEME
 from longtail.v1 import embedding_service_pb2 as pb
 
 from bench.figures import LoadError
@@ -24,8 +26,8 @@ from loadtest.open_loop import Call, NotSentError, Offered, Schedule, offer
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Ask = Callable[[bytes], Awaitable[bytes]]
-RawCall = grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]
+# A request, and how gRPC is to send it.
+Ask = Callable[..., Awaitable[bytes]]
 
 EMBED = "/longtail.v1.EmbeddingService/Embed"
 CALL_SECONDS = 60.0
@@ -100,11 +102,12 @@ def closed_loop(
     callers: int,
     seconds: float | None = None,
     keep_answers: bool = False,
+    secret: str = "",
 ) -> Answers:
     """Send each request once, in order, from `callers` at once; or over and over for `seconds`."""
 
     async def measure() -> Answers:
-        async with calling(address, method) as ask:
+        async with calling(address, method, secret) as ask:
             supply = requests if seconds is None else _repeated(requests, seconds)
             return await ask_all([ask] * callers, supply, keep_answers)
 
@@ -117,12 +120,13 @@ def open_loop(
     requests: Sequence[bytes],
     schedule: Schedule,
     deadline_seconds: float = CALL_SECONDS,
+    secret: str = "",
 ) -> list[Offered[None]]:
     """Offer the requests, over and over, as scheduled; each is late after so long from its due."""
     offered: list[Offered[None]] = []
 
     async def measure() -> None:
-        async with calling(address, method) as ask:
+        async with calling(address, method, secret) as ask:
             supply = (_due(ask, request, deadline_seconds) for request in cycle(requests))
             await offer(schedule, supply, offered.append)
 
@@ -177,12 +181,16 @@ async def ask_all(asks: Sequence[Ask], requests: Iterable[bytes], keep_answers: 
 
 
 @asynccontextmanager
-async def calling(address: str, method: str) -> AsyncIterator[RawCall]:
-    """Connect to a service; what is yielded takes a serialised request and returns the answer."""
+async def calling(address: str, method: str, secret: str = "") -> AsyncIterator[Ask]:
+    """Connect to a service; what is yielded takes a serialised request and returns the answer.
+
+    `secret` is the API key of the caller, where one is needed.
+    """
     async with grpc.aio.insecure_channel(address, options=_OPTIONS) as channel:
         await channel.channel_ready()
         # Without serializers gRPC passes bytes.
-        yield channel.unary_unary(method)
+        call: Ask = channel.unary_unary(method)
+        yield partial(call, metadata=((HEADER, SCHEME + secret),)) if secret else call
 
 
 def requests_of(
@@ -221,7 +229,7 @@ def _repeated(requests: Sequence[bytes], seconds: float) -> Iterator[bytes]:
         yield request
 
 
-def _due(ask: RawCall, request: bytes, deadline_seconds: float) -> Call[None]:
+def _due(ask: Ask, request: bytes, deadline_seconds: float) -> Call[None]:
     async def call(due: float) -> None:
         remaining = due + deadline_seconds - asyncio.get_running_loop().time()
         if remaining <= 0:

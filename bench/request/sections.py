@@ -4,13 +4,16 @@ import json
 import statistics
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
+from longtail.runtime.identity import Role as CallerRole
+from longtail.runtime.keys import Key, hashed, new_secret, write_keys
 from longtail.worker.tokenizer import Role
 
-from bench.figures import Measured, NotRun, Sections, against, single
+from bench.figures import Measured, NotRun, Sections, against, percentile, single
 from bench.load import checked, closed_loop, latency, open_loop
 from bench.processes import ROOT
 from bench.request.context import RECOMMEND, WARMUP, Context, of_people, of_texts
@@ -24,6 +27,7 @@ __all__ = ["SECTIONS", "Context"]
 SECTIONS: Sections[Context] = Sections()
 
 _STATS = "/longtail.v1.InsightService/GetCatalogStats"
+_REFUSED = "RESOURCE_EXHAUSTED"
 _HEALTH = "/grpc.health.v1.Health/Check"
 # What is asked again and again, so that its vectors are known.
 _QUERIES = ("space adventure with robots", "a comedy about a wedding", "war", "http client library")
@@ -36,6 +40,10 @@ _TRACED = 20
 # Of a heavy call: what was written before may be skipped.
 _VARIANTS = 3
 _PROBES, _DEADLINE_SECONDS = 200.0, 5.0
+# Of what is offered to a server that has too much to do: times what it can, for how long, with
+# which deadline; and what somebody else asks for meanwhile, a second.
+_OVERLOAD, _OVERLOAD_SECONDS, _OVERLOAD_WARMUP, _PATIENCE_SECONDS = 3.0, 60.0, 3.0, 0.5
+_OTHER_RATE = 10.0
 
 
 @SECTIONS.add(
@@ -144,6 +152,58 @@ def _rate(bench: Context) -> Iterator[Measured]:
                 met, told = rate, f"p50 {p50:.1f} ms, p99 {p99:.1f} ms"
             rate *= _STEP if met else 1 / _STEP
     yield single(met, 1, f"{told}; four callers in a closed loop {most:.0f}/s")
+
+
+@SECTIONS.add(
+    "overload",
+    "a person, three times as many as are answered, deadlines of half a second",
+    "answered in time, of capacity >= 85 %",
+    "refusals, p99 <= 20 ms",
+)
+def _overload(bench: Context) -> Iterator[Measured]:
+    requests = of_people(_DEMO_USERS, PEOPLE)
+    with bench.serving(bench.demo_home) as running:
+        load = (running.address, RECOMMEND, requests)
+        bench.generator.ask(*load, 4)
+        capacity = bench.generator.ask(*load, 8, bench.seconds).rate
+        schedule = _overloading(bench, capacity)
+        offered = bench.generator.run(open_loop, *load, schedule, _PATIENCE_SECONDS)
+    good = sum(not each.error for each in offered) / schedule.seconds
+    refusals = [1e3 * (each.ended - each.sent) for each in offered if each.error == _REFUSED]
+    others = sum(each.error not in ("", _REFUSED) for each in offered)
+    note = (
+        f"{good:.0f} of {capacity:.0f}/s, {others} of {len(offered)} neither answered nor refused"
+    )
+    yield single(100 * good / capacity, len(offered), note)
+    p50, p99 = (percentile(refusals, percent) for percent in (50, 99))
+    yield single(p99, len(refusals), f"p50 {p50:.1f} ms")
+
+
+@SECTIONS.add(
+    "fair",
+    "a caller of 10 a second beside one of three times capacity, each with a key",
+    "answered in time >= 99 %",
+)
+def _fair(bench: Context) -> Iterator[Measured]:
+    secrets = {name: new_secret() for name in ("hot", "other")}
+    keys = bench.out / "keys.json"
+    write_keys(
+        keys, [Key(name, CallerRole.READ, hashed(each), "") for name, each in secrets.items()]
+    )
+    requests = of_people(_DEMO_USERS, PEOPLE)
+    with bench.serving(bench.demo_home, LONGTAIL_SERVER_KEYS=str(keys)) as running:
+        load = (running.address, RECOMMEND, requests)
+        closed = (*load, 8, bench.seconds, False, secrets["hot"])
+        capacity = checked(bench.generator.run(closed_loop, *closed)).rate
+        schedule = _overloading(bench, capacity)
+        limits = (schedule, _PATIENCE_SECONDS)
+        hot = bench.generator.start(open_loop, *load, *limits, secrets["hot"])
+        mine = replace(schedule, rate=_OTHER_RATE)
+        other = bench.other.run(open_loop, *load, mine, _PATIENCE_SECONDS, secrets["other"])
+        beside = sum(not each.error for each in hot.result()) / schedule.seconds
+    in_time = 100 * sum(not each.error for each in other) / len(other)
+    note = f"p99 {1e3 * latency(other, 99):.0f} ms; the other {beside:.0f} of {capacity:.0f}/s"
+    yield single(in_time, len(other), note)
 
 
 @SECTIONS.add(
@@ -260,6 +320,11 @@ def _history(bench: Context) -> Iterator[Measured]:
         for _ in bench.turns("CPU of a long history"):
             pairs.append([bench.cpu([running], RECOMMEND, requests) for requests in asked])
     yield against(pairs, "ms of CPU")
+
+
+def _overloading(bench: Context, capacity: float) -> Schedule:
+    seconds = bench.seconds if bench.options.quick else _OVERLOAD_SECONDS
+    return Schedule(_OVERLOAD * capacity, seconds, _OVERLOAD_WARMUP)
 
 
 def _medians(parts: Sequence[tuple[float, float]]) -> tuple[float, float]:
