@@ -24,8 +24,11 @@ CALLER_SHARE = 0.75
 LEAST_RETRY_SECONDS, MOST_RETRY_SECONDS = 0.05, 5.0
 # Passes of the event loop without a new call after which there are none that could be taken in.
 QUIET_PASSES = 16
-# Calls that come so soon after a turn may have others behind them.
-DENSE_SECONDS = 0.001
+# A call that comes so soon after a turn waited for its end, and may have others behind it; who
+# waits for an answer to ask again takes longer.
+DENSE_SECONDS = 0.0004
+# Behind a turn that took less nobody has gathered: the loop takes in a call between any two turns.
+SHORT_SECONDS = 0.001
 _SMOOTHING = 0.1
 # A turn that took longer than this against its mean was held up by something else.
 _OUTLIER_FACTOR, _OUTLIER_SECONDS = 4.0, 0.05
@@ -121,7 +124,7 @@ class Turns:
         """
         if not self._taken:
             now = self._clock()
-            if now - self._ended > DENSE_SECONDS:
+            if now - self._ended > DENSE_SECONDS or self._ended - self._begun < SHORT_SECONDS:
                 self._begin(kind, now)
                 return None
             self._taken = True
@@ -149,11 +152,10 @@ class Turns:
 
     def _end(self) -> None:
         self._ended = self._clock()
-        if self._lines:
+        if self._lines and self._ended - self._begun >= SHORT_SECONDS:
             self._take_in()
         else:
-            self._learn()
-            self._taken = False
+            self._next()
 
     def _take_in(self) -> None:
         self._seen, self._quiet = self._arrived, 0
@@ -164,7 +166,7 @@ class Turns:
         if self._arrived != self._seen:
             self._seen, self._quiet = self._arrived, 0
             spent = self._clock() - self._ended
-            if spent > max(self._ended - self._begun, DENSE_SECONDS):
+            if spent > max(self._ended - self._begun, SHORT_SECONDS):
                 self._next()
                 return
         else:
