@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 
 import grpc
@@ -23,6 +24,7 @@ from longtail.server.encoder.worker import Security
 from longtail.server.operations.runner import OperationRunner
 from longtail.server.operations.snapshots import SNAPSHOT_FOLDER, SnapshotLimits
 from longtail.server.operations.start_check import check_store
+from longtail.server.process.audit import Audit
 from longtail.server.process.part import Part
 from longtail.server.process.pools import Pools
 from longtail.server.process.supervision import lifeline
@@ -141,8 +143,15 @@ async def run(settings: Settings, *, process: int | None, check: bool) -> None:
             with BehaviourView(store) as behaviour:
                 sources = _Sources(store, view, behaviour, profiles)
                 waiting = settings.max_waiting_writes
-                with store.group_commit(sources.follow, waiting) as commit, Pools() as pools:
-                    await _serve(settings, sources, encoder, commit, pools, keys, tls, process)
+                limit = round(settings.audit_mb * 10**6)
+                with (
+                    closing(Audit(settings.audit, process, limit)) as audit,
+                    store.group_commit(sources.follow, waiting) as commit,
+                    Pools() as pools,
+                ):
+                    await _serve(
+                        settings, sources, encoder, commit, pools, keys, tls, audit, process
+                    )
     finally:
         store.close()
 
@@ -201,6 +210,7 @@ async def _serve(
     pools: Pools,
     keys: KeyRing,
     tls: FollowedFiles | None,
+    audit: Audit,
     process: int | None,
 ) -> None:
     store, view = sources.store, sources.view
@@ -236,7 +246,7 @@ async def _serve(
             Listener(server, settings.address, [name for name in SERVICES if name != ADMIN]),
             Listener(administration, settings.admin_address, [ADMIN]),
         ]
-    catalogue = Catalogue(store, lambda: view.state.encoder, encoder.embed, commit, pools)
+    catalogue = Catalogue(store, lambda: view.state.encoder, encoder.embed, commit, pools, audit)
     behaviour = sources.behaviour
     recommender = Recommender(
         lambda: behaviour.behaviour,
@@ -259,6 +269,7 @@ async def _serve(
         pools,
         part(OPERATIONS),
         SnapshotLimits(settings.snapshots, round(settings.snapshots_gb * 10**9)),
+        audit,
     )
     recommendation_service_pb2_grpc.add_RecommendationServiceServicer_to_server(
         RecommendationService(
@@ -295,7 +306,7 @@ async def _serve(
         "indexer": _keep_index(indexer, operations.own),
         "operations": operations.run(),
         "recall canary": watch_recall(view, part(RECALL)),
-        "ranking profile": watch_profile(sources.profiles, part(PROFILE)),
+        "ranking profile": watch_profile(sources.profiles, part(PROFILE), audit),
         "keys watch": watch_keys(keys, part(KEYS)),
         "exposure watch": watch_exposure(store, view, commit, settings, part(EXPOSURE)),
         "store watch": _keep_following(sources, pools, part(FOLLOWING), process is not None),

@@ -170,6 +170,13 @@ class Settings:
         "FAILED_PRECONDITION.",
         Bounds(0.001, 1_000_000),
     )
+    audit_mb: float = setting(
+        "LONGTAIL_AUDIT_MB",
+        100.0,
+        "Megabytes of each process's audit, in audit/ of LONGTAIL_HOME; beyond, the oldest tenth "
+        "goes.",
+        Bounds(0.01, 100_000),
+    )
     max_waiting_writes: int = setting(
         "LONGTAIL_SERVER_MAX_WAITING_WRITES",
         1000,
@@ -304,6 +311,11 @@ class Settings:
     def keys_path(self) -> Path:
         """The file of API keys, there or not."""
         return Path(self.keys or Path(self.home) / "keys.json")
+
+    @property
+    def audit(self) -> Path:
+        """Folder of the audit."""
+        return Path(self.home) / "audit"
 
     @property
     def data(self) -> Path:

@@ -15,6 +15,7 @@ from longtail.client.calls.errors import error_from_rpc
 from longtail.runtime.errors import ServiceError
 from longtail.runtime.interceptor import ServiceInterceptor
 from longtail.server.encoder.encoder import Embedded
+from longtail.server.process.audit import Audit
 from longtail.server.process.pools import Pools
 from longtail.server.rpc.interactions import InteractionService
 from longtail.server.rpc.items import ItemService
@@ -90,14 +91,16 @@ class FakeEncoder:
 class WrittenCatalogue:
     """What a test looks at: the store, the encoder, and both services by their stubs."""
 
-    def __init__(self, store: RecordStore, commit: GroupCommit, first: BoundEncoder) -> None:
+    def __init__(
+        self, store: RecordStore, commit: GroupCommit, first: BoundEncoder, audit: Audit
+    ) -> None:
         self.store, self.commit = store, commit
         self.encoder = FakeEncoder()
         self.pools = Pools()
         # What a view would say; it may lag behind the store.
         self.bound = first
         self.catalogue = Catalogue(
-            store, lambda: self.bound, self.encoder.embed, commit, self.pools
+            store, lambda: self.bound, self.encoder.embed, commit, self.pools, audit
         )
         self.tokens = TokenCodec(store.token_key())
         self.items: item_service_pb2_grpc.ItemServiceStub
@@ -143,9 +146,13 @@ async def written_catalogue(folder: Path) -> AsyncIterator[WrittenCatalogue]:
     server = grpc.aio.server(
         interceptors=[ServiceInterceptor(max_in_flight=50, unary_seconds=20, stream_seconds=20)]
     )
-    with closing(store), store.group_commit(lambda: None, 100) as commit:
+    with (
+        closing(store),
+        closing(Audit(folder / "audit", None, 10**6)) as audit,
+        store.group_commit(lambda: None, 100) as commit,
+    ):
         first = commit.submit(lambda tx: store.encoders.bind(tx, FIRST)).result()
-        written = WrittenCatalogue(store, commit, first)
+        written = WrittenCatalogue(store, commit, first, audit)
         item_service_pb2_grpc.add_ItemServiceServicer_to_server(
             ItemService(store.items, written.catalogue, written.pools), server
         )

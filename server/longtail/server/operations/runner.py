@@ -25,6 +25,7 @@ from longtail.server.operations.erasure import Erasure
 from longtail.server.operations.progress import Progress
 from longtail.server.operations.reembedding import Reembedding
 from longtail.server.operations.snapshots import Snapshot, SnapshotLimits, Snapshots
+from longtail.server.process.audit import Audit
 from longtail.server.process.part import Part
 from longtail.server.process.pools import Pools
 from longtail.server.store.clock import now
@@ -63,7 +64,9 @@ class OperationRunner:
         pools: Pools,
         part: Part,
         limits: SnapshotLimits,
+        audit: Audit,
     ) -> None:
+        self._audit = audit
         self._limits = limits
         self._part = part
         self._pools = pools
@@ -125,7 +128,9 @@ class OperationRunner:
             return self._snapshots.delete(snapshot_id)
 
         async with self._asking:
-            return await self._pools.administration(delete)
+            size = await self._pools.administration(delete)
+        self._audit.tell("snapshot deleted", snapshot_id=snapshot_id, bytes=size)
+        return size
 
     async def list_snapshots(self) -> list[Snapshot]:
         """Return the snapshots, the latest first."""
@@ -189,7 +194,9 @@ class OperationRunner:
 
         # What waits in the same transaction is not seen by `unfinished`.
         async with self._asking:
-            return await self._write(create)
+            operation = await self._write(create)
+        self._audit.tell(f"asked for {kind.name.lower()}", operation=operation.id, **arguments)
+        return operation
 
     async def _do(self, operation: Operation) -> None:
         logger.info("operation begins id=%s kind=%s", operation.id, operation.kind.name)
@@ -211,6 +218,7 @@ class OperationRunner:
         ended = replace(progress.operation, state=state, error_code=code, error_message=message)
         while not await self._persist(ended):  # noqa: ASYNC110  # a full disk sends no event
             await asyncio.sleep(POLL_SECONDS)
+        self._audit.tell(f"{operation.kind.name.lower()} {state.name.lower()}", operation=ended.id)
         logger.info(
             "operation ended id=%s state=%s refused=%d error=%s",
             ended.id,

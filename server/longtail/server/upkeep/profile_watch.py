@@ -5,6 +5,7 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
+from longtail.server.process.audit import Audit
 from longtail.server.process.part import Part
 from longtail.server.ranking.expected_exposure import exposure_path, read_exposure
 from longtail.server.ranking.profile import (
@@ -79,9 +80,13 @@ def _mark(path: Path) -> Mark:
     return found.st_ino, found.st_mtime_ns, found.st_size
 
 
-async def watch_profile(watch: ProfileWatch, part: Part) -> None:
+async def watch_profile(watch: ProfileWatch, part: Part, audit: Audit) -> None:
     """Keep a profile as its file says, until cancelled; `part` tells of failures."""
+    version = watch.profile.version
     while True:
         await asyncio.sleep(PERIOD_SECONDS)
         with part:
             await asyncio.to_thread(watch.refresh)
+            if watch.profile.version != version:
+                version = watch.profile.version
+                audit.tell("ranking profile changed", version=version)

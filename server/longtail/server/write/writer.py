@@ -11,6 +11,7 @@ from functools import partial
 from typing import TypeVar
 
 from longtail.runtime.errors import Aborted, ServiceError
+from longtail.server.process.audit import Audit
 from longtail.server.process.pools import Pools
 from longtail.server.store.encoders import EncoderChanged
 from longtail.server.store.group_commit import GroupCommit
@@ -62,7 +63,8 @@ class Catalogue:
 
     A method with a `call` does its write once, however often the call is repeated. Each `reply`
     makes the answer within the transaction, so that the store keeps both or neither. `bound` says
-    which encoder new vectors are to be of, and `embed` makes them.
+    which encoder new vectors are to be of, and `embed` makes them. `audit` is told of what is done
+    to the catalogue, and of whom is forgotten; what is recorded of persons is there to be read.
     """
 
     def __init__(
@@ -72,7 +74,9 @@ class Catalogue:
         embed: Embed,
         commit: GroupCommit,
         pools: Pools,
+        audit: Audit,
     ) -> None:
+        self._audit = audit
         self._store = store
         self._bound = bound
         self._commit = commit
@@ -118,7 +122,10 @@ class Catalogue:
         """
         for _ in range(ATTEMPTS):
             try:
-                return await self._once(call, partial(self._upsert_and_reply, prepared, reply))
+                write = partial(self._upsert_and_reply, prepared, reply)
+                written = await self._once(call, write)
+                self._tell("items written", len(prepared.new_items), call)
+                return written
             except _OvertakenError:
                 bound = prepared.encoder
             except EncoderChanged:
@@ -151,7 +158,9 @@ class Catalogue:
                 if item_id in prepared.refused:
                     raise prepared.refused[item_id].inside("item")
                 write = partial(self._update_and_reply, prepared, edit.stored, reply)
-                return await self._once(call, write)
+                written = await self._once(call, write)
+                self._tell("items written", 1, call)
+                return written
             except _OvertakenError:
                 continue
             except EncoderChanged:
@@ -165,7 +174,9 @@ class Catalogue:
         call: RepeatableCall[R] | None = None,
     ) -> R:
         """Remove items; `reply` is given those that were there, and the revision."""
-        return await self._once(call, lambda tx: reply(*self._store.items.remove(tx, ids)))
+        removed = await self._once(call, lambda tx: reply(*self._store.items.remove(tx, ids)))
+        self._tell("items deleted", len(ids), call)
+        return removed
 
     async def write_interactions(self, events: Sequence[Interaction]) -> tuple[int, int]:
         """Record interactions; return how many were new, and the revision."""
@@ -180,7 +191,19 @@ class Catalogue:
 
     async def delete_user(self, user_id: str) -> tuple[Forgotten, Operation]:
         """Forget a person; return what was removed, and the operation that ends with no trace."""
-        return await self._write(partial(self._delete_user, user_id))
+        forgotten, erasure = await self._write(partial(self._delete_user, user_id))
+        self._audit.tell(
+            "person deleted",
+            person=self._store.person_hash(user_id).hex(),
+            interactions=forgotten.interactions,
+            impressions=forgotten.impressions,
+            revision=forgotten.revision,
+            operation=erasure.id,
+        )
+        return forgotten, erasure
+
+    def _tell(self, action: str, count: int, call: RepeatableCall[R] | None) -> None:
+        self._audit.tell(action, count=count, request_id="" if call is None else call.request_id)
 
     async def _once(self, call: RepeatableCall[R] | None, write: Callable[[Transaction], R]) -> R:
         return await self._write(lambda tx: self._answered.once(tx, call, partial(write, tx)))

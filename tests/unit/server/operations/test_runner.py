@@ -26,6 +26,7 @@ from longtail.server.operations import reembedding
 from longtail.server.operations import runner as runner_module
 from longtail.server.operations.runner import OperationRunner
 from longtail.server.operations.snapshots import SnapshotLimits
+from longtail.server.process.audit import Audit
 from longtail.server.process.part import Part
 from longtail.server.process.pools import Pools
 from longtail.server.store.group_commit import GroupCommit
@@ -79,6 +80,7 @@ class Server:
             self.pools,
             Part("operations"),
             limits,
+            Audit(folder / "audit", None, 10**6),
         )
 
     async def write(self, *numbers: int, given: bool = False, title: str = "Item") -> None:

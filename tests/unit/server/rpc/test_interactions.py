@@ -1,5 +1,6 @@
 """Interactions over gRPC."""
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -142,6 +143,21 @@ async def test_a_person_is_forgotten(written: WrittenCatalogue) -> None:
     assert reply.erasure_operation_id == again.erasure_operation_id == erasure.id
     assert erasure.kind == OperationKind.ERASE_USER_DATA
     assert b"ann" not in repr(erasure).encode()
+
+
+async def test_who_deletes_a_person_is_in_the_audit_and_the_person_by_hash(
+    written: WrittenCatalogue,
+) -> None:
+    await write(written, event("a", "someone to forget"))
+    request = pb.DeleteUserDataRequest(user_id="someone to forget")
+    reply = await written.interactions.DeleteUserData(request)
+    told = (written.store.path.parent / "audit" / "audit.jsonl").read_text()
+    assert "someone" not in told
+    line = json.loads(told)
+    assert line["action"] == "person deleted"
+    assert line["person"] == written.store.person_hash("someone to forget").hex()
+    assert (line["interactions"], line["operation"]) == (1, reply.erasure_operation_id)
+    assert line["caller"] == "ipv4:127.0.0.1"
 
 
 @pytest.mark.parametrize(

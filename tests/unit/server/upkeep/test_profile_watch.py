@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from longtail.runtime.settings import load
+from longtail.server.process.audit import Audit
 from longtail.server.process.part import Part
 from longtail.server.ranking.expected_exposure import exposure_path, write_exposure
 from longtail.server.ranking.profile import (
@@ -169,8 +170,8 @@ async def test_the_file_is_looked_at_again_and_again(
 ) -> None:
     monkeypatch.setattr(profile_watch, "PERIOD_SECONDS", 0.01)
     watch = ProfileWatch(path)
-    part = Part("profile")
-    task = asyncio.create_task(watch_profile(watch, part))
+    part, audit = Part("profile"), Audit(path.parent / "audit", None, 10**6)
+    task = asyncio.create_task(watch_profile(watch, part, audit))
     version = write(path, "new")
     async with asyncio.timeout(10):
         while watch.profile.version != version:  # noqa: ASYNC110 (a watch of files tells nobody)
