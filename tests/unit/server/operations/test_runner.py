@@ -5,7 +5,7 @@ import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -62,9 +62,10 @@ class Server:
         view: CatalogueReplica,
         encoder: Encoder,
         pools: Pools,
+        audit: Audit,
     ) -> None:
         self.store, self.commit, self.view, self.encoder = store, commit, view, encoder
-        self.pools = pools
+        self.pools, self.audit = pools, audit
 
     def runner(self, folder: Path, limits: SnapshotLimits = LIMITS) -> OperationRunner:
         indexer = Indexer(
@@ -80,7 +81,7 @@ class Server:
             self.pools,
             Part("operations"),
             limits,
-            Audit(folder / "audit", None, 10**6),
+            self.audit,
         )
 
     async def write(self, *numbers: int, given: bool = False, title: str = "Item") -> None:
@@ -106,12 +107,16 @@ async def serving(folder: Path, *workers: FakeWorker) -> AsyncIterator[Server]:
                 for view in views:
                     view.follow()
 
-            with store.group_commit(follow, 100) as commit, Pools() as pools:
+            with (
+                closing(Audit(folder / "audit", None, 10**6)) as audit,
+                store.group_commit(follow, 100) as commit,
+                Pools() as pools,
+            ):
                 bound = await asyncio.wrap_future(
                     commit.submit(lambda tx: store.encoders.bind(tx, TINY))
                 )
                 views.append(CatalogueReplica(store, bound, SETTINGS, folder / "index"))
-                server = Server(store, commit, views[0], encoder, pools)
+                server = Server(store, commit, views[0], encoder, pools, audit)
                 await server.write(*range(ITEMS))
                 yield server
     finally:

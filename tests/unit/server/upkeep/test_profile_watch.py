@@ -192,6 +192,7 @@ async def test_the_file_is_looked_at_again_and_again(
             await asyncio.sleep(0.01)
     assert not task.done()
     task.cancel()
+    audit.close()
 
 
 def test_the_file_is_in_the_home_unless_set(tmp_path: Path) -> None:

@@ -126,12 +126,12 @@ class TokenCodec:
 
     def _crypt(self, nonce: bytes, text: bytes) -> bytes:
         """Encrypt `text`, or decrypt what this made of it."""
-        stream = b"".join(
-            hashlib.blake2b(nonce, key=self._id_key, salt=block.to_bytes(16)).digest()
-            for block in range(-(-len(text) // BLOCK_BYTES))
-        )
-        mixed = int.from_bytes(text) ^ int.from_bytes(stream[: len(text)])
-        return mixed.to_bytes(len(text))
+        stream, length = b"", len(text)
+        while len(stream) < length:
+            block = (len(stream) // BLOCK_BYTES).to_bytes(1)
+            stream += hashlib.blake2b(nonce, key=self._id_key, salt=block).digest()
+        mixed = int.from_bytes(text) ^ int.from_bytes(stream[:length])
+        return mixed.to_bytes(length)
 
     def _mac(self, content: bytes) -> bytes:
         return hashlib.blake2b(content, key=self._key, digest_size=MAC_BYTES).digest()
