@@ -20,7 +20,7 @@ def test_each_address_that_others_reach_needs_tls_and_keys_or_trust(
     tmp_path: Path, address: dict[str, str]
 ) -> None:
     variables = {"LONGTAIL_HOME": str(tmp_path), **address}
-    with pytest.raises(SettingsError, match="LONGTAIL_SERVER_CERTIFICATE.*, and make a key"):
+    with pytest.raises(SettingsError, match=r"LONGTAIL_SERVER_CERTIFICATE.*, and make a key"):
         load(Settings, variables).check_closed()
     with pytest.raises(SettingsError, match=": make a key with `longtail-keys add`; or set"):
         load(Settings, {**variables, **TLS}).check_closed()
