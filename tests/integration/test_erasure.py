@@ -45,13 +45,13 @@ def events(client: LongtailClient) -> None:
 
 
 def traces(home: Path) -> Iterator[str]:
-    """Yield each file under the folder of data that has anything of the person, and what."""
+    """Yield each file of the server, data, audit and log, that has anything of the person."""
     wanted = {"the id": b"person-gone", "a query": b"query of theirs"}
     for at in range(3):
         # What is the same of the text however the bytes before it fall.
         whole = base64.b64encode(b"x" * at + GONE.encode())
         wanted[f"base64 {at}"] = whole[4:24]
-    for path in (home / "data").rglob("*"):
+    for path in home.rglob("*"):
         if path.is_file():
             content = path.read_bytes()
             yield from (f"{path.name}: {name}" for name, text in wanted.items() if text in content)
