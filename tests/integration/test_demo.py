@@ -42,6 +42,8 @@ SAID = {
     "import interactions interactions.csv": r"^imported +2",
     "import items article.csv": r"^imported +2",
     "import interactions article.csv": r"^imported +3",
+    "review list": r"│ reported twice",
+    "review history": "from-elsewhere",
     "snapshot list": r"\d{4}-\d\d-\d\d",
 }
 # The same of a program.

@@ -35,6 +35,7 @@ from longtail.server.rpc.insight import InsightService
 from longtail.server.rpc.interactions import InteractionService
 from longtail.server.rpc.items import ItemService
 from longtail.server.rpc.recommendations import RecommendationService
+from longtail.server.rpc.reviews import ReviewService
 from longtail.server.rpc.roles import ROLES
 from longtail.server.rpc.tokens.recommendation import TokenCodec
 from longtail.server.settings import Settings
@@ -55,6 +56,7 @@ from longtail.v1 import (
     interaction_service_pb2_grpc,
     item_service_pb2_grpc,
     recommendation_service_pb2_grpc,
+    review_service_pb2_grpc,
 )
 
 logger = logging.getLogger(__name__)
@@ -69,12 +71,13 @@ SERVICES = {
     "longtail.v1.ItemService": (ENCODER, WRITING),
     "longtail.v1.InteractionService": (WRITING,),
     "longtail.v1.InsightService": (),
+    "longtail.v1.ReviewService": (WRITING,),
     ADMIN: (WRITING,),
 }
 # Those whose requests may be as large as a message: batches of what is written.
 BATCHES = ("ItemService/BatchUpsertItems", "InteractionService/WriteInteractions")
 # Those who look after a server get through whatever others ask of it.
-ADMINISTRATION = ("AdminService", "InsightService")
+ADMINISTRATION = ("AdminService", "InsightService", "ReviewService")
 # A write through another process is seen after so long at the latest.
 FOLLOW_SECONDS = 0.1
 # When it could not be followed, twice.
@@ -280,6 +283,7 @@ async def _serve(
             lambda: min(view.revision, behaviour.revision),
             lambda: pools.elements(1, sources.follow),
             store.items,
+            store.decisions,
             QueryVectors(encoder.embed),
             tokens,
             pools,
@@ -295,6 +299,9 @@ async def _serve(
     )
     insight_service_pb2_grpc.add_InsightServiceServicer_to_server(
         InsightService(store, view, pools), server
+    )
+    review_service_pb2_grpc.add_ReviewServiceServicer_to_server(
+        ReviewService(store, catalogue, pools), server
     )
     admin_service_pb2_grpc.add_AdminServiceServicer_to_server(
         AdminService(view, operations), administration

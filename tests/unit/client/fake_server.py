@@ -13,12 +13,14 @@ from longtail.v1.item_service_pb2_grpc import add_ItemServiceServicer_to_server
 from longtail.v1.recommendation_service_pb2_grpc import (
     add_RecommendationServiceServicer_to_server,
 )
+from longtail.v1.review_service_pb2_grpc import add_ReviewServiceServicer_to_server
 
 from tests.unit.client.fake import Fake
 from tests.unit.client.fake_admin import FakeAdmin
 from tests.unit.client.fake_interactions import FakeInteractions
 from tests.unit.client.fake_items import FakeItems
 from tests.unit.client.fake_recommendations import FakeInsight, FakeRecommendations
+from tests.unit.client.fake_reviews import FakeReviews
 
 __all__ = ["Fake", "fake_server", "stall_once"]
 
@@ -32,6 +34,7 @@ def fake_server() -> Iterator[Fake]:
     add_InteractionServiceServicer_to_server(FakeInteractions(fake), server)
     add_RecommendationServiceServicer_to_server(FakeRecommendations(fake), server)
     add_AdminServiceServicer_to_server(FakeAdmin(fake), server)
+    add_ReviewServiceServicer_to_server(FakeReviews(fake), server)
     add_InsightServiceServicer_to_server(FakeInsight(fake), server)
     fake.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     server.start()

@@ -24,6 +24,7 @@ from longtail.server.recommend.answer import Answer
 from longtail.server.recommend.context import Floats, Liked, RequestContext
 from longtail.server.recommend.request import Policy, Request
 from longtail.server.recommend.scoring import Candidates
+from longtail.server.store.decisions import DecisionRecords
 from longtail.server.store.items import ItemRecords
 
 from tests.unit.server.catalogues import DIMENSION, NOW, item, opened, unit, view_of
@@ -157,6 +158,7 @@ class SmallCatalogue:
     replica: CatalogueReplica
     people: People
     records: ItemRecords
+    decisions: DecisionRecords
 
     @property
     def state(self) -> CatalogueState:
@@ -174,4 +176,4 @@ def small_catalogue(folder: Path) -> Iterator[SmallCatalogue]:
         past = item("past", 50, prior=1.0, genre="crime", colour="red")
         written.upsert(*items, past)
         store = written.store
-        yield SmallCatalogue(view_of(written, folder), People(store), store.items)
+        yield SmallCatalogue(view_of(written, folder), People(store), store.items, store.decisions)

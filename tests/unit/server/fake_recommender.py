@@ -87,6 +87,7 @@ class Serving:
             lambda: catalogue.replica.revision,
             self._follow,
             catalogue.records,
+            catalogue.decisions,
             self.vectors,
             self.tokens,
             pools,

@@ -19,6 +19,7 @@ from longtail.server.process.audit import Audit
 from longtail.server.process.pools import Pools
 from longtail.server.rpc.interactions import InteractionService
 from longtail.server.rpc.items import ItemService
+from longtail.server.rpc.reviews import ReviewService
 from longtail.server.rpc.tokens.recommendation import TokenCodec
 from longtail.server.store.group_commit import GroupCommit
 from longtail.server.store.record_store import RecordStore
@@ -30,6 +31,7 @@ from longtail.v1 import (
     item_pb2,
     item_service_pb2,
     item_service_pb2_grpc,
+    review_service_pb2_grpc,
 )
 from numpy.typing import NDArray
 
@@ -89,7 +91,7 @@ class FakeEncoder:
 
 
 class WrittenCatalogue:
-    """What a test looks at: the store, the encoder, and both services by their stubs."""
+    """What a test looks at: the store, the encoder, and the services by their stubs."""
 
     def __init__(
         self, store: RecordStore, commit: GroupCommit, first: BoundEncoder, audit: Audit
@@ -105,6 +107,7 @@ class WrittenCatalogue:
         self.tokens = TokenCodec(store.token_key())
         self.items: item_service_pb2_grpc.ItemServiceStub
         self.interactions: interaction_service_pb2_grpc.InteractionServiceStub
+        self.reviews: review_service_pb2_grpc.ReviewServiceStub
 
     async def switch_encoder(self, binding: EncoderBinding) -> BoundEncoder:
         """Switch the store to another encoder, once that has all vectors; `bound` stays."""
@@ -162,6 +165,9 @@ async def written_catalogue(folder: Path) -> AsyncIterator[WrittenCatalogue]:
             ),
             server,
         )
+        review_service_pb2_grpc.add_ReviewServiceServicer_to_server(
+            ReviewService(store, written.catalogue, written.pools), server
+        )
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         with written.pools:
@@ -170,6 +176,7 @@ async def written_catalogue(folder: Path) -> AsyncIterator[WrittenCatalogue]:
                     written.items = item_service_pb2_grpc.ItemServiceStub(channel)
                     stub = interaction_service_pb2_grpc.InteractionServiceStub(channel)
                     written.interactions = stub
+                    written.reviews = review_service_pb2_grpc.ReviewServiceStub(channel)
                     yield written
             finally:
                 await server.stop(0)

@@ -10,15 +10,33 @@ from google.protobuf.message import Message
 from longtail.v1.interaction_service_pb2 import ListInteractionsRequest, ListInteractionsResponse
 from longtail.v1.item_service_pb2 import ListItemsRequest, ListItemsResponse
 from longtail.v1.recommendation_service_pb2 import RecommendRequest, RecommendResponse
+from longtail.v1.review_service_pb2 import (
+    ListDecisionsRequest,
+    ListDecisionsResponse,
+    ListReviewQueueRequest,
+    ListReviewQueueResponse,
+)
 
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
 Element = TypeVar("Element")
 # What asks by `page_token` for more, and what says by `next_page_token` how to go on.
 PageRequest = TypeVar(
-    "PageRequest", bound=ListItemsRequest | ListInteractionsRequest | RecommendRequest
+    "PageRequest",
+    bound=ListItemsRequest
+    | ListInteractionsRequest
+    | RecommendRequest
+    | ListReviewQueueRequest
+    | ListDecisionsRequest,
 )
-Page = TypeVar("Page", bound=ListItemsResponse | ListInteractionsResponse | RecommendResponse)
+Page = TypeVar(
+    "Page",
+    bound=ListItemsResponse
+    | ListInteractionsResponse
+    | RecommendResponse
+    | ListReviewQueueResponse
+    | ListDecisionsResponse,
+)
 
 # Of a call that moves a whole file or catalogue.
 STREAM_SECONDS = 600.0

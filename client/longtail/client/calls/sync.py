@@ -5,7 +5,15 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Concatenate, ParamSpec, Self
 
-from longtail.client.calls import admin, health, insight, interactions, items, recommendations
+from longtail.client.calls import (
+    admin,
+    health,
+    insight,
+    interactions,
+    items,
+    recommendations,
+    reviews,
+)
 from longtail.client.calls.call import (
     AnsweredCall,
     Element,
@@ -94,6 +102,9 @@ class LongtailClient:
     import_interactions = _answered(interactions.import_interactions)
     list_interactions = _listed(interactions.list_interactions)
     delete_user_data = _answered(interactions.delete_user_data)
+    list_review_queue = _listed(reviews.list_review_queue)
+    decide_items = _answered(reviews.decide_items)
+    list_decisions = _listed(reviews.list_decisions)
     catalog_stats = _answered(insight.catalog_stats)
     get_exposure_report = _answered(insight.get_exposure_report)
     get_item_popularity = _answered(insight.get_item_popularity)

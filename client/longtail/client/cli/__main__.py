@@ -22,6 +22,7 @@ from longtail.client.cli import (
     items,
     output,
     recommend,
+    review,
 )
 from longtail.client.importing.rows import FileError
 
@@ -44,6 +45,7 @@ app.add_typer(imports.app, name="import")
 app.add_typer(items.app, name="items")
 app.add_typer(interactions.interactions, name="interactions")
 app.add_typer(interactions.user, name="user")
+app.add_typer(review.app, name="review")
 app.add_typer(admin.app, name="admin")
 app.command()(catalogue.stats)
 app.command()(insight.exposure)

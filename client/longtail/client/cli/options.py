@@ -149,6 +149,15 @@ Policies = Annotated[
         "explore_max_popularity and cap.ATTRIBUTE; what is not set is as the other options say.",
     ),
 ]
+Until = Annotated[
+    datetime | None,
+    typer.Option(
+        "--until",
+        parser=_as_usage(_moment),
+        metavar="TIME",
+        help="Moment from which on what counted before counts again (RFC 3339); never without it.",
+    ),
+]
 Start = Annotated[
     datetime | None,
     typer.Option(

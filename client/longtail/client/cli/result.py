@@ -42,6 +42,7 @@ PARTS = (
     Part("behaviour", "behaviour", "z.4f"),
     Part("rules", "rule_factor", "g", idle=1.0),
     Part("penalty", "penalty", ".0%"),
+    Part("penalty decision", "penalty_decision", ".0f"),
     Part("rotation", "rotation", ".0%"),
     Part("gain", "relevance_gain", "z.4f"),
     Part("tail bonus", "tail_bonus", "z.4f"),

@@ -87,6 +87,7 @@ class CatalogueState:
         state._lacking.update(lacking)
         state.count_popularity(changes, after=0, until=revision)
         state.count_exposure(changes, after=0, until=revision)
+        state.take_rulings(changes, after=0, until=revision)
         return state
 
     def follow(self, changes: ChangeLog, until: int) -> None:
@@ -96,6 +97,7 @@ class CatalogueState:
         self._apply(changes.item_changes(self.revision, until, self.encoder.id))
         self.count_popularity(changes, after=self.revision, until=until)
         self.count_exposure(changes, after=self.revision, until=until)
+        self.take_rulings(changes, after=self.revision, until=until)
         self.revision = until
 
     def complete(self, changes: ChangeLog) -> None:
@@ -118,6 +120,11 @@ class CatalogueState:
         """Take in the impressions counted in the revisions after .. until."""
         for change in changes.exposure_changes(after, until):
             self.columns.set_exposure(change)
+
+    def take_rulings(self, changes: ChangeLog, *, after: int, until: int) -> None:
+        """Take in what was decided in the revisions after .. until."""
+        for change in changes.rulings_changes(after, until):
+            self.columns.set_rulings(change)
 
     def scope(self, now: int, wanted: Filter | None) -> Scope:
         """Return what a request may find at `now`, microseconds since the epoch."""

@@ -111,7 +111,7 @@ def _preference(context: RequestContext, rows: Ints) -> tuple[NDArray[np.generic
     columns, request = context.state.columns, context.request
     mass = columns.mass(rows)
     popularity = mass if request.policy.strength > 0 else -mass
-    keys = columns.born[rows], popularity, columns.penalty(rows)
+    keys = columns.born[rows], popularity, columns.penalty(rows, context.scope.now)
     if not request.odds_rules:
         return keys
     ids = [columns.ids[row] for row in rows.tolist()]

@@ -71,7 +71,7 @@ def scored(
     values = features(evidence, context.taste, scale)
     estimate = model.probability(values)
     rule_factor = rule_factors(request.odds_rules, context.scope, ids, rows)
-    penalty = columns.penalty(rows)
+    penalty = columns.penalty(rows, context.scope.now)
     rotation = _rotation(request.rotation, context.shown, ids, context.scope.now)
     mean_count = columns.mean_exposure()
     usual = state.expected.of(expected, rows)

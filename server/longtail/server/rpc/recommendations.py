@@ -43,8 +43,9 @@ from longtail.server.rpc.write.explanation import explain_listed, explain_unlist
 from longtail.server.rpc.write.item import item_message
 from longtail.server.rpc.write.recommend_response import duration, recommend_response
 from longtail.server.store.clock import now
+from longtail.server.store.decisions import DecisionRecords
 from longtail.server.store.items import ItemRecords
-from longtail.server.store.records import PersonRecord
+from longtail.server.store.records import Decision, PersonRecord
 from longtail.v1 import recommendation_service_pb2 as pb
 from longtail.v1 import recommendation_service_pb2_grpc
 
@@ -94,6 +95,7 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
         revision: Callable[[], int],
         follow: Callable[[], Awaitable[None]],
         records: ItemRecords,
+        decisions: DecisionRecords,
         vectors: QueryVectors,
         tokens: TokenCodec,
         pools: Pools,
@@ -106,6 +108,7 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
         self._revision = revision
         self._follow = follow
         self._records = records
+        self._decisions = decisions
         self._vectors = vectors
         self._tokens = tokens
         self._pools = pools
@@ -311,18 +314,27 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
         item_id = message.item_id
         with seen_from("request"):
             answer = self._recommender.recommend(prepared.state, prepared.request, prepared.person)
-        response = explain_listed(answer, item_id)
+        decision = self._decision(answer, item_id)
+        response = explain_listed(answer, item_id, decision)
         if response is None:
             alone = None
             if item_id not in answer.candidates.ids:
                 alone = self._recommender.alone(answer, item_id)
                 if alone is None:
                     raise NotFound("item", item_id)
-            response = explain_unlisted(answer, item_id, alone)
+            response = explain_unlisted(answer, item_id, alone, decision)
         response.degraded.extend(prepared.degraded)
         if message.request.include_items:
             self._add_items([response.recommendation])
         return response
+
+    def _decision(self, answer: Answer, item_id: str) -> Decision | None:
+        """Return what was decided about an item and counts at the moment of an answer."""
+        scope = answer.context.scope
+        ruling = scope.columns.ruling_of(item_id, scope.now)
+        if ruling is None:
+            return None
+        return self._decisions.get([ruling.revision]).get(ruling.revision)
 
     def _add_items(self, results: Sequence[pb.Recommendation]) -> None:
         items = self._records.get([result.item_id for result in results])

@@ -33,6 +33,10 @@ _METHODS = {
         # What one person did.
         "InteractionService/ListInteractions",
         "InteractionService/DeleteUserData",
+        # Whoever writes items does not release them.
+        "ReviewService/ListReviewQueue",
+        "ReviewService/DecideItems",
+        "ReviewService/ListDecisions",
         "AdminService/RebuildIndex",
         "AdminService/GetOperation",
         "AdminService/CreateSnapshot",

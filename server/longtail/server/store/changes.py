@@ -1,19 +1,24 @@
 """What a view reads to follow the store: the rows that changed above the revision it holds."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import groupby, islice
 from typing import Any
 
 from longtail.server.store.decay import DecayedSum
+from longtail.server.store.decisions import LATEST
 from longtail.server.store.impressions import EXPOSURE
 from longtail.server.store.json_object import decode_object
 from longtail.server.store.popularity import decay_of
 from longtail.server.store.records import (
+    DecisionKind,
     ExposureChange,
     ItemChange,
     PopularityChange,
     PopularityDecay,
     Position,
+    Ruling,
+    Rulings,
+    RulingsChange,
     State,
     TypeCount,
     Vector,
@@ -21,6 +26,7 @@ from longtail.server.store.records import (
 )
 from longtail.server.store.schema import (
     Role,
+    decisions,
     encoders,
     exposure,
     items,
@@ -46,6 +52,7 @@ _ITEM = (
     items.c.available_until,
     items.c.attributes,
     items.c.penalty,
+    items.c.content_revision,
 )
 
 _POPULARITY = (
@@ -67,6 +74,27 @@ _POPULARITY_CHANGES = (
         )
     )
     .order_by(popularity.c.item_id)
+)
+
+# Made once for the same reason.
+_RULINGS = (
+    select(
+        decisions.c.item_id,
+        decisions.c.revision,
+        decisions.c.kind,
+        decisions.c.penalty,
+        decisions.c.expire_time,
+    )
+    .where(
+        LATEST,
+        decisions.c.item_id.in_(
+            select(decisions.c.item_id).where(
+                decisions.c.revision > bindparam("after"),
+                decisions.c.revision <= bindparam("until"),
+            )
+        ),
+    )
+    .order_by(decisions.c.item_id)
 )
 
 
@@ -174,6 +202,14 @@ class ChangeLog:
             for row in connection.execute(query):
                 yield ExposureChange(row.item_id, DecayedSum(row.mass, row.time), half_life)
 
+    def rulings_changes(self, after: int, until: int) -> Iterator[RulingsChange]:
+        """Yield the items that were last decided about in the revisions after .. until."""
+        span = {"after": after, "until": until}
+        with self._engine.connect() as connection:
+            found = connection.execute(_RULINGS, span)
+            for item_id, rows in groupby(found, lambda row: row[0]):
+                yield RulingsChange(item_id, _rulings(rows))
+
 
 def _with_vectors(encoder_id: int) -> Select[Any]:
     theirs = and_(vectors.c.encoder_id == encoder_id, vectors.c.item_id == items.c.id)
@@ -185,7 +221,8 @@ def _change_with_vector(row: Row[Any]) -> ItemChange:
 
 
 def _change(row: Sequence[Any], vector: Vector | None) -> ItemChange:
-    item_id, revision, removed, title, prior, state, opening, end, attributes, penalty = row[:10]
+    item_id, revision, removed, title, prior, state, opening, end, attributes, *rest = row[:11]
+    penalty, content_revision = rest
     return ItemChange(
         item_id,
         revision,
@@ -198,7 +235,19 @@ def _change(row: Sequence[Any], vector: Vector | None) -> ItemChange:
         decode_object(attributes),
         vector,
         penalty,
+        content_revision,
     )
+
+
+def _rulings(latest: Iterable[Sequence[Any]]) -> Rulings:
+    rulings = Rulings(None)
+    for _, revision, kind, penalty, expire_time in latest:
+        ruling = Ruling(revision, DecisionKind(kind), penalty)
+        if expire_time is None:
+            rulings = rulings._replace(standing=ruling)
+        else:
+            rulings = rulings._replace(temporary=ruling, term=expire_time)
+    return rulings
 
 
 def _type_count(row: Sequence[Any]) -> TypeCount:

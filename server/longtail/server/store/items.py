@@ -62,6 +62,7 @@ class ItemRecords:
                     "available_from": content.available_from,
                     "available_until": content.available_until,
                     "penalty": content.penalty,
+                    "content_revision": revision,
                 }
                 for revision, item in enumerate(new_items, start=last - len(new_items) + 1)
                 for content in (item.content,)
@@ -173,6 +174,10 @@ def _drop_outdated(tx: Transaction, new_items: Sequence[NewItem], others: Collec
         tx.execute(delete(vectors).where(*of_others))
 
 
+# What is approved in a review.
+_CONTENT = ("title", "text", "attributes", "state")
+
+
 def _upsert_item() -> Insert:
     statement = insert(items)
     replaced: dict[str, ColumnElement[Any]] = {
@@ -186,6 +191,11 @@ def _upsert_item() -> Insert:
     # No item changes before it was made, though the clock be set back.
     set_back = and_(~items.c.removed, items.c.create_time > new)
     replaced["update_time"] = case((set_back, items.c.create_time), else_=new)
+    kept = [items.c[name] == statement.excluded[name] for name in _CONTENT]
+    replaced["content_revision"] = case(
+        (and_(~items.c.removed, *kept), items.c.content_revision),
+        else_=statement.excluded.content_revision,
+    )
     return statement.on_conflict_do_update(index_elements=["id"], set_=replaced)
 
 
@@ -207,6 +217,7 @@ _REMOVE_ITEM = (
         available_from=None,
         available_until=None,
         penalty=0.0,
+        content_revision=bindparam("removal"),
     )
 )
 

@@ -10,6 +10,7 @@ from longtail.server.store.changes import ChangeLog
 from longtail.server.store.check import check_database
 from longtail.server.store.counts import read_counts
 from longtail.server.store.database import open_database
+from longtail.server.store.decisions import DecisionRecords
 from longtail.server.store.encoders import EncoderRecords
 from longtail.server.store.erasures import Erasures, Left, write_anew
 from longtail.server.store.group_commit import GroupCommit
@@ -51,6 +52,7 @@ class RecordStore:
         self.requests = RequestRecords(engine)
         self.encoders = EncoderRecords(engine)
         self.operations = OperationRecords(engine)
+        self.decisions = DecisionRecords(engine)
 
     @classmethod
     def open(cls, path: Path) -> "RecordStore":

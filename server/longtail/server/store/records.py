@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 Vector = NDArray[np.float32]
 
 FLOAT32 = np.dtype("<f4")
+# Before every moment: when a decision that is none, or counts for ever, ends.
+NO_TERM = -(2**63)
 
 
 class State(IntEnum):
@@ -20,6 +22,16 @@ class State(IntEnum):
     ACTIVE = 1
     HIDDEN = 2
     IN_REVIEW = 3
+
+
+class DecisionKind(IntEnum):
+    """What is decided about an item; numbered as `longtail.v1.DecisionKind`."""
+
+    APPROVE = 1
+    HIDE = 2
+    PENALISE = 3
+    SUBMIT = 4
+    BLOCK = 5
 
 
 class OperationKind(IntEnum):
@@ -92,6 +104,59 @@ class StoredItem:
     update_time: int
     revision: int
     vector_given: bool
+
+
+@dataclass(frozen=True)
+class NewDecision:
+    """What is decided about items: by whom, why, and until when, or for ever."""
+
+    kind: DecisionKind
+    penalty: float
+    author: str
+    reason: str
+    expire_time: int | None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What was decided about an item at a `time`; `in_force` when it counts now."""
+
+    revision: int
+    item_id: str
+    kind: DecisionKind
+    penalty: float
+    author: str
+    reason: str
+    time: int
+    expire_time: int | None
+    in_force: bool
+
+
+class Ruling(NamedTuple):
+    """What counts of a decision. A tuple: those in force are held in memory."""
+
+    revision: int
+    kind: DecisionKind
+    penalty: float
+
+
+class Rulings(NamedTuple):
+    """The decisions about an item that count: a temporary one until just before `term`, if any."""
+
+    standing: Ruling | None
+    temporary: Ruling | None = None
+    term: int = NO_TERM
+
+    def at(self, moment: int) -> Ruling | None:
+        """Return the one that counts at a moment; None where what was written does."""
+        return self.temporary if moment < self.term else self.standing
+
+
+class RulingsChange(NamedTuple):
+    """The decisions about an item that count by now."""
+
+    item_id: str
+    rulings: Rulings
 
 
 @dataclass(frozen=True)
@@ -194,6 +259,7 @@ class ItemChange:
     attributes: Mapping[str, Any]
     vector: Vector | None
     penalty: float = 0.0
+    content_revision: int = 0
 
 
 # Not frozen for the same reason, and the next one too.

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from longtail.runtime.errors import Aborted, ServiceError
+from longtail.runtime.errors import Aborted, InvalidArgument, ServiceError, Violation
 from longtail.server.process.audit import Audit
 from longtail.server.process.pools import Pools
+from longtail.server.store.clock import now
 from longtail.server.store.encoders import EncoderChanged
 from longtail.server.store.group_commit import GroupCommit
 from longtail.server.store.record_store import RecordStore
@@ -21,6 +22,7 @@ from longtail.server.store.records import (
     Forgotten,
     Impression,
     Interaction,
+    NewDecision,
     Operation,
     OperationKind,
     StoredItem,
@@ -177,6 +179,35 @@ class Catalogue:
         removed = await self._once(call, lambda tx: reply(*self._store.items.remove(tx, ids)))
         self._tell("items deleted", len(ids), call)
         return removed
+
+    async def decide_items(
+        self,
+        decision: NewDecision,
+        ids: Collection[str],
+        reply: Callable[[frozenset[str], int], R],
+        call: RepeatableCall[R] | None = None,
+    ) -> R:
+        """Decide about items; `reply` is given those that are known, and the revision.
+
+        Raises InvalidArgument when the decision would not count any more.
+        """
+
+        def write(tx: Transaction) -> R:
+            # Not before it is known that this is no repetition of what was in time.
+            if decision.expire_time is not None and decision.expire_time <= now():
+                raise InvalidArgument(Violation("expire_time", "is not later than now"))
+            return reply(*self._store.decisions.decide(tx, decision, ids))
+
+        decided = await self._once(call, write)
+        self._audit.tell(
+            "items decided",
+            count=len(ids),
+            kind=decision.kind.name.lower(),
+            author=decision.author,
+            reason=decision.reason,
+            request_id="" if call is None else call.request_id,
+        )
+        return decided
 
     async def write_interactions(self, events: Sequence[Interaction]) -> tuple[int, int]:
         """Record interactions; return how many were new, and the revision."""

@@ -16,7 +16,14 @@ from longtail.server.catalogue.columns.exposure import ExposureColumn
 from longtail.server.catalogue.columns.growing import GrowingArray
 from longtail.server.catalogue.columns.interactions import InteractionColumn
 from longtail.server.store.decay import DecayedSum
-from longtail.server.store.records import ExposureChange, ItemChange, PopularityDecay, State
+from longtail.server.store.records import (
+    ExposureChange,
+    ItemChange,
+    PopularityDecay,
+    Ruling,
+    RulingsChange,
+    State,
+)
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
@@ -54,7 +61,6 @@ class Columns:
         # The row of the item's version before this one.
         self._previous = GrowingArray.empty(np.int32)
         self._prior = GrowingArray.empty(np.float64)
-        self._penalty = GrowingArray.empty(np.float64)
         self._interactions = InteractionColumn()
         self._exposure = ExposureColumn()
         self._availability = AvailabilityColumns()
@@ -133,6 +139,12 @@ class Columns:
         self._exposure.set(change, self.row_of.get(change.item_id))
         self.version += 1
 
+    def set_rulings(self, change: RulingsChange) -> None:
+        """Let decisions about an item count, whether it is held or not."""
+        row = self.row_of.get(change.item_id)
+        self._availability.rule(change.item_id, row, change.rulings)
+        self.version += 1
+
     def rows_at(self, item_ids: Iterable[str], revision: int) -> Ints:
         """Return the row of each item as of a revision, NO_ROW where it was not there, (n,)."""
         rows = np.fromiter(map(self.row_of.get, item_ids, repeat(NO_ROW)), np.int64)
@@ -156,10 +168,12 @@ class Columns:
         prior: Floats = self._prior.values[rows]
         return prior
 
-    def penalty(self, rows: Ints) -> Floats:
-        """Return the share of its relevance that the item of each of `rows` (n,) loses, (n,)."""
-        penalty: Floats = self._penalty.values[rows]
-        return penalty
+    def penalty(self, rows: Ints, now_us: int) -> Floats:
+        """Return the share of its relevance that the item of each of `rows` (n,) loses, (n,).
+
+        It is that of `now_us`, microseconds since the epoch.
+        """
+        return self._availability.penalty(rows, now_us)
 
     def exposure(self, rows: Ints) -> Floats:
         """Return how much `rows` (n,) were shown of late, (n,): 1 is the average of all items.
@@ -207,9 +221,13 @@ class Columns:
         mask &= self._availability.open(rows, now_us)
         return mask
 
-    def state_of(self, row: int) -> State:
-        """Return the state of the item in a row."""
-        return self._availability.state_of(row)
+    def state_of(self, row: int, now_us: int) -> State:
+        """Return the state that counts for the item in a row at a moment, microseconds."""
+        return self._availability.state_of(self.ids[row], row, now_us)
+
+    def ruling_of(self, item_id: str, now_us: int) -> Ruling | None:
+        """Return the decision that counts for an item at a moment; None where there is none."""
+        return self._availability.ruling(item_id, now_us)
 
     def is_available(self, row: int, now_us: int) -> bool:
         """Return whether the item in a row is available at a moment, microseconds."""
@@ -230,7 +248,6 @@ class Columns:
         taken._died = self._died.take(rows, DEAD)
         taken._previous = GrowingArray(np.full(len(rows), NO_ROW, np.int32))
         taken._prior = self._prior.take(rows, 0)
-        taken._penalty = self._penalty.take(rows, 0)
         taken._availability = self._availability.take(rows)
         taken.attributes = self.attributes.take(rows)
         # NO_ROW is the last one.
@@ -259,7 +276,6 @@ class Columns:
         self._died.append([DIED_NEVER] * len(changes))
         self._previous.append(previous)
         self._prior.append([change.prior for change in changes])
-        self._penalty.append([change.penalty for change in changes])
         self._interactions.append(ids, previous)
         self._exposure.append(ids, previous)
         self._availability.append(changes)

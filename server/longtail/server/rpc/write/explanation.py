@@ -8,8 +8,10 @@ from longtail.server.ranking.duplicates import SAME
 from longtail.server.ranking.listing import Listing
 from longtail.server.recommend.answer import Answer
 from longtail.server.recommend.scoring import Candidates, rule_factors
+from longtail.server.rpc.write.decision import decided, decision_message
 from longtail.server.rpc.write.recommendation import listed, unlisted
-from longtail.server.store.records import State
+from longtail.server.store.records import Decision, DecisionKind, State
+from longtail.v1 import decision_pb2
 from longtail.v1 import recommendation_service_pb2 as pb
 
 PLACED_BY = {
@@ -18,8 +20,13 @@ PLACED_BY = {
 }
 
 
-def explain_listed(answer: Answer, item_id: str) -> pb.ExplainItemResponse | None:
-    """Explain the place of an item in the list of `answer`; None when it has none."""
+def explain_listed(
+    answer: Answer, item_id: str, decision: Decision | None = None
+) -> pb.ExplainItemResponse | None:
+    """Explain the place of an item in the list of `answer`; None when it has none.
+
+    `decision`: what was decided about the item and counts, if anything.
+    """
     candidates = answer.candidates
     if item_id not in {candidates.ids[at] for at in answer.chosen.tolist()}:
         return None
@@ -28,17 +35,18 @@ def explain_listed(answer: Answer, item_id: str) -> pb.ExplainItemResponse | Non
     return pb.ExplainItemResponse(
         verdict=pb.VERDICT_LISTED,
         recommendation=result,
-        summary=_why_listed(answer, result) + _rules_at_work(answer, item_id),
+        summary=_why_listed(answer, result) + _at_work(answer, item_id, result, decision),
+        decision=_told(decision),
     )
 
 
 def explain_unlisted(
-    answer: Answer, item_id: str, alone: Candidates | None
+    answer: Answer, item_id: str, alone: Candidates | None, decision: Decision | None = None
 ) -> pb.ExplainItemResponse:
     """Explain why an item has no place in the list of `answer`.
 
     `alone`: the item as the one candidate, on the scale of the answer's; None when it is among
-    those.
+    those. `decision` as in `explain_listed`.
     """
     candidates, listing = answer.candidates, answer.listing
     if listing is not None and alone is None:
@@ -48,19 +56,20 @@ def explain_unlisted(
     else:
         scored, position = alone or candidates, 0
         rank = 1 + int((candidates.relevance > scored.relevance[position]).sum())
-        verdict, why = _left_out(answer, item_id)
-    result = unlisted(answer.context, scored, position, answer.offset + rank)
+        verdict, why = _left_out(answer, item_id, decision)
+    result = pb.Recommendation(**unlisted(answer.context, scored, position, answer.offset + rank))
     gap = 0.0
     if listing is not None:
         last = candidates.relevance[listing.chosen[-1]]
         gap = float(last) - float(scored.relevance[position])
         why += " " + _standing(answer, rank, gap)
-    why += _rules_at_work(answer, item_id)
+    why += _at_work(answer, item_id, result, decision)
     return pb.ExplainItemResponse(
         verdict=verdict,
         recommendation=result,
         relevance_gap=gap,
         summary=why,
+        decision=_told(decision),
     )
 
 
@@ -91,7 +100,7 @@ def _passed_over(answer: Answer, listing: Listing, position: int) -> tuple[pb.Ve
     return pb.VERDICT_OUTRANKED, "It is a candidate, but others took the places."
 
 
-def _left_out(answer: Answer, item_id: str) -> tuple[pb.Verdict, str]:
+def _left_out(answer: Answer, item_id: str, decision: Decision | None) -> tuple[pb.Verdict, str]:
     context, request = answer.context, answer.context.request
     if item_id in request.excluded:
         return pb.VERDICT_EXCLUDED, "The request excludes it."
@@ -99,7 +108,7 @@ def _left_out(answer: Answer, item_id: str) -> tuple[pb.Verdict, str]:
         return pb.VERDICT_EXAMPLE, "It is one of the request's examples."
     if item_id in context.seen:
         return pb.VERDICT_SEEN, "The person has seen it."
-    unoffered = _unoffered(answer, item_id)
+    unoffered = _unoffered(answer, item_id, decision)
     if unoffered is not None:
         return unoffered
     original = _original(answer, item_id)
@@ -112,15 +121,18 @@ def _left_out(answer: Answer, item_id: str) -> tuple[pb.Verdict, str]:
     return pb.VERDICT_NOT_RETRIEVED, why
 
 
-def _unoffered(answer: Answer, item_id: str) -> tuple[pb.Verdict, str] | None:
+def _unoffered(
+    answer: Answer, item_id: str, decision: Decision | None
+) -> tuple[pb.Verdict, str] | None:
     """Return why an item is not offered to this request at all; None when it is."""
     columns, scope = answer.context.state.columns, answer.context.scope
     [row] = columns.rows_at([item_id], scope.revision)
-    match columns.state_of(row):
+    match columns.state_of(row, scope.now):
         case State.HIDDEN:
-            return pb.VERDICT_HIDDEN, "It is hidden."
+            why = decided(decision, DecisionKind.HIDE, DecisionKind.BLOCK)
+            return pb.VERDICT_HIDDEN, f"It is hidden{why}"
         case State.IN_REVIEW:
-            return pb.VERDICT_IN_REVIEW, "It is in review."
+            return pb.VERDICT_IN_REVIEW, f"It is in review{decided(decision, DecisionKind.SUBMIT)}"
     if not columns.is_available(row, scope.now):
         return pb.VERDICT_UNAVAILABLE, "It is not available now."
     if not scope.passes(np.array([row]))[0]:
@@ -151,6 +163,21 @@ def _standing(answer: Answer, rank: int, gap: float) -> str:
         f"{answer.offset + rank} of {answer.offset + len(answer.candidates.ids)} candidates: its "
         f"relevance is {beside}."
     )
+
+
+def _at_work(
+    answer: Answer, item_id: str, result: pb.Recommendation, decision: Decision | None
+) -> str:
+    """Say what changes the relevance of an item, in sentences to be appended; empty if nothing."""
+    said, penalty = "", result.breakdown.penalty
+    if penalty:
+        why = decided(decision, DecisionKind.PENALISE)
+        said = f" A penalty takes {100 * penalty:g}% of its relevance{why}"
+    return said + _rules_at_work(answer, item_id)
+
+
+def _told(decision: Decision | None) -> decision_pb2.Decision | None:
+    return None if decision is None else decision_message(decision)
 
 
 def _rules_at_work(answer: Answer, item_id: str) -> str:

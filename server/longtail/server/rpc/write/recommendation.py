@@ -14,6 +14,7 @@ from longtail.server.ranking.profile import Context
 from longtail.server.recommend.answer import Answer
 from longtail.server.recommend.context import NO_POSITION, Floats, Ints, Liked, RequestContext
 from longtail.server.recommend.scoring import Candidates
+from longtail.server.store.records import DecisionKind
 from longtail.v1 import recommendation_service_pb2 as pb
 
 # The fields of a Recommendation: protobuf fills a message from them in half the time that it takes
@@ -217,6 +218,7 @@ def _add_breakdowns(
 ) -> None:
     """Say of each result what its relevance is made of: all of it that needs no list."""
     model, mass = candidates.model, candidates.mass[positions]
+    columns = context.state.columns
     weighed = model.weights.nonzero()[0]
     features = ["intercept", *(FEATURES[at] for at in weighed.tolist())]
     log_odds = np.empty((len(positions), len(features)))
@@ -240,6 +242,10 @@ def _add_breakdowns(
     rows = zip(results, values.tolist(), log_odds.tolist(), strict=True)
     for result, of_result, terms in rows:
         breakdown: Fields = dict(zip(BREAKDOWN, of_result, strict=True))
+        if breakdown["penalty"]:
+            ruling = columns.ruling_of(result["item_id"], context.scope.now)
+            if ruling is not None and ruling.kind is DecisionKind.PENALISE:
+                breakdown["penalty_decision"] = ruling.revision
         breakdown["terms"] = [
             {"feature": feature, "log_odds": term}
             for feature, term in zip(features, terms, strict=True)

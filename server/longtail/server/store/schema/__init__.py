@@ -14,12 +14,14 @@ from longtail.server.store.schema.interactions import (
     popularity,
     popularity_decay,
 )
+from longtail.server.store.schema.review import decisions
 from longtail.server.store.schema.sequence import counts, metadata, sequence, token_key
 from longtail.server.store.schema.service import operations, requests
 
 __all__ = [
     "Role",
     "counts",
+    "decisions",
     "encoders",
     "exposure",
     "exposure_decay",

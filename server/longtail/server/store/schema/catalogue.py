@@ -43,7 +43,8 @@ encoders = Table(
     ),
 )
 
-# Each version of an item has a revision of its own.
+# Each version of an item has a revision of its own; `content_revision` is that of the version since
+# which title, text, attributes and state are what they are.
 items = Table(
     "items",
     metadata,
@@ -61,6 +62,13 @@ items = Table(
     Column("available_from", BigInteger),
     Column("available_until", BigInteger),
     Column("penalty", Float, nullable=False, server_default="0"),
+    Column("content_revision", BigInteger, nullable=False, server_default="0"),
+    Index(
+        "items_in_review",
+        "content_revision",
+        sqlite_where=text("state = 3"),
+        postgresql_where=text("state = 3"),
+    ),
 )
 
 # Little-endian float32, unit length. The encoder comes first in the key, so that one encoder's

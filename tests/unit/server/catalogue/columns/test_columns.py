@@ -153,10 +153,10 @@ def test_each_version_has_its_prior_and_penalty() -> None:
     columns.append([change("a", 1, prior=2, penalty=0.25), change("b", 2)])
     columns.append([change("a", 3, prior=3, penalty=0.5)])
     rows = np.array([2, 0, 1])
-    assert columns.penalty(rows).tolist() == [0.5, 0.25, 0]
+    assert columns.penalty(rows, 0).tolist() == [0.5, 0.25, 0]
     assert columns.prior(rows).tolist() == [3, 2, 0]
     taken = columns.take(np.array([NO_ROW, 2]))
-    assert taken.penalty(np.array([0, 1])).tolist() == [0, 0.5]
+    assert taken.penalty(np.array([0, 1]), 0).tolist() == [0, 0.5]
 
 
 def test_only_what_is_active_and_available_is_offered() -> None:

@@ -22,7 +22,7 @@ from longtail.server.recommend.request import (
 )
 from longtail.server.recommend.scoring import Candidates
 from longtail.server.rpc.write.explanation import explain_listed, explain_unlisted
-from longtail.server.store.records import State
+from longtail.server.store.records import Decision, DecisionKind, State
 from longtail.v1 import recommendation_service_pb2 as pb
 
 from tests.unit.server.answers import (
@@ -68,7 +68,9 @@ def answer(
 ) -> Answer:
     liked = liked_of(state, "past", positions=[NO_POSITION])
     context = context_of(state, request, liked=liked, seen=frozenset({"past"}))
-    candidates = replace(candidates_of(state, CANDIDATES), relevance=RELEVANCE)
+    candidates = replace(
+        candidates_of(state, CANDIDATES), relevance=RELEVANCE, penalty=np.zeros(len(CANDIDATES))
+    )
     listing = listing_of(RELEVANCE, chosen, capped=capped, pinned=pinned, explored=explored)
     return answer_of(context, candidates, listing)
 
@@ -257,6 +259,67 @@ def test_places_go_on_over_the_pages(state: CatalogueState) -> None:
     assert far.recommendation.breakdown.baseline_rank == 25
     assert "at 25 of 28 candidates" in far.summary
     assert "on a page before" in far.summary
+
+
+SPAM = Decision(7, "far", DecisionKind.HIDE, 0.0, "ann", "It is spam.", NOW, None, in_force=True)
+UNTIL = 1_800_003_600_000_000
+
+
+@pytest.mark.parametrize(
+    ("item_id", "decision", "verdict", "said"),
+    [
+        ("hidden", None, pb.VERDICT_HIDDEN, "It is hidden. "),
+        ("hidden", SPAM, pb.VERDICT_HIDDEN, "It is hidden, as ann decided: It is spam. "),
+        (
+            "hidden",
+            replace(SPAM, kind=DecisionKind.BLOCK, expire_time=UNTIL),
+            pb.VERDICT_HIDDEN,
+            "It is hidden until 2027-01-15T09:00:00Z, as ann decided: It is spam. ",
+        ),
+        (
+            "in review",
+            replace(SPAM, kind=DecisionKind.SUBMIT, reason="look at it"),
+            pb.VERDICT_IN_REVIEW,
+            "It is in review, as ann decided: look at it. ",
+        ),
+        # Its writer keeps it back, whatever was decided.
+        ("in review", replace(SPAM, kind=DecisionKind.APPROVE), pb.VERDICT_IN_REVIEW, "review. "),
+        ("far", None, pb.VERDICT_NOT_RETRIEVED, " A penalty takes 10% of its relevance."),
+        (
+            "far",
+            replace(SPAM, kind=DecisionKind.PENALISE, penalty=0.1, expire_time=UNTIL),
+            pb.VERDICT_NOT_RETRIEVED,
+            " A penalty takes 10% of its relevance until 2027-01-15T09:00:00Z, as ann decided: It "
+            "is spam.",
+        ),
+    ],
+)
+def test_who_decided_so_is_said_with_why_and_until_when(
+    state: CatalogueState,
+    item_id: str,
+    decision: Decision | None,
+    verdict: pb.Verdict,
+    said: str,
+) -> None:
+    found = explain_unlisted(answer(state), item_id, alone(state, item_id), decision)
+    assert (found.verdict, said in found.summary) == (verdict, True), found.summary
+    assert found.HasField("decision") == (decision is not None)
+    if decision is not None:
+        assert (found.decision.author, found.decision.reason) == ("ann", decision.reason)
+        assert found.decision.kind == decision.kind.value
+        assert found.decision.HasField("expire_time") == (decision.expire_time is not None)
+
+
+def test_a_penalty_is_told_of_what_is_listed_too(state: CatalogueState) -> None:
+    made = answer(state)
+    penalised = replace(made, candidates=replace(made.candidates, penalty=np.full(8, 0.125)))
+    decision = replace(SPAM, kind=DecisionKind.PENALISE, penalty=0.125)
+    found = explain_listed(penalised, "b", decision)
+    assert found is not None
+    assert found.summary.endswith(
+        " A penalty takes 12.5% of its relevance, as ann decided: It is spam."
+    )
+    assert found.decision.revision == 7
 
 
 def test_without_a_list_there_is_no_gap(state: CatalogueState) -> None:
