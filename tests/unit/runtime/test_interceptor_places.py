@@ -1,6 +1,8 @@
 """What keeps the calls of some from the places of others, over real gRPC."""
 
 import asyncio
+import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -28,6 +30,11 @@ class Service:
     async def ask(self, request: bytes, context: object) -> bytes:
         return b"asked"
 
+    async def work(self, request: bytes, context: object) -> bytes:
+        # Not for others: it has the event loop meanwhile.
+        time.sleep(0.02)  # noqa: ASYNC251
+        return b"worked"
+
     async def take(self, requests: AsyncIterator[bytes], context: object) -> bytes:
         return b"".join([each async for each in requests])
 
@@ -48,6 +55,7 @@ async def serving(
         methods = {
             "One": grpc.unary_unary_rpc_method_handler(service.one, **as_it_is),
             "Ask": grpc.unary_unary_rpc_method_handler(service.ask, **as_it_is),
+            "Work": grpc.unary_unary_rpc_method_handler(service.work, **as_it_is),
             "Take": grpc.stream_unary_rpc_method_handler(service.take, **as_it_is),
             "Give": grpc.unary_stream_rpc_method_handler(service.give, **as_it_is),
         }
@@ -150,6 +158,32 @@ async def test_administration_has_places_when_calls_hold_all_of_theirs() -> None
         assert await ask(channel, "Admin/Ask") == b"asked"
         service.go.set()
         assert await asyncio.gather(*held) == [b"one"] * 2
+
+
+async def test_what_would_not_be_in_time_is_refused_before_and_the_rest_is_answered() -> None:
+    async with serving(Service(), max_in_flight=1000) as channel:
+        for _ in range(3):
+            await ask(channel, "Raw/Work")
+        call: Any = channel.unary_unary("/longtail.v1.Raw/Work")
+        outcomes: Counter[grpc.StatusCode] = Counter()
+        unknown_retry = 0
+
+        async def one() -> None:
+            nonlocal unknown_retry
+            try:
+                await call(b"", timeout=1.0)
+                outcomes[grpc.StatusCode.OK] += 1
+            except grpc.aio.AioRpcError as failure:
+                error = error_from_rpc(failure)
+                outcomes[error.code] += 1
+                refused = error.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+                unknown_retry += refused and error.retry_after is None
+
+        # Four seconds of work, for those who have one.
+        await asyncio.gather(*(one() for _ in range(200)))
+    assert outcomes[grpc.StatusCode.OK] >= 10
+    assert outcomes[grpc.StatusCode.RESOURCE_EXHAUSTED] >= 100
+    assert unknown_retry == 0
 
 
 async def test_a_call_without_a_request_is_the_callers_mistake() -> None:
