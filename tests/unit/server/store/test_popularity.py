@@ -92,7 +92,7 @@ steps = st.one_of(batches, st.sampled_from(["ann", "bob", "eve"]), st.just("reop
 def test_counts_and_sums_are_those_of_all_that_is_recorded(
     history: list[list[Interaction] | str], half_life: float
 ) -> None:
-    recorded: dict[str, Interaction] = {}
+    recorded: dict[tuple[str, str], Interaction] = {}
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(time, "time_ns", lambda: NOW * 1000)
         path = Path(folder) / "longtail.db"
@@ -106,15 +106,13 @@ def test_counts_and_sums_are_those_of_all_that_is_recorded(
                     if isinstance(step, list):
                         it.interact(*step)
                         for each in step:
-                            recorded.setdefault(each.event_id, each)
+                            recorded.setdefault((each.user_id, each.event_id), each)
                     elif step == "reopen":
                         break
                     else:
                         forget(it, step)
                         recorded = {
-                            event_id: each
-                            for event_id, each in recorded.items()
-                            if each.user_id != step
+                            key: each for key, each in recorded.items() if each.user_id != step
                         }
                     agree(it, recorded.values(), half_life)
                 else:
