@@ -34,11 +34,13 @@ class Scope:
 
     def passes(self, rows: Rows) -> Mask:
         """Return for each of `rows` (n,) whether it may be found."""
+        # A search may come upon rows that were written since the request began.
+        found: Mask = rows < self.rows
         if self.filter is not None:
-            found: Mask = rows < self.rows
             found[found] = self._mask[rows[found]]
-            return found
-        return (rows < self.rows) & self.columns.are_offered(rows, self.revision, self.now)
+        else:
+            found[found] = self.columns.are_offered(rows[found], self.revision, self.now)
+        return found
 
     def matches(self, wanted: Filter, rows: Rows) -> Mask:
         """Return which of `rows` (n,), all there at the request's revision, pass a filter.

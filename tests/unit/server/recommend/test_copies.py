@@ -120,6 +120,22 @@ def test_a_list_is_the_same_before_and_after_a_merge_and_a_restart(
     assert set(all_of_them) == {"near", "copy 00002", *copies[3 : SIZE + 1]}
 
 
+@pytest.mark.parametrize("allow_copies", [False, True])
+@pytest.mark.parametrize("merged", [False, True])
+def test_copies_that_are_just_being_taken_in_are_not_seen_yet(
+    films: Cinema, merged: bool, allow_copies: bool
+) -> None:
+    one = unit(2)
+    films.written.upsert(*(thing(f"copy {at}", one) for at in range(5)))
+    if merged:
+        merge(films)
+    asked = request(query=one, allow_copies=allow_copies, page_size=50)
+    before = found(films, films.view, asked)
+    # The index has their vectors before the columns have room for them.
+    films.view.state.index.append(np.tile(one, (COPIES, 1)))
+    assert found(films, films.view, asked) == before
+
+
 @pytest.mark.parametrize("cosine", [1.0, 0.9995])
 @pytest.mark.parametrize("merged", [False, True])
 def test_copies_do_not_fill_a_list(
