@@ -8,6 +8,7 @@ import csv
 import gzip
 import io
 import json
+import math
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -167,7 +168,7 @@ def _json_rows(text: TextIO) -> Iterator[Row | BadRow]:
 
 def _json_row(line: int, content: str) -> Row | BadRow:
     try:
-        values = json.loads(content, parse_constant=_no_constant)
+        values = json.loads(content, parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         return BadRow(line, "malformed JSON", str(error))
     if not isinstance(values, dict):
@@ -177,6 +178,13 @@ def _json_row(line: int, content: str) -> Row | BadRow:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"{digits} is beyond double precision")
+    return number
 
 
 _TEXT_FORMATS: Mapping[str, Callable[[TextIO], Parsed]] = {
