@@ -153,11 +153,11 @@ def _original(answer: Answer, item_id: str) -> str:
 
 def _standing(answer: Answer, rank: int, gap: float) -> str:
     """Say where an item stands by relevance; `rank` is its place in the pool."""
-    beside = (
-        f"{gap:.4f} below the last item listed"
-        if gap > 0
-        else f"{-gap:.4f} above the last item listed"
-    )
+    amount = f"{abs(gap):.4f}"
+    if float(amount) == 0:
+        beside = "that of the last item listed"
+    else:
+        beside = f"{amount} {'below' if gap > 0 else 'above'} the last item listed"
     return (
         f"By relevance alone, without the long tail's price, it would stand at "
         f"{answer.offset + rank} of {answer.offset + len(answer.candidates.ids)} candidates: its "

@@ -186,6 +186,13 @@ def test_what_gave_its_place_to_the_tail_is_told_so(state: CatalogueState) -> No
     assert "at 3 of 8 candidates: its relevance is 0.4000 above" in found.summary
 
 
+def test_what_is_as_relevant_as_the_last_is_told_so(state: CatalogueState) -> None:
+    made = answer(state)
+    one = replace(alone(state, "drama"), relevance=np.array([0.60000001]))
+    found = explain_unlisted(made, "drama", one)
+    assert "its relevance is that of the last item listed." in found.summary
+
+
 def test_what_the_caps_left_out_is_told_which(state: CatalogueState) -> None:
     asked = replace(REQUEST, policy=Policy(0.3, caps=(Cap("genre", 2), Cap("maker", 1))))
     found = explained(answer(state, asked, chosen=(0, 1, 3), capped=(2,)), "c")
