@@ -24,9 +24,9 @@ CALLER_SHARE = 0.75
 LEAST_RETRY_SECONDS, MOST_RETRY_SECONDS = 0.05, 5.0
 # Passes of the event loop without a new call after which there are none that could be taken in.
 QUIET_PASSES = 16
-# A call that comes so soon after a turn waited for its end, and may have others behind it; who
-# waits for an answer to ask again takes longer.
-DENSE_SECONDS = 0.0004
+# A call that comes so soon after a turn may have waited for its end, and have others behind it: on
+# a busy machine the loop takes that long to come to it.
+DENSE_SECONDS = 0.002
 # Behind a turn that took less nobody has gathered: the loop takes in a call between any two turns.
 SHORT_SECONDS = 0.001
 _SMOOTHING = 0.1
