@@ -39,7 +39,13 @@ class FakeAdmin(AdminServiceServicer):
         self, request: admin_service_pb2.ListSnapshotsRequest, context: grpc.ServicerContext
     ) -> admin_service_pb2.ListSnapshotsResponse:
         return admin_service_pb2.ListSnapshotsResponse(
-            snapshots=[admin_service_pb2.Snapshot(id="s1", size_bytes=2_000_000)]
+            snapshots=[
+                admin_service_pb2.Snapshot(
+                    id="000001-20261128T093727Z-4",
+                    size_bytes=2_000_000,
+                    model_id="all-MiniLM-L6-v2@e241fe336787",
+                )
+            ]
         )
 
     def GetOperation(

@@ -99,7 +99,10 @@ def list_snapshots(
         )
         for each in response.snapshots
     ]
-    output.console().print(output.table(columns, rows))
+    table = output.table(columns, rows)
+    # The other commands are given it.
+    table.columns[0].no_wrap = True
+    output.console().print(table)
 
 
 @snapshot.command("verify")

@@ -31,10 +31,12 @@ ARTICLE = (
 )
 
 
-def longtail(*arguments: str | Path, address: str) -> subprocess.CompletedProcess[str]:
+def longtail(
+    *arguments: str | Path, address: str, columns: int = 200
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "longtail.client.cli", *map(str, arguments)],
-        env={**os.environ, "LONGTAIL_SERVER_ADDRESS": address, "COLUMNS": "200"},
+        env={**os.environ, "LONGTAIL_SERVER_ADDRESS": address, "COLUMNS": str(columns)},
         capture_output=True,
         text=True,
         check=False,
@@ -343,12 +345,14 @@ def test_operations_are_begun_followed_and_seen_to_fail(fake: Fake) -> None:
     begun = as_json(longtail("admin", "rebuild-index", "--no-wait", "--json", address=fake.address))
     made = as_json(longtail("admin", "snapshot", "create", "--json", address=fake.address))
     broken = longtail("admin", "snapshot", "verify", "broken", address=fake.address)
-    listed = longtail("admin", "snapshot", "list", address=fake.address)
+    listed = longtail("admin", "snapshot", "list", address=fake.address, columns=80)
 
     assert begun["state"] == "OPERATION_STATE_UNSPECIFIED"
     assert (made["state"], made["snapshot_id"]) == ("OPERATION_STATE_SUCCEEDED", "s1")
     assert (broken.returncode, broken.stdout) == (1, "")
     assert "a byte is flipped" in broken.stderr
+    # Whole, as the other commands are given it, however narrow the terminal is.
+    assert "000001-20261128T093727Z-4" in listed.stdout
     assert "2.0" in listed.stdout
 
 
