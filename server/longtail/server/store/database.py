@@ -11,7 +11,7 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from longtail.runtime.errors import StoreDamaged
+from longtail.runtime.errors import FailedPrecondition, StoreDamaged
 from longtail.server.process.durable import flush
 from longtail.server.store.decay import decayed
 from longtail.server.store.failures import UNREADABLE, of_no_use, tell_damage, told_plainly
@@ -103,14 +103,20 @@ def _migrate(connection: Connection) -> None:
 
 @contextmanager
 def _understood(path: Path) -> Iterator[None]:
-    """Raise what `told_plainly` does, and StoreDamaged where the database is of no use."""
+    """Raise what `told_plainly` does, and StoreDamaged where the database is of no use.
+
+    FailedPrecondition where another version wrote it.
+    """
     try:
         with told_plainly():
             yield
     except StoreDamaged as error:
         raise StoreDamaged(f"{path}: {error.problem}") from error
     except CommandError as error:
-        raise StoreDamaged(f"{path}: its schema is unknown to this version: {error}") from error
+        # Nothing is wrong with it: a newer version wrote it.
+        raise FailedPrecondition(
+            f"{path}: its schema is unknown to this version; run the one that wrote it: {error}"
+        ) from error
     except (SQLAlchemyError, *UNREADABLE) as error:
         raise of_no_use(path, getattr(error, "orig", None) or error) from error
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from longtail.runtime.errors import StoreDamaged
+from longtail.runtime.errors import FailedPrecondition, StoreDamaged
 from longtail.server.catalogue.index.generation import ROW, write_generation
 from longtail.server.catalogue.index.graph import Graph, IndexParameters
 from longtail.server.catalogue.index.vector_file import VectorFile
@@ -129,7 +129,6 @@ def test_an_emptied_file_is_refused_by_whoever_opens_it(data: Path) -> None:
 @pytest.mark.parametrize(
     ("statement", "reason"),
     [("CREATE TABLE other (a)", "no store"), ("DELETE FROM alembic_version", "exists"),
-     ("UPDATE alembic_version SET version_num = '9999'", "unknown to this version"),
      ("DROP TABLE sequence", "no table sequence")],
 )  # fmt: skip
 def test_what_is_no_store_of_this_version_is_refused(
@@ -142,6 +141,16 @@ def test_what_is_no_store_of_this_version_is_refused(
         database.execute(statement)
         database.commit()
     with pytest.raises(StoreDamaged, match=reason) as caught:
+        RecordStore.open(path)
+    assert str(path) in str(caught.value)
+
+
+def test_the_store_of_a_newer_version_is_not_called_damaged(data: Path) -> None:
+    path = data / DATABASE
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+        database.commit()
+    with pytest.raises(FailedPrecondition, match="unknown to this version; run the one") as caught:
         RecordStore.open(path)
     assert str(path) in str(caught.value)
 
