@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from longtail.client import LongtailClient
-from longtail.client.calls import channel, sync_transport
+from longtail.client.calls import channel
 from longtail.v1.recommendation_service_pb2 import Example
 
 from tests import processes
@@ -38,7 +38,7 @@ def several(worker_address: str, tmp_path_factory: pytest.TempPathFactory) -> It
     own = [*channel.channel_options(), ("grpc.use_local_subchannel_pool", 1)]
     with pytest.MonkeyPatch.context() as patch:
         # Clients of one process share connections otherwise, and so the server's process.
-        patch.setattr(sync_transport, "channel_options", lambda: own)
+        patch.setattr(channel, "channel_options", lambda: own)
         with family(tmp_path_factory.mktemp("several"), worker_address) as running:
             yield running
 
