@@ -115,7 +115,8 @@ def check_late(client: LongtailClient, late: list[Item]) -> None:
 
 
 def late_item(material: Material, number: int) -> Item:
-    """Return an item that is not among the first ones."""
+    """Return an item that is not among the first ones, nor the same as one of them."""
     item = material.item(f"late-{number}", TEXTS + 17 * (number + 1), own_vector=False)
+    item.text = f"{item.text} It came late, as number {number}."
     item.attributes["late"] = True
     return item
