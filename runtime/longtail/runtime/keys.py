@@ -8,6 +8,7 @@ import hmac
 import json
 import logging
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,10 +26,15 @@ HEADER, SCHEME = "authorization", "Bearer "
 PREFIX = "longtail_"
 MAX_LIMIT = 1_000_000
 _BITS = 256
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class KeysError(Exception):
     """The file of keys is of no use; the message says why."""
+
+
+class _WrongKey(Exception):
+    """An entry is no key; the message says which and why."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +65,15 @@ def read_keys(path: Path) -> tuple[Key, ...]:
         if mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise KeysError(f"others can write {path}: chmod 600")
         keys = [_key(entry) for entry in json.loads(path.read_text("utf-8"))["keys"]]
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise KeysError(f"{path} cannot be read as a file of keys: {error!r}") from None
+    except OSError as error:
+        raise KeysError(f"{path} cannot be read: {error.strerror}") from None
+    except _WrongKey as error:
+        raise KeysError(f"{path}: {error}; mend it, or revoke the key and make another") from None
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        raise KeysError(
+            f"{path} is damaged, or no file of keys: put a copy of it back, or remove it and make "
+            "keys anew"
+        ) from None
     if len({key.name for key in keys}) < len(keys) or len({key.sha256 for key in keys}) < len(keys):
         raise KeysError(f"{path} has two keys of one name, or one key twice")
     return tuple(keys)
@@ -152,8 +165,11 @@ def _key(entry: Mapping[str, Any]) -> Key:
     limits = Limits(**entry.get("limits", {}))
     for limit in asdict(limits).values():
         if limit is not None and not (type(limit) is int and 1 <= limit <= MAX_LIMIT):
-            raise ValueError(f"{limit!r} is no limit from 1 to {MAX_LIMIT}")
+            raise _WrongKey(f"{limit!r} is no limit from 1 to {MAX_LIMIT}")
     name, digest = str(entry["name"]), str(entry["sha256"])
-    if not name or len(bytes.fromhex(digest)) * 8 != _BITS or digest != digest.lower():
-        raise ValueError(f"the key {name!r} has no name, or no SHA-256")
-    return Key(name, Role[entry["role"].upper()], digest, str(entry["created"]), limits)
+    if not name or not _SHA256.fullmatch(digest):
+        raise _WrongKey(f"the key {name!r} has no name, or no SHA-256")
+    role = str(entry["role"]).upper()
+    if role not in Role.__members__:
+        raise _WrongKey(f"the key {name!r} has a role that there is not")
+    return Key(name, Role[role], digest, str(entry["created"]), limits)

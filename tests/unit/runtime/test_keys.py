@@ -33,14 +33,14 @@ def test_keys_are_kept_hashed_in_a_file_of_their_owner_alone(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"role": "root"}, "cannot be read"),
+        ({"role": "root"}, "a role that there is not"),
         ({"sha256": "12"}, "no SHA-256"),
-        ({"sha256": "x" * 64}, "cannot be read"),
+        ({"sha256": "x" * 64}, "no SHA-256"),
         ({"name": ""}, "no name"),
         ({"limits": {"rate": 0}}, "no limit"),
         ({"limits": {"rate": True}}, "no limit"),
-        ({"limits": {"speed": 1}}, "cannot be read"),
-        ({"limits": []}, "cannot be read"),
+        ({"limits": {"speed": 1}}, "damaged, or no file of keys"),
+        ({"limits": []}, "damaged, or no file of keys"),
     ],
 )
 def test_a_file_of_no_use_is_refused(
@@ -54,13 +54,18 @@ def test_a_file_of_no_use_is_refused(
         read_keys(path)
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"keys": [1]}', '{"keys": 1}', "{}"])
+@pytest.mark.parametrize("content", ["", "[]", '{"keys": [1]}', '{"keys": 1}', "{}", "[" * 100_000])
 def test_a_file_of_something_else_is_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "keys.json"
     path.write_text(content)
     path.chmod(0o600)
-    with pytest.raises(KeysError, match="cannot be read"):
+    with pytest.raises(KeysError, match=f"{path} is damaged, or no file of keys: put a copy"):
         read_keys(path)
+
+
+def test_a_folder_is_no_file_of_keys(tmp_path: Path) -> None:
+    with pytest.raises(KeysError, match="cannot be read: Is a directory"):
+        read_keys(tmp_path)
 
 
 def test_a_file_that_others_can_write_and_one_with_a_key_twice_are_refused(tmp_path: Path) -> None:
