@@ -27,9 +27,6 @@ QUIET_PASSES = 16
 # A call that comes so soon after a turn may have waited for its end, and have others behind it: on
 # a busy machine the loop takes that long to come to it.
 DENSE_SECONDS = 0.002
-# To look costs as much as a tenth of an answer. Where nobody was behind a call, as behind those of
-# one caller that asks again once it has its answer, this many go on without a look.
-UNLOOKED_CALLS = 7
 # Behind a turn that took less nobody has gathered: the loop takes in a call between any two turns.
 SHORT_SECONDS = 0.001
 _SMOOTHING = 0.1
@@ -100,7 +97,6 @@ class Turns:
         self._kind = ""
         self._begun = self._ended = -math.inf
         self._arrived = self._seen = self._quiet = 0
-        self._looking, self._unlooked = False, 0
 
     def refusal(self, kind: str, caller: str, seconds: float) -> float | None:
         """Return None when a call with `seconds` left would be answered in time.
@@ -131,11 +127,7 @@ class Turns:
             if now - self._ended > DENSE_SECONDS or self._ended - self._begun < SHORT_SECONDS:
                 self._begin(kind, now)
                 return None
-            if self._unlooked:
-                self._unlooked -= 1
-                self._begin(kind, now)
-                return None
-            self._taken = self._looking = True
+            self._taken = True
             self._begun = self._ended = now
             self._kind = ""
             self._take_in()
@@ -186,10 +178,6 @@ class Turns:
 
     def _next(self) -> None:
         self._learn()
-        if self._looking:
-            self._looking = False
-            waiting = sum(len(line.entries) for line in self._lines.values())
-            self._unlooked = UNLOOKED_CALLS if waiting == 1 else 0
         while self._lines:
             caller, line = self._lines.popitem(last=False)
             entry = line.entries.popleft()

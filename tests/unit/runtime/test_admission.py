@@ -4,9 +4,7 @@ import asyncio
 
 import pytest
 from longtail.runtime.admission import (
-    DENSE_SECONDS,
     PATIENCE_SECONDS,
-    UNLOOKED_CALLS,
     WAIT_SHARE,
     Places,
     Turns,
@@ -56,40 +54,6 @@ async def test_a_call_that_comes_during_a_turn_waits_for_its_end() -> None:
     assert turn is not None
     assert not turn.done()
     await asyncio.wait_for(turn, 10)
-
-
-async def test_who_asks_one_by_one_is_looked_behind_now_and_then() -> None:
-    work = Work()
-    await work.learn()
-    looked = []
-    for _ in range(1 + 2 * (UNLOOKED_CALLS + 1)):
-        work.now += DENSE_SECONDS / 2
-        turn = work.turns.enter("Work", "a")
-        looked.append(turn is not None)
-        if turn is not None:
-            async with asyncio.timeout(10):
-                await turn
-        work.now += 1.0
-        await asyncio.sleep(0)
-    # The first comes long after what was before it.
-    once = [True, *[False] * UNLOOKED_CALLS]
-    assert looked == [False, *once, *once]
-
-
-async def test_behind_a_call_that_had_others_behind_it_the_next_look_is_not_put_off() -> None:
-    work = Work()
-    await work.call("first")
-    await asyncio.sleep(0)
-    for _ in range(3):
-        work.now += DENSE_SECONDS / 2
-        first, second = (work.turns.enter("Work", caller) for caller in "ab")
-        assert first is not None
-        assert second is not None
-        for turn in (first, second):
-            async with asyncio.timeout(10):
-                await turn
-            work.now += 1.0
-        await asyncio.sleep(0)
 
 
 async def test_callers_have_turns_in_rotation() -> None:
