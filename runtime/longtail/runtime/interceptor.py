@@ -96,7 +96,8 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):
     Requests have up to MAX_REQUEST_BYTES; those of the methods `batches`, such as
     `ItemService/BatchUpsertItems`, and those of streams up to MAX_MESSAGE_BYTES. The services
     `administration`, such as `AdminService`, have places of their own. A stream ends when nothing
-    is sent, or nothing read, for `idle_seconds`. Without `keys` everybody may do all.
+    is sent, or nothing read, for `idle_seconds`, a call when its request does not come. Without
+    `keys` everybody may do all.
     """
 
     # Those of this process; each has its own places.
@@ -228,7 +229,12 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):
                 refused()
                 observe(0.0)
                 return await _abort(context, self._refusals.of(retry_seconds))
-            content = await context.read()
+            try:
+                # It has no place yet, and whoever gave no deadline could keep it for ever.
+                async with self._patience("sent"):
+                    content = await context.read()
+            except StreamIdle as error:
+                await abort(context, error.status())
             if content is grpc.aio.EOF:
                 await abort(context, InvalidArgument(Violation("request", "is missing")).status())
             return await guarded(content, context)  # type: ignore[no-any-return]

@@ -127,6 +127,18 @@ async def test_a_stream_that_sends_nothing_more_is_ended() -> None:
         assert error.message == "nothing was sent for 0.1 s"
 
 
+async def test_a_call_whose_request_does_not_come_is_ended() -> None:
+    async with serving(Service(), idle_seconds=0.1) as channel:
+        # As a client may that is none of ours: a call is opened, and nothing is sent.
+        opened: Any = channel.stream_unary("/longtail.v1.Raw/Ask")
+        call = opened()
+        async with asyncio.timeout(10):
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await call
+        error = error_from_rpc(caught.value)
+        assert (error.code, error.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "STREAM_IDLE")
+
+
 async def test_a_stream_that_is_not_read_leaves_its_place() -> None:
     async with serving(Service(), idle_seconds=0.1) as channel:
         give: Any = channel.unary_stream("/longtail.v1.Raw/Give")
