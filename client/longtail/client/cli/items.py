@@ -4,18 +4,15 @@ import json
 from itertools import islice
 from typing import Annotated
 
-import grpc
 import typer
 from longtail.client.calls.attributes import attributes_of
-from longtail.client.calls.errors import error_from_status
 from longtail.client.calls.sync import LongtailClient
 from longtail.client.cli import options, output
 from longtail.client.cli.export import export_items
 from longtail.client.cli.insight import item_popularity
 from longtail.client.cli.item_changes import change
+from longtail.client.cli.missing import missing_of, report_missing
 from longtail.v1.item_pb2 import Item, State
-
-SOME_MISSING = 1
 
 app = typer.Typer(no_args_is_help=True, help="Read, change, export and remove items.")
 app.command("export")(export_items)
@@ -39,7 +36,7 @@ def get_items(
     else:
         for item in response.items:
             _show(item)
-    _report_missing(list(response.missing_ids))
+    report_missing(list(response.missing_ids))
 
 
 @app.command("list")
@@ -126,13 +123,7 @@ def delete_items(
     """Remove items; their interactions stay. Exit with 1 when one does not exist."""
     with LongtailClient(address, timeout=timeout) as client:
         response = client.delete_items(item_ids)
-    missing = []
-    for item_id, status in zip(item_ids, response.statuses, strict=True):
-        error = error_from_status(status)
-        if error is not None and error.code is not grpc.StatusCode.NOT_FOUND:
-            raise error
-        if error is not None:
-            missing.append(item_id)
+    missing = missing_of(item_ids, response.statuses)
     if as_json:
         output.print_message(response)
     else:
@@ -140,7 +131,7 @@ def delete_items(
         output.console().print(
             f"removed {removed:,} items at revision {response.revision}", soft_wrap=True
         )
-    _report_missing(missing)
+    report_missing(missing)
 
 
 def _show(item: Item) -> None:
@@ -170,9 +161,3 @@ def _told(value: object) -> str:
 
 def _state(state: State) -> str:
     return output.enum_word(State.Name(state), "STATE_")
-
-
-def _report_missing(item_ids: list[str]) -> None:
-    if item_ids:
-        output.complain(f"no item {', '.join(map(repr, item_ids))}")
-        raise typer.Exit(SOME_MISSING)

@@ -6,15 +6,13 @@ from enum import StrEnum
 from itertools import islice
 from typing import Annotated
 
-import grpc
 import typer
-from longtail.client.calls.errors import error_from_status
 from longtail.client.calls.sync import LongtailClient
 from longtail.client.cli import options, output
+from longtail.client.cli.missing import missing_of, report_missing
 from longtail.v1.decision_pb2 import Decision, DecisionKind
 from longtail.v1.review_service_pb2 import QueuedItem
 
-SOME_MISSING = 1
 AUTHOR_VARIABLE = "LONGTAIL_AUTHOR"
 
 app = typer.Typer(
@@ -146,13 +144,7 @@ def _decide(
     response = client.decide_items(
         item_ids, kind, author=author, reason=reason, penalty=penalty, expire_time=until
     )
-    missing = []
-    for item_id, status in zip(item_ids, response.statuses, strict=True):
-        error = error_from_status(status)
-        if error is not None and error.code is not grpc.StatusCode.NOT_FOUND:
-            raise error
-        if error is not None:
-            missing.append(item_id)
+    missing = missing_of(item_ids, response.statuses)
     if as_json:
         output.print_message(response)
     else:
@@ -160,9 +152,7 @@ def _decide(
         output.console().print(
             f"decided about {decided:,} items at revision {response.revision}", soft_wrap=True
         )
-    if missing:
-        output.complain(f"no item {', '.join(map(repr, missing))}")
-        raise typer.Exit(SOME_MISSING)
+    report_missing(missing)
 
 
 def _queue_row(queued: QueuedItem) -> Sequence[str]:
