@@ -39,6 +39,15 @@ def listen_address(variable: str, default: str, help_text: str) -> ListenAddress
     return setting(variable, ListenAddress.parse(variable, default), help_text)
 
 
+def check_pair(prefix: str, certificate: str, private_key: str) -> None:
+    """Raise SettingsError when only one file of a certificate and its key is set.
+
+    Their variables are `prefix` and _CERTIFICATE or _PRIVATE_KEY.
+    """
+    if bool(certificate) != bool(private_key):
+        raise SettingsError(f"{prefix}_CERTIFICATE and {prefix}_PRIVATE_KEY belong together")
+
+
 def check_closed(
     address: ListenAddress, missing: Sequence[str], *, trusted: bool, variable: str
 ) -> None:

@@ -9,6 +9,7 @@ from longtail.runtime.settings import (
     Bounds,
     SettingsError,
     check_closed,
+    check_pair,
     listen_address,
     setting,
 )
@@ -233,17 +234,12 @@ class Settings:
         """Raise SettingsError where text is not what it should be."""
         self.type_weights  # noqa: B018 (read for what it raises)
         self.admin_address  # noqa: B018
-        if bool(self.certificate) != bool(self.private_key):
-            raise SettingsError(
-                "LONGTAIL_SERVER_CERTIFICATE and LONGTAIL_SERVER_PRIVATE_KEY belong together"
-            )
+        check_pair("LONGTAIL_SERVER", self.certificate, self.private_key)
         if self.client_authorities and not self.certificate:
             raise SettingsError("LONGTAIL_SERVER_CLIENT_CA needs LONGTAIL_SERVER_CERTIFICATE")
-        if bool(self.worker_client_certificate) != bool(self.worker_client_private_key):
-            raise SettingsError(
-                "LONGTAIL_WORKER_CLIENT_CERTIFICATE and LONGTAIL_WORKER_CLIENT_PRIVATE_KEY belong "
-                "together"
-            )
+        check_pair(
+            "LONGTAIL_WORKER_CLIENT", self.worker_client_certificate, self.worker_client_private_key
+        )
         if self.worker_client_certificate and not self.worker_authorities:
             raise SettingsError("LONGTAIL_WORKER_CLIENT_CERTIFICATE needs LONGTAIL_WORKER_CA")
 

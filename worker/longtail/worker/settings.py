@@ -8,6 +8,7 @@ from longtail.runtime.settings import (
     Bounds,
     SettingsError,
     check_closed,
+    check_pair,
     listen_address,
     setting,
 )
@@ -134,10 +135,7 @@ class WorkerSettings:
             parse_device(self.device)
         except ValueError as error:
             raise SettingsError(f"LONGTAIL_WORKER_DEVICE={error}") from error
-        if bool(self.certificate) != bool(self.private_key):
-            raise SettingsError(
-                "LONGTAIL_WORKER_CERTIFICATE and LONGTAIL_WORKER_PRIVATE_KEY belong together"
-            )
+        check_pair("LONGTAIL_WORKER", self.certificate, self.private_key)
         if self.client_authorities and not self.certificate:
             raise SettingsError("LONGTAIL_WORKER_CLIENT_CA needs LONGTAIL_WORKER_CERTIFICATE")
 
