@@ -1,44 +1,17 @@
 """What a person's opinions amount to in the catalogue, made once for many requests."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from longtail.server.catalogue.columns.columns import NO_ROW
-from longtail.server.catalogue.people import Person
+from longtail.server.catalogue.people import History, Kept, Person
 from longtail.server.catalogue.state import CatalogueState
-from longtail.server.ranking.interest import Interest, Weighted, past_interests
+from longtail.server.ranking.interest import Weighted, past_interests
 from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 # Items of a history that count, and the latest of them that shape interests: older ones are left
 # without weight.
 HISTORY_LENGTH, INTEREST_LENGTH = 100, 50
-
-
-@dataclass(frozen=True)
-class History:
-    """What a person liked and disliked of the catalogue, the latest first.
-
-    `item_ids` and `rows` (m,): of the likes; `disliked` (n,): rows. Both together are at most
-    HISTORY_LENGTH. `interests`: what the latest amount to by themselves.
-    """
-
-    item_ids: list[str]
-    rows: Ints
-    disliked: Ints
-    interests: tuple[Interest, ...]
-
-
-@dataclass(frozen=True)
-class Kept:
-    """A history, and what it was made of: whoever finds the same finds it good."""
-
-    era: object
-    changed: int
-    person: int
-    history: History
 
 
 NOTHING = History([], np.empty(0, np.int64), np.empty(0, np.int64), ())
@@ -54,7 +27,7 @@ def history_of(person: Person, state: CatalogueState, revision: int) -> History:
     settled = changed <= revision
     if (
         settled
-        and isinstance(kept, Kept)
+        and kept is not None
         and kept.era is columns.era
         and kept.changed == changed
         and kept.person == as_of

@@ -7,21 +7,51 @@ import threading
 from bisect import bisect
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass
 
+import numpy as np
+from longtail.server.ranking.interest import Interest
 from longtail.server.store.record_store import RecordStore
 from longtail.server.store.records import Activity, Deed, PastInteraction, PersonRecord
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
 
 # Interactions of a history that are held: of a hundred items some come again and again.
 LOOKBACK = 200
-# Memory for all persons, beside the one asked for last, whatever they take. It is about a thousand
+# Memory for all persons, beside the one asked for last, whatever they take. It is some 800
 # who did a hundred things each, or a hundred thousand who did nothing; to read one of them anew
 # takes a fraction of a millisecond.
 BUDGET_BYTES = 64 * 2**20
 # What a person takes of it, an interaction of the history, an item met with; and what is made of a
-# history, most of it the vectors of interests.
-PERSON_BYTES, PAST_BYTES, MET_BYTES, KEPT_BYTES = 700, 300, 200, 20_000
+# history: three interests of 384 numbers take 32,256.
+PERSON_BYTES, PAST_BYTES, MET_BYTES, KEPT_BYTES = 700, 300, 200, 34_000
 
 _NOTHING = frozenset[str]()
+
+
+@dataclass(frozen=True)
+class History:
+    """What a person liked and disliked of the catalogue, the latest first.
+
+    `item_ids` and `rows` (m,): of the likes; `disliked` (n,): rows. Both together are few: see
+    `history.py`. `interests`: what the latest amount to by themselves.
+    """
+
+    item_ids: list[str]
+    rows: Ints
+    disliked: Ints
+    interests: tuple[Interest, ...]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A history, and what it was made of: whoever finds the same finds it good."""
+
+    era: object
+    changed: int
+    person: int
+    history: History
 
 
 class Person:
@@ -35,7 +65,7 @@ class Person:
     __slots__ = ("_sizes", "_types_of", "history", "kept", "revision")
 
     def __init__(self, record: PersonRecord) -> None:
-        self.kept: object = None
+        self.kept: Kept | None = None
         self.revision = record.revision
         self.history = record.history
         # The types in which an item was met with. There are few such sets: each is held once, with

@@ -8,9 +8,9 @@ from itertools import repeat
 import numpy as np
 from longtail.runtime.errors import InvalidArgument, Violation
 from longtail.server.catalogue.columns.columns import NO_ROW
-from longtail.server.catalogue.history import HISTORY_LENGTH, History, history_of
+from longtail.server.catalogue.history import HISTORY_LENGTH, history_of
 from longtail.server.catalogue.index.vector_index import VectorIndex
-from longtail.server.catalogue.people import Person
+from longtail.server.catalogue.people import History, Person
 from longtail.server.catalogue.scope import Scope
 from longtail.server.catalogue.state import CatalogueState
 from longtail.server.ranking.behaviour import Behaviour, Scores
