@@ -34,7 +34,7 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
         for service in list(self._statuses):
             self.set(service, serving=False)
 
-    async def Check(  # noqa: N802
+    async def Check(  # noqa: N802 (the contract has the name)
         self, request: health_pb2.HealthCheckRequest, _context: object
     ) -> health_pb2.HealthCheckResponse:
         """Return the status of a service; raise NotFound."""
@@ -43,7 +43,7 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
             raise NotFound("service", request.service)
         return Response(status=status)
 
-    async def Watch(  # noqa: N802
+    async def Watch(  # noqa: N802 (the contract has the name)
         self, request: health_pb2.HealthCheckRequest, _context: object
     ) -> AsyncGenerator[health_pb2.HealthCheckResponse, None]:
         """Yield the status of a service, which may be known later, and each that follows."""

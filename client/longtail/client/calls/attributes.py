@@ -34,8 +34,7 @@ def attributes_of(item: Item) -> dict[str, Any]:
     return {name: whole_numbers(value) for name, value in MessageToDict(item.attributes).items()}
 
 
-# JSON has no type of its own that the callers could do something with.
-def whole_numbers(value: Any) -> Any:  # noqa: ANN401
+def whole_numbers(value: Any) -> Any:  # noqa: ANN401 (JSON)
     """Return a JSON value with every number that is whole, and surely so, as int."""
     if isinstance(value, float):
         return int(value) if abs(value) <= MAX_INTEGER and value.is_integer() else value
@@ -46,7 +45,7 @@ def whole_numbers(value: Any) -> Any:  # noqa: ANN401
     return value
 
 
-def _exact(value: Any) -> Any:  # noqa: ANN401
+def _exact(value: Any) -> Any:  # noqa: ANN401 (JSON)
     if isinstance(value, int) and abs(value) > MAX_INTEGER:
         raise ValueError(f"{value} has more digits than a number keeps; give it as text")
     if isinstance(value, Mapping):
