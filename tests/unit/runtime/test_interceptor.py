@@ -12,7 +12,7 @@ import pytest
 from google.protobuf.message import Message
 from longtail.client import LongtailError
 from longtail.client.calls.errors import error_from_rpc
-from longtail.runtime import interceptor
+from longtail.runtime import intake
 from longtail.runtime.deadline import remaining_seconds
 from longtail.runtime.errors import InvalidArgument, Overloaded, Violation
 from longtail.runtime.interceptor import ServiceInterceptor
@@ -255,7 +255,7 @@ async def test_large_requests_in_flight_have_a_limit_together(
                 await go.wait()
             return pb.EmbedResponse()
 
-    monkeypatch.setattr(interceptor, "MAX_LARGE_BYTES", 5_000_000)
+    monkeypatch.setattr(intake, "MAX_LARGE_BYTES", 5_000_000)
     service = Waiting()
     async with serving_raw(service) as channel:
         first = [asyncio.create_task(send(channel, large)) for _ in range(2)]

@@ -83,9 +83,10 @@ async def serving(
 @pytest.fixture(autouse=True)
 def as_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let bytes pass for messages: nothing here is about what they hold."""
-    monkeypatch.setattr(
-        "longtail.runtime.interceptor.parse", lambda from_string, content: from_string(content)
-    )
+    for module in ("intake", "work"):
+        monkeypatch.setattr(
+            f"longtail.runtime.{module}.parse", lambda from_string, content: from_string(content)
+        )
 
 
 async def ask(channel: grpc.aio.Channel, method: str = "Raw/Ask") -> bytes:

@@ -9,8 +9,8 @@ import numpy as np
 from google.rpc import status_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from longtail.runtime.errors import ServiceError
-from longtail.runtime.interceptor import abort
 from longtail.runtime.message_size import MAX_MESSAGE_BYTES
+from longtail.runtime.statuses import abort
 from longtail.server.encoder.encoder import Encoder
 from longtail.server.store.records import EncoderBinding
 from longtail.v1 import embedding_service_pb2 as pb
