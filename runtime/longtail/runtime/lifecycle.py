@@ -28,8 +28,13 @@ MIN_PING_MS = 5_000
 # Calls and streams of one connection at a time: more of them wait at the client. What is refused
 # or idle is ended sooner; this bounds what a connection holds until then.
 MAX_STREAMS = 512
-# Further connections are closed as they come.
+# Further connections are closed as they come; gRPC counts them of all clients together, and those
+# that have not said a word too. So whoever has not come through TLS and HTTP/2's first frames in so
+# long makes room, for which gRPC's default is two minutes, and so does one without a call, which
+# by default may stay for ever. A client connects anew by itself with its next call.
 MAX_CONNECTIONS = 4_096
+HANDSHAKE_MS = 10_000
+IDLE_MS = 300_000
 
 
 class HealthBoard:
@@ -92,6 +97,8 @@ def new_server(
             ("grpc.keepalive_permit_without_calls", 1),
             ("grpc.max_concurrent_streams", MAX_STREAMS),
             ("grpc.max_allowed_incoming_connections", MAX_CONNECTIONS),
+            ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS),
+            ("grpc.max_connection_idle_ms", IDLE_MS),
             *shared,
         ],
     )

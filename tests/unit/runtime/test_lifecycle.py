@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -12,7 +13,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from longtail.runtime import lifecycle
 from longtail.runtime.lifecycle import HealthBoard, Listener, new_server, serve
 from longtail.runtime.listening import CannotListen, ListenAddress
+from longtail.runtime.tls import FollowedFiles, TlsFiles, server_credentials
 
+from tests.certificates import Authority
 from tests.pings import PING_MS, PingCounter, counted
 
 
@@ -123,6 +126,55 @@ async def pinged() -> AsyncIterator[tuple[PingCounter, grpc.aio.Channel]]:
             grpc.aio.insecure_channel(counter.address, options=options) as channel,
         ):
             yield counter, channel
+    finally:
+        await server.stop(0)
+
+
+async def end_of_connection(port: int, sent: bytes) -> None:
+    """Return when the server ends a connection on which nothing but `sent` is said."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(sent)
+        while await reader.read(1000):
+            pass
+    except ConnectionResetError:
+        pass
+    finally:
+        writer.close()
+
+
+async def test_who_opens_a_connection_and_does_not_use_it_does_not_keep_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(lifecycle, "HANDSHAKE_MS", 100)
+    monkeypatch.setattr(lifecycle, "IDLE_MS", 200)
+    shown = Authority(tmp_path).certify("server")
+    files = FollowedFiles(TlsFiles(str(shown.certificate), str(shown.private_key)))
+    board = HealthBoard([])
+    server = new_server([], board)
+    plain = server.add_insecure_port("127.0.0.1:0")
+    encrypted = server.add_secure_port("127.0.0.1:0", server_credentials(files))
+    await server.start()
+    await board.publish()
+    begin = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+    settings, half_a_hello = bytes((0, 0, 0, 4, 0, 0, 0, 0, 0)), bytes((22, 3, 1, 2, 0, 1))
+    unused = [
+        (plain, b""),
+        (plain, begin),
+        (plain, begin + settings),
+        (encrypted, b""),
+        (encrypted, half_a_hello),
+    ]
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{plain}") as channel:
+            health: Any = health_pb2_grpc.HealthStub(channel)
+            watch = health.Watch(health_pb2.HealthCheckRequest())
+            await watch.read()
+            ends = [end_of_connection(port, sent) for port, sent in unused]
+            await asyncio.wait_for(asyncio.gather(*ends), 30)
+            # Who waits for news uses it.
+            assert not watch.done()
+            watch.cancel()
     finally:
         await server.stop(0)
 
