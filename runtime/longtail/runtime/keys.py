@@ -26,6 +26,8 @@ HEADER, SCHEME = "authorization", "Bearer "
 PREFIX = "longtail_"
 MAX_LIMIT = 1_000_000
 _BITS = 256
+# Of its hash, by which a key is found.
+_FOUND_BYTES = 16
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -102,7 +104,7 @@ class KeyRing:
     def __init__(self, path: Path, roles: Mapping[str, Role]) -> None:
         self._path, self._roles = path, roles
         self.closed = False
-        self._callers: Mapping[str, tuple[str, Caller]] = {}
+        self._callers: Mapping[bytes, tuple[bytes, Caller]] = {}
         self._mark = self._look()
         if self._mark is not None:
             self._go_by(read_keys(path))
@@ -120,14 +122,17 @@ class KeyRing:
 
     def caller(self, metadata: Iterable[tuple[str, str | bytes]]) -> Caller:
         """Return whose key is in the metadata of a call; raise Unauthenticated."""
-        given = next((value for name, value in metadata if name == HEADER), "")
-        if isinstance(given, str) and given.startswith(SCHEME):
-            digest = hashed(given[len(SCHEME) :])
-            # What is found depends on the hash, of which nobody can choose the beginning; what is
-            # compared is compared in constant time.
-            kept, caller = self._callers.get(digest[:32], ("", None))
-            if caller is not None and hmac.compare_digest(kept, digest):
-                return caller
+        for name, given in metadata:
+            if name != HEADER:
+                continue
+            if isinstance(given, str) and given.startswith(SCHEME):
+                digest = hashlib.sha256(given[len(SCHEME) :].encode()).digest()
+                # What is found depends on the hash, of which nobody can choose the beginning; what
+                # is compared is compared in constant time.
+                kept, caller = self._callers.get(digest[:_FOUND_BYTES], (b"", None))
+                if caller is not None and hmac.compare_digest(kept, digest):
+                    return caller
+            break
         raise Unauthenticated
 
     def check_role(self, caller: Caller, method: str) -> None:
@@ -147,7 +152,8 @@ class KeyRing:
                 kept = before is not None and before.limits == key.limits
                 allowance = before if kept else Allowance(key.limits)
             caller = Caller(key.name, key.role, allowance)
-            callers[key.sha256[:32]] = key.sha256, caller
+            digest = bytes.fromhex(key.sha256)
+            callers[digest[:_FOUND_BYTES]] = digest, caller
         self._callers, self.closed = callers, True
         logger.info("keys read path=%s keys=%d", self._path, len(keys))
 
