@@ -65,11 +65,11 @@ def _call(recommend: Recommend, request: RecommendRequest) -> Call[RecommendResp
 
 
 def _recommend(channel: grpc.aio.Channel, deadline_seconds: float, access: Access) -> Recommend:
-    stub = RecommendationServiceStub(channel)
+    stub, metadata = RecommendationServiceStub(channel), access.metadata
 
     async def recommend(request: RecommendRequest) -> RecommendResponse:
         response: RecommendResponse = await stub.Recommend(
-            request, timeout=deadline_seconds, metadata=access.metadata
+            request, timeout=deadline_seconds, metadata=metadata
         )
         return response
 

@@ -26,8 +26,10 @@ __all__ = ["Fake", "fake_server", "stall_once"]
 
 
 @contextmanager
-def fake_server() -> Iterator[Fake]:
-    """Serve on a free loopback port until the block ends."""
+def fake_server(
+    address: str = "127.0.0.1:0", credentials: grpc.ServerCredentials | None = None
+) -> Iterator[Fake]:
+    """Serve, by default on a free loopback port, until the block ends."""
     fake = Fake()
     server = grpc.server(ThreadPoolExecutor(64))
     add_ItemServiceServicer_to_server(FakeItems(fake), server)
@@ -36,7 +38,11 @@ def fake_server() -> Iterator[Fake]:
     add_AdminServiceServicer_to_server(FakeAdmin(fake), server)
     add_ReviewServiceServicer_to_server(FakeReviews(fake), server)
     add_InsightServiceServicer_to_server(FakeInsight(fake), server)
-    fake.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    if credentials is None:
+        port = server.add_insecure_port(address)
+    else:
+        port = server.add_secure_port(address, credentials)
+    fake.address = f"127.0.0.1:{port}"
     server.start()
     try:
         yield fake

@@ -1,5 +1,6 @@
 """How the asyncio client makes its calls: see `sync_transport`."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from itertools import islice, repeat
 
@@ -20,6 +21,7 @@ from longtail.client.calls.call import (
     serialise,
 )
 from longtail.client.calls.channel import Access, channel_options, open_aio_channel
+from longtail.client.calls.connection import Connection
 from longtail.client.calls.errors import error_from_rpc
 
 
@@ -31,25 +33,30 @@ class AsyncTransport:
 
     def __init__(self, address: str, timeout: float, access: Access) -> None:
         self._timeout = timeout
-        self._metadata = access.metadata
-        self._channel = open_aio_channel(address, access, channel_options())
+        self._closing: set[asyncio.Task[None]] = set()
+        self._connection = Connection(
+            access, lambda: open_aio_channel(address, access, channel_options()), self._drop
+        )
 
     async def close(self) -> None:
         """Close the connection; calls in flight are cancelled."""
-        await self._channel.close()
+        for channel in self._connection.channels():
+            await channel.close()
+        await asyncio.gather(*self._closing)
 
     async def answer(self, call: AnsweredCall[Request, Response]) -> Response:
         """Return the one answer to a request or to a stream of them."""
         read = call.response.FromString
-        try:
-            if isinstance(call, ClientStreamCall):
-                send = self._channel.stream_unary(path(call.request), serialise, read)
-                return await send(call.requests, timeout=call.timeout, metadata=self._metadata)
-            ask = self._channel.unary_unary(path(call.request), serialise, read)
-            timeout = self._timeout if call.timeout is None else call.timeout
-            return await ask(call.request, timeout=timeout, metadata=self._metadata)
-        except grpc.aio.AioRpcError as failure:
-            raise error_from_rpc(failure) from failure
+        with self._connection.call() as (channel, metadata):
+            try:
+                if isinstance(call, ClientStreamCall):
+                    send = channel.stream_unary(path(call.request), serialise, read)
+                    return await send(call.requests, timeout=call.timeout, metadata=metadata)
+                ask = channel.unary_unary(path(call.request), serialise, read)
+                timeout = self._timeout if call.timeout is None else call.timeout
+                return await ask(call.request, timeout=timeout, metadata=metadata)
+            except grpc.aio.AioRpcError as failure:
+                raise error_from_rpc(failure) from failure
 
     def elements(
         self, call: ListedCall[PageRequest, Page, Element, Request, Response]
@@ -72,27 +79,32 @@ class AsyncTransport:
     async def _streamed(
         self, call: ServerStreamCall[Request, Response, Element]
     ) -> AsyncIterator[Element]:
-        receive = self._channel.unary_stream(
-            path(call.request), serialise, call.response.FromString
-        )
-        answers = receive(call.request, timeout=call.timeout, metadata=self._metadata)
-        try:
-            async for answer in answers:
-                for element in call.elements(answer):
-                    yield element
-        except grpc.aio.AioRpcError as failure:
-            raise error_from_rpc(failure) from failure
-        finally:
-            # Who stops listening early lets the server stop too.
-            answers.cancel()
+        with self._connection.call() as (channel, metadata):
+            receive = channel.unary_stream(path(call.request), serialise, call.response.FromString)
+            answers = receive(call.request, timeout=call.timeout, metadata=metadata)
+            try:
+                async for answer in answers:
+                    for element in call.elements(answer):
+                        yield element
+            except grpc.aio.AioRpcError as failure:
+                raise error_from_rpc(failure) from failure
+            finally:
+                # Who stops listening early lets the server stop too.
+                answers.cancel()
 
     async def is_serving(self) -> bool:
         """Return whether the server answers, and says that it serves."""
-        check: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(
-            health.CHECK
-        )
-        try:
-            reply = await check(health.WHOLE_SERVER, timeout=health.CHECK_SECONDS)
-        except grpc.aio.AioRpcError:
-            return False
+        with self._connection.call() as (channel, _):
+            check: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
+                health.CHECK
+            )
+            try:
+                reply = await check(health.WHOLE_SERVER, timeout=health.CHECK_SECONDS)
+            except grpc.aio.AioRpcError:
+                return False
         return reply == health.SERVING
+
+    def _drop(self, channel: grpc.aio.Channel) -> None:
+        closing = asyncio.create_task(channel.close())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)

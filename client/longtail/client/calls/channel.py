@@ -5,6 +5,7 @@ the same file behaves the same.
 """
 
 import os
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -15,38 +16,67 @@ import grpc.aio
 
 ADDRESS_VARIABLE = "LONGTAIL_SERVER_ADDRESS"
 DEFAULT_ADDRESS = "127.0.0.1:50051"
-KEY_VARIABLE = "LONGTAIL_API_KEY"
+KEY_VARIABLE, KEY_FILE_VARIABLE = "LONGTAIL_API_KEY", "LONGTAIL_API_KEY_FILE"
 AUTHORITIES_VARIABLE = "LONGTAIL_CA"
 CERTIFICATE_VARIABLE, PRIVATE_KEY_VARIABLE = "LONGTAIL_CERTIFICATE", "LONGTAIL_PRIVATE_KEY"
 # The authorities that gRPC brings along.
 WELL_KNOWN = "well-known"
 MAX_MESSAGE_BYTES = 16 * 2**20
 
+Metadata = tuple[tuple[str, str], ...]
+# What tells one content of a file from the next: inode, time of change, size.
+Mark = tuple[int, int, int]
+
 
 @dataclass(frozen=True)
 class Access:
     """As whom a client comes, and whom it believes; "" stands for none.
 
-    `key` is an API key. With `authorities`, the PEM file of those that the server's certificate is
-    from, or "well-known" for the usual ones, the connection is encrypted; `certificate` and
-    `private_key` are PEM files of a certificate of the client's own.
+    `key` is an API key, or `key_file` the file of one. With `authorities`, the PEM file of those
+    that the server's certificate is from, or "well-known" for the usual ones, the connection is
+    encrypted; `certificate` and `private_key` are PEM files of a certificate of the client's own.
+    A client goes by what the files hold when they are replaced.
     """
 
     key: str = field(default="", repr=False)
     authorities: str = ""
     certificate: str = ""
     private_key: str = ""
+    key_file: str = ""
 
     @classmethod
     def from_environment(cls) -> "Access":
-        """Return what LONGTAIL_API_KEY, LONGTAIL_CA, _CERTIFICATE and _PRIVATE_KEY say."""
-        variables = (KEY_VARIABLE, AUTHORITIES_VARIABLE, CERTIFICATE_VARIABLE, PRIVATE_KEY_VARIABLE)
+        """Return what LONGTAIL_API_KEY or _API_KEY_FILE, _CA, _CERTIFICATE, _PRIVATE_KEY say."""
+        variables = (
+            KEY_VARIABLE,
+            AUTHORITIES_VARIABLE,
+            CERTIFICATE_VARIABLE,
+            PRIVATE_KEY_VARIABLE,
+            KEY_FILE_VARIABLE,
+        )
         return cls(*(os.environ.get(variable, "") for variable in variables))
 
     @property
-    def metadata(self) -> tuple[tuple[str, str], ...]:
-        """What each call carries."""
-        return (("authorization", f"Bearer {self.key}"),) if self.key else ()
+    def metadata(self) -> Metadata:
+        """What each call carries; raises OSError."""
+        key = Path(self.key_file).read_text("utf-8").strip() if self.key_file else self.key
+        return (("authorization", f"Bearer {key}"),) if key else ()
+
+    def mark(self) -> tuple[Mark, ...]:
+        """Return what changes with the files; raise OSError."""
+        authorities = "" if self.authorities == WELL_KNOWN else self.authorities
+        names = (authorities, self.certificate, self.private_key, self.key_file)
+        found = [Path(name).stat() for name in names if name]
+        return tuple((each.st_ino, each.st_mtime_ns, each.st_size) for each in found)
+
+    def check(self) -> None:
+        """Raise OSError or ValueError when the files do not fit each other, or cannot be read."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        if self.certificate:
+            # Without a password of its own OpenSSL would ask for one at the terminal.
+            context.load_cert_chain(self.certificate, self.private_key, password="")
+        if self.authorities and self.authorities != WELL_KNOWN:
+            context.load_verify_locations(self.authorities)
 
     def credentials(self) -> grpc.ChannelCredentials | None:
         """Return those of a channel, None for one without encryption; raise OSError."""

@@ -20,6 +20,7 @@ from longtail.client.calls.call import (
     serialise,
 )
 from longtail.client.calls.channel import Access, open_channel
+from longtail.client.calls.connection import Connection
 from longtail.client.calls.errors import error_from_rpc
 
 
@@ -31,25 +32,28 @@ class Transport:
 
     def __init__(self, address: str, timeout: float, access: Access) -> None:
         self._timeout = timeout
-        self._metadata = access.metadata
-        self._channel = open_channel(address, access)
+        self._connection = Connection(
+            access, lambda: open_channel(address, access), lambda channel: channel.close()
+        )
 
     def close(self) -> None:
         """Close the connection; calls in flight are cancelled."""
-        self._channel.close()
+        for channel in self._connection.channels():
+            channel.close()
 
     def answer(self, call: AnsweredCall[Request, Response]) -> Response:
         """Return the one answer to a request or to a stream of them."""
         read = call.response.FromString
-        try:
-            if isinstance(call, ClientStreamCall):
-                send = self._channel.stream_unary(path(call.request), serialise, read)
-                return send(call.requests, timeout=call.timeout, metadata=self._metadata)
-            ask = self._channel.unary_unary(path(call.request), serialise, read)
-            timeout = self._timeout if call.timeout is None else call.timeout
-            return ask(call.request, timeout=timeout, metadata=self._metadata)
-        except grpc.RpcError as failure:
-            raise error_from_rpc(failure) from failure
+        with self._connection.call() as (channel, metadata):
+            try:
+                if isinstance(call, ClientStreamCall):
+                    send = channel.stream_unary(path(call.request), serialise, read)
+                    return send(call.requests, timeout=call.timeout, metadata=metadata)
+                ask = channel.unary_unary(path(call.request), serialise, read)
+                timeout = self._timeout if call.timeout is None else call.timeout
+                return ask(call.request, timeout=timeout, metadata=metadata)
+            except grpc.RpcError as failure:
+                raise error_from_rpc(failure) from failure
 
     def elements(
         self, call: ListedCall[PageRequest, Page, Element, Request, Response]
@@ -69,24 +73,24 @@ class Transport:
                 return
 
     def _streamed(self, call: ServerStreamCall[Request, Response, Element]) -> Iterator[Element]:
-        receive = self._channel.unary_stream(
-            path(call.request), serialise, call.response.FromString
-        )
-        answers = receive(call.request, timeout=call.timeout, metadata=self._metadata)
-        try:
-            for answer in answers:
-                yield from call.elements(answer)
-        except grpc.RpcError as failure:
-            raise error_from_rpc(failure) from failure
-        finally:
-            # Who stops listening early lets the server stop too.
-            answers.cancel()
+        with self._connection.call() as (channel, metadata):
+            receive = channel.unary_stream(path(call.request), serialise, call.response.FromString)
+            answers = receive(call.request, timeout=call.timeout, metadata=metadata)
+            try:
+                for answer in answers:
+                    yield from call.elements(answer)
+            except grpc.RpcError as failure:
+                raise error_from_rpc(failure) from failure
+            finally:
+                # Who stops listening early lets the server stop too.
+                answers.cancel()
 
     def is_serving(self) -> bool:
         """Return whether the server answers, and says that it serves."""
-        check: grpc.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(health.CHECK)
-        try:
-            reply = check(health.WHOLE_SERVER, timeout=health.CHECK_SECONDS)
-        except grpc.RpcError:
-            return False
+        with self._connection.call() as (channel, _):
+            check: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(health.CHECK)
+            try:
+                reply = check(health.WHOLE_SERVER, timeout=health.CHECK_SECONDS)
+            except grpc.RpcError:
+                return False
         return reply == health.SERVING
