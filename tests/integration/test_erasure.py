@@ -1,4 +1,4 @@
-"""A person who was deleted is in no file of the store, and no restore or token brings them back."""
+"""What was deleted of persons is in no file of the store, and nothing brings it back."""
 
 import base64
 import random
@@ -7,9 +7,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from grpc_health.v1.health_pb2 import HealthCheckResponse
 from longtail.client import LongtailClient, interaction
 from longtail.v1.admin_service_pb2 import OPERATION_STATE_SUCCEEDED
 
@@ -144,3 +146,45 @@ def test_a_kill_after_the_deletion_and_a_restore_at_once_leave_nothing(
             time.sleep(0.2)
         assert running.stop() == 0
     assert list(traces(tmp_path)) == []
+
+
+def test_what_is_too_old_leaves_every_file_after_a_restart(
+    worker_address: str, tmp_path: Path
+) -> None:
+    with (
+        processes.server(tmp_path, worker_address) as running,
+        LongtailClient(running.address) as client,
+    ):
+        client.upsert_items(films())
+        long_ago = datetime.now(UTC) - timedelta(days=40)
+        ids = [film.id for film in films()]
+        old = [
+            interaction(
+                GONE, ids[n % len(ids)], "view", event_id=f"{n}", time=long_ago, query=GONE_QUERY
+            )
+            for n in range(1500)
+        ]
+        client.write_interactions(old[:1000])
+        client.write_interactions([*old[1000:], interaction("ann", "50", "view")])
+        made = client.wait_for_operation(client.create_snapshot().operation.id)
+        assert running.stop() == 0
+    assert any(traces(tmp_path))
+    with (
+        processes.server(tmp_path, worker_address, LONGTAIL_INTERACTION_DAYS="30") as running,
+        LongtailClient(running.address) as client,
+    ):
+        processes.wait_until(lambda: not list(traces(tmp_path)), running.log)
+        assert list(client.list_interactions(user_id=GONE)) == []
+        assert len(list(client.list_interactions(user_id="ann"))) == 1
+        refused = client.write_interactions(old[:1])
+        assert refused.recorded_count == 0
+        assert "LONGTAIL_INTERACTION_DAYS" in refused.statuses[0].message
+        assert (
+            processes.health(running.address, "interaction-retention")
+            == HealthCheckResponse.SERVING
+        )
+        check = client.wait_for_operation(client.verify_snapshot(made.snapshot_id).operation.id)
+        assert check.state == OPERATION_STATE_SUCCEEDED
+        assert running.stop() == 0
+    assert list(traces(tmp_path)) == []
+    assert '"interactions expired", "count": 1500' in (tmp_path / "audit/audit.jsonl").read_text()

@@ -38,7 +38,7 @@ from longtail.server.rpc.recommendations import RecommendationService
 from longtail.server.rpc.reviews import ReviewService
 from longtail.server.rpc.roles import ROLES
 from longtail.server.rpc.tokens.recommendation import TokenCodec
-from longtail.server.settings import Settings
+from longtail.server.settings import DAY, Settings
 from longtail.server.store.group_commit import GroupCommit
 from longtail.server.store.record_store import DATABASE, RecordStore
 from longtail.server.store.records import BoundEncoder
@@ -47,6 +47,7 @@ from longtail.server.upkeep.half_life import keep_half_life
 from longtail.server.upkeep.keys_watch import watch_keys
 from longtail.server.upkeep.profile_watch import ProfileWatch, watch_profile
 from longtail.server.upkeep.recall_canary import watch_recall
+from longtail.server.upkeep.retention import watch_retention
 from longtail.server.upkeep.service_health import ServiceHealth
 from longtail.server.upkeep.writing_health import watch_writing
 from longtail.server.write.writer import Catalogue
@@ -85,8 +86,8 @@ FOLLOW_AGAIN_SECONDS = 1.0
 # What the process can answer without, by the names in health and metrics.
 INDEXER, OPERATIONS, RECALL = "indexer", "operations", "recall-canary"
 PROFILE, EXPOSURE, FOLLOWING = "ranking-profile", "exposure-watch", "store-watch"
-KEYS = "keys"
-PARTS = (INDEXER, OPERATIONS, RECALL, PROFILE, EXPOSURE, FOLLOWING, KEYS)
+KEYS, RETENTION = "keys", "interaction-retention"
+PARTS = (INDEXER, OPERATIONS, RECALL, PROFILE, EXPOSURE, FOLLOWING, KEYS, RETENTION)
 
 
 class StartError(Exception):
@@ -295,7 +296,8 @@ async def _serve(
         ItemService(store.items, catalogue, pools), server
     )
     interaction_service_pb2_grpc.add_InteractionServiceServicer_to_server(
-        InteractionService(store.interactions, catalogue, tokens, pools), server
+        InteractionService(store.interactions, catalogue, tokens, pools, settings.interaction_days),
+        server,
     )
     insight_service_pb2_grpc.add_InsightServiceServicer_to_server(
         InsightService(store, view, pools), server
@@ -318,6 +320,10 @@ async def _serve(
         "exposure watch": watch_exposure(store, view, commit, settings, part(EXPOSURE)),
         "store watch": _keep_following(sources, pools, part(FOLLOWING), process is not None),
     }
+    if settings.interaction_days:
+        kept = round(settings.interaction_days * DAY)
+        retention = watch_retention(store, commit, kept, audit, part(RETENTION))
+        background["interaction retention"] = retention
     await serve(
         *listeners,
         board=board,

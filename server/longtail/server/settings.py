@@ -158,6 +158,13 @@ class Settings:
         "Days that impressions are kept. More reach further back in reports and take more disk.",
         Bounds(1, 3650),
     )
+    interaction_days: float = setting(
+        "LONGTAIL_INTERACTION_DAYS",
+        0.0,
+        "Days that interactions are kept, by the time of each; once a day the older ones are "
+        "deleted. 0: until they are deleted otherwise.",
+        Bounds(0, 36_500),
+    )
     snapshots: int = setting(
         "LONGTAIL_SNAPSHOTS",
         10,

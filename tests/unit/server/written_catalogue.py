@@ -144,7 +144,9 @@ class WrittenCatalogue:
 
 
 @asynccontextmanager
-async def written_catalogue(folder: Path) -> AsyncIterator[WrittenCatalogue]:
+async def written_catalogue(
+    folder: Path, kept_days: float = 0.0
+) -> AsyncIterator[WrittenCatalogue]:
     store = RecordStore.open(folder / "longtail.db")
     server = grpc.aio.server(
         interceptors=[ServiceInterceptor(max_in_flight=50, unary_seconds=20, stream_seconds=20)]
@@ -161,7 +163,7 @@ async def written_catalogue(folder: Path) -> AsyncIterator[WrittenCatalogue]:
         )
         interaction_service_pb2_grpc.add_InteractionServiceServicer_to_server(
             InteractionService(
-                store.interactions, written.catalogue, written.tokens, written.pools
+                store.interactions, written.catalogue, written.tokens, written.pools, kept_days
             ),
             server,
         )

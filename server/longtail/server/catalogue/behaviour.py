@@ -2,7 +2,8 @@
 
 Persons are read when they are asked for. Who liked what is read whole at start, in a thread of its
 own: until that is done answers come without it. From then on each write is taken in before it is
-acknowledged.
+acknowledged. After a deletion by age it is read anew beside what there is: when each liked what is
+not held.
 """
 
 import logging
@@ -26,6 +27,8 @@ COMPLETE = Gauge("longtail_behaviour_complete", "1 while answers go by all that 
 PATIENCE_SECONDS = 2.0
 # After so long a load that failed is tried again.
 RETRY_SECONDS = 10.0
+# The share of the time that reading anew may take while deletions go on.
+SHARE = 0.1
 
 
 class BehaviourView:
@@ -40,6 +43,9 @@ class BehaviourView:
         self._patience = patience_seconds
         self._following = threading.Lock()
         self._stopped = threading.Event()
+        self._loaded = threading.Event()
+        # Set when all is to be read anew.
+        self._stale = threading.Event()
         self._behaviour = Behaviour()
         self._complete = False
         self._revision = store.changes.position().revision
@@ -47,7 +53,7 @@ class BehaviourView:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._thread.join(self._patience)
+        self._loaded.wait(self._patience)
         return self
 
     def __exit__(
@@ -57,6 +63,7 @@ class BehaviourView:
         traceback: TracebackType | None,
     ) -> None:
         self._stopped.set()
+        self._stale.set()
         self._thread.join()
 
     @property
@@ -82,6 +89,8 @@ class BehaviourView:
     def _follow(self) -> None:
         activity = self._store.activity.since(self._revision)
         self.people.take_in(activity)
+        if activity.expired:
+            self._stale.set()
         if self._complete:
             _take_in(self._behaviour, activity, activity.revision)
         self._revision = activity.revision
@@ -89,17 +98,19 @@ class BehaviourView:
     def _load(self) -> None:
         COMPLETE.set(0)
         while not self._stopped.is_set():
+            self._stale.clear()
+            started = time.monotonic()
             try:
-                self._read()
+                self._read(started)
             except Exception:
                 # Answers without it are worse, but they are answers.
                 logger.exception("behaviour not loaded retry_seconds=%d", RETRY_SECONDS)
                 self._stopped.wait(RETRY_SECONDS)
             else:
-                return
+                self._stopped.wait((time.monotonic() - started) / SHARE)
+                self._stale.wait()
 
-    def _read(self) -> None:
-        started = time.monotonic()
+    def _read(self, started: float) -> None:
         with self._store.activity.opinions() as (held, parts):
             wanted = takewhile(lambda _: not self._stopped.is_set(), parts)
             behaviour = Behaviour.of(wanted, self._store.person_hash)
@@ -109,6 +120,7 @@ class BehaviourView:
             self._follow()
             _take_in(behaviour, self._store.activity.since(held), self._revision)
             self._behaviour, self._complete = behaviour, True
+        self._loaded.set()
         COMPLETE.set(1)
         items, seconds = len(behaviour.ids), time.monotonic() - started
         logger.info("behaviour loaded items=%d seconds=%.1f", items, seconds)

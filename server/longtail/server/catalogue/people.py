@@ -152,6 +152,8 @@ class _Load:
         self.deeds: list[Deed] = []
         # The revision at which they were forgotten.
         self.forgotten = 0
+        # Whether what was read may have been deleted by its age.
+        self.expired = False
 
 
 class People:
@@ -194,14 +196,19 @@ class People:
                     break
             under_way.done.wait()
         try:
-            person = Person(self._store.activity.person(user_id, LOOKBACK))
-            with self._lock:
-                if load.forgotten > person.revision:
-                    person = Person(PersonRecord(load.forgotten, (), ()))
-                person.take_in(load.deeds)
-                self._held[key] = person
-                self._size += person.size
-                self._make_room()
+            while True:
+                load.expired = False
+                person = Person(self._store.activity.person(user_id, LOOKBACK))
+                with self._lock:
+                    if load.expired:
+                        continue
+                    if load.forgotten > person.revision:
+                        person = Person(PersonRecord(load.forgotten, (), ()))
+                    person.take_in(load.deeds)
+                    self._held[key] = person
+                    self._size += person.size
+                    self._make_room()
+                break
         finally:
             with self._lock:
                 del self._loading[key]
@@ -211,6 +218,12 @@ class People:
     def take_in(self, activity: Activity) -> None:
         """Take in what was recorded; what a person holds already is passed over."""
         with self._lock:
+            if activity.expired:
+                # When each item was met with is not held: once a day everybody is read anew.
+                self._held.clear()
+                self._size = 0
+                for load in self._loading.values():
+                    load.expired = True
             for key, revision in activity.forgotten:
                 if key in self._loading:
                     self._loading[key].forgotten = revision

@@ -1,7 +1,7 @@
 """`longtail-restore SNAPSHOT_ID`: put a snapshot in the place of the store.
 
 The server must be stopped. The store that was there is kept beside the new one. Whoever was deleted
-since the snapshot was made is not brought back by it.
+since the snapshot was made is not brought back by it, nor what was deleted by its age.
 """
 
 import os
@@ -15,7 +15,7 @@ from pathlib import Path
 from grpc import StatusCode
 from longtail.runtime.errors import ServiceError
 from longtail.runtime.settings import SettingsError, load
-from longtail.server.operations.erasure import Notes, carry_notes
+from longtail.server.operations.erasure import NOTHING_EXPIRED, Deleted, delete_from
 from longtail.server.operations.snapshots import (
     SNAPSHOT_FOLDER,
     DamagedSnapshot,
@@ -28,12 +28,11 @@ from longtail.server.process.private import keep_private
 from longtail.server.settings import Settings
 from longtail.server.store.backup import back_up
 from longtail.server.store.database import BUSY_SECONDS, COMPANIONS
-from longtail.server.store.erasures import Left
+from longtail.server.store.erasures import Expiry, Left
 from longtail.server.store.person_hash import PersonHash
 from longtail.server.store.record_store import DATABASE, RecordStore
 from longtail.server.store.records import OperationState
 from longtail.server.store.revisions import raise_revision
-from longtail.server.store.transaction import Transaction
 
 
 @dataclass(frozen=True)
@@ -50,11 +49,10 @@ class Restored:
 
 @dataclass(frozen=True)
 class _Latest:
-    """What the store that is replaced knows: its last revision, and who was deleted."""
+    """What the store that is replaced knows: its last revision, and what was deleted."""
 
     revision: int
-    person_hash: PersonHash
-    forgotten: Notes
+    deleted: Deleted
 
 
 class RestoreError(Exception):
@@ -107,7 +105,7 @@ def restore(data: Path, snapshot_id: str) -> Restored:
         # The copy gets an identity of its own, each time that a snapshot is restored.
         back_up(snapshots.path(snapshot_id) / DATABASE, coming, lambda _done, _total: None)
         latest = _read_latest(present)
-        _keep_forgotten(coming, latest, snapshots)
+        _keep_deleted(coming, latest, snapshots)
         _end_operations(coming)
         flush(coming)
         aside = _keep_aside(present)
@@ -134,31 +132,29 @@ def _read_latest(present: Path) -> _Latest | None:
             [(revision, key)] = store.execute("SELECT revision, key FROM sequence, token_key")
             notes = store.execute('SELECT person, revision, "left" FROM forgotten')
             forgotten = {person: (at, Left(left)) for person, at, left in notes}
+            deleted = Deleted(PersonHash(lambda: key), forgotten, _read_expiry(store))
     except (sqlite3.Error, ValueError):
         return None
-    return _Latest(revision, PersonHash(lambda: key), forgotten)
+    return _Latest(revision, deleted)
 
 
-def _keep_forgotten(coming: Path, latest: _Latest | None, snapshots: Snapshots) -> None:
-    """Have whoever was deleted since stay so, and no revision given out a second time."""
+def _read_expiry(store: sqlite3.Connection) -> Expiry:
+    # An earlier version deleted nothing by its age.
+    if not store.execute("SELECT 1 FROM sqlite_schema WHERE name = 'expiry'").fetchone():
+        return NOTHING_EXPIRED
+    return Expiry(*store.execute("SELECT before, revision FROM expiry").fetchone())
+
+
+def _keep_deleted(coming: Path, latest: _Latest | None, snapshots: Snapshots) -> None:
+    """Have what was deleted since stay so, and no revision given out a second time."""
     revision = max(each.revision for each in snapshots.all())
-    notes: Notes = {}
-    if latest is not None:
-        revision, notes = max(revision, latest.revision), latest.forgotten
     with closing(RecordStore.open(coming)) as store:
-        held = store.changes.position().revision
-        later = {person for person, (at, _) in notes.items() if at > held}
-        persons = store.persons() if latest is not None and later else []
-        gone = [user_id for user_id in persons if latest and latest.person_hash(user_id) in later]
-
-        def forget(tx: Transaction) -> None:
-            for user_id in gone:
-                store.forget(tx, user_id)
-            carry_notes(store, notes, tx)
-            raise_revision(tx, revision)
-
+        gone = False
+        if latest is not None:
+            revision = max(revision, latest.revision)
+            gone = delete_from(store, latest.deleted)
         with store.group_commit(lambda: None, max_waiting=1) as commit:
-            commit.submit(forget).result()
+            commit.submit(partial(raise_revision, least=revision)).result()
             if gone:
                 store.write_anew()
                 settle = partial(store.erasures.settle, until=2**63 - 1, left=Left.COPIES)

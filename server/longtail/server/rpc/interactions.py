@@ -52,7 +52,10 @@ class _Batch:
 
 
 class InteractionService(interaction_service_pb2_grpc.InteractionServiceServicer):
-    """Reads interactions from the store and writes them through the catalogue."""
+    """Reads interactions from the store and writes them through the catalogue.
+
+    What is older than `kept_days` is refused; 0 takes all.
+    """
 
     def __init__(
         self,
@@ -60,7 +63,9 @@ class InteractionService(interaction_service_pb2_grpc.InteractionServiceServicer
         catalogue: Catalogue,
         tokens: TokenCodec,
         pools: Pools,
+        kept_days: float = 0.0,
     ) -> None:
+        self._kept_days = kept_days
         self._records = records
         self._pools = pools
         self._catalogue = catalogue
@@ -156,7 +161,7 @@ class InteractionService(interaction_service_pb2_grpc.InteractionServiceServicer
 
     async def _read(self, messages: Sequence[pb.Interaction]) -> _Batch:
         def read() -> _Batch:
-            validate = partial(interaction, tokens=self._tokens)
+            validate = partial(interaction, tokens=self._tokens, kept_days=self._kept_days)
             events, wrong = each("interactions", messages, validate)
             return _Batch(
                 events,

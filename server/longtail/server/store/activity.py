@@ -34,18 +34,19 @@ class ActivityLog:
         return PersonRecord(revision, history, more or [past[:2] for past in history])
 
     def since(self, revision: int) -> Activity:
-        """Return what was recorded above a revision, and who was forgotten since."""
+        """Return what was recorded above a revision, and what was deleted since."""
         with self._reading() as read:
             [(now,)] = read.execute(_REVISION)
             if now == revision:
                 return Activity(now, (), ())
             forgotten = read.execute(_FORGOTTEN, (revision,)).fetchall()
+            [(expired,)] = read.execute(_EXPIRED, (revision,))
             rows = read.execute(_SINCE, (revision,)).fetchall()
         deeds = [
             Deed(self._person_hash(user_id), at, PastInteraction._make(past))
             for user_id, at, *past in rows
         ]
-        return Activity(now, forgotten, deeds)
+        return Activity(now, forgotten, deeds, bool(expired))
 
     @contextmanager
     def opinions(self) -> Iterator[tuple[int, Iterator[Opinions]]]:
@@ -83,6 +84,7 @@ _LATEST = (
 )
 _MET = "SELECT item_id, type FROM interactions WHERE user_id = ?"
 _FORGOTTEN = "SELECT person, revision FROM forgotten WHERE revision > ?"
+_EXPIRED = "SELECT revision > ? FROM expiry"
 _SINCE = (
     "SELECT user_id, revision, item_id, type, value, time, event_id FROM interactions"
     " WHERE revision > ? ORDER BY revision, time"

@@ -34,21 +34,26 @@ RULES = {
     "items have fewer impressions counted than there are": """
         SELECT count(*) FROM (SELECT item_id, count(*) AS kept FROM impressions GROUP BY item_id)
         LEFT JOIN exposure USING (item_id) WHERE kept > ifnull(impressions, 0)""",
+    # What was deleted by its age stays counted.
     "items have another count of interactions than there are": """
         SELECT count(*) FROM (
             SELECT item_id FROM (
                 SELECT item_id, type, interactions AS events FROM popularity
                 UNION ALL SELECT item_id, type, -count(*) FROM interactions GROUP BY item_id, type
-            ) GROUP BY item_id, type HAVING sum(events) <> 0)""",
+            ) GROUP BY item_id, type
+            HAVING sum(events) < 0
+            OR (sum(events) > 0 AND NOT (SELECT revision FROM expiry)))""",
     "numbers of what there is are wrong": """
         SELECT (items <> (SELECT count(*) FROM items WHERE NOT removed))
             + (interactions <> (SELECT count(*) FROM interactions))
             + (users <> (SELECT count(DISTINCT user_id) FROM interactions)) FROM counts""",
-    # The newest part of a sum has the weight 1, and all have it where nothing decays.
+    # The newest part of a sum has the weight 1, and all have it where nothing decays; what was
+    # deleted by its age is not counted anew with another half-life.
     "items have a sum of interactions that they cannot have": """
-        SELECT count(*) FROM popularity, popularity_decay
-        WHERE mass > interactions * 1.000001 OR mass < min(interactions, 1) * 0.999999
-        OR (half_life = 0 AND mass <> interactions)""",
+        SELECT count(*) FROM popularity, popularity_decay, expiry
+        WHERE mass > interactions * 1.000001 OR mass < 0
+        OR (NOT expiry.revision AND (mass < min(interactions, 1) * 0.999999
+            OR (half_life = 0 AND mass <> interactions)))""",
 }
 
 

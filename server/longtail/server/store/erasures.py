@@ -1,4 +1,4 @@
-"""Persons who were deleted: a note of each, and the store written anew without what they left.
+"""What was deleted of persons: notes of whom and what age, and the store written anew without it.
 
 SQLite's secure_delete overwrites what is deleted, but not what lies beside it of before: when pages
 are split and joined, copies of rows stay in their slack. Only a file that is written anew has none.
@@ -8,13 +8,14 @@ import sqlite3
 import time
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
 from longtail.runtime.errors import Unavailable
 from longtail.server.store.failures import told_plainly
 from longtail.server.store.person_hash import PersonHash
-from longtail.server.store.schema import forgotten
+from longtail.server.store.schema import expiry, forgotten
 from longtail.server.store.transaction import Transaction
 from sqlalchemy import Engine, func, select, update
 from sqlalchemy.dialects.sqlite import Insert, insert
@@ -32,8 +33,16 @@ class Left(IntEnum):
     STORE = 2
 
 
+@dataclass(frozen=True)
+class Expiry:
+    """What was done before a time, microseconds, was deleted by its age, last at a revision."""
+
+    before: int
+    revision: int
+
+
 class Erasures:
-    """The notes of who was deleted. Writes run in the caller's transaction."""
+    """The notes of who was deleted, and of what age. Writes run in the caller's transaction."""
 
     def __init__(self, engine: Engine, person_hash: PersonHash) -> None:
         self._engine = engine
@@ -64,15 +73,31 @@ class Erasures:
         with self._engine.connect() as connection:
             return {person: (at, Left(left)) for person, at, left in connection.execute(query)}
 
-    def left(self) -> Left:
-        """Return where data of anybody may lie still."""
+    def expiry(self) -> Expiry:
+        """Return what was deleted by its age."""
         with self._engine.connect() as connection:
-            return Left(connection.execute(select(func.max(forgotten.c.left))).scalar() or 0)
+            return Expiry(*connection.execute(select(expiry.c.before, expiry.c.revision)).one())
+
+    def note_expiry(self, tx: Transaction, noted: Expiry, left: Left) -> None:
+        """Note what was deleted by its age, and where it may lie still."""
+        changed = {
+            "before": func.max(expiry.c.before, noted.before),
+            "revision": func.max(expiry.c.revision, noted.revision),
+            "left": func.max(expiry.c.left, left),
+        }
+        tx.execute(update(expiry).values(changed))
+
+    def left(self) -> Left:
+        """Return where anything that was deleted may lie still."""
+        with self._engine.connect() as connection:
+            persons = connection.execute(select(func.max(forgotten.c.left))).scalar() or 0
+            return Left(max(persons, connection.execute(select(expiry.c.left)).scalar_one()))
 
     def settle(self, tx: Transaction, until: int, left: Left) -> None:
-        """Say that of those deleted until a revision no more than `left` is left."""
-        theirs = forgotten.c.revision <= until, forgotten.c.left > left
-        tx.execute(update(forgotten).where(*theirs).values(left=left))
+        """Say that of what was deleted until a revision no more than `left` is left."""
+        for table in (forgotten, expiry):
+            settled = table.c.revision <= until, table.c.left > left
+            tx.execute(update(table).where(*settled).values(left=left))
 
 
 def write_anew(path: Path) -> None:

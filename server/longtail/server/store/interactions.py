@@ -19,13 +19,16 @@ from longtail.server.store.revisions import current_revision
 from longtail.server.store.schema import interactions
 from longtail.server.store.transaction import Transaction
 from sqlalchemy import (
+    ColumnElement,
     Engine,
+    Integer,
     Select,
     and_,
     bindparam,
     delete,
     exists,
     func,
+    literal_column,
     or_,
     select,
     tuple_,
@@ -88,6 +91,27 @@ class InteractionRecords:
         move_counts(tx, interactions=-count, users=-1)
         return count, revision
 
+    def expire(self, tx: Transaction, before: int, limit: int) -> int:
+        """Delete up to `limit` interactions from before a time; return how many.
+
+        They stay counted in popularity. What was dated ahead of the clock is of when it was
+        recorded.
+        """
+        older = select(_ROW_ID, interactions.c.user_id).where(_older(before)).limit(limit)
+        rows = tx.execute(older).all()
+        if rows:
+            tx.execute(delete(interactions).where(_ROW_ID.in_([row_id for row_id, _ in rows])))
+            users = {user_id for _, user_id in rows}
+            left = tx.execute(_KNOWN_USERS, {"users": json.dumps(list(users))}).scalar_one()
+            move_counts(tx, interactions=-len(rows), users=left - len(users))
+        return len(rows)
+
+    def has_before(self, time: int) -> bool:
+        """Return whether there is anything that `expire` would delete."""
+        query = select(exists().select_from(interactions).where(_older(time)))
+        with self._engine.connect() as connection:
+            return bool(connection.execute(query).scalar())
+
     def set_half_life(self, tx: Transaction, half_life: float) -> bool:
         """Have popularity decay by another half-life: see DecayedCounter."""
         return POPULARITY.set_half_life(tx, half_life)
@@ -143,12 +167,19 @@ def _key(event: Interaction) -> tuple[str, str]:
     return event.user_id, event.event_id
 
 
+def _older(time: int) -> ColumnElement[bool]:
+    # COUNTED_TIME < time, so that an index helps.
+    dated = and_(interactions.c.counted_time.is_(None), interactions.c.time < time)
+    return or_(dated, interactions.c.counted_time < time)
+
+
 def _known_users() -> Select[int]:
     users = func.json_each(bindparam("users")).table_valued("value")
     known = exists().where(interactions.c.user_id == users.c.value)
     return select(func.count()).select_from(users).where(known)
 
 
+_ROW_ID = literal_column("rowid", Integer)
 _KEY = interactions.c.user_id, interactions.c.event_id
 _KEYS = tuple_(*_KEY)
 # Of what was done at one moment.

@@ -8,11 +8,13 @@ from longtail.server.store.activity import ActivityLog
 from longtail.server.store.backup import back_up
 from longtail.server.store.changes import ChangeLog
 from longtail.server.store.check import check_database
+from longtail.server.store.clock import bring_back
 from longtail.server.store.counts import read_counts
 from longtail.server.store.database import open_database
+from longtail.server.store.decayed_counter import EARLIEST
 from longtail.server.store.decisions import DecisionRecords
 from longtail.server.store.encoders import EncoderRecords
-from longtail.server.store.erasures import Erasures, Left, write_anew
+from longtail.server.store.erasures import Erasures, Expiry, Left, write_anew
 from longtail.server.store.group_commit import GroupCommit
 from longtail.server.store.impressions import ImpressionRecords
 from longtail.server.store.interactions import InteractionRecords
@@ -22,7 +24,7 @@ from longtail.server.store.person_hash import PersonHash
 from longtail.server.store.records import Counts, Forgotten
 from longtail.server.store.requests import RequestRecords
 from longtail.server.store.revisions import current_revision, take_revisions
-from longtail.server.store.schema import impressions, interactions, token_key
+from longtail.server.store.schema import expiry, impressions, interactions, token_key
 from longtail.server.store.transaction import Transaction
 from sqlalchemy import Connection, Engine, select
 
@@ -94,6 +96,18 @@ class RecordStore:
         revision = take_revisions(tx, 1)
         self.erasures.note(tx, user_id, revision, Left.STORE if done or shown else Left.COPIES)
         return Forgotten(done, shown, revision)
+
+    def expire(self, tx: Transaction, before: int, limit: int) -> int:
+        """Delete interactions from before a time, up to `limit`, and note it; return how many.
+
+        Fewer than `limit` are the last: then whoever follows, and copies, are to have none either.
+        """
+        count = self.interactions.expire(tx, before, limit)
+        done = before if count < limit else EARLIEST
+        left = Left.STORE if count else Left.COPIES
+        bring_back(tx, expiry.c.before)
+        self.erasures.note_expiry(tx, Expiry(done, take_revisions(tx, 1)), left)
+        return count
 
     def write_anew(self) -> None:
         """Have the file and its log hold nothing that was deleted: see `write_anew` of erasures."""

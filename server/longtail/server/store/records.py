@@ -231,12 +231,14 @@ class Activity:
     """What was done until a revision: who was forgotten and when, by hash; then what persons did.
 
     `deeds` are in the order of their revisions, and within one of their times. Whoever was
-    forgotten did them afterwards: what they did before is in no store any more.
+    forgotten did them afterwards: what they did before is in no store any more. `expired`: whether
+    something was deleted by its age, of anybody.
     """
 
     revision: int
     forgotten: Sequence[tuple[bytes, int]]
     deeds: Sequence[Deed]
+    expired: bool = False
 
 
 # Not frozen: a start reads one for every item of the catalogue, and freezing doubles their cost.

@@ -155,7 +155,7 @@ def test_serving_does_not_wait_for_a_large_store(written: Written) -> None:
         view.follow()
         written.interact(opinion("ann", "c"))
         slow.go.set()
-        view._thread.join(20)
+        view._loaded.wait(20)
         assert view.is_complete
         assert likes(view, "ann") == {"ann": {"a", "b", "c"}}
 
@@ -168,7 +168,7 @@ def test_who_is_forgotten_while_all_is_read_is_forgotten(written: Written) -> No
         written.interact(opinion("bob", "b"))
         view.follow()
         slow.go.set()
-        view._thread.join(20)
+        view._loaded.wait(20)
         assert likes(view, "ann", "bob") == {"bob": {"a", "b"}}
 
 
@@ -207,7 +207,7 @@ def test_what_failed_to_load_is_tried_again(
         assert COMPLETE._value.get() == 0
         assert likes(view, "ann") == {}
         whole.set()
-        view._thread.join(20)
+        view._loaded.wait(20)
         assert view.is_complete
         assert COMPLETE._value.get() == 1
         assert likes(view, "ann") == {"ann": {"a", "b"}}

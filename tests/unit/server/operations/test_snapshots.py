@@ -135,6 +135,8 @@ def test_a_snapshot_of_an_earlier_schema_is_sound_and_restored(
             copy.execute('ALTER TABLE forgotten DROP COLUMN "left"')
             for column in ("refused", "refusals"):
                 copy.execute(f"ALTER TABLE operations DROP COLUMN {column}")
+            copy.execute("DROP TABLE expiry")
+            copy.execute("DROP INDEX interactions_by_age")
             copy.execute("DROP TABLE decisions")
             copy.execute("DROP INDEX items_in_review")
             copy.execute("ALTER TABLE items DROP COLUMN content_revision")

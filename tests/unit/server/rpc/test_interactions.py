@@ -1,6 +1,7 @@
 """Interactions over gRPC."""
 
 import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -71,6 +72,20 @@ async def test_an_import_counts_new_known_and_refused(written: WrittenCatalogue)
     counts = reply.imported_count, reply.duplicate_count, reply.refused_count
     assert counts == (2, 1, 1)
     assert [(refusal.position, refusal.id) for refusal in reply.refusals] == [(2, "c")]
+
+
+async def test_what_is_older_than_it_is_kept_is_refused_alone(tmp_path: Path) -> None:
+    day, moment = 24 * 3600, int(time.time())
+    async with written_catalogue(tmp_path, kept_days=2.5) as written:
+        old, kept = event("old", at=moment - 3 * day), event("kept", at=moment - 2 * day)
+        undated = pb.Interaction(event_id="now", user_id="ann", item_id="film", type="view")
+        reply = await write(written, old, kept, undated)
+        assert (reply.recorded_count, fields(reply.statuses[0])) == (2, ["interactions[0].time"])
+        assert "over 2.5 days ago" in reply.statuses[0].message
+        requests = iter([pb.ImportInteractionsRequest(interactions=[kept, old])])
+        imported = await written.interactions.ImportInteractions(requests)
+        assert (imported.duplicate_count, imported.refused_count) == (1, 1)
+        assert await listed(written, 10, user_id="ann") == ["now", "kept"]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 100])

@@ -20,6 +20,8 @@ MAX_QUERY = 4000
 MAX_TYPE = 64
 MAX_VALUE = 1000.0
 MAX_BATCH = 1000
+# In microseconds.
+DAY = 24 * 3600 * 10**6
 
 
 def check_id(field: str, value: str, limit: int = MAX_ID) -> str:
@@ -101,8 +103,10 @@ def microseconds(field: str, value: timestamp_pb2.Timestamp) -> int:
         raise InvalidArgument(Violation(field, f"is no time: {error}")) from None
 
 
-def interaction(message: interaction_service_pb2.Interaction, tokens: TokenCodec) -> Interaction:
-    """Return the interaction to be recorded.
+def interaction(
+    message: interaction_service_pb2.Interaction, tokens: TokenCodec, kept_days: float
+) -> Interaction:
+    """Return the interaction to be recorded. One from over `kept_days` ago is refused, if not 0.
 
     A recommendation_token that is none of `tokens` is left out: what happened has happened.
     """
@@ -116,10 +120,21 @@ def interaction(message: interaction_service_pb2.Interaction, tokens: TokenCodec
         item_id=check_id("item_id", message.item_id),
         type=check_id("type", message.type, MAX_TYPE),
         value=check_number("value", value, -MAX_VALUE, MAX_VALUE),
-        time=microseconds("time", message.time) if message.HasField("time") else now(),
+        time=_time(message, kept_days),
         query=check_text("query", message.query, MAX_QUERY),
         recommendation_token=token,
     )
+
+
+def _time(message: interaction_service_pb2.Interaction, kept_days: float) -> int:
+    moment = now()
+    if not message.HasField("time"):
+        return moment
+    time = microseconds("time", message.time)
+    if kept_days and time < moment - kept_days * DAY:
+        problem = f"is over {kept_days:g} days ago, for which interactions are kept"
+        raise InvalidArgument(Violation("time", f"{problem} (LONGTAIL_INTERACTION_DAYS)"))
+    return time
 
 
 def each(

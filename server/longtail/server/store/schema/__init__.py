@@ -9,6 +9,7 @@ told to people, and the clock may be set back. They are microseconds since the e
 from longtail.server.store.schema.catalogue import Role, encoders, items, vectors
 from longtail.server.store.schema.impressions import exposure, exposure_decay, impressions
 from longtail.server.store.schema.interactions import (
+    expiry,
     forgotten,
     interactions,
     popularity,
@@ -23,6 +24,7 @@ __all__ = [
     "counts",
     "decisions",
     "encoders",
+    "expiry",
     "exposure",
     "exposure_decay",
     "forgotten",

@@ -35,6 +35,7 @@ interactions = Table(
     Index("interactions_by_revision", "revision", "time"),
     Index("interactions_by_user", "user_id", "time"),
     Index("interactions_by_item", "item_id", "time"),
+    Index("interactions_by_age", "counted_time", "time"),
     Index(
         "interactions_by_recommended_item",
         "item_id",
@@ -53,6 +54,17 @@ forgotten = Table(
     Column("revision", BigInteger, nullable=False),
     Column("left", Integer, nullable=False, server_default="0"),
     Index("forgotten_by_revision", "revision"),
+)
+
+# One row: what was done before the time `before` was deleted by its age. `revision` is that of the
+# last such deletion, and `left` says where any of it may lie still, as above.
+expiry = Table(
+    "expiry",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("before", BigInteger, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("left", Integer, nullable=False),
 )
 
 # An item's interactions of one type: how many there are, and their decayed sum as of `time`, that
