@@ -47,6 +47,11 @@ def read_ratings(path: Path) -> list[Interaction]:
     return [_interaction(row) for row in _rows(path, RATING_HEADER)]
 
 
+def stars(value: float) -> float:
+    """Return the rating, 1 to 5, that became the value of an interaction."""
+    return _NEUTRAL_RATING + _NEUTRAL_RATING * value
+
+
 def _rows(path: Path, header: Row) -> Sequence[Row]:
     lines = path.read_text(encoding="utf-8").splitlines()
     rows = [tuple(line.split("\t")) for line in lines]

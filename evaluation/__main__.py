@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -24,10 +25,18 @@ from evaluation import experiment as experiments
 from evaluation.dataset import DatasetError
 from evaluation.experiment import Options
 from evaluation.fit import fit_profile
-from evaluation.report.folder import write
-from evaluation.report.results import Report
-from evaluation.run import evaluate
+from evaluation.report.folder import write, write_base
+from evaluation.report.results import BaseTable, Report
+from evaluation.run import evaluate, evaluate_base
+from evaluation.significance import Estimate
 from evaluation.splits import SplitMethod
+
+
+class Only(StrEnum):
+    """A part of the evaluation that can be had alone."""
+
+    BASE = "base"
+
 
 USAGE = 2
 FIT = "fit"
@@ -60,13 +69,23 @@ def run(
     valid: Valid = 0.2,
     test: Test = 0.2,
     seed: Seed = 0,
+    only: Annotated[
+        Only | None, typer.Option(help="Compare the recommenders underneath alone, quickly.")
+    ] = None,
 ) -> None:
     """Compare Longtail's re-ranking with what others published, on a folder of data."""
     options = Options(split, valid, test, min_rating, pool, people, seed)
     command = shlex.join(("python", "-m", "evaluation", *sys.argv[1:]))
+    if only is Only.BASE:
+        with _complained():
+            table = evaluate_base(data, options, (k or [10])[0], _stage)
+        write_base(table, out)
+        _told(table)
+        return
     with _complained():
         report = evaluate(data, options, k or [10, 20], command, _stage)
     write(report, out)
+    _told(report.base)
     _summary(report)
     console.print(f"Written to {out / 'index.html'}", markup=False, soft_wrap=True)
 
@@ -120,6 +139,32 @@ def _complained() -> Iterator[None]:
 def _fail(message: str) -> NoReturn:
     Console(stderr=True).print(message, style="red", markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(USAGE)
+
+
+def _told(table: BaseTable) -> None:
+    """Print the recommenders underneath, the best first."""
+    console.print(
+        f"The recommender underneath: {table.people} people, lists of {table.k}; Longtail's "
+        f"candidates hold {table.pool_recall:.3f} of what turned out relevant. NDCG, and by how "
+        f"much it is above that of {table.best}:",
+        soft_wrap=True,
+    )
+    for each in sorted(table.results, key=lambda each: -each.metrics["ndcg"].value):
+        ndcg, *others = each.metrics.items()
+        line = f"  {each.name:<26}{_ranged(ndcg[1], '.4f')}"
+        if each.against_best is not None:
+            apart = each.against_best
+            line += f"  {_ranged(apart.estimate, '+.4f')} p {apart.adjusted:.3f}"
+        else:
+            line += " " * 36
+        line += "".join(f"  {name} {value.value:.4f}" for name, value in others)
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    for note in table.notes:
+        console.print(note, markup=False, highlight=False, soft_wrap=True)
+
+
+def _ranged(value: Estimate, form: str) -> str:
+    return f"{value.value:{form}} [{value.low:{form}}, {value.high:{form}}]"
 
 
 def _summary(report: Report) -> None:

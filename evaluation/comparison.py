@@ -18,32 +18,23 @@ from evaluation.significance import (
 from evaluation.sweep import Sweep
 from evaluation.task import Family, Floats
 
-# Holm's correction of some sixty comparisons needs thousands of resamples; coverage, which has no
-# mean over users, is resampled less.
-REPLICATES, COVERAGE_REPLICATES = 5_000, 200
+# Holm's correction of some sixty comparisons needs thousands of resamples.
+REPLICATES = 5_000
 # Hypervolumes are told times a hundred.
 SCALE = 100.0
 
 
 @dataclass(frozen=True)
 class _Resampled:
-    """What is needed of a sweep for intervals: NDCG and other metrics, each (1 + B, P).
+    """For intervals of a sweep: `metrics` (1 + B, P), and the `base`'s NDCG (1 + B,)."""
 
-    Coverage has fewer resamples, and with it its own NDCG and base.
-    """
-
-    ndcg: Floats
+    metrics: dict[str, Floats]
     base: Floats
-    others: dict[str, Floats]
-    coverage: Floats
-    coverage_ndcg: Floats
-    coverage_base: Floats
 
-    def of(self, metric: Metric) -> tuple[Floats, Floats, Floats]:
-        """Return NDCG, the metric and the base's NDCG (1 + B,), of the same resamples."""
-        if metric.name == "coverage":
-            return self.coverage_ndcg, self.coverage, self.coverage_base
-        return self.ndcg, self.others[metric.name], self.base
+    @property
+    def ndcg(self) -> Floats:
+        """The NDCG, (1 + B, P)."""
+        return self.metrics["ndcg"]
 
 
 class Comparer:
@@ -53,10 +44,8 @@ class Comparer:
         users = base.by_user["ndcg"].shape[1]
         self._items = items
         self._base = base
-        self._many = UserBootstrap(users, replicates=REPLICATES, seed=seed)
-        self._few = UserBootstrap(users, replicates=COVERAGE_REPLICATES, seed=seed)
-        self._base_ndcg = self._many.means(base.by_user["ndcg"])[:, 0]
-        self._base_few = self._few.means(base.by_user["ndcg"])[:, 0]
+        self._bootstrap = UserBootstrap(users, replicates=REPLICATES, seed=seed)
+        self._base_ndcg = self._bootstrap.means(base.by_user["ndcg"])[:, 0]
 
     def comparison(
         self, regime: str, k: int, ours: Sweep, sweeps: Sequence[Sweep], promised: Sequence[float]
@@ -99,15 +88,9 @@ class Comparer:
         )
 
     def _resampled(self, sweep: Sweep) -> _Resampled:
-        means = {name: self._many.means(values) for name, values in sweep.by_user.items()}
-        return _Resampled(
-            ndcg=means["ndcg"],
-            base=self._base_ndcg,
-            others=means,
-            coverage=self._few.coverage(sweep.shown, self._items),
-            coverage_ndcg=self._few.means(sweep.by_user["ndcg"]),
-            coverage_base=self._base_few,
-        )
+        means = {name: self._bootstrap.means(values) for name, values in sweep.by_user.items()}
+        coverage = self._bootstrap.coverage(sweep.shown, self._items)
+        return _Resampled(means | {"coverage": coverage}, self._base_ndcg)
 
     def _best(self, metric: Metric, sweep: Sweep, resampled: _Resampled) -> Best:
         measured = np.array([metrics[metric.name] for metrics in sweep.overall])
@@ -115,7 +98,7 @@ class Comparer:
             # It is no mean over users and has no resamples: its value alone is told.
             ndcg, values, base = resampled.ndcg[:1], measured[None], resampled.base[:1]
         else:
-            ndcg, values, base = resampled.of(metric)
+            ndcg, values, base = resampled.ndcg, resampled.metrics[metric.name], resampled.base
         best = best_within_loss(ndcg, values, base, lowest=metric.lowest)
         if np.isnan(best[0]):
             return Best(Estimate(np.nan, np.nan, np.nan), np.nan)
@@ -125,7 +108,7 @@ class Comparer:
 
 
 def _hypervolume(pair: Pair, resampled: _Resampled) -> Floats:
-    ndcg, values, base = resampled.of(pair.metric)
+    values = resampled.metrics[pair.metric.name]
     heights = 1 - values if pair.metric.lowest else values
-    volume: Floats = SCALE * curve_hypervolume(ndcg, heights, base)
+    volume: Floats = SCALE * curve_hypervolume(resampled.ndcg, heights, resampled.base)
     return volume

@@ -2,8 +2,9 @@
 
 `items.csv` has the columns item_id, title and text, and any others, which are attributes.
 `interactions.csv` has user_id and item_id, and may have rating, timestamp and split (train, valid
-or test). Either may be compressed (`.csv.gz`). Files are UTF-8. What cannot be used of them is left
-out and counted, never guessed.
+or test). Where there is none, what `relevance.csv` (query_id, item_id) says of a query stands for
+what a person liked, in the order of the file. Any may be compressed (`.csv.gz`). Files are UTF-8.
+What cannot be used of them is left out and counted, never guessed.
 """
 
 import csv
@@ -107,10 +108,11 @@ def read(folder: Path) -> Dataset:
     if not item_ids:
         raise DatasetError(f"items.csv has no row that can be used{_reasons(unused_items)}")
 
-    with _table(folder, "interactions", ("user_id", "item_id"), unused) as (columns, rows):
-        events = _events(columns, rows, item_ids, unused)
+    file, person = ("relevance", "query_id") if _of_queries(folder) else ("interactions", "user_id")
+    with _table(folder, file, (person, "item_id"), unused) as (columns, rows):
+        events = _events(person, columns, rows, item_ids, unused)
     if not len(events.users):
-        raise DatasetError(f"interactions.csv has no row that can be used{_reasons(unused)}")
+        raise DatasetError(f"{file}.csv has no row that can be used{_reasons(unused)}")
     kept = _latest(events, len(item_ids))
     unused[Reason.REPEATED_INTERACTION] = len(events.users) - len(kept)
     return Dataset(
@@ -163,7 +165,17 @@ class _Events:
     split: NDArray[np.int8]
 
 
+def _of_queries(folder: Path) -> bool:
+    """Return whether a folder says what is relevant to queries, and not what people did."""
+
+    def holds(name: str) -> bool:
+        return any((folder / f"{name}.csv{ending}").exists() for ending in ("", ".gz"))
+
+    return holds("relevance") and not holds("interactions")
+
+
 def _events(
+    person: str,
     columns: Sequence[str],
     rows: Iterator[dict[str, str]],
     item_ids: Mapping[str, int],
@@ -176,7 +188,7 @@ def _events(
     ratings, times = array("d"), array("d")
     rated, timed, divided = (name in columns for name in ("rating", "timestamp", "split"))
     for row in rows:
-        user_id, item_id = row["user_id"].strip(), row["item_id"].strip()
+        user_id, item_id = row[person].strip(), row["item_id"].strip()
         item = item_ids.get(item_id)
         rating = number(row["rating"]) if rated else 1.0
         time = seconds(row["timestamp"]) if timed else float(len(times))

@@ -13,6 +13,7 @@ from longtail.server.ranking.relevance import RelevanceModel
 from longtail.worker.settings import WorkerSettings
 
 from evaluation.dataset import Dataset, DatasetError, Mask, negatives, positives, read
+from evaluation.film_source import holds_films, read_films
 from evaluation.requests import Requests, requests
 from evaluation.splits import Part, Parts, SplitMethod, split
 from evaluation.store_source import read_store
@@ -129,7 +130,7 @@ class _Rows:
 def _read(source: Path, options: Options, stage: Stage) -> _Rows:
     with stage("reading"):
         if source.is_dir():
-            data = read(source)
+            data = read_films(source) if holds_films(source) else read(source)
             likes = positives(data, options.min_rating)
             dislikes = negatives(data, options.min_rating)
         elif not source.exists():

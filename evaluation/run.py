@@ -14,8 +14,10 @@ from pathlib import Path
 import numpy as np
 from longtail.server.ranking.popularity import Bucket
 
+from evaluation.base.registry import BASES
+from evaluation.base.table import base_table
 from evaluation.baselines.registry import BASELINES
-from evaluation.comparison import COVERAGE_REPLICATES, REPLICATES, Comparer
+from evaluation.comparison import REPLICATES, Comparer
 from evaluation.cross_check import largest_differences
 from evaluation.dataset import DatasetError
 from evaluation.experiment import Experiment, Options, Progress, Stage, experiment
@@ -26,6 +28,7 @@ from evaluation.oracle import ceilings
 from evaluation.outside import outside_methods
 from evaluation.reliability import reliability
 from evaluation.report.results import (
+    BaseTable,
     Comparison,
     CrossCheck,
     Data,
@@ -39,7 +42,15 @@ from evaluation.sweep import Sweep, sweeps
 from evaluation.task import Family, Method, Task
 
 MAX_LOSS = 0.05
-PACKAGES = ("numpy", "fairsearchcore", "fairdiverse", "pyversity", "pytrec_eval-terrier")
+BASE_STAGE = "base recommenders"
+PACKAGES = (
+    "numpy",
+    "implicit",
+    "fairsearchcore",
+    "fairdiverse",
+    "pyversity",
+    "pytrec_eval-terrier",
+)
 CHECKED_BY = "pytrec_eval-terrier"
 # Methods whose own code takes seconds for a single value of the dial; they run at the first length.
 SLOW = frozenset(("P-MMF", "TaxRank"))
@@ -75,6 +86,8 @@ def evaluate(
         raise DatasetError(
             f"pools hold {candidates} candidates: too few for lists of {max(lengths)}"
         )
+    with stage(BASE_STAGE) as tell:
+        base = base_table(material, lengths[0], BASES, tell)
     outside, absences = outside_methods()
     scores: dict[str, Scores] = {}
     for name, score in (("calibrated", calibrated), ("raw", raw)):
@@ -104,6 +117,7 @@ def evaluate(
     return Report(
         data=_data(folder, material),
         protocol=Protocol(MAX_LOSS, REFERENCE_SHARE, CONFIDENCE, REPLICATES),
+        base=base,
         comparisons=tuple(comparisons),
         reliability=reliability(material.test, scores["calibrated"].test),
         ceilings={
@@ -128,13 +142,22 @@ def evaluate(
             dict.fromkeys(
                 (
                     *notes,
-                    f"Intervals of coverage are from {COVERAGE_REPLICATES} resamples.",
                     f"{', '.join(sorted(SLOW))} ran with lists of {lengths[0]} only.",
                 )
             )
         ),
         stages=stage.seconds,
     )
+
+
+def evaluate_base(folder: Path, options: Options, k: int, show: Stage) -> BaseTable:
+    """Compare the recommenders underneath alone, on lists of `k`.
+
+    Raises DatasetError when the data do not allow it.
+    """
+    material = experiment(folder, options, show)
+    with show(BASE_STAGE) as tell:
+        return base_table(material, k, BASES, tell)
 
 
 def _swept(

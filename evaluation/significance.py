@@ -8,6 +8,7 @@ are its B resamples. What is computed row by row from such figures is replicated
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ REFERENCE_SHARE = 0.7
 CONFIDENCE = 0.95
 # The same users summed in another order differ by less than this.
 ROUNDING = 1e-12
+# The largest number in a byte, and the bytes of a word.
+BYTE, WORD_BYTES = 255, 8
 
 
 class UserBootstrap:
@@ -52,23 +55,31 @@ class UserBootstrap:
 
         `lists` (P, U, K): catalogue positions. A resample holds fewer distinct users than the
         sample and so covers less; its replicates are moved to have the sample's coverage as mean,
-        and tell the spread alone.
+        and tell the spread alone. None is moved beyond what a share can be.
         """
-        drawn = np.packbits(self._weights.T > 0, axis=1)
-        covered = np.stack([self._covered(shown, drawn) for shown in lists], axis=1) / items
+        covered = np.stack([self._covered(shown) for shown in lists], axis=1) / items
         covered[1:] += covered[0] - covered[1:].mean(axis=0)
-        return covered
+        return np.clip(covered, 0.0, 1.0)
 
-    def _covered(self, lists: Ints, drawn: NDArray[np.uint8]) -> Ints:
+    def _covered(self, lists: Ints) -> Ints:
         # Users by the item that they were shown: an item is covered where any of its users is.
         users_per_item = np.argsort(lists, axis=None, kind="stable") // lists.shape[1]
         shown = np.sort(lists, axis=None)
         starts = np.flatnonzero(np.diff(shown, prepend=-1))
-        anyone = np.bitwise_or.reduceat(drawn[users_per_item], starts, axis=0)
-        covered: Ints = np.unpackbits(anyone, axis=1, count=len(self._weights)).sum(
-            axis=0, dtype=np.int64
-        )
+        anyone = np.bitwise_or.reduceat(self._drawn[users_per_item], starts, axis=0).view(np.uint8)
+        covered = np.zeros(len(self._weights), np.int64)
+        # Of so few rows the sum fits into a byte, in a tenth of the time.
+        for start in range(0, len(anyone), BYTE):
+            rows = np.unpackbits(anyone[start : start + BYTE], axis=1, count=len(self._weights))
+            covered += np.add.reduce(rows, axis=0, dtype=np.uint8)
         return covered
+
+    @cached_property
+    def _drawn(self) -> NDArray[np.uint64]:
+        """In which rows each user is, a bit for each, (U, words)."""
+        packed = np.packbits(self._weights.T > 0, axis=1)
+        whole = np.pad(packed, ((0, 0), (0, -packed.shape[1] % WORD_BYTES)))
+        return np.ascontiguousarray(whole).view(np.uint64)
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ class World:
         self, data: Dataset, likes: Mask, dislikes: Mask, known: Mask, vectors: Matrix
     ) -> None:
         self.vectors = vectors
-        self.items = len(data.item_ids)
+        self.items, self.people = len(data.item_ids), len(data.user_ids)
         self.popularity = np.bincount(data.items[known], minlength=self.items).astype(np.float64)
         self.scale = PopularityScale(self.popularity)
         self.bucket = self.scale.bucket(self.popularity)
@@ -70,6 +70,11 @@ class World:
         values = self._likes[rows].astype(np.float64) - self._dislikes[rows]
         said = values != 0
         return Past(seen[said], values[said], seen)
+
+    def liked(self) -> tuple[Ints, Ints]:
+        """Return who liked (m,) what (m,), by person, the latest first."""
+        rows = self._rows[self._likes[self._rows]]
+        return self._data.users[rows], self._data.items[rows]
 
     def behaviour_scores(self, items: Ints, weights: list[Floats]) -> list[Floats]:
         """Return how strongly `items` (m,) lead to each item, (I,) for each `weights` (m,)."""

@@ -5,6 +5,10 @@ Schema `longtail.evaluation/1`:
 - `schema`: the name of this schema; a change that would break a reader raises its number.
 - `data`, `protocol`, `cross_check`, `provenance`: the fields of the classes of that name in
   `evaluation.report.results`, under the names there.
+- `base`: the recommenders before any re-ranking, ours and others': `k`, `people`, `pool_recall`,
+  `notes`; `best`: the best of others; `recommenders`: by name:
+  - `setting`: null for ours. `metrics`: by name, `value` and `interval`. `against_best`: its NDCG
+    less that of the best, with the fields of `differences`, or null.
 - `comparisons`: one for each regime and list length:
   - `regime`, `k`, `ours`; `base`: metric to value, without re-ranking.
   - `methods`: by name:
@@ -27,8 +31,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from evaluation.report.results import Comparison, MethodResult, Report
-from evaluation.significance import Estimate
+from evaluation.report.results import BaseTable, Comparison, MethodResult, Report
+from evaluation.significance import Difference, Estimate
 
 SCHEMA = "longtail.evaluation/1"
 
@@ -39,6 +43,7 @@ def document(report: Report) -> dict[str, Any]:
         "schema": SCHEMA,
         "data": asdict(report.data),
         "protocol": asdict(report.protocol),
+        "base": _base(report.base),
         "comparisons": [_comparison(comparison) for comparison in report.comparisons],
         "reliability": [asdict(row) for row in report.reliability],
         "ceilings": {str(k): asdict(ceilings) for k, ceilings in report.ceilings.items()},
@@ -51,6 +56,29 @@ def document(report: Report) -> dict[str, Any]:
     return {name: _plain(value) for name, value in whole.items()}
 
 
+def base_document(table: BaseTable) -> dict[str, Any]:
+    """Return what `base` holds as a JSON object of its own."""
+    return {name: _plain(value) for name, value in _base(table).items()}
+
+
+def _base(table: BaseTable) -> dict[str, Any]:
+    return {
+        "k": table.k,
+        "people": table.people,
+        "best": table.best,
+        "pool_recall": table.pool_recall,
+        "recommenders": {
+            each.name: {
+                "setting": each.setting,
+                "metrics": {name: _estimate(value) for name, value in each.metrics.items()},
+                "against_best": each.against_best and _difference(each.against_best),
+            }
+            for each in table.results
+        },
+        "notes": table.notes,
+    }
+
+
 def _comparison(comparison: Comparison) -> dict[str, Any]:
     return {
         "regime": comparison.regime,
@@ -59,11 +87,7 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "base": comparison.base,
         "methods": {method.name: _method(method) for method in comparison.methods},
         "differences": {
-            pair: {
-                name: _estimate(difference.estimate)
-                | {"p_value": difference.p_value, "p_holm": difference.adjusted}
-                for name, difference in others.items()
-            }
+            pair: {name: _difference(difference) for name, difference in others.items()}
             for pair, others in comparison.differences.items()
         },
     }
@@ -83,6 +107,11 @@ def _method(method: MethodResult) -> dict[str, Any]:
             for metric, best in method.best.items()
         },
     }
+
+
+def _difference(difference: Difference) -> dict[str, Any]:
+    of_tests = {"p_value": difference.p_value, "p_holm": difference.adjusted}
+    return _estimate(difference.estimate) | of_tests
 
 
 def _estimate(estimate: Estimate) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """The folder that a run leaves: `report.json`, the plots and `index.html`."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
-from evaluation.report.document import document
+from evaluation.report.document import base_document, document
 from evaluation.report.page import page
 from evaluation.report.plots import plots
-from evaluation.report.results import Report
+from evaluation.report.results import BaseTable, Report
 
 
 def write(report: Report, folder: Path) -> None:
@@ -22,6 +23,16 @@ def write(report: Report, folder: Path) -> None:
         **pictures,
         "index.html": page(report, pictures).encode(),
     }
+    _put(files, folder)
+
+
+def write_base(table: BaseTable, folder: Path) -> None:
+    """Write `base.json`, the part of `report.json` on the recommenders underneath, alone."""
+    text = json.dumps(base_document(table), indent=1, allow_nan=False)
+    _put({"base.json": text.encode()}, folder)
+
+
+def _put(files: Mapping[str, bytes], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         coming = folder / f".{name}.part"

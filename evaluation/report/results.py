@@ -68,6 +68,36 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class BaseResult:
+    """A recommender without any re-ranking, on the whole catalogue.
+
+    `setting`: what was chosen for it on validation, None for Longtail's own scores. `metrics`: by
+    name. `against_best`: its NDCG less that of the best recommender of others, None for that one.
+    """
+
+    name: str
+    setting: Mapping[str, float] | None
+    metrics: Mapping[str, Estimate]
+    against_best: Difference | None
+
+
+@dataclass(frozen=True)
+class BaseTable:
+    """The recommenders on the same people, showing lists of `k`.
+
+    `people`: how many. `best`: of others, the one of the highest NDCG. `pool_recall`: the share of
+    what turned out relevant that Longtail's candidates hold. `notes`: what did not run, and why.
+    """
+
+    k: int
+    best: str
+    people: int
+    pool_recall: float
+    results: tuple[BaseResult, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ReliabilityRow:
     """Candidates whose items are of one decile of popularity, from 1, the least popular.
 
@@ -164,6 +194,7 @@ class Report:
 
     data: Data
     protocol: Protocol
+    base: BaseTable
     comparisons: tuple[Comparison, ...]
     reliability: tuple[ReliabilityRow, ...]
     ceilings: Mapping[int, Ceilings]

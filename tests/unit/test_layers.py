@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "demo": {RUNTIME, CLIENT, STUBS},
     "loadtest": {RUNTIME, CLIENT, STUBS},
     "bench": {RUNTIME, WORKER, SERVER, EXPORT, STUBS, "demo", "loadtest"},
-    "evaluation": {RUNTIME, WORKER, SERVER},
+    "evaluation": {RUNTIME, WORKER, SERVER, "demo"},
 }
 # Where a part is laid out in layers: what each package of it may import of the part beside itself.
 CALLS, IMPORTING, COMMANDS = f"{CLIENT}.calls", f"{CLIENT}.importing", f"{CLIENT}.cli"
@@ -69,6 +69,7 @@ HOMES = {
     "fairdiverse": ["evaluation/outside"],
     "pyversity": ["evaluation/outside"],
     "pytrec_eval": ["evaluation/cross_check.py"],
+    "implicit": ["evaluation/base"],
 }
 # Where gRPC does not enter: these compute.
 WITHOUT_GRPC = [

@@ -13,7 +13,7 @@ from evaluation import experiment as experiments
 from evaluation import fit as fits
 from evaluation import methods
 from evaluation.experiment import Options, Stage
-from evaluation.report.results import Report
+from evaluation.report.results import BaseTable, Report
 from evaluation.splits import SplitMethod
 from tests.unit.evaluation import invented_data
 from tests.unit.evaluation.invented_report import invented_report
@@ -143,6 +143,25 @@ def test_options_reach_the_evaluation_and_its_report_the_folder(
     assert json.loads((out / "report.json").read_text())["data"]["requests"] == 604
     assert "Longtail" in ended.out
     assert str(out / "index.html") in ended.out
+
+
+def test_the_recommenders_underneath_can_be_had_alone(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def evaluated(data: Path, options: Options, k: int, stage: Stage) -> BaseTable:
+        asked.append((data, options.people, k))
+        return invented_report(1).base
+
+    monkeypatch.setattr(command, "evaluate_base", evaluated)
+    out = folder / "out"
+    ended = run(folder, "--only", "base", "--people", "40", "--out", out)
+    assert ended.code == 0, ended.err
+    assert asked == [(folder, 40, 10)]
+    assert [each.name for each in out.iterdir()] == ["base.json"]
+    for told in ("604 people", "Longtail, fitted", "EASE", "+0.0150", "too large"):
+        assert told in ended.out
 
 
 def test_lists_of_ten_and_twenty_are_usual(

@@ -21,7 +21,6 @@ KEPT = (1.0, 0.97, 0.96, 0.6)
 @pytest.fixture(autouse=True)
 def _few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(comparisons, "REPLICATES", 300)
-    monkeypatch.setattr(comparisons, "COVERAGE_REPLICATES", 50)
 
 
 @lru_cache

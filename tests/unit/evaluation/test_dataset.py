@@ -214,3 +214,14 @@ def test_the_films_are_read_whole(development_data: Path) -> None:
     dataset = read(development_data / "movies")
     assert (len(dataset.item_ids), len(dataset.user_ids), len(dataset.users)) == (9742, 610, 100836)
     assert dataset.dropped == Dropped({}, {})
+
+
+def test_what_is_relevant_to_queries_stands_for_people_where_there_are_none(tmp_path: Path) -> None:
+    folder = written(tmp_path, "user_id,item_id\nu,a\n")
+    (folder / "relevance.csv").write_text("query_id,item_id\nq,b\nq,a\np,c\n")
+    assert pairs(read(folder)) == [("u", "a")]
+    (folder / "interactions.csv").unlink()
+    dataset = read(folder)
+    assert pairs(dataset) == [("q", "b"), ("q", "a"), ("p", "c")]
+    assert dataset.times.tolist() == [0, 1, 2]
+    assert not dataset.rated

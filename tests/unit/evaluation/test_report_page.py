@@ -208,3 +208,11 @@ def test_the_shortest_lists_are_drawn_in_every_regime() -> None:
 def test_a_number_is_written_for_people(write: object, value: object, written: str) -> None:
     assert callable(write)
     assert write(value) == written
+
+
+def test_the_recommenders_underneath_are_shown_the_best_first() -> None:
+    shown = text(section(page(invented_report(), {}), "underneath"))
+    places = [shown.rindex(name) for name in ("Longtail, fitted", "EASE\n", "item-kNN")]
+    assert places == sorted(places)
+    for told in ("604", "43.21 %", "lambda 300", "neighbours 50", "−0.0150", "<too large>"):
+        assert told in shown

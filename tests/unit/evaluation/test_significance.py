@@ -68,6 +68,15 @@ def test_coverage_is_of_the_users_drawn_and_centred_on_the_sample() -> None:
     assert bootstrap.coverage(lists, items) == pytest.approx(expected)
 
 
+def test_coverage_stays_a_share_and_counts_more_items_than_a_byte_does() -> None:
+    # Everybody is shown items of their own: any resample covers far less than all.
+    lists = np.arange(600).reshape(1, 60, 10)
+    covered = UserBootstrap(60, replicates=300).coverage(lists, 600)[:, 0]
+    assert covered[0] == 1
+    assert 0.85 < covered[1:].min() < 1
+    assert covered.max() == 1
+
+
 def test_a_curve_is_measured_from_the_base_of_the_same_resample() -> None:
     random = np.random.default_rng(6)
     relevance, other, base = random.random((5, 4)), random.random((5, 4)), random.random(5)
