@@ -2,14 +2,13 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
 
 import typer
 from longtail.client.cli import output
 from longtail.client.cli.progress import Show, progress_bar
 from longtail.client.importing.patience import Write
 from longtail.client.importing.report import ImportReport, M, Numbered
-from longtail.client.importing.rows import Source
+from longtail.client.importing.rows import FileError, Source
 from longtail.client.importing.sender import send
 
 SOME_DROPPED = 3
@@ -25,7 +24,8 @@ def run_import(
 ) -> None:
     """Send the messages and print the report.
 
-    Exits with 3 when strict and a row was dropped, and when the server failed on one.
+    Exits with 3 when strict and a row was dropped, and when the server failed on one. FileError
+    when no row could be used.
 
     An interrupted import reports what was acknowledged, and the interruption goes on to the caller.
     """
@@ -37,9 +37,16 @@ def run_import(
         # What was acknowledged stays written, so it is reported even if the import breaks off.
         seconds = time.monotonic() - started
         if as_json:
-            output.print_json({**asdict(report), "seconds": round(seconds, 3)})
+            output.print_json({**report.as_json(), "seconds": round(seconds, 3)})
         else:
             _show(report, seconds)
+    if report.is_useless and not report.failed:
+        reason, dropped = next(iter(report.dropped.items()))
+        detail = f": {dropped.detail}" if dropped.detail else ""
+        raise FileError(
+            f"none of the {report.rows_read:,} rows could be used; {dropped.count:,} for "
+            f"{reason}{detail}"
+        )
     if report.failed or (strict and report.dropped):
         raise typer.Exit(SOME_DROPPED)
 
@@ -65,9 +72,4 @@ def _show(report: ImportReport, seconds: float) -> None:
         ("revision", str(report.revision)),
         ("seconds", f"{seconds:.1f}"),
     ]
-    for reason, dropped in report.dropped.items():
-        detail = f"; the first: {dropped.detail}" if dropped.detail else ""
-        rows.append((f"  {reason}", f"{dropped.told()}{detail}"))
-    if report.unattributed.count:
-        rows.append(("of no known list", report.unattributed.told()))
-    output.console().print(output.pairs(rows))
+    output.console().print(output.pairs([*rows, *report.told()]))

@@ -2,19 +2,31 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from longtail.client.calls.sync import LongtailClient
-from longtail.client.cli import options
+from longtail.client.cli import import_options, options
+from longtail.client.cli.import_check import show_check
 from longtail.client.cli.import_run import run_import
-from longtail.client.importing.columns import Form, interaction_columns, item_columns
+from longtail.client.cli.progress import progress_bar
+from longtail.client.importing.columns import (
+    Form,
+    InteractionOptions,
+    ItemOptions,
+    Scale,
+    interaction_columns,
+    item_columns,
+)
 from longtail.client.importing.conversion import converted, first_of_each_id
-from longtail.client.importing.interaction_rows import interaction_from_row
-from longtail.client.importing.item_rows import item_from_row
+from longtail.client.importing.delimited import Dialect
+from longtail.client.importing.interaction_rows import interaction_reader
+from longtail.client.importing.item_rows import item_reader
+from longtail.client.importing.opening import open_rows
 from longtail.client.importing.report import Acknowledgement, ImportReport
-from longtail.client.importing.rows import FileError, Source, open_rows
+from longtail.client.importing.rows import FileError, Source
+from longtail.client.importing.survey import surveyed
+from longtail.client.importing.times import Times
 from longtail.v1.interaction_service_pb2 import Interaction
 from longtail.v1.item_pb2 import Item
 
@@ -23,32 +35,15 @@ BATCH_SECONDS = 60.0
 
 app = typer.Typer(no_args_is_help=True, help="Load a catalogue or its history from a file.")
 
-File = Annotated[
-    Path, typer.Argument(help="A .csv, .jsonl or .ndjson file, each also .gz, or a .parquet file.")
-]
-FormOption = Annotated[
-    Form,
-    typer.Option(
-        "--format",
-        help="article: user_id,item_id,item_description,query; auto knows it by its header.",
-    ),
-]
-Strict = Annotated[
-    bool,
-    typer.Option(
-        "--strict",
-        help="Exit with 3 when a row was dropped, not only when the server failed on one.",
-    ),
-]
-Id = Annotated[str | None, typer.Option("--id", help="Column of item ids (item_id, id).")]
-
 
 @app.command("items")
 def import_items(
-    file: File,
-    item_id: Id = None,
-    title: Annotated[str | None, typer.Option(help="Column of titles (title).")] = None,
-    text: Annotated[str | None, typer.Option(help="Column of descriptions (text).")] = None,
+    file: import_options.File,
+    item_id: import_options.Id = None,
+    title: Annotated[str | None, typer.Option(help="Column of titles (title, name, ...).")] = None,
+    text: Annotated[
+        str | None, typer.Option(help="Column of texts (text, description, overview, ...).")
+    ] = None,
     prior: Annotated[
         str | None,
         typer.Option(
@@ -56,15 +51,37 @@ def import_items(
             "monthly_downloads, downloads)."
         ),
     ] = None,
+    vector: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of vectors of your own, lists of numbers or base64 of float32 (vector)."
+        ),
+    ] = None,
     list_column: Annotated[
-        list[str] | None, typer.Option(help="Attribute that is a list split at |. Repeatable.")
+        list[str] | None,
+        typer.Option(help="Attribute that is a list: JSON, or divided by | ; or ,. Repeatable."),
+    ] = None,
+    text_column: Annotated[
+        list[str] | None,
+        typer.Option(help="Attribute that is text, whatever it looks like. Repeatable."),
+    ] = None,
+    number_column: Annotated[
+        list[str] | None,
+        typer.Option(help="Attribute that is a number; a row with another is bad. Repeatable."),
     ] = None,
     attribute: Annotated[
         list[str] | None,
         typer.Option(help="Column that is an attribute whatever its name says. Repeatable."),
     ] = None,
-    form: FormOption = Form.AUTO,
-    strict: Strict = False,
+    ignore: Annotated[
+        list[str] | None, typer.Option(help="Column that is left out. Repeatable.")
+    ] = None,
+    encoding: import_options.Encoding = None,
+    delimiter: import_options.Delimiter = None,
+    columns: import_options.Columns = None,
+    form: import_options.FormOption = Form.AUTO,
+    check: import_options.Check = False,
+    strict: import_options.Strict = False,
     address: options.Address = options.ADDRESS,
     timeout: options.Timeout = BATCH_SECONDS,
     as_json: options.Json = False,
@@ -72,52 +89,77 @@ def import_items(
     """Write the items of a file; an item that exists is replaced.
 
     The columns state (active, hidden, in_review), available_from, available_until and penalty are
-    the item's own. Every other column becomes an attribute. The first row of an id counts, later
-    ones are duplicates. Rows that cannot be used are dropped and reported.
+    the item's own. Every other column becomes an attribute, of one type over the whole file. The
+    first row of an id counts, later ones are duplicates. Rows that cannot be used are dropped and
+    reported; where none can, that is an error.
 
     Running it again is harmless, also after a break: what is written already is not encoded again.
     """
-    with LongtailClient(address, timeout=timeout) as client, _source(file) as source:
-        columns = item_columns(
-            source.columns,
+    dialect = import_options.dialect(encoding, delimiter, columns)
+    with LongtailClient(address, timeout=timeout) as client, _source(file, dialect) as source:
+        mapping = item_columns(
+            source,
             form,
-            item_id=item_id,
-            title=title,
-            text=text,
-            prior=prior,
-            lists=list_column or (),
-            attributes=attribute or (),
+            ItemOptions(
+                item_id=item_id,
+                title=title,
+                text=text,
+                prior=prior,
+                vector=vector,
+                lists=list_column or (),
+                texts=text_column or (),
+                numbers=number_column or (),
+                attributes=attribute or (),
+                ignored=ignore or (),
+            ),
         )
+        with progress_bar("rows looked at") as show:
+            survey = surveyed(source, mapping.attributes(source.columns), None, Times(), show)
+        report = ImportReport(remarks=source.remarks)
+        rows = converted(source.rows(), item_reader(mapping, survey.columns), report)
+        items = first_of_each_id(rows, report)
+        if check:
+            show_check(
+                source, mapping.roles(source.columns, survey.columns), items, report, as_json
+            )
+            return
 
         def write(items: Sequence[Item], request_id: str) -> Acknowledgement:
             answer = client.upsert_items(items, request_id=request_id)
             written = sum(status.code == 0 for status in answer.statuses)
             return Acknowledgement(answer.statuses, written, answer.revision)
 
-        report = ImportReport()
-        numbered = converted(source.rows, lambda row: item_from_row(row, columns), report)
-        run_import(first_of_each_id(numbered, report), write, source, report, strict, as_json)
+        run_import(items, write, source, report, strict, as_json)
 
 
 @app.command("interactions")
 def import_interactions(
-    file: File,
+    file: import_options.File,
     user_id: Annotated[
-        str | None, typer.Option("--user", help="Column of persons (user_id).")
+        str | None, typer.Option("--user", help="Column of persons (user_id, customer_id, ...).")
     ] = None,
-    item_id: Id = None,
-    value: Annotated[str | None, typer.Option(help="Column of values (rating, value).")] = None,
+    item_id: import_options.Id = None,
+    value: Annotated[
+        str | None, typer.Option(help="Column of values (rating, value, stars, ...).")
+    ] = None,
     neutral: Annotated[
         float,
         typer.Option(
             help="Subtracted from every value: ratings below it push recommendations away."
         ),
     ] = 0.0,
+    scale: import_options.ScaleOption = None,
     timestamp: Annotated[
         str | None,
-        typer.Option("--time", help="Column of seconds or ISO 8601, else UTC (timestamp, time)."),
+        typer.Option(
+            "--time",
+            help="Column of times (timestamp, time, ...): numbers since 1970, ISO 8601 and other "
+            "forms that can mean one moment only, UTC where no zone is said.",
+        ),
     ] = None,
-    type_column: Annotated[str | None, typer.Option(help="Column of types (type).")] = None,
+    time_unit: import_options.TimeUnit = None,
+    time_format: import_options.TimeFormat = None,
+    type_column: Annotated[str | None, typer.Option(help="Column of types (type, event).")] = None,
     type_name: Annotated[
         str | None,
         typer.Option(
@@ -130,12 +172,17 @@ def import_interactions(
     event_id: Annotated[
         str | None,
         typer.Option(
-            help="Column of event ids (event_id; without it a hash of person, item, type, time "
-            "and query, so that importing again counts nothing twice)."
+            help="Column of event ids (event_id; without it a hash of person, item, type, query, "
+            "and time, or value where there is no time: importing again counts nothing twice, and "
+            "a changed rating is recorded beside the old one; the latest counts)."
         ),
     ] = None,
-    form: FormOption = Form.AUTO,
-    strict: Strict = False,
+    encoding: import_options.Encoding = None,
+    delimiter: import_options.Delimiter = None,
+    columns: import_options.Columns = None,
+    form: import_options.FormOption = Form.AUTO,
+    check: import_options.Check = False,
+    strict: import_options.Strict = False,
     address: options.Address = options.ADDRESS,
     timeout: options.Timeout = BATCH_SECONDS,
     as_json: options.Json = False,
@@ -145,20 +192,32 @@ def import_interactions(
     The column recommendation_token says which list led to an interaction. One that the server does
     not know drops no row: it is recorded as if it came from elsewhere, and reported.
     """
-    with LongtailClient(address, timeout=timeout) as client, _source(file) as source:
-        columns = interaction_columns(
-            source.columns,
+    dialect = import_options.dialect(encoding, delimiter, columns)
+    with LongtailClient(address, timeout=timeout) as client, _source(file, dialect) as source:
+        mapping = interaction_columns(
+            source,
             form,
-            user_id=user_id,
-            item_id=item_id,
-            value=value,
-            neutral=neutral,
-            time=timestamp,
-            type_column=type_column,
-            type_name=type_name,
-            query=query,
-            event_id=event_id,
+            InteractionOptions(
+                user_id=user_id,
+                item_id=item_id,
+                value=value,
+                neutral=neutral,
+                scale=scale or Scale(),
+                time=timestamp,
+                type_column=type_column,
+                type_name=type_name,
+                query=query,
+                event_id=event_id,
+            ),
         )
+        with progress_bar("rows looked at") as show:
+            survey = surveyed(source, (), mapping.time, Times(time_unit, time_format), show)
+        report = ImportReport(remarks=source.remarks)
+        read = interaction_reader(mapping, survey.times)
+        interactions = converted(source.rows(), read, report)
+        if check:
+            show_check(source, mapping.roles(), interactions, report, as_json)
+            return
 
         def write(interactions: Sequence[Interaction], _request_id: str) -> Acknowledgement:
             # Their event_ids make a repetition harmless.
@@ -168,15 +227,13 @@ def import_interactions(
                 answer.statuses, answer.recorded_count, answer.revision, unattributed
             )
 
-        report = ImportReport()
-        numbered = converted(source.rows, lambda row: interaction_from_row(row, columns), report)
-        run_import(numbered, write, source, report, strict, as_json)
+        run_import(interactions, write, source, report, strict, as_json)
 
 
 @contextmanager
-def _source(file: Path) -> Iterator[Source]:
+def _source(file: str, dialect: Dialect) -> Iterator[Source]:
     try:
-        with open_rows(file) as source:
+        with open_rows(file, dialect) as source:
             yield source
     except FileError as error:
         raise FileError(f"{file}: {error}") from error

@@ -6,7 +6,8 @@ from typing import Any
 
 from longtail.client.calls.attributes import attributes
 from longtail.client.importing import literals
-from longtail.client.importing.values import RowError, state_named, time_read
+from longtail.client.importing.times import read_time
+from longtail.client.importing.values import RowError, state_named
 from longtail.v1.item_pb2 import Item
 
 _ATTRIBUTE = "attributes."
@@ -15,8 +16,8 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "text": str,
     "popularity_prior": float,
     "state": state_named,
-    "available_from": time_read,
-    "available_until": time_read,
+    "available_from": read_time,
+    "available_until": read_time,
     "penalty": float,
 }
 

@@ -1,16 +1,38 @@
 """Which column of a file is what: as the caller says, else by the names that columns have."""
 
-from collections.abc import Iterable, Sequence
+import math
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, partial
 
-from longtail.client.importing.rows import FileError
+from longtail.client.importing.rows import FileError, Source
+from longtail.client.importing.survey import Column, Kind
 
 ARTICLE_COLUMNS = frozenset({"user_id", "item_id", "item_description", "query"})
-ID_COLUMNS = ("item_id", "id")
+# Names are compared without case and without what divides their words: Item_ID is item_id. Of those
+# that a file has the first counts.
+ID_COLUMNS = (
+    "item_id", "id", "movie_id", "product_id", "book_id", "track_id", "song_id", "article_id",
+    "news_id", "video_id", "game_id", "app_id", "business_id", "asin", "parent_asin", "sku",
+)  # fmt: skip
+TITLE_COLUMNS = ("title", "name", "product_title", "item_title", "product_name", "item_name")
+TEXT_COLUMNS = (
+    "text", "description", "item_description", "product_description", "overview", "plot",
+    "summary", "abstract", "synopsis",
+)  # fmt: skip
 # The last two are what registries of packages call it.
 PRIOR_COLUMNS = ("popularity_prior", "popularity", "monthly_downloads", "downloads")
+USER_COLUMNS = ("user_id", "customer_id", "reviewer_id", "visitor_id", "person_id", "member_id")
+VALUE_COLUMNS = ("rating", "value", "overall", "stars", "score")
+TIME_COLUMNS = (
+    "timestamp", "time", "event_time", "unix_review_time", "datetime", "date", "created_at",
+)  # fmt: skip
+TYPE_COLUMNS = ("type", "event_type", "event", "action")
+QUERY_COLUMNS, EVENT_COLUMNS = ("query", "search_query"), ("event_id",)
+VECTOR_COLUMNS = ("vector",)
+_DIVIDES = re.compile(r"[\s_.-]+")
 OUTPUT_ONLY = frozenset({"create_time", "update_time"})
 
 
@@ -22,11 +44,38 @@ class Form(StrEnum):
 
 
 @dataclass(frozen=True)
+class Scale:
+    """What a value is brought to: multiplied by `factor`, or, with 0, log2(1 + value).
+
+    A value below zero stays below it.
+    """
+
+    factor: float = 1.0
+
+    @classmethod
+    def parse(cls, text: str) -> "Scale":
+        """Return the scale that `log` or a number stands for; ValueError of any other text."""
+        if text == "log":
+            return cls(0.0)
+        factor = float(text)
+        if not math.isfinite(factor) or factor <= 0:
+            raise ValueError(f"{text} is not above zero")
+        return cls(factor)
+
+    def of(self, value: float) -> float:
+        """Return a value on the scale."""
+        if self.factor:
+            return value * self.factor
+        return math.copysign(math.log2(1 + abs(value)), value)
+
+
+@dataclass(frozen=True)
 class ItemColumns:
     """The columns that an item is made from; None where the file has none.
 
-    Every other column becomes an attribute, save those of `ignored`. The attributes of
-    `list_columns` are split at "|".
+    Every other column becomes an attribute, save those of `ignored`: a list, a text or a number
+    where `list_columns`, `text_columns` or `number_columns` say so. What the file itself calls a
+    list, `split_columns`, is divided by blanks.
     """
 
     item_id: str
@@ -37,7 +86,11 @@ class ItemColumns:
     available_from: str | None = None
     available_until: str | None = None
     penalty: str | None = None
+    vector: str | None = None
     list_columns: frozenset[str] = frozenset()
+    text_columns: frozenset[str] = frozenset()
+    number_columns: frozenset[str] = frozenset()
+    split_columns: frozenset[str] = frozenset()
     ignored: frozenset[str] = frozenset()
 
     @cached_property
@@ -52,7 +105,47 @@ class ItemColumns:
             self.available_from,
             self.available_until,
             self.penalty,
+            self.vector,
         }
+
+    def attributes(self, header: Sequence[str]) -> list[str]:
+        """Return the columns of `header` that become attributes."""
+        return [name for name in header if name not in self.fields]
+
+    def roles(self, header: Sequence[str], surveyed: Mapping[str, Column]) -> dict[str, str]:
+        """Return what each column is read as, by name, for people; `surveyed`: what was seen."""
+        roles = {
+            name: f"attribute, {self._kind(name, surveyed.get(name))}"
+            for name in self.attributes(header)
+        }
+        fields = {
+            self.item_id: "id",
+            self.title: "title",
+            self.text: "text",
+            self.prior: "popularity_prior",
+            self.state: "state",
+            self.available_from: "available_from",
+            self.available_until: "available_until",
+            self.penalty: "penalty",
+            self.vector: "vector",
+        }
+        return roles | {name: role for name, role in fields.items() if name is not None}
+
+    def _kind(self, name: str, column: Column | None) -> str:
+        for names, kind in (
+            (self.list_columns, "list"),
+            (self.split_columns, "list divided by blanks"),
+            (self.number_columns, Kind.NUMBER.value),
+            (self.text_columns, Kind.TEXT.value),
+        ):
+            if name in names:
+                return kind
+        if column is None:
+            return "as the file has it"
+        if column.against is None:
+            return column.kind.value
+        line, value = column.against
+        return f"{column.kind.value}, as {value!r} in line {line} is no number"
 
 
 @dataclass(frozen=True)
@@ -60,7 +153,8 @@ class InteractionColumns:
     """The columns that an interaction is made from; None where the file has none.
 
     `default_type` is the type where there is no column of types; `neutral` is taken from every
-    value, so that what is below it pushes away. `needs_query` drops rows without a query.
+    value, so that what is below it pushes away, and what is left is brought to `scale`.
+    `needs_query` drops rows without a query.
     """
 
     user_id: str
@@ -73,99 +167,147 @@ class InteractionColumns:
     event_id: str | None
     recommendation_token: str | None = None
     neutral: float = 0.0
+    scale: Scale = Scale()
     needs_query: bool = False
 
+    def roles(self) -> dict[str, str]:
+        """Return what each column is read as, by name, for people."""
+        fields = {
+            self.user_id: "user_id",
+            self.item_id: "item_id",
+            self.value: "value",
+            self.time: "time",
+            self.type: "type",
+            self.query: "query",
+            self.event_id: "event_id",
+            self.recommendation_token: "recommendation_token",
+        }
+        return {name: role for name, role in fields.items() if name is not None}
 
-def item_columns(
-    header: Sequence[str],
-    form: Form,
-    *,
-    item_id: str | None,
-    title: str | None,
-    text: str | None,
-    prior: str | None,
-    lists: Iterable[str],
-    attributes: Iterable[str],
-) -> ItemColumns:
-    """Return the columns of items in a file with this header; FileError when one is absent.
 
-    `attributes` are no fields of the item whatever their names say; `lists` are split at "|".
+@dataclass(frozen=True)
+class ItemOptions:
+    """What the caller says of the columns of items; None: what their names say."""
+
+    item_id: str | None = None
+    title: str | None = None
+    text: str | None = None
+    prior: str | None = None
+    vector: str | None = None
+    lists: Sequence[str] = ()
+    texts: Sequence[str] = ()
+    numbers: Sequence[str] = ()
+    attributes: Sequence[str] = ()
+    ignored: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class InteractionOptions:
+    """What the caller says of the columns of interactions; None: what their names say."""
+
+    user_id: str | None = None
+    item_id: str | None = None
+    value: str | None = None
+    neutral: float = 0.0
+    scale: Scale = Scale()
+    time: str | None = None
+    type_column: str | None = None
+    type_name: str | None = None
+    query: str | None = None
+    event_id: str | None = None
+
+
+def item_columns(source: Source, form: Form, options: ItemOptions) -> ItemColumns:
+    """Return the columns of items in a file; FileError when one is absent.
+
+    `options.attributes` are no fields of the item whatever their names say.
     """
+    header = source.columns
     article = _is_article(header, form)
-    kept = {require(header, name, (), "attribute") for name in attributes}
-    known = [name for name in header if name not in kept]
+    named = partial(_require_all, header)
+    attributes = named(options.attributes, "--attribute")
+    known = [name for name in header if name not in attributes]
+    chosen = partial(choose, known)
     return ItemColumns(
-        item_id=require(known, item_id, ID_COLUMNS, "id"),
-        title=choose(known, title, ("title",), "title"),
-        text=choose(known, text, ("item_description",) if article else ("text",), "text"),
-        prior=choose(known, prior, PRIOR_COLUMNS, "prior"),
-        state=choose(known, None, ("state",), "state"),
-        available_from=choose(known, None, ("available_from",), "start"),
-        available_until=choose(known, None, ("available_until",), "end"),
-        penalty=choose(known, None, ("penalty",), "penalty"),
-        list_columns=frozenset(require(header, name, (), "list") for name in lists),
-        ignored=_ignored(header, article),
+        item_id=require(known, options.item_id, ID_COLUMNS, "id", "--id"),
+        title=chosen(options.title, TITLE_COLUMNS, "--title"),
+        text=chosen(options.text, ("item_description",) if article else TEXT_COLUMNS, "--text"),
+        prior=chosen(options.prior, PRIOR_COLUMNS, "--prior"),
+        state=chosen(None, ("state",), ""),
+        available_from=chosen(None, ("available_from",), ""),
+        available_until=chosen(None, ("available_until",), ""),
+        penalty=chosen(None, ("penalty",), ""),
+        vector=chosen(options.vector, VECTOR_COLUMNS, "--vector"),
+        list_columns=named(options.lists, "--list-column"),
+        text_columns=named(options.texts, "--text-column") | source.texts,
+        number_columns=named(options.numbers, "--number-column"),
+        split_columns=source.split,
+        ignored=_ignored(header, article) | named(options.ignored, "--ignore"),
     )
 
 
 def interaction_columns(
-    header: Sequence[str],
-    form: Form,
-    *,
-    user_id: str | None,
-    item_id: str | None,
-    value: str | None,
-    neutral: float,
-    time: str | None,
-    type_column: str | None,
-    type_name: str | None,
-    query: str | None,
-    event_id: str | None,
+    source: Source, form: Form, options: InteractionOptions
 ) -> InteractionColumns:
-    """Return the columns of interactions in a file with this header; FileError when one is absent.
-
-    `type_name` is the type where there is no column of types.
-    """
+    """Return the columns of interactions in a file; FileError when one is absent."""
+    header = source.columns
     article = _is_article(header, form)
-    values = choose(header, value, ("rating", "value"), "value")
+    chosen = partial(choose, header)
+    values = chosen(options.value, VALUE_COLUMNS, "--value")
+    default_type = "query" if article else "rating" if values else "view"
     return InteractionColumns(
-        user_id=require(header, user_id, ("user_id",), "person"),
-        item_id=require(header, item_id, ID_COLUMNS, "id"),
-        default_type=type_name or ("query" if article else "rating" if values else "view"),
+        user_id=require(header, options.user_id, USER_COLUMNS, "person", "--user"),
+        item_id=require(header, options.item_id, ID_COLUMNS, "id", "--id"),
+        default_type=options.type_name or default_type,
         value=values,
-        time=choose(header, time, ("timestamp", "time"), "time"),
-        type=choose(header, type_column, ("type",), "type"),
-        query=choose(header, query, ("query",), "query"),
-        event_id=choose(header, event_id, ("event_id",), "event id"),
-        recommendation_token=choose(header, None, ("recommendation_token",), "token"),
-        neutral=neutral,
+        time=chosen(options.time, TIME_COLUMNS, "--time"),
+        type=None if options.type_name else chosen(options.type_column, TYPE_COLUMNS, ""),
+        query=chosen(options.query, QUERY_COLUMNS, "--query"),
+        event_id=chosen(options.event_id, EVENT_COLUMNS, "--event-id"),
+        recommendation_token=chosen(None, ("recommendation_token",), ""),
+        neutral=options.neutral,
+        scale=options.scale,
         needs_query=article,
     )
 
 
 def choose(
-    columns: Sequence[str], wanted: str | None, defaults: Sequence[str], what: str
+    columns: Sequence[str], wanted: str | None, defaults: Sequence[str], option: str
 ) -> str | None:
     """Return the column `wanted`, else the first of `defaults`; FileError if it is absent."""
     if wanted is not None:
         if wanted not in columns:
-            raise FileError(f"no column {wanted!r} for the {what}; there are {_listed(columns)}")
+            raise FileError(f"no column {wanted!r} for {option}; there are {_listed(columns)}")
         return wanted
-    return next((name for name in defaults if name in columns), None)
+    plain = {_plain(name): name for name in reversed(columns)}
+    return next((plain[_plain(name)] for name in defaults if _plain(name) in plain), None)
 
 
-def require(columns: Sequence[str], wanted: str | None, defaults: Sequence[str], what: str) -> str:
+def require(
+    columns: Sequence[str], wanted: str | None, defaults: Sequence[str], what: str, option: str
+) -> str:
     """Return as `choose` does; FileError when there is no such column at all."""
-    column = choose(columns, wanted, defaults, what)
+    column = choose(columns, wanted, defaults, option)
     if column is None:
-        raise FileError(f"no column for the {what}; there are {_listed(columns)}")
+        raise FileError(
+            f"no column for the {what}: say which with {option}; there are {_listed(columns)}. "
+            "Where a file has no header, --columns says their names"
+        )
     return column
+
+
+def _require_all(header: Sequence[str], names: Sequence[str], option: str) -> frozenset[str]:
+    return frozenset(require(header, name, (), "option", option) for name in names)
+
+
+def _plain(name: str) -> str:
+    return _DIVIDES.sub("", name).lower()
 
 
 def _is_article(header: Sequence[str], form: Form) -> bool:
     if form is Form.ARTICLE:
         for column in sorted(ARTICLE_COLUMNS):
-            require(header, column, (), "article's form")
+            choose(header, column, (), "the article's form")
         return True
     return set(header) == ARTICLE_COLUMNS
 

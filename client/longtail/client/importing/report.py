@@ -1,8 +1,8 @@
 """What becomes of the rows of a file: sent by line, acknowledged, dropped for a reason."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from dataclasses import asdict, dataclass, field
+from typing import Any, Generic, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -77,6 +77,7 @@ class ImportReport:
     dropped: dict[str, Dropped] = field(default_factory=dict)
     unattributed: Rows = field(default_factory=Rows)
     revision: int = 0
+    remarks: tuple[str, ...] = ()
 
     def drop(self, row: BadRow) -> None:
         """Count a row that was not imported."""
@@ -104,6 +105,25 @@ class ImportReport:
         self.imported += recorded
         self.duplicates += accepted - recorded
         self.revision = max(self.revision, *(answer.revision for answer in acknowledgements))
+
+    @property
+    def is_useless(self) -> bool:
+        """Whether there were rows, and none of them could be used."""
+        return bool(self.dropped) and not self.imported and not self.duplicates
+
+    def told(self) -> list[tuple[str, str]]:
+        """Return what is to be said of the file and its dropped rows, for people."""
+        rows = [("remark", remark) for remark in self.remarks]
+        for reason, dropped in self.dropped.items():
+            detail = f"; the first: {dropped.detail}" if dropped.detail else ""
+            rows.append((f"  {reason}", f"{dropped.told()}{detail}"))
+        if self.unattributed.count:
+            rows.append(("of no known list", self.unattributed.told()))
+        return rows
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as JSON has it."""
+        return asdict(self)
 
     @property
     def dropped_count(self) -> int:

@@ -1,11 +1,17 @@
-"""Reads the values of a row: texts, numbers, states and times."""
+"""Reads the values of a row, by one rule for all kinds of files.
+
+Ids are text or whole numbers. Texts are text, numbers or lists of texts. Null, NaN and the empty
+text are missing. Bytes are text in UTF-8. Whatever else stands there is refused by name.
+"""
 
 import math
-from collections.abc import Mapping
-from datetime import UTC, datetime
+import re
+import struct
+from base64 import b64decode
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from longtail.v1.item_pb2 import STATE_ACTIVE, STATE_HIDDEN, STATE_IN_REVIEW, State
 
 _STATES: dict[str, State] = {
@@ -13,6 +19,10 @@ _STATES: dict[str, State] = {
     "hidden": STATE_HIDDEN,
     "in_review": STATE_IN_REVIEW,
 }
+# A whole number on its way through a data frame.
+_WHOLE = re.compile(r"-?\d+\.0+")
+_NAN = {"nan", "NaN", "NAN"}
+PARAGRAPHS = "\n"
 
 
 class RowError(Exception):
@@ -24,15 +34,51 @@ class RowError(Exception):
         self.detail = detail
 
 
+def identifier(row: Mapping[str, Any], column: str, what: str) -> str:
+    """Return the id in a column; RowError when it is missing, or no text and no whole number.
+
+    7.0 is the id 7.
+    """
+    value = row.get(column)
+    if type(value) is bytes:
+        value = _decoded(value, column)
+    if type(value) is str:
+        text = value.strip()
+        if text in _NAN:
+            text = ""
+        elif _WHOLE.fullmatch(text):
+            text = text.partition(".")[0]
+    elif value is None or (isinstance(value, float | Decimal) and math.isnan(value)):
+        text = ""
+    elif type(value) is int or (isinstance(value, float | Decimal) and value == int_of(value)):
+        text = str(int(value))
+    else:
+        raise RowError(f"bad {what}", f"{column}: {_named(value)} is neither text nor whole number")
+    if not text:
+        raise RowError(f"missing {what}")
+    return text
+
+
 def text(row: Mapping[str, Any], column: str | None) -> str:
-    """Return what a column holds as text, empty where there is no column or nothing in it."""
+    """Return what a column holds as text, empty where there is no column or nothing in it.
+
+    Paragraphs are joined. RowError when it is neither text nor a number.
+    """
     value = row.get(column) if column else None
+    if type(value) is str:
+        return value.strip()
     if value is None:
         return ""
-    # Parquet and JSON may hold ids as 7.0, which is the id 7.
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value).strip()
+    if type(value) is bytes:
+        return _decoded(value, column).strip()
+    if isinstance(value, list | tuple):
+        name = str(column)
+        return PARAGRAPHS.join(filter(None, (text({name: each}, name) for each in value)))
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+        if isinstance(value, float | Decimal) and math.isnan(value):
+            return ""
+        return str(int(value)) if value == int_of(value) else str(value)
+    raise RowError("bad text", f"{column}: {_named(value)} is no text")
 
 
 def required(row: Mapping[str, Any], column: str, what: str) -> str:
@@ -45,13 +91,46 @@ def required(row: Mapping[str, Any], column: str, what: str) -> str:
 
 def number(row: Mapping[str, Any], column: str) -> float:
     """Return the finite number in a column; RowError when it is none."""
+    value = row[column]
     try:
-        found = float(row[column])
-    except (TypeError, ValueError):
+        found = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
         found = math.nan
     if not math.isfinite(found):
-        raise RowError("bad number", f"{column}: {row[column]!r}")
+        raise RowError("bad number", f"{column}: {value!r}")
     return found
+
+
+def is_missing(value: object) -> bool:
+    """Whether a value says nothing: null, NaN, or a text that is empty or says so."""
+    if isinstance(value, str):
+        return not value or value.isspace() or value in _NAN
+    return value is None or (isinstance(value, float | Decimal) and math.isnan(value))
+
+
+def vector(row: Mapping[str, Any], column: str) -> bytes:
+    """Return the vector in a column as float32: of a list of finite numbers, or base64 of that.
+
+    RowError when it is none.
+    """
+    value = row[column]
+    try:
+        if isinstance(value, str) and not value.lstrip().startswith("["):
+            found = b64decode(value, validate=True)
+            if not found or len(found) % 4:
+                raise ValueError("no float32 in base64")
+            return found
+        if isinstance(value, str):
+            numbers: Sequence[Any] = [float(each) for each in value.strip()[1:-1].split(",")]
+        elif isinstance(value, list | tuple):
+            numbers = value
+        else:
+            raise ValueError(f"{_named(value)} is no list of numbers")
+        if not all(map(math.isfinite, numbers)):
+            raise ValueError("a number is not finite")
+        return struct.pack(f"<{len(numbers)}f", *numbers)
+    except (ValueError, TypeError, OverflowError, struct.error) as error:
+        raise RowError("bad vector", f"{column}: {error}") from error
 
 
 def state_named(word: str) -> State:
@@ -64,31 +143,19 @@ def state_named(word: str) -> State:
         raise RowError("bad state", f"{word!r} is none of {known}") from None
 
 
-def time_read(value: object) -> Timestamp:
-    """Return the moment of seconds since 1970 or of ISO 8601, which without a zone is UTC.
+def int_of(value: float | Decimal) -> int | None:
+    """Return the whole part of a number; None of what has none."""
+    return int(value) if math.isfinite(value) else None
 
-    RowError when it is neither, or lies outside the years 1 to 9999.
-    """
-    timestamp = Timestamp()
+
+def _decoded(value: bytes, column: str | None) -> str:
     try:
-        if isinstance(value, str):
-            value = _seconds_or_iso(value.strip())
-        if isinstance(value, datetime):
-            value = value if value.tzinfo else value.replace(tzinfo=UTC)
-            timestamp.FromDatetime(value)
-        elif isinstance(value, int | float):
-            timestamp.FromNanoseconds(round(value * 1_000_000) * 1_000)
-        else:
-            raise ValueError("neither seconds nor ISO 8601")
-        # What does not lie in the years 1 to 9999 cannot be sent; milliseconds are found here.
-        timestamp.ToJsonString()
-    except (ValueError, OverflowError) as error:
-        raise RowError("bad timestamp", f"{value!r}: {error}") from error
-    return timestamp
+        return value.decode()
+    except UnicodeDecodeError as error:
+        raise RowError("not UTF-8", f"{column}: {error.reason}") from error
 
 
-def _seconds_or_iso(value: str) -> float | datetime:
-    try:
-        return float(value)
-    except ValueError:
-        return datetime.fromisoformat(value)
+def _named(value: object) -> str:
+    """Return what kind of thing a value is, for people."""
+    kinds = {bool: "a truth value", dict: "an object", list: "a list", float: "a fraction"}
+    return kinds.get(type(value), type(value).__name__)

@@ -1,49 +1,58 @@
 """Which column of a file is what, by the caller's word and by the header."""
 
-from functools import partial
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from longtail.client.importing.columns import (
     Form,
+    InteractionColumns,
+    InteractionOptions,
+    ItemColumns,
+    ItemOptions,
+    Scale,
     choose,
     interaction_columns,
     item_columns,
     require,
 )
-from longtail.client.importing.rows import FileError
+from longtail.client.importing.rows import FileError, Rows, Source
 
 ARTICLE = ("user_id", "item_id", "item_description", "query")
-items = partial(
-    item_columns, item_id=None, title=None, text=None, prior=None, lists=(), attributes=()
-)
-interactions = partial(
-    interaction_columns,
-    user_id=None,
-    item_id=None,
-    value=None,
-    neutral=0.0,
-    time=None,
-    type_column=None,
-    type_name=None,
-    query=None,
-    event_id=None,
-)
+
+
+def no_rows() -> Rows:
+    yield from ()
+
+
+def source(header: Sequence[str]) -> Source:
+    return Source(tuple(header), no_rows, lambda: 1.0, typed=False)
+
+
+def items(header: Sequence[str], form: Form = Form.AUTO, **options: Any) -> ItemColumns:  # noqa: ANN401
+    return item_columns(source(header), form, ItemOptions(**options))
+
+
+def interactions(header: Sequence[str], **options: Any) -> InteractionColumns:  # noqa: ANN401
+    return interaction_columns(source(header), Form.AUTO, InteractionOptions(**options))
 
 
 def test_columns_are_chosen_by_flag_then_by_name() -> None:
-    assert choose(["id", "name"], "name", ("title",), "title") == "name"
-    assert choose(["id", "title"], None, ("title",), "title") == "title"
-    assert choose(["id"], None, ("title",), "title") is None
+    assert choose(["id", "name"], "name", ("title",), "--title") == "name"
+    assert choose(["id", "title"], None, ("title",), "--title") == "title"
+    assert choose(["id"], None, ("title",), "--title") is None
     with pytest.raises(FileError, match=r"'nome'.*there are id, name"):
-        choose(["id", "name"], "nome", ("title",), "title")
-    with pytest.raises(FileError, match="no column for the id"):
-        require(["name"], None, ("item_id", "id"), "id")
+        choose(["id", "name"], "nome", ("title",), "--title")
+    with pytest.raises(
+        FileError, match="no column for the id: say which with --id; there are name"
+    ):
+        require(["name"], None, ("item_id", "id"), "id", "--id")
 
 
 def test_the_form_of_the_article_is_known_by_its_whole_header() -> None:
-    assert items(ARTICLE, Form.AUTO).text == "item_description"
-    assert items(ARTICLE, Form.AUTO).ignored == {"user_id", "query"}
-    assert items((*ARTICLE, "title"), Form.AUTO).text is None
+    assert items(ARTICLE).text == "item_description"
+    assert items(ARTICLE).ignored == {"user_id", "query"}
+    assert items((*ARTICLE, "title")).ignored == set()
     assert items((*ARTICLE, "title"), Form.ARTICLE).text == "item_description"
     with pytest.raises(FileError, match="'query' for the article's form"):
         items(ARTICLE[:-1], Form.ARTICLE)
@@ -52,25 +61,62 @@ def test_the_form_of_the_article_is_known_by_its_whole_header() -> None:
 def test_a_column_kept_as_an_attribute_is_no_field_of_the_item() -> None:
     header = ("id", "title", "downloads", "state")
 
-    assert items(header, Form.AUTO).prior == "downloads"
-    kept = items(header, Form.AUTO, attributes=("downloads", "state"))
+    assert items(header).prior == "downloads"
+    kept = items(header, attributes=("downloads", "state"))
     assert (kept.prior, kept.state) == (None, None)
-    with pytest.raises(FileError, match="'price' for the attribute"):
-        items(header, Form.AUTO, attributes=("price",))
+    with pytest.raises(FileError, match="'price' for --attribute"):
+        items(header, attributes=("price",))
 
 
 def test_what_only_the_server_writes_is_left_out_of_an_export_and_of_nothing_else() -> None:
     written = ("create_time", "update_time")
 
-    assert items(("id", "state", *written), Form.AUTO).ignored == set(written)
-    assert items(("id", *written), Form.AUTO).ignored == set()
+    assert items(("id", "state", *written)).ignored == set(written)
+    assert items(("id", *written)).ignored == set()
 
 
 def test_the_type_is_said_by_the_caller_or_by_what_the_file_has() -> None:
     header = ("user_id", "item_id")
 
-    assert interactions(header, Form.AUTO).default_type == "view"
-    assert interactions((*header, "rating"), Form.AUTO).default_type == "rating"
-    assert interactions(ARTICLE, Form.AUTO).default_type == "query"
-    assert interactions(ARTICLE, Form.AUTO).needs_query
-    assert interactions(ARTICLE, Form.AUTO, type_name="click").default_type == "click"
+    assert interactions(header).default_type == "view"
+    assert interactions((*header, "rating")).default_type == "rating"
+    assert interactions(ARTICLE).default_type == "query"
+    assert interactions(ARTICLE).needs_query
+    assert interactions(ARTICLE, type_name="click").default_type == "click"
+
+
+@pytest.mark.parametrize(
+    ("header", "columns"),
+    [
+        (("Item_ID", "Name", "Description"), ("Item_ID", "Name", "Description")),
+        (("movieId", "title", "genres", "overview"), ("movieId", "title", "overview")),
+        (("parent_asin", "asin", "title"), ("asin", "title", None)),
+        (("id", "item_id", "text", "name"), ("item_id", "name", "text")),
+    ],
+)
+def test_names_that_people_give_to_columns_are_known(
+    header: Sequence[str], columns: tuple[str | None, ...]
+) -> None:
+    found = items(header)
+    assert (found.item_id, found.title, found.text) == columns
+
+
+def test_names_that_people_give_to_columns_of_interactions_are_known() -> None:
+    found = interactions(("userId", "movieId", "Rating", "unixReviewTime", "event"))
+
+    assert (found.user_id, found.item_id) == ("userId", "movieId")
+    assert (found.value, found.time, found.type) == ("Rating", "unixReviewTime", "event")
+
+
+@pytest.mark.parametrize(
+    ("scale", "value", "scaled"),
+    [("1", 7.0, 7.0), ("0.01", 500.0, 5.0), ("log", 1023.0, 10.0), ("log", -7.0, -3.0)],
+)
+def test_a_scale_brings_values_nearer(scale: str, value: float, scaled: float) -> None:
+    assert Scale.parse(scale).of(value) == pytest.approx(scaled)
+
+
+@pytest.mark.parametrize("scale", ["", "ln", "0", "-1", "nan", "inf"])
+def test_a_scale_is_log_or_a_number_above_zero(scale: str) -> None:
+    with pytest.raises(ValueError, match=scale or "could not"):
+        Scale.parse(scale)

@@ -1,12 +1,20 @@
 """From row to interaction: what becomes of each column, and why a row is dropped."""
 
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from typing import Any
 
 import pytest
-from longtail.client.importing.columns import InteractionColumns
-from longtail.client.importing.interaction_rows import interaction_from_row
+from longtail.client.importing.columns import InteractionColumns, Scale
+from longtail.client.importing.interaction_rows import interaction_reader
+from longtail.client.importing.times import Times
 from longtail.client.importing.values import RowError
+from longtail.v1.interaction_service_pb2 import Interaction
+
+
+def interaction_from_row(row: Mapping[str, Any], columns: InteractionColumns) -> Interaction:
+    return interaction_reader(columns, Times())(row)
+
 
 RATING = InteractionColumns(
     user_id="user_id",
@@ -28,23 +36,6 @@ def test_a_rating_below_the_neutral_one_pushes_away() -> None:
 
 
 @pytest.mark.parametrize(
-    "timestamp",
-    [
-        "964982703",
-        964982703,
-        964982703.0,
-        "2000-07-30T18:45:03Z",
-        "2000-07-30T20:45:03+02:00",
-        "2000-07-30 18:45:03",
-        datetime(2000, 7, 30, 18, 45, 3),
-    ],
-)
-def test_a_time_is_seconds_or_iso(timestamp: object) -> None:
-    interaction = interaction_from_row({**RATED, "timestamp": timestamp}, RATING)
-    assert interaction.time.ToJsonString() == "2000-07-30T18:45:03Z"
-
-
-@pytest.mark.parametrize(
     ("change", "reason"),
     [
         ({"user_id": ""}, "missing user id"),
@@ -53,11 +44,15 @@ def test_a_time_is_seconds_or_iso(timestamp: object) -> None:
         ({"rating": "good"}, "bad number"),
         ({"timestamp": ""}, "missing timestamp"),
         ({"timestamp": "yesterday"}, "bad timestamp"),
-        ({"timestamp": "964982703000"}, "bad timestamp"),
-        ({"timestamp": "nan"}, "bad timestamp"),
+        ({"timestamp": "nan"}, "missing timestamp"),
+        ({"user_id": float("nan")}, "missing user id"),
+        ({"user_id": True}, "bad user id"),
+        ({"item_id": {"$oid": "7"}}, "bad id"),
+        ({"item_id": 7.5}, "bad id"),
+        ({"rating": "1003"}, "value over 1,000"),
     ],
 )
-def test_an_interaction_of_no_use_says_why(change: dict[str, str], reason: str) -> None:
+def test_an_interaction_of_no_use_says_why(change: dict[str, Any], reason: str) -> None:
     with pytest.raises(RowError) as caught:
         interaction_from_row({**RATED, **change}, RATING)
     assert caught.value.reason == reason
@@ -67,8 +62,27 @@ def test_the_event_id_is_of_what_identifies_the_row() -> None:
     event_id = interaction_from_row(RATED, RATING).event_id
 
     assert interaction_from_row({**RATED, "rating": "1"}, RATING).event_id == event_id
-    for change in ({"user_id": "9"}, {"item_id": "9"}, {"timestamp": "9"}):
+    for change in ({"user_id": "9"}, {"item_id": "9"}, {"timestamp": "964982704"}):
         assert interaction_from_row({**RATED, **change}, RATING).event_id != event_id
+
+
+@pytest.mark.parametrize("written", ["7", "7.0", 7, 7.0, " 7 ", b"7"])
+def test_an_id_is_the_same_however_it_was_written(written: object) -> None:
+    interaction = interaction_from_row({**RATED, "item_id": written, "user_id": written}, RATING)
+    assert (interaction.item_id, interaction.user_id) == ("7", "7")
+
+
+def test_a_changed_rating_without_a_time_is_another_event() -> None:
+    columns = replace(RATING, time=None)
+    event_id = interaction_from_row(RATED, columns).event_id
+
+    assert interaction_from_row(RATED, columns).event_id == event_id
+    assert interaction_from_row({**RATED, "rating": "1"}, columns).event_id != event_id
+
+
+def test_what_grows_without_end_is_brought_to_a_scale() -> None:
+    columns = replace(RATING, neutral=0, scale=Scale(0))
+    assert interaction_from_row({**RATED, "rating": "16383"}, columns).value == 14
 
 
 def test_the_parts_of_an_event_id_do_not_run_together() -> None:

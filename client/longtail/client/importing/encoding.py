@@ -1,0 +1,126 @@
+"""Which encoding the bytes of a text are in, where nobody says so."""
+
+import codecs
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from longtail.client.importing.rows import FileError
+
+UTF8 = "utf-8"
+# As much of what is no UTF-8 as is looked at.
+SAMPLE_BYTES = 2**18
+# Longer marks first: that of UTF-32 begins as that of UTF-16.
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+# Shares of what there is nearly always, and hardly ever.
+MOST, FEW = 0.7, 0.1
+# The share of zero bytes from which on it is no text; damage may leave some in one.
+BINARY = 0.01
+# Those that files come in; more of them would find more in a short text than there is.
+_USUAL = [
+    "cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "gb18030", "big5",
+    "cp932", "euc_jp", "cp949",
+]  # fmt: skip
+# A short text in one of these reads as well in the other. The most used one is taken where the
+# language does not say better.
+_LATIN = {"cp1250", "cp1254"}
+_CENTRAL = {"Polish", "Czech", "Slovak", "Hungarian", "Croatian", "Slovene", "Romanian", "Turkish"}
+_KOREAN = "cp949"
+
+
+def known(name: str) -> str:
+    """Return the encoding that a name stands for; FileError when there is none."""
+    try:
+        return codecs.lookup(name).name
+    except LookupError:
+        raise FileError(f"there is no encoding {name!r}") from None
+
+
+def encoding_of(text: BinaryIO) -> tuple[str, str]:
+    """Return the encoding of a text, and how it was found where that is to be told, else "".
+
+    UTF-8 where a mark says so, or where no more lines deny it than show it; those that do are bad.
+    """
+    begins = text.read(SAMPLE_BYTES)
+    for mark, name in _MARKS:
+        if begins.startswith(mark):
+            return name, "" if name == "utf-8-sig" else f"read as {name.upper()}, as its mark says"
+    unmarked = _without_mark(begins)
+    if unmarked:
+        return unmarked, f"read as {unmarked.upper()}: every other byte is zero"
+    if begins.count(0) > BINARY * len(begins):
+        raise FileError("neither text nor Parquet")
+    sound, unsound, denying = 0, 0, bytearray()
+    for line in _lines(begins, text):
+        if line.isascii():
+            continue
+        if _is_utf8(line):
+            sound += 1
+        else:
+            unsound += 1
+            if len(denying) < SAMPLE_BYTES:
+                denying += line + b"\n"
+    return (UTF8, "") if unsound <= sound else _guessed(bytes(denying))
+
+
+def _lines(begins: bytes, text: BinaryIO) -> Iterator[bytes]:
+    rest, block = b"", begins
+    while block:
+        *lines, rest = (rest + block).split(b"\n")
+        yield from lines
+        block = text.read(SAMPLE_BYTES)
+    yield rest
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _without_mark(begins: bytes) -> str:
+    """Return which UTF-16 a text is whose every other byte is zero, as of Latin letters; or ""."""
+    sample = begins[:1024]
+    half = len(sample) / 2
+    even, odd = sample[0::2].count(0), sample[1::2].count(0)
+    if odd > MOST * half and even < FEW * half:
+        return "utf-16-le"
+    if even > MOST * half and odd < FEW * half:
+        return "utf-16-be"
+    return ""
+
+
+def _guessed(lines: bytes) -> tuple[str, str]:
+    # Takes a while to import, which a file in UTF-8 need not pay.
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(lines, cp_isolation=_USUAL).best()
+    if best is None:
+        raise FileError("it is no UTF-8: say with --encoding what it is")
+    name = best.encoding
+    if name == _KOREAN and _ideographs(str(best)) > FEW and _decodes(lines, "gb18030"):
+        name = "gb18030"
+    elif name in _LATIN and best.language not in _CENTRAL and _decodes(lines, "cp1252"):
+        name = "cp1252"
+    return name, f"read as {name}, which is a guess: say with --encoding if it is another"
+
+
+def _ideographs(text: str) -> float:
+    """Return the share of ideographs in what is beyond ASCII in a text: Korean has hardly any."""
+    letters = [letter for letter in text if not letter.isascii()]
+    return sum("\u4e00" <= letter <= "\u9fff" for letter in letters) / max(1, len(letters))
+
+
+def _decodes(lines: bytes, name: str) -> bool:
+    try:
+        lines.decode(name)
+    except UnicodeDecodeError:
+        return False
+    return True
