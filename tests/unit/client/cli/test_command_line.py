@@ -112,6 +112,33 @@ def test_an_import_goes_on_after_what_the_server_failed_on_and_says_so(
     assert "failed in the server (INTERNAL) 1 (line 2); the first: the device failed" in shown
 
 
+def test_a_check_writes_nothing_and_says_what_would_be_read(fake: Fake, tmp_path: Path) -> None:
+    file = tmp_path / "items.tsv"
+    file.write_text("movieId\tname\tzip\n1.0\tOne\t01234\n\tNobody\t90210\n")
+
+    report = as_json(longtail("import", "items", file, "--check", "--json", address=fake.address))
+    shown = longtail("import", "items", file, "--check", address=fake.address).stdout
+
+    assert report["columns"] == {"movieId": "id", "name": "title", "zip": "attribute, text"}
+    assert report["first"] == [{"id": "1", "title": "One", "attributes": {"zip": "01234"}}]
+    assert (report["rows_read"], report["usable"]) == (2, 1)
+    assert "missing id" in shown
+    assert not fake.requests
+
+
+def test_a_file_of_which_no_row_is_of_use_is_an_error(fake: Fake, tmp_path: Path) -> None:
+    file = tmp_path / "plays.csv"
+    file.write_text("user_id,item_id,date\n1,2,3/4/2021\n1,3,4/5/2021\n")
+
+    done = longtail("import", "interactions", file, address=fake.address)
+
+    assert done.returncode == 2
+    assert "none of the 2 rows could be used; 2 for bad timestamp" in done.stderr
+    assert "--time-format" in done.stderr
+    form = ["--time-format", "%d/%m/%Y"]
+    as_json(longtail("import", "interactions", file, *form, "--json", address=fake.address))
+
+
 def test_a_popularity_is_known_by_its_name_unless_it_is_said_to_be_an_attribute(
     fake: Fake, tmp_path: Path
 ) -> None:
