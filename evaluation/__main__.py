@@ -5,7 +5,7 @@ Exit codes: 0 done, 2 wrong usage or data that do not allow it.
 
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -25,10 +25,11 @@ from evaluation import experiment as experiments
 from evaluation.dataset import DatasetError
 from evaluation.experiment import Options
 from evaluation.fit import fit_profile
-from evaluation.report.folder import write, write_base
-from evaluation.report.results import BaseTable, Report
-from evaluation.run import evaluate, evaluate_base
-from evaluation.significance import Estimate
+from evaluation.query_run import evaluate_queries
+from evaluation.report.folder import write, write_part
+from evaluation.report.lines import summary, told
+from evaluation.report.results import Part
+from evaluation.run import evaluate, evaluate_base, evaluate_dial
 from evaluation.splits import SplitMethod
 
 
@@ -36,7 +37,15 @@ class Only(StrEnum):
     """A part of the evaluation that can be had alone."""
 
     BASE = "base"
+    DIAL = "dial"
+    QUERIES = "queries"
 
+
+PARTS: dict[Only, Callable[[Path, Options, int, experiments.Stage], Part]] = {
+    Only.BASE: evaluate_base,
+    Only.DIAL: evaluate_dial,
+    Only.QUERIES: evaluate_queries,
+}
 
 USAGE = 2
 FIT = "fit"
@@ -70,23 +79,27 @@ def run(
     test: Test = 0.2,
     seed: Seed = 0,
     only: Annotated[
-        Only | None, typer.Option(help="Compare the recommenders underneath alone, quickly.")
+        Only | None,
+        typer.Option(
+            help="A part alone, quickly: the recommenders underneath, what the dial promises for "
+            "people, or queries in words."
+        ),
     ] = None,
 ) -> None:
     """Compare Longtail's re-ranking with what others published, on a folder of data."""
     options = Options(split, valid, test, min_rating, pool, people, seed)
     command = shlex.join(("python", "-m", "evaluation", *sys.argv[1:]))
-    if only is Only.BASE:
+    if only is not None:
         with _complained():
-            table = evaluate_base(data, options, (k or [10])[0], _stage)
-        write_base(table, out)
-        _told(table)
+            found = PARTS[only](data, options, (k or [10])[0], _stage)
+        file = write_part(only, found, out)
+        _show(told(found))
+        console.print(f"Written to {file}", markup=False, soft_wrap=True)
         return
     with _complained():
         report = evaluate(data, options, k or [10, 20], command, _stage)
     write(report, out)
-    _told(report.base)
-    _summary(report)
+    _show(summary(report))
     console.print(f"Written to {out / 'index.html'}", markup=False, soft_wrap=True)
 
 
@@ -136,48 +149,14 @@ def _complained() -> Iterator[None]:
         _fail(str(error))
 
 
+def _show(lines: Iterable[str]) -> None:
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 def _fail(message: str) -> NoReturn:
     Console(stderr=True).print(message, style="red", markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(USAGE)
-
-
-def _told(table: BaseTable) -> None:
-    """Print the recommenders underneath, the best first."""
-    console.print(
-        f"The recommender underneath: {table.people} people, lists of {table.k}; Longtail's "
-        f"candidates hold {table.pool_recall:.3f} of what turned out relevant. NDCG, and by how "
-        f"much it is above that of {table.best}:",
-        soft_wrap=True,
-    )
-    for each in sorted(table.results, key=lambda each: -each.metrics["ndcg"].value):
-        ndcg, *others = each.metrics.items()
-        line = f"  {each.name:<26}{_ranged(ndcg[1], '.4f')}"
-        if each.against_best is not None:
-            apart = each.against_best
-            line += f"  {_ranged(apart.estimate, '+.4f')} p {apart.adjusted:.3f}"
-        else:
-            line += " " * 36
-        line += "".join(f"  {name} {value.value:.4f}" for name, value in others)
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-    for note in table.notes:
-        console.print(note, markup=False, highlight=False, soft_wrap=True)
-
-
-def _ranged(value: Estimate, form: str) -> str:
-    return f"{value.value:{form}} [{value.low:{form}}, {value.high:{form}}]"
-
-
-def _summary(report: Report) -> None:
-    for comparison in report.comparisons:
-        areas = {method.name: method.hypervolume["ndcg x aplt"] for method in comparison.methods}
-        console.print(f"{comparison.regime}, lists of {comparison.k}: hypervolume NDCG x APLT")
-        for name in sorted(areas, key=lambda name: -areas[name].value)[:8]:
-            area = areas[name]
-            console.print(
-                f"  {area.value:7.3f}  [{area.low:.3f}, {area.high:.3f}]  {name}",
-                markup=False,
-                highlight=False,
-            )
 
 
 def main() -> None:

@@ -95,7 +95,7 @@ def read(folder: Path) -> Dataset:
     unused_items, unused = Counter[Reason](), Counter[Reason]()
     item_ids: dict[str, int] = {}
     titles, texts, attributes = [], [], []
-    with _table(folder, "items", ("item_id", "title", "text"), unused_items) as (_, rows):
+    with table(folder, "items", ("item_id", "title", "text"), unused_items) as (_, rows):
         for row in rows:
             item_id = row.pop("item_id").strip()
             if not item_id or item_id in item_ids:
@@ -108,8 +108,10 @@ def read(folder: Path) -> Dataset:
     if not item_ids:
         raise DatasetError(f"items.csv has no row that can be used{_reasons(unused_items)}")
 
-    file, person = ("relevance", "query_id") if _of_queries(folder) else ("interactions", "user_id")
-    with _table(folder, file, (person, "item_id"), unused) as (columns, rows):
+    file, person = "interactions", "user_id"
+    if holds(folder, "relevance") and not holds(folder, "interactions"):
+        file, person = "relevance", "query_id"
+    with table(folder, file, (person, "item_id"), unused) as (columns, rows):
         events = _events(person, columns, rows, item_ids, unused)
     if not len(events.users):
         raise DatasetError(f"{file}.csv has no row that can be used{_reasons(unused)}")
@@ -165,13 +167,9 @@ class _Events:
     split: NDArray[np.int8]
 
 
-def _of_queries(folder: Path) -> bool:
-    """Return whether a folder says what is relevant to queries, and not what people did."""
-
-    def holds(name: str) -> bool:
-        return any((folder / f"{name}.csv{ending}").exists() for ending in ("", ".gz"))
-
-    return holds("relevance") and not holds("interactions")
+def holds(folder: Path, name: str) -> bool:
+    """Return whether a folder holds `name`.csv, compressed or not."""
+    return any((folder / f"{name}.csv{ending}").exists() for ending in ("", ".gz"))
 
 
 def _events(
@@ -188,6 +186,9 @@ def _events(
     ratings, times = array("d"), array("d")
     rated, timed, divided = (name in columns for name in ("rating", "timestamp", "split"))
     for row in rows:
+        # What is said not to be relevant is nothing that anybody met with.
+        if "grade" in columns and (number(row["grade"]) or 0) <= 0:
+            continue
         user_id, item_id = row[person].strip(), row["item_id"].strip()
         item = item_ids.get(item_id)
         rating = number(row["rating"]) if rated else 1.0
@@ -229,7 +230,7 @@ def _latest(events: _Events, items: int) -> Ints:
 
 
 @contextmanager
-def _table(
+def table(
     folder: Path, name: str, required: Sequence[str], unused: Counter[Reason]
 ) -> Iterator[tuple[Sequence[str], Iterator[dict[str, str]]]]:
     """Open `name`.csv or `name`.csv.gz: its columns and its rows by column."""

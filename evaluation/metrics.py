@@ -38,11 +38,13 @@ class Truth:
     """The relevant test items of U requests.
 
     `items[offsets[u]:offsets[u + 1]]`: the catalogue positions for request u, distinct, in any
-    order. `offsets` (U + 1,) starts at zero.
+    order. `offsets` (U + 1,) starts at zero. `grades`: how relevant each of `items` is, above 0;
+    None where all are alike.
     """
 
     offsets: Ints
     items: Ints
+    grades: Floats | None = None
 
     @cached_property
     def counts(self) -> Ints:
@@ -69,6 +71,29 @@ class Truth:
         places = np.minimum(known.searchsorted(pairs.ravel()), len(known) - 1)
         marks: Marks = known[places].reshape(lists.shape) == pairs
         return marks
+
+    def ndcg(self, lists: Ints) -> Floats:
+        """Return the NDCG of catalogue positions (U, K), NaN where nothing is relevant, as (U,).
+
+        The gain of an item is its grade, as trec_eval has it.
+        """
+        if self.grades is None:
+            return ndcg(self.hits(lists), self.counts)
+        by_place = discounts(lists.shape[1])
+        gains = np.zeros(lists.shape)
+        for request in np.flatnonzero(self.counts):
+            own = slice(self.offsets[request], self.offsets[request + 1])
+            grade_of = dict(zip(self.items[own].tolist(), self.grades[own].tolist(), strict=True))
+            gains[request] = [grade_of.get(item, 0.0) for item in lists[request].tolist()]
+        order = np.lexsort((-self.grades, self.requests))
+        place = np.arange(len(order)) - self.offsets[self.requests[order]]
+        counted = place < lists.shape[1]
+        ideal = np.bincount(
+            self.requests[order][counted],
+            self.grades[order][counted] * by_place[place[counted]],
+            minlength=len(self.counts),
+        )
+        return share(gains @ by_place, ideal)
 
     @cached_property
     def _sorted_pairs(self) -> Ints:
@@ -159,7 +184,7 @@ class Judge:
         ild = np.full(len(lists), np.nan)
         ild[self._of_variety] = variety(self._catalogue.vectors, lists[self._of_variety])
         per_user = {
-            "ndcg": ndcg(hits, self._truth.counts),
+            "ndcg": self._truth.ndcg(lists),
             "recall": recall(hits, self._truth.counts),
             "mrr": np.where(self._truth.counts > 0, reciprocal_rank(hits), np.nan),
             "tail_hits": tail_hits.astype(np.float64),

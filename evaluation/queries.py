@@ -1,15 +1,40 @@
-"""Requests by text alone, for the dial of a query: the text of an item stands in for a query."""
+"""Requests by text alone: queries that people wrote, or texts of items that stand in for them."""
 
 import numpy as np
-from longtail.server.ranking.evidence import PoolScale, features, observed
+from longtail.server.ranking.evidence import FEATURES, PoolScale, features, observed
 from longtail.server.ranking.relevance import RelevanceModel
-from longtail.server.ranking.taste import taste
+from longtail.server.ranking.taste import Taste, taste
+from numpy.typing import NDArray
 
-from evaluation.task import Catalogue, Task
+from evaluation.metrics import Truth
+from evaluation.requests import Requests
+from evaluation.task import Catalogue, Floats, Ints, Matrix, Task
 from evaluation.world import World
 
 NOBODY = np.empty(0)
 NOTHING = np.empty((0, 0), np.float32)
+
+
+def query_requests(world: World, vectors: Matrix, truth: Truth, pool: int) -> Requests:
+    """Return the requests of queries with unit `vectors` (Q, d), of `pool` candidates each."""
+    size = min(pool, world.items)
+    unknown = taste(NOBODY, world.scale)
+    items = np.empty((len(vectors), size), np.int64)
+    raw = np.empty(items.shape)
+    values = np.empty((*items.shape, len(FEATURES)), np.float32)
+    for at, vector in enumerate(vectors):
+        cosines = world.vectors @ vector
+        items[at], values[at] = _found(world, cosines, size, unknown)
+        raw[at] = cosines[items[at]]
+    return Requests(
+        np.arange(len(vectors)),
+        items,
+        values,
+        raw,
+        np.tile(unknown.shares, (len(vectors), 1)),
+        np.zeros(len(vectors), np.int64),
+        truth,
+    )
 
 
 def query_task(
@@ -25,18 +50,8 @@ def query_task(
     for at, item in enumerate(asked):
         cosines = world.vectors @ world.vectors[item]
         cosines[item] = -np.inf
-        nearest = np.argpartition(-cosines, size - 1)[:size]
-        evidence = observed(
-            world.vectors[nearest],
-            cosines[nearest, None].astype(np.float64),
-            NOTHING,
-            np.zeros((2, size)),
-            np.zeros(size),
-            world.popularity[nearest],
-            world.scale,
-        )
-        items[at] = nearest
-        scores[at] = model.probability(features(evidence, unknown, PoolScale.of(evidence)))
+        items[at], values = _found(world, cosines, size, unknown)
+        scores[at] = model.probability(values)
     return Task(
         Catalogue(world.popularity, world.bucket, world.vectors),
         k,
@@ -46,3 +61,20 @@ def query_task(
         np.zeros(len(asked), np.int64),
         seed,
     )
+
+
+def _found(
+    world: World, cosines: NDArray[np.float32], size: int, unknown: Taste
+) -> tuple[Ints, Floats]:
+    """Return the nearest items (size,) of a query and their features."""
+    nearest = np.argpartition(-cosines, size - 1)[:size]
+    evidence = observed(
+        world.vectors[nearest],
+        cosines[nearest, None].astype(np.float64),
+        NOTHING,
+        np.zeros((2, size)),
+        np.zeros(size),
+        world.popularity[nearest],
+        world.scale,
+    )
+    return nearest, features(evidence, unknown, PoolScale.of(evidence))

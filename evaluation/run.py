@@ -13,25 +13,30 @@ from pathlib import Path
 
 import numpy as np
 from longtail.server.ranking.popularity import Bucket
+from longtail.server.ranking.profile import Context, default_profile
 
 from evaluation.base.registry import BASES
-from evaluation.base.table import base_table
+from evaluation.base.table import DEFAULT, FITTED, base_table
 from evaluation.baselines.registry import BASELINES
 from evaluation.comparison import REPLICATES, Comparer
 from evaluation.cross_check import largest_differences
 from evaluation.dataset import DatasetError
+from evaluation.dial_table import dial_table
 from evaluation.experiment import Experiment, Options, Progress, Stage, experiment
 from evaluation.latency import of_method
 from evaluation.methods import Scores, ablations, calibrated, ours, raw
 from evaluation.metrics import Judge
 from evaluation.oracle import ceilings
 from evaluation.outside import outside_methods
+from evaluation.query_run import evaluate_queries
+from evaluation.query_source import holds_queries
 from evaluation.reliability import reliability
 from evaluation.report.results import (
     BaseTable,
     Comparison,
     CrossCheck,
     Data,
+    DialTable,
     Latency,
     Protocol,
     Provenance,
@@ -42,7 +47,7 @@ from evaluation.sweep import Sweep, sweeps
 from evaluation.task import Family, Method, Task
 
 MAX_LOSS = 0.05
-BASE_STAGE = "base recommenders"
+BASE_STAGE, DIAL_STAGE = "base recommenders", "what the dial promises"
 PACKAGES = (
     "numpy",
     "implicit",
@@ -94,6 +99,11 @@ def evaluate(
         with stage(f"dial of the {name} regime") as tell:
             scores[name] = score(material)
             tell(1, 1)
+    with stage(DIAL_STAGE):
+        dials = _dials(material, scores["calibrated"], lengths[0])
+    queries = None
+    if holds_queries(folder):
+        queries = evaluate_queries(folder, options, lengths[0], stage)
     with stage("ablations") as tell:
         parts = ablations(material, scores["calibrated"])
         tell(1, 1)
@@ -118,6 +128,8 @@ def evaluate(
         data=_data(folder, material),
         protocol=Protocol(MAX_LOSS, REFERENCE_SHARE, CONFIDENCE, REPLICATES),
         base=base,
+        dials=dials,
+        queries=queries,
         comparisons=tuple(comparisons),
         reliability=reliability(material.test, scores["calibrated"].test),
         ceilings={
@@ -158,6 +170,35 @@ def evaluate_base(folder: Path, options: Options, k: int, show: Stage) -> BaseTa
     material = experiment(folder, options, show)
     with show(BASE_STAGE) as tell:
         return base_table(material, k, BASES, tell)
+
+
+def evaluate_dial(folder: Path, options: Options, k: int, show: Stage) -> tuple[DialTable, ...]:
+    """Hold what the dials of people promise against what lists of `k` lose.
+
+    Raises DatasetError when the data do not allow it.
+    """
+    material = experiment(folder, options, show)
+    with show("dial of the calibrated regime"):
+        scores = calibrated(material)
+    with show(DIAL_STAGE):
+        return _dials(material, scores, k)
+
+
+def _dials(material: Experiment, scores: Scores, k: int) -> tuple[DialTable, ...]:
+    default, test, seed = default_profile(), material.test, material.options.seed
+    return (
+        dial_table(
+            DEFAULT,
+            test,
+            test.probabilities(default.models[Context.HISTORY]),
+            default.dials[Context.HISTORY],
+            default.reach,
+            np.ones(test.world.items),
+            k,
+            seed,
+        ),
+        dial_table(FITTED, test, scores.test, scores.dial, scores.reach, scores.exposure, k, seed),
+    )
 
 
 def _swept(

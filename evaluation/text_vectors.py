@@ -40,15 +40,16 @@ def item_vectors(
     `settings` name the encoder, the device and the folder of state, in which the vectors are kept
     under `cache/evaluation`. Raises ArtefactError and DeviceError.
     """
-    artefact = artefacts.load(settings.artefact)
-    name = artefact.manifest.model_id
-    return cached(
-        [text_to_encode(title, text) for title, text in zip(titles, texts, strict=True)],
-        model_id=name,
-        dimension=artefact.manifest.dimension,
-        file=Path(settings.home, "cache", "evaluation", f"{name.replace('/', '_')}.npz"),
-        encode=lambda new: _encode(artefact, settings, new, progress),
-    )
+    whole = [text_to_encode(title, text) for title, text in zip(titles, texts, strict=True)]
+    return _vectors(whole, Role.ITEM, settings, progress)
+
+
+def query_vectors(texts: Sequence[str], settings: WorkerSettings, progress: Progress) -> Vectors:
+    """Return (Q, d) float32 unit vectors of Q queries, kept as those of items are.
+
+    Raises ArtefactError and DeviceError.
+    """
+    return _vectors(texts, Role.QUERY, settings, progress)
 
 
 def encoder_id(settings: WorkerSettings) -> str:
@@ -91,10 +92,30 @@ def batches(lengths: Sequence[int], padded_tokens: int) -> list[list[int]]:
     return parts
 
 
-def _encode(
-    artefact: Artefact, settings: WorkerSettings, texts: Sequence[str], progress: Progress
+def _vectors(
+    texts: Sequence[str], role: Role, settings: WorkerSettings, progress: Progress
 ) -> Vectors:
-    tokens = [each.ids for each in Tokenizer(artefact).tokenise(texts, Role.ITEM)]
+    artefact = artefacts.load(settings.artefact)
+    name = artefact.manifest.model_id
+    # A query may be encoded with another prompt in front.
+    of_role = "" if role is Role.ITEM else f"-{role.value}"
+    return cached(
+        texts,
+        model_id=name,
+        dimension=artefact.manifest.dimension,
+        file=Path(settings.home, "cache", "evaluation", f"{name.replace('/', '_')}{of_role}.npz"),
+        encode=lambda new: _encode(artefact, settings, new, role, progress),
+    )
+
+
+def _encode(
+    artefact: Artefact,
+    settings: WorkerSettings,
+    texts: Sequence[str],
+    role: Role,
+    progress: Progress,
+) -> Vectors:
+    tokens = [each.ids for each in Tokenizer(artefact).tokenise(texts, role)]
     encoders = loading.load(artefact, settings)
     parts = batches([len(ids) for ids in tokens], loading.batch_tokens(settings, encoders))
     vectors = np.empty((len(texts), artefact.manifest.dimension), np.float32)

@@ -12,7 +12,7 @@ from longtail.server.ranking.profile import Context, default_profile
 from evaluation.base.choice import Field, best_setting
 from evaluation.base.known import Base, Setting, TooLargeError
 from evaluation.comparison import REPLICATES
-from evaluation.experiment import Experiment, Progress
+from evaluation.experiment import Experiment, Period, Progress
 from evaluation.fitting import fit_relevance, reach
 from evaluation.metrics import Judge
 from evaluation.relevance_metrics import recall
@@ -33,7 +33,7 @@ def base_table(
     seed = material.options.seed
     requests = material.test.requests
     depth = min(DEPTH, requests.items.shape[1])
-    shown = {name: _ranked(requests.items, scores, depth) for name, scores in _ours(material)}
+    shown = {name: ranked(requests.items, scores, depth) for name, scores in _ours(material)}
     settings: dict[str, Setting] = {}
     notes = []
     valid, test = Field(material.valid, seed), Field(material.test, seed)
@@ -46,7 +46,7 @@ def base_table(
         else:
             shown[base.name] = test.lists(score, depth)
         progress(at + 1, len(bases))
-    return _table(material, k, depth, shown, settings, notes)
+    return compared(material.test, k, shown, settings, notes, seed)
 
 
 def _ours(material: Experiment) -> list[tuple[str, Floats]]:
@@ -60,36 +60,38 @@ def _ours(material: Experiment) -> list[tuple[str, Floats]]:
     ]
 
 
-def _ranked(items: Ints, scores: Floats, length: int) -> Ints:
+def ranked(items: Ints, scores: Floats, length: int) -> Ints:
+    """Return the `length` best (U, length) of `items` (U, n) by `scores` (U, n)."""
     order = np.argsort(-scores, axis=1, kind="stable")[:, :length]
     return np.take_along_axis(items, order, axis=1)
 
 
-def _table(
-    material: Experiment,
+def compared(
+    period: Period,
     k: int,
-    depth: int,
     shown: Mapping[str, Ints],
     settings: Mapping[str, Setting],
     notes: Sequence[str],
+    seed: int,
 ) -> BaseTable:
-    world, requests = material.test.world, material.test.requests
+    """Judge the lists (U, at least k) that each recommender shows, on resamples of the requests.
+
+    `settings`: of the recommenders of others.
+    """
+    world, requests = period.world, period.requests
     catalogue = Catalogue(world.popularity, world.bucket, world.vectors)
     judge = Judge(requests.truth, catalogue, requests.taste)
-    bootstrap = UserBootstrap(
-        len(requests.users), replicates=REPLICATES, seed=material.options.seed
-    )
+    bootstrap = UserBootstrap(len(requests.users), replicates=REPLICATES, seed=seed)
     figures: dict[str, dict[str, Floats]] = {}
     for name, lists in shown.items():
         by_person = judge.measure(lists[:, :k]).per_user
         values = {metric: by_person[metric] for metric in BY_PERSON}
         deep = recall(requests.truth.hits(lists), requests.truth.counts)
-        values[f"recall@{depth}"] = deep
+        values[f"recall@{lists.shape[1]}"] = deep
         means = bootstrap.means(np.stack(list(values.values())))
         figures[name] = dict(zip(values, means.T, strict=True)) | {
             "coverage": bootstrap.coverage(lists[None, :, :k], world.items)[:, 0]
         }
-    # Raises ValueError when none ran; popularity always does.
     best = max(settings, key=lambda name: figures[name]["ndcg"][0])
     # Of each, less that of the best: `compare` takes what it is given from the first.
     behind = compare(

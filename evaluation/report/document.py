@@ -9,6 +9,9 @@ Schema `longtail.evaluation/1`:
   `notes`; `best`: the best of others; `recommenders`: by name:
   - `setting`: null for ours. `metrics`: by name, `value` and `interval`. `against_best`: its NDCG
     less that of the best, with the fields of `differences`, or null.
+- `dials`: a list of `name`, `k` and `rows`: `strength`, `promised`, `told`, `lost` and `metrics`,
+  by name, with `value` and `interval`.
+- `queries`: null, or `base` and `dials` as above, of queries in words.
 - `comparisons`: one for each regime and list length:
   - `regime`, `k`, `ours`; `base`: metric to value, without re-ranking.
   - `methods`: by name:
@@ -31,7 +34,15 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from evaluation.report.results import BaseTable, Comparison, MethodResult, Report
+from evaluation.report.results import (
+    BaseTable,
+    Comparison,
+    DialTable,
+    MethodResult,
+    Part,
+    QueryResults,
+    Report,
+)
 from evaluation.significance import Difference, Estimate
 
 SCHEMA = "longtail.evaluation/1"
@@ -44,6 +55,8 @@ def document(report: Report) -> dict[str, Any]:
         "data": asdict(report.data),
         "protocol": asdict(report.protocol),
         "base": _base(report.base),
+        "dials": [_dial(table) for table in report.dials],
+        "queries": report.queries and _queries(report.queries),
         "comparisons": [_comparison(comparison) for comparison in report.comparisons],
         "reliability": [asdict(row) for row in report.reliability],
         "ceilings": {str(k): asdict(ceilings) for k, ceilings in report.ceilings.items()},
@@ -56,9 +69,37 @@ def document(report: Report) -> dict[str, Any]:
     return {name: _plain(value) for name, value in whole.items()}
 
 
-def base_document(table: BaseTable) -> dict[str, Any]:
-    """Return what `base` holds as a JSON object of its own."""
-    return {name: _plain(value) for name, value in _base(table).items()}
+def part(found: Part) -> dict[str, Any]:
+    """Return a part of the report that was had alone as a JSON object."""
+    match found:
+        case BaseTable():
+            whole = _base(found)
+        case QueryResults():
+            whole = _queries(found)
+        case _:
+            whole = {"dials": [_dial(table) for table in found]}
+    return {name: _plain(value) for name, value in whole.items()}
+
+
+def _queries(queries: QueryResults) -> dict[str, Any]:
+    return {"base": _base(queries.base), "dials": [_dial(table) for table in queries.dials]}
+
+
+def _dial(table: DialTable) -> dict[str, Any]:
+    return {
+        "name": table.name,
+        "k": table.k,
+        "rows": [
+            {
+                "strength": row.strength,
+                "promised": row.promised,
+                "told": row.told,
+                "lost": _estimate(row.lost),
+                "metrics": {name: _estimate(value) for name, value in row.metrics.items()},
+            }
+            for row in table.rows
+        ],
+    }
 
 
 def _base(table: BaseTable) -> dict[str, Any]:

@@ -4,10 +4,10 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from evaluation.report.document import base_document, document
+from evaluation.report.document import document, part
 from evaluation.report.page import page
 from evaluation.report.plots import plots
-from evaluation.report.results import BaseTable, Report
+from evaluation.report.results import Part, Report
 
 
 def write(report: Report, folder: Path) -> None:
@@ -26,10 +26,11 @@ def write(report: Report, folder: Path) -> None:
     _put(files, folder)
 
 
-def write_base(table: BaseTable, folder: Path) -> None:
-    """Write `base.json`, the part of `report.json` on the recommenders underneath, alone."""
-    text = json.dumps(base_document(table), indent=1, allow_nan=False)
-    _put({"base.json": text.encode()}, folder)
+def write_part(name: str, found: Part, folder: Path) -> Path:
+    """Write a part of the report that was had alone as `name`.json; return the file."""
+    text = json.dumps(part(found), indent=1, allow_nan=False)
+    _put({f"{name}.json": text.encode()}, folder)
+    return folder / f"{name}.json"
 
 
 def _put(files: Mapping[str, bytes], folder: Path) -> None:

@@ -98,6 +98,42 @@ class BaseTable:
 
 
 @dataclass(frozen=True)
+class DialRow:
+    """A dial at one strength.
+
+    `promised`: the share of the NDCG that it says is lost. `told`: what answers say they lose, the
+    mean. `lost`: what was, against the first row. `metrics`: by name.
+    """
+
+    strength: float
+    promised: float
+    told: float
+    lost: Estimate
+    metrics: Mapping[str, Estimate]
+
+
+@dataclass(frozen=True)
+class DialTable:
+    """A dial by the `name` of its profile, on lists of `k`, from the mildest strength on."""
+
+    name: str
+    k: int
+    rows: tuple[DialRow, ...]
+
+
+@dataclass(frozen=True)
+class QueryResults:
+    """Queries in words: `base`, what retrieval and scores reach, and the dials over them."""
+
+    base: BaseTable
+    dials: tuple[DialTable, ...]
+
+
+# What can be had alone.
+Part = BaseTable | tuple[DialTable, ...] | QueryResults
+
+
+@dataclass(frozen=True)
 class ReliabilityRow:
     """Candidates whose items are of one decile of popularity, from 1, the least popular.
 
@@ -188,13 +224,16 @@ class Provenance:
 class Report:
     """One evaluation.
 
-    `ceilings`: by list length. `notes`: what a reader has to know, such as which outside package
-    did not run and why. `stages`: wall time in seconds, in the order of the run.
+    `dials`: of people. `queries`: None where the folder has none. `ceilings`: by list length.
+    `notes`: what a reader has to know, such as which outside package did not run and why.
+    `stages`: wall time in seconds, in the order of the run.
     """
 
     data: Data
     protocol: Protocol
     base: BaseTable
+    dials: tuple[DialTable, ...]
+    queries: QueryResults | None
     comparisons: tuple[Comparison, ...]
     reliability: tuple[ReliabilityRow, ...]
     ceilings: Mapping[int, Ceilings]

@@ -15,7 +15,7 @@ from evaluation.base.models import ALS, BM25, BPR, COSINE, POPULARITY
 from evaluation.base.registry import BASES
 from evaluation.base.sequences import neighbours_of_late, transitions
 from evaluation.base.table import BEHAVIOUR, DEFAULT, FITTED, base_table
-from evaluation.report.folder import write_base
+from evaluation.report.folder import write_part
 from tests.unit.evaluation import invented_data
 from tests.unit.evaluation.invented_data import untold, usual_experiment
 
@@ -165,8 +165,7 @@ def test_the_table_compares_all_with_the_best_of_others(
     # Somebody's likes say more than what everybody likes.
     assert others["EASE"] > others["popularity"]
 
-    write_base(found, tmp_path / "new")
-    written = json.loads((tmp_path / "new" / "base.json").read_text())
+    written = json.loads(write_part("base", found, tmp_path / "new").read_text())
     assert set(written["recommenders"]) == set(by_name)
     assert written["recommenders"][found.best]["against_best"] is None
     assert set(written["recommenders"][FITTED]["against_best"]) == {

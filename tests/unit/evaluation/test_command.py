@@ -13,7 +13,8 @@ from evaluation import experiment as experiments
 from evaluation import fit as fits
 from evaluation import methods
 from evaluation.experiment import Options, Stage
-from evaluation.report.results import BaseTable, Report
+from evaluation.report.document import part
+from evaluation.report.results import Part, Report
 from evaluation.splits import SplitMethod
 from tests.unit.evaluation import invented_data
 from tests.unit.evaluation.invented_report import invented_report
@@ -145,23 +146,40 @@ def test_options_reach_the_evaluation_and_its_report_the_folder(
     assert str(out / "index.html") in ended.out
 
 
-def test_the_recommenders_underneath_can_be_had_alone(
-    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("only", "words"),
+    [
+        ("base", ("604 asked", "Longtail, fitted", "EASE", "+0.0150", "too large")),
+        ("dial", ("Dial of Longtail, fitted", "0.1600", "0.1280")),
+        ("queries", ("604 asked", "Dial of Longtail, default profile")),
+    ],
+)
+def test_a_part_can_be_had_alone(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, only: str, words: tuple[str, ...]
 ) -> None:
+    report = invented_report(1)
+    assert report.queries is not None
+    parts: dict[str, Part] = {
+        "base": report.base,
+        "dial": report.dials,
+        "queries": report.queries,
+    }
+    found = parts[only]
     asked = []
 
-    def evaluated(data: Path, options: Options, k: int, stage: Stage) -> BaseTable:
+    def evaluated(data: Path, options: Options, k: int, stage: Stage) -> Part:
         asked.append((data, options.people, k))
-        return invented_report(1).base
+        return found
 
-    monkeypatch.setattr(command, "evaluate_base", evaluated)
+    monkeypatch.setitem(command.PARTS, command.Only(only), evaluated)
     out = folder / "out"
-    ended = run(folder, "--only", "base", "--people", "40", "--out", out)
+    ended = run(folder, "--only", only, "--people", "40", "--out", out)
     assert ended.code == 0, ended.err
     assert asked == [(folder, 40, 10)]
-    assert [each.name for each in out.iterdir()] == ["base.json"]
-    for told in ("604 people", "Longtail, fitted", "EASE", "+0.0150", "too large"):
-        assert told in ended.out
+    assert [each.name for each in out.iterdir()] == [f"{only}.json"]
+    assert json.loads((out / f"{only}.json").read_text()) == json.loads(json.dumps(part(found)))
+    for word in words:
+        assert word in ended.out
 
 
 def test_lists_of_ten_and_twenty_are_usual(

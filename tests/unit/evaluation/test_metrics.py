@@ -1,7 +1,9 @@
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import pytrec_eval
 from longtail.server.ranking.popularity import Bucket
 
 from evaluation.exposure_metrics import jensen_shannon
@@ -32,6 +34,37 @@ def lists_of(random: np.random.Generator, users: int = USERS, k: int = K) -> np.
 
 def relevant_of(random: np.random.Generator, users: int = USERS) -> list[list[int]]:
     return [random.permutation(ITEMS)[: random.integers(0, 9)].tolist() for _ in range(users)]
+
+
+def test_graded_ndcg_is_that_of_trec_eval() -> None:
+    random = np.random.default_rng(9)
+    rows, lists = relevant_of(random), lists_of(random)
+    plain = truth_of(rows)
+    grades = random.integers(1, 5, len(plain.items)).astype(np.float64)
+    truth = replace(plain, grades=grades)
+    graded = {
+        str(user): {
+            str(item): int(grade)
+            for item, grade in zip(
+                truth.items[truth.offsets[user] : truth.offsets[user + 1]],
+                grades[truth.offsets[user] : truth.offsets[user + 1]],
+                strict=True,
+            )
+        }
+        for user in np.flatnonzero(truth.counts)
+    }
+    run = {
+        str(user): {str(item): float(K - place) for place, item in enumerate(shown)}
+        for user, shown in enumerate(lists)
+    }
+    theirs = pytrec_eval.RelevanceEvaluator(graded, {f"ndcg_cut.{K}"}).evaluate(run)
+    found = truth.ndcg(lists)
+    assert np.isnan(found[truth.counts == 0]).all()
+    for user in np.flatnonzero(truth.counts):
+        assert found[user] == pytest.approx(theirs[str(user)][f"ndcg_cut_{K}"])
+    # Of one grade it is the plain one, of which it does not matter what the grade is.
+    even = replace(plain, grades=np.full(len(plain.items), 2.0))
+    assert even.ndcg(lists) == pytest.approx(plain.ndcg(lists), nan_ok=True)
 
 
 def test_hits_are_the_members_of_the_truth() -> None:

@@ -216,3 +216,19 @@ def test_the_recommenders_underneath_are_shown_the_best_first() -> None:
     assert places == sorted(places)
     for told in ("604", "43.21 %", "lambda 300", "neighbours 50", "−0.0150", "<too large>"):
         assert told in shown
+
+
+def test_what_dials_promise_and_queries_reach_is_shown() -> None:
+    markup = page(invented_report(), {})
+    promises = text(section(markup, "promises"))
+    for told in ("Longtail, fitted, lists of 10", "16 %", "8 %", "0.1280", "[0.1120, 0.1440]"):
+        assert told in promises
+    queries = text(section(markup, "queries"))
+    for told in ("604 queries", "EASE", "Longtail, default profile, lists of 10"):
+        assert told in queries
+
+
+def test_a_folder_without_queries_has_no_word_of_them() -> None:
+    markup = page(replace(invented_report(), queries=None), {})
+    assert 'id="queries"' not in markup
+    assert "#queries" not in markup

@@ -1,0 +1,95 @@
+"""The material of an evaluation of queries: half of them to fit on, the other half to report on."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from longtail.runtime.settings import load
+from longtail.server.write.encoding import text_to_encode
+from longtail.worker.settings import WorkerSettings
+
+from evaluation.dataset import Dataset, DatasetError, holds, negatives, positives, read
+from evaluation.experiment import Options, Period, Stage
+from evaluation.metrics import Truth
+from evaluation.queries import query_requests
+from evaluation.query_source import Queries, read_queries
+from evaluation.task import Ints, Matrix
+from evaluation.text_vectors import item_vectors, query_vectors
+from evaluation.world import World
+
+
+@dataclass(frozen=True)
+class Half:
+    """Some of the queries: their words, their unit vectors (Q, d), and what they ask for."""
+
+    texts: tuple[str, ...]
+    vectors: Matrix
+    period: Period
+
+
+@dataclass(frozen=True)
+class QueryExperiment:
+    """The queries of a folder: `valid` is what is fitted on, `test` what is reported on.
+
+    `texts`: of each item, as it is encoded.
+    """
+
+    options: Options
+    texts: tuple[str, ...]
+    valid: Half
+    test: Half
+
+
+def query_experiment(folder: Path, options: Options, stage: Stage) -> QueryExperiment:
+    """Read a folder's queries, at most `options.people` of them in each half.
+
+    Popularity is that of the interactions; without any, of what is relevant to the half to fit on.
+    Raises DatasetError when there are too few.
+    """
+    settings = load(WorkerSettings, os.environ)
+    with stage("reading"):
+        data = read(folder)
+        queries = read_queries(folder, data.item_ids)
+    if len(queries.ids) < 2:
+        raise DatasetError(f"{folder} has {len(queries.ids)} queries: there is nothing to fit on")
+    drawn = np.random.default_rng(options.seed).permutation(len(queries.ids))
+    middle = len(drawn) // 2
+    fit, report = drawn[:middle][: options.people], drawn[middle:][: options.people]
+    with stage("text vectors") as tell:
+        vectors = item_vectors(data.titles, data.texts, settings, tell)
+    with stage("vectors of queries") as tell:
+        asked = query_vectors([queries.texts[at] for at in (*fit, *report)], settings, tell)
+    world = _world(folder, data, options, [queries.ids[at] for at in drawn[:middle]], vectors)
+    with stage("requests of queries"):
+        valid = _half(world, queries, fit, asked[: len(fit)], options.pool)
+        test = _half(world, queries, report, asked[len(fit) :], options.pool)
+    texts = map(text_to_encode, data.titles, data.texts)
+    return QueryExperiment(options, tuple(texts), valid, test)
+
+
+def _world(
+    folder: Path, data: Dataset, options: Options, fitted: Sequence[str], vectors: Matrix
+) -> World:
+    if holds(folder, "interactions"):
+        known = np.ones(len(data.items), np.bool_)
+        likes, dislikes = positives(data, options.min_rating), negatives(data, options.min_rating)
+    else:
+        # What is relevant to the other half is what is asked about.
+        names = frozenset(fitted)
+        of_fitted = np.array([name in names for name in data.user_ids])
+        known = likes = of_fitted[data.users]
+        dislikes = np.zeros_like(known)
+    return World(data, likes, dislikes, known, vectors)
+
+
+def _half(world: World, queries: Queries, chosen: Ints, vectors: Matrix, pool: int) -> Half:
+    order = np.argsort(queries.queries, kind="stable")
+    starts = np.searchsorted(queries.queries[order], np.arange(len(queries.ids) + 1))
+    rows = [order[starts[at] : starts[at + 1]] for at in chosen.tolist()]
+    offsets = np.concatenate(([0], np.cumsum([len(each) for each in rows])))
+    said = np.concatenate(rows)
+    truth = Truth(offsets, queries.items[said], queries.grades[said])
+    texts = tuple(queries.texts[at] for at in chosen.tolist())
+    return Half(texts, vectors, Period(world, query_requests(world, vectors, truth, pool)))
