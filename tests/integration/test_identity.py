@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -193,8 +193,10 @@ def test_administration_answers_on_a_listener_of_its_own_alone(
         ):
             operator.wait_until_serving(timeout=30)
             assert operator.list_snapshots() is not None
+            assert list(operator.list_review_queue()) == []
             client.catalog_stats()
-            for method in (client.list_snapshots, operator.catalog_stats):
+            queue: Callable[[], object] = client.list_review_queue().__next__
+            for method in (client.list_snapshots, operator.catalog_stats, queue):
                 with pytest.raises(LongtailError) as caught:
                     method()
                 assert caught.value.code is grpc.StatusCode.UNIMPLEMENTED

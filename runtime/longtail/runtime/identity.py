@@ -19,7 +19,8 @@ class Role(IntEnum):
 
     READ = 1
     WRITE = 2
-    ADMIN = 3
+    REVIEW = 3
+    ADMIN = 4
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ class Caller:
     name: str
     role: Role
     allowance: Allowance | None = None
+    has_key: bool = False
 
 
 _caller: ContextVar[Caller | None] = ContextVar("caller")

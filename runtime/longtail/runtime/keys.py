@@ -151,7 +151,7 @@ class KeyRing:
                 before = known[key.name].allowance if key.name in known else None
                 kept = before is not None and before.limits == key.limits
                 allowance = before if kept else Allowance(key.limits)
-            caller = Caller(key.name, key.role, allowance)
+            caller = Caller(key.name, key.role, allowance, has_key=True)
             digest = bytes.fromhex(key.sha256)
             callers[digest[:_FOUND_BYTES]] = digest, caller
         self._callers, self.closed = callers, True

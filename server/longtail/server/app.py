@@ -65,16 +65,18 @@ logger = logging.getLogger(__name__)
 INDEX_FOLDER = "index"
 # Parts of the process: a worker that has the catalogue's encoder, and writes to the store.
 ENCODER, WRITING = "encoder", "writing"
-ADMIN = "longtail.v1.AdminService"
+REVIEW, ADMIN = "longtail.v1.ReviewService", "longtail.v1.AdminService"
 # What each service cannot do all its work without.
 SERVICES = {
     "longtail.v1.RecommendationService": (ENCODER,),
     "longtail.v1.ItemService": (ENCODER, WRITING),
     "longtail.v1.InteractionService": (WRITING,),
     "longtail.v1.InsightService": (),
-    "longtail.v1.ReviewService": (WRITING,),
+    REVIEW: (WRITING,),
     ADMIN: (WRITING,),
 }
+# On the listener of administration, where there is one.
+APART = (REVIEW, ADMIN)
 # Those whose requests may be as large as a message: batches of what is written.
 BATCHES = ("ItemService/BatchUpsertItems", "InteractionService/WriteInteractions")
 # Those who look after a server get through whatever others ask of it.
@@ -247,8 +249,8 @@ async def _serve(
     if settings.admin_address is not None:
         administration = new()
         listeners = [
-            Listener(server, settings.address, [name for name in SERVICES if name != ADMIN]),
-            Listener(administration, settings.admin_address, [ADMIN]),
+            Listener(server, settings.address, [each for each in SERVICES if each not in APART]),
+            Listener(administration, settings.admin_address, APART),
         ]
     catalogue = Catalogue(store, lambda: view.state.encoder, encoder.embed, commit, pools, audit)
     behaviour = sources.behaviour
@@ -303,7 +305,7 @@ async def _serve(
         InsightService(store, view, pools), server
     )
     review_service_pb2_grpc.add_ReviewServiceServicer_to_server(
-        ReviewService(store, catalogue, pools), server
+        ReviewService(store, catalogue, pools), administration
     )
     admin_service_pb2_grpc.add_AdminServiceServicer_to_server(
         AdminService(view, operations), administration

@@ -42,7 +42,8 @@ class Settings:
     admin: str = setting(
         "LONGTAIL_SERVER_ADMIN_ADDRESS",
         "",
-        "Where AdminService answers, host:port, and then there alone. Empty: where the rest does.",
+        "Where AdminService and ReviewService answer, host:port, and then there alone. Empty: "
+        "where the rest does.",
     )
     keys: str = setting(
         "LONGTAIL_SERVER_KEYS",

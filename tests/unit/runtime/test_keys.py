@@ -101,7 +101,7 @@ def test_a_role_includes_those_before_it_and_a_method_without_one_needs_the_most
         method: [role.name for role in Role if may(ring, role.name, method)]
         for method in (METHOD, "/new")
     }
-    assert allowed == {METHOD: ["WRITE", "ADMIN"], "/new": ["ADMIN"]}
+    assert allowed == {METHOD: ["WRITE", "REVIEW", "ADMIN"], "/new": ["ADMIN"]}
 
 
 def may(ring: KeyRing, secret: str, method: str) -> bool:

@@ -14,6 +14,7 @@ from google.rpc import error_details_pb2, status_pb2
 from longtail.client.calls.errors import error_from_rpc
 from longtail.runtime.errors import ServiceError
 from longtail.runtime.interceptor import ServiceInterceptor
+from longtail.runtime.keys import KeyRing
 from longtail.server.encoder.encoder import Embedded
 from longtail.server.process.audit import Audit
 from longtail.server.process.pools import Pools
@@ -145,12 +146,13 @@ class WrittenCatalogue:
 
 @asynccontextmanager
 async def written_catalogue(
-    folder: Path, kept_days: float = 0.0
+    folder: Path, kept_days: float = 0.0, keys: KeyRing | None = None
 ) -> AsyncIterator[WrittenCatalogue]:
     store = RecordStore.open(folder / "longtail.db")
-    server = grpc.aio.server(
-        interceptors=[ServiceInterceptor(max_in_flight=50, unary_seconds=20, stream_seconds=20)]
+    interceptor = ServiceInterceptor(
+        max_in_flight=50, unary_seconds=20, stream_seconds=20, keys=keys
     )
+    server = grpc.aio.server(interceptors=[interceptor])
     with (
         closing(store),
         closing(Audit(folder / "audit", None, 10**6)) as audit,

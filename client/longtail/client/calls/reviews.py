@@ -32,7 +32,7 @@ def decide_items(
     item_ids: Iterable[str],
     kind: str,
     *,
-    author: str,
+    author: str = "",
     reason: str,
     penalty: float | None = None,
     expire_time: datetime | None = None,
@@ -43,7 +43,8 @@ def decide_items(
 
     `kind` is approve, hide, penalise (which takes a `penalty` above 0 to 1), submit or block;
     ValueError when it is another. From `expire_time`, UTC when it has no zone, on the decision does
-    not count any more. `request_id` as in `upsert_items`.
+    not count any more. `author` is who decides; with a key that is the key's name, and this stands
+    behind it. `request_id` as in `upsert_items`.
     """
     return Call(
         DecideItemsRequest(

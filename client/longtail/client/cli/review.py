@@ -21,7 +21,9 @@ app = typer.Typer(
 
 ItemIds = Annotated[list[str], typer.Argument(metavar="ITEM...", help="The items' ids.")]
 Reason = Annotated[str, typer.Option(help="Why, for who looks at it later.")]
-Author = Annotated[str, typer.Option(envvar=AUTHOR_VARIABLE, help="Who decides.")]
+Author = Annotated[
+    str, typer.Option(envvar=AUTHOR_VARIABLE, help="Who decides; with a key, its name.")
+]
 
 
 class Kind(StrEnum):
@@ -58,7 +60,7 @@ def _add(kind: Kind, told: str) -> None:
     def decide(
         item_ids: ItemIds,
         reason: Reason,
-        author: Author,
+        author: Author = "",
         until: options.Until = None,
         address: options.Address = options.ADDRESS,
         timeout: options.Timeout = options.TIMEOUT,
@@ -91,7 +93,7 @@ def penalise(
         float, typer.Option(help="Share of its relevance that an item loses, above 0 to 1.")
     ],
     reason: Reason,
-    author: Author,
+    author: Author = "",
     until: options.Until = None,
     address: options.Address = options.ADDRESS,
     timeout: options.Timeout = options.TIMEOUT,

@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 from google.rpc import status_pb2
 from grpc.aio import ServicerContext
 from longtail.runtime.errors import NotFound
+from longtail.runtime.identity import current_caller
 from longtail.runtime.message_size import serialized
 from longtail.server.process.pools import Pools
 from longtail.server.rpc.read.decision import decision_kind, new_decision
@@ -57,7 +58,7 @@ class ReviewService(review_service_pb2_grpc.ReviewServiceServicer):
         context: ServicerContext[pb.DecideItemsRequest, pb.DecideItemsResponse],
     ) -> pb.DecideItemsResponse:
         """Decide about items."""
-        decision = new_decision(request)
+        decision = new_decision(request, current_caller())
 
         def reply(known: frozenset[str], revision: int) -> pb.DecideItemsResponse:
             statuses = [

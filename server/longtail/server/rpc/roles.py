@@ -29,14 +29,16 @@ _METHODS = {
         "InteractionService/ImportInteractions",
         "InteractionService/RecordImpressions",
     ),
+    # Whoever writes items does not release them.
+    Role.REVIEW: (
+        "ReviewService/ListReviewQueue",
+        "ReviewService/DecideItems",
+        "ReviewService/ListDecisions",
+    ),
     Role.ADMIN: (
         # What one person did.
         "InteractionService/ListInteractions",
         "InteractionService/DeleteUserData",
-        # Whoever writes items does not release them.
-        "ReviewService/ListReviewQueue",
-        "ReviewService/DecideItems",
-        "ReviewService/ListDecisions",
         "AdminService/RebuildIndex",
         "AdminService/GetOperation",
         "AdminService/CreateSnapshot",

@@ -59,7 +59,6 @@ def test_who_is_not_there_is_told(fake: Fake) -> None:
     "arguments",
     [
         ("hide", "1", "--author", "ann"),
-        ("hide", "1", "--reason", "spam"),
         ("hide", *BY),
         ("hide", "1", *BY, "--until", "soon"),
         ("penalise", "1", *BY),

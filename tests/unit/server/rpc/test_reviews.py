@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 from grpc import StatusCode
+from longtail.runtime.identity import Role as CallerRole
+from longtail.runtime.keys import Key, KeyRing, hashed, write_keys
+from longtail.server.rpc.roles import ROLES
 from longtail.server.rpc.write import item as item_pages
 from longtail.v1 import decision_pb2, item_pb2
 from longtail.v1 import review_service_pb2 as pb
@@ -60,6 +63,35 @@ async def test_a_queued_item_comes_with_what_submitted_it(written: WrittenCatalo
     assert (second.item.id, second.item.state) == ("b", item_pb2.STATE_ACTIVE)
     assert (second.decision.author, second.decision.reason) == ("ann", "reported twice")
     assert second.decision.in_force
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [("", "desk"), ("desk", "desk"), ("ann", "desk for ann"), ("other", "desk for other")],
+)
+async def test_with_keys_the_author_is_the_name_of_the_key(
+    tmp_path: Path, said: str, kept: str
+) -> None:
+    roles = {"desk": CallerRole.REVIEW, "other": CallerRole.REVIEW, "shop": CallerRole.WRITE}
+    write_keys(tmp_path / "keys.json", [Key(n, role, hashed(n), "") for n, role in roles.items()])
+
+    def bearer(name: str) -> Any:  # noqa: ANN401
+        return {"metadata": (("authorization", f"Bearer {name}"),)}
+
+    async with written_catalogue(tmp_path, KeyRing(tmp_path / "keys.json", ROLES)) as written:
+        await written.items.BatchUpsertItems(batch(item("a")), **bearer("shop"))
+        decide = request("a", author=said)
+        code, _ = await refused(written.reviews.DecideItems(decide, **bearer("shop")))
+        assert code is StatusCode.PERMISSION_DENIED
+        await written.reviews.DecideItems(decide, **bearer("desk"))
+        listed = written.reviews.ListDecisions(pb.ListDecisionsRequest(), **bearer("other"))
+        assert [each.author for each in (await listed).decisions] == [kept]
+
+
+async def test_without_a_key_somebody_has_to_be_named(written: WrittenCatalogue) -> None:
+    await written.items.BatchUpsertItems(batch(item("a")))
+    code, fields = await refused(written.reviews.DecideItems(request("a", author="")))
+    assert (code, fields) == (StatusCode.INVALID_ARGUMENT, ["author"])
 
 
 async def test_a_decision_is_kept_with_its_author_and_reason(written: WrittenCatalogue) -> None:

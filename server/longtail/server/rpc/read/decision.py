@@ -1,6 +1,7 @@
 """From a decision as it is sent to one that can be made."""
 
 from longtail.runtime.errors import InvalidArgument, Violation
+from longtail.runtime.identity import Caller
 from longtail.server.rpc.read.fields import (
     check_batch,
     check_id,
@@ -16,8 +17,8 @@ from longtail.v1 import review_service_pb2 as pb
 MAX_REASON = 1000
 
 
-def new_decision(request: pb.DecideItemsRequest) -> NewDecision:
-    """Return what is to be decided about the items of a request, whose ids are checked too."""
+def new_decision(request: pb.DecideItemsRequest, caller: Caller) -> NewDecision:
+    """Return what a caller decides about the items of a request, whose ids are checked too."""
     check_batch("item_ids", request.item_ids)
     ids = {f"item_ids[{at}]": item_id for at, item_id in enumerate(request.item_ids)}
     for field, item_id in ids.items():
@@ -29,7 +30,7 @@ def new_decision(request: pb.DecideItemsRequest) -> NewDecision:
     return NewDecision(
         kind=kind,
         penalty=_penalty(request, kind),
-        author=check_id("author", request.author),
+        author=_author(request.author, caller),
         reason=_reason(request.reason),
         expire_time=microseconds("expire_time", request.expire_time)
         if request.HasField("expire_time")
@@ -46,6 +47,15 @@ def decision_kind(field: str, kind: decision_pb2.DecisionKind) -> DecisionKind |
     except ValueError:
         problem = f"is {kind}, which is no kind of decisions"
         raise InvalidArgument(Violation(field, problem)) from None
+
+
+def _author(author: str, caller: Caller) -> str:
+    if not caller.has_key:
+        return check_id("author", author)
+    if author in ("", caller.name):
+        return caller.name
+    # Names of keys have no blanks, so that nobody's words pass for another key's name.
+    return f"{caller.name} for {check_id('author', author)}"
 
 
 def _penalty(request: pb.DecideItemsRequest, kind: DecisionKind) -> float:
