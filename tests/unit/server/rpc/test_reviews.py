@@ -78,7 +78,8 @@ async def test_with_keys_the_author_is_the_name_of_the_key(
     def bearer(name: str) -> Any:  # noqa: ANN401
         return {"metadata": (("authorization", f"Bearer {name}"),)}
 
-    async with written_catalogue(tmp_path, KeyRing(tmp_path / "keys.json", ROLES)) as written:
+    ring = KeyRing(tmp_path / "keys.json", ROLES)
+    async with written_catalogue(tmp_path, keys=ring) as written:
         await written.items.BatchUpsertItems(batch(item("a")), **bearer("shop"))
         decide = request("a", author=said)
         code, _ = await refused(written.reviews.DecideItems(decide, **bearer("shop")))
