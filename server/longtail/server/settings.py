@@ -108,6 +108,12 @@ class Settings:
         "ranking-profile.json in LONGTAIL_HOME. Without the file the defaults hold; a change is "
         "taken over within seconds.",
     )
+    words: bool = setting(
+        "LONGTAIL_WORDS",
+        True,
+        "Find items for a query by its words too, beside its meaning. Off: less memory, and names "
+        "and codes are found only where the encoder knows them.",
+    )
     index_links: int = setting(
         "LONGTAIL_INDEX_LINKS",
         16,

@@ -12,7 +12,7 @@ from longtail.server.catalogue.people import People
 from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.catalogue.state import CatalogueState
 from longtail.server.ranking.behaviour import Behaviour, Scores
-from longtail.server.ranking.evidence import FEATURES, Evidence, PoolScale
+from longtail.server.ranking.evidence import FEATURES, SIGNALS, Evidence, PoolScale
 from longtail.server.ranking.interest import Interest
 from longtail.server.ranking.listing import GaveWay, Listing
 from longtail.server.ranking.places import discounts
@@ -59,6 +59,7 @@ def context_of(
         scores=Scores(np.empty(0, np.int64), np.empty((2, 0))),
         liked=liked_of(state, positions=()),
         disliked=np.empty((0, DIMENSION), np.float32),
+        sought=None,
         taste=taste(np.empty(0), scale),
         seen=frozenset(),
         left_out=(),
@@ -91,8 +92,8 @@ def candidates_of(state: CatalogueState, ids: Sequence[str]) -> Candidates:
         vectors=vectors,
         mass=mass,
         parts=parts,
-        evidence=Evidence(parts[:, 0], behaviour, zeros, zeros, zeros, zeros, bucket),
-        scale=PoolScale(np.zeros(4), np.ones(4)),
+        evidence=Evidence(parts[:, 0], behaviour, zeros, zeros, zeros, zeros, zeros, bucket),
+        scale=PoolScale(np.zeros(SIGNALS), np.ones(SIGNALS)),
         features=features,
         model=MODEL,
         estimate=estimate,

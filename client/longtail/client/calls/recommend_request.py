@@ -42,6 +42,7 @@ class RecommendOptions(TypedDict, total=False):
     seen_types: Iterable[str]
     allow_seen: bool
     allow_copies: bool
+    ignore_words: bool
     seed: int | None
     page_token: str
     explain: Explain
@@ -71,6 +72,7 @@ def recommend_request(
     seen_types: Iterable[str] = (),
     allow_seen: bool = False,
     allow_copies: bool = False,
+    ignore_words: bool = False,
     seed: int | None = None,
     page_token: str = "",
     explain: Explain = "full",
@@ -93,6 +95,7 @@ def recommend_request(
     - `filter` comes from `filter_of`; `exclude` are item ids; `seen_types` are the types of
       interaction that make an item seen, every type when empty.
     - `allow_copies` lets items that are the same come side by side; otherwise one stands for all.
+    - `ignore_words` finds items for the query by its meaning alone.
     - `seed` is what exploration draws from; `page_token` comes from the page before.
     - `min_revision` reads your own writes.
     """
@@ -112,6 +115,7 @@ def recommend_request(
         seed=seed,
         page_token=page_token,
         allow_copies=allow_copies,
+        ignore_words=ignore_words,
         explain=f"EXPLAIN_{explain.upper()}",
         min_revision=min_revision,
         allow_degraded=allow_degraded,

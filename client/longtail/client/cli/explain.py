@@ -44,6 +44,7 @@ def _rows(response: ExplainItemResponse) -> list[tuple[str, str]]:
         ("reasons", result.reasons(item)),
         ("propensity", result.propensity(item)),
         ("most like", result.nearest(item)),
+        ("words", ", ".join(item.matched_words)),
         ("in common", ", ".join(item.matching_attributes)),
         ("relevance gap", f"{response.relevance_gap:.4f}"),
         ("relevance", f"{breakdown.relevance:.4f}"),

@@ -127,6 +127,9 @@ AllowSeen = Annotated[
 AllowCopies = Annotated[
     bool, typer.Option("--allow-copies", help="Show items that are the same side by side.")
 ]
+IgnoreWords = Annotated[
+    bool, typer.Option("--ignore-words", help="Find items by the query's meaning, not its words.")
+]
 Where = Annotated[
     list[Requirement] | None,
     typer.Option(

@@ -37,6 +37,7 @@ def asked(
     exclude: options.Exclude = None,
     allow_seen: options.AllowSeen = False,
     allow_copies: options.AllowCopies = False,
+    ignore_words: options.IgnoreWords = False,
 ) -> RecommendOptions:
     """Return the arguments of `recommend` for these options."""
     return RecommendOptions(
@@ -57,6 +58,7 @@ def asked(
         exclude=exclude or (),
         allow_seen=allow_seen,
         allow_copies=allow_copies,
+        ignore_words=ignore_words,
     )
 
 

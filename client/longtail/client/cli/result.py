@@ -39,6 +39,7 @@ PARTS = (
     Part("query", "from_query", "z.4f"),
     Part("examples", "from_examples", "z.4f"),
     Part("history", "from_history", "z.4f"),
+    Part("words", "words", "z.4f"),
     Part("behaviour", "behaviour", "z.4f"),
     Part("rules", "rule_factor", "g", idle=1.0),
     Part("penalty", "penalty", ".0%"),

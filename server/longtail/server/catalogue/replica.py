@@ -155,6 +155,7 @@ class CatalogueReplica:
             target.parameters,
             generation,
             self._settings.type_weights,
+            words=self._settings.words,
         )
         # What was replaced while it was read is put right by what changed since.
         state.follow(self._store.changes, self._store.changes.position().revision)

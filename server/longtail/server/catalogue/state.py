@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from itertools import islice
 
 import numpy as np
-from longtail.server.catalogue.columns.columns import NO_ROW, Columns
+from longtail.server.catalogue.columns.columns import DIED_NEVER, NO_ROW, Columns
 from longtail.server.catalogue.columns.expected import ExpectedColumn
 from longtail.server.catalogue.columns.filter import Filter
 from longtail.server.catalogue.columns.mask_cache import MaskCache
@@ -14,6 +14,7 @@ from longtail.server.catalogue.index.generation import Generation
 from longtail.server.catalogue.index.graph import IndexParameters, Rows
 from longtail.server.catalogue.index.vector_index import VectorIndex
 from longtail.server.catalogue.scope import Scope
+from longtail.server.catalogue.words.word_index import WordIndex
 from longtail.server.store.changes import ChangeLog
 from longtail.server.store.popularity_weights import PopularityWeights
 from longtail.server.store.records import BoundEncoder, ItemChange
@@ -24,10 +25,11 @@ LOAD_ROWS = 2000
 
 
 class CatalogueState:
-    """Columns and index of the same rows. One thread changes them, any number read.
+    """Columns, index and words of the same rows. One thread changes them, any number read.
 
     `revision` grows when all up to it is in place, so a reader that takes it first sees neither
-    half of a change. `weights` are those of the types of interactions in popularity.
+    half of a change. `weights` are those of the types of interactions in popularity. `words`: None
+    where items are found by their vectors alone.
     """
 
     def __init__(
@@ -37,11 +39,13 @@ class CatalogueState:
         index: VectorIndex,
         revision: int,
         weights: PopularityWeights,
+        words: WordIndex | None = None,
         expected: ExpectedColumn | None = None,
     ) -> None:
         self.encoder = encoder
         self.columns = columns
         self.index = index
+        self.words = words
         self.weights = weights
         self.popularity = ScaleKeeper(columns)
         self.expected = expected or ExpectedColumn(columns)
@@ -58,13 +62,17 @@ class CatalogueState:
         parameters: IndexParameters,
         generation: Generation | None,
         weights: PopularityWeights,
+        *,
+        words: bool = False,
     ) -> "CatalogueState":
         """Return the state of all items that have a vector of `encoder`.
 
         Those that `generation` has are not read again. The rest stands in the delta, to be scanned.
+        `words`: whether items are to be found by their words too.
         """
         revision = changes.position().revision
         columns = Columns()
+        held_words = WordIndex(columns) if words else None
         index = VectorIndex(parameters) if generation is None else VectorIndex.of(generation)
         held = np.empty(0, np.int64) if generation is None else generation.table["revision"]
         present = changes.current()
@@ -78,12 +86,18 @@ class CatalogueState:
                 index.append(np.stack([vectors[ch.id] for ch in late if ch.id in vectors]))
             without = {change.revision for change in late if change.id not in vectors}
             lacking += [change.id for change in late if change.revision in without]
-            columns.append([change for change in part if change.revision not in without])
+            held_here = [change for change in part if change.revision not in without]
+            if held_words is not None:
+                held_words.append(list(map(_words, held_here)))
+            columns.append(held_here)
         if generation is not None:
             born = columns.born[: columns.count]
             rest = np.flatnonzero(~np.isin(born, held))
-            columns = columns.take(np.concatenate([_positions(born, held), rest]))
-        state = cls(encoder, columns, index, revision, weights)
+            rows = np.concatenate([_positions(born, held), rest])
+            columns = columns.take(rows)
+            if held_words is not None:
+                held_words = held_words.take(rows, columns)
+        state = cls(encoder, columns, index, revision, weights, held_words)
         state._lacking.update(lacking)
         state.count_popularity(changes, after=0, until=revision)
         state.count_exposure(changes, after=0, until=revision)
@@ -157,8 +171,11 @@ class CatalogueState:
             index.append(self.index.vectors(rest[start : start + LOAD_ROWS]))
         rows = np.concatenate([_positions(born, held), rest])
         columns = self.columns.take(rows)
+        words = None if self.words is None else self.words.take(rows, columns)
         expected = self.expected.take(rows, columns)
-        return CatalogueState(self.encoder, columns, index, self.revision, self.weights, expected)
+        return CatalogueState(
+            self.encoder, columns, index, self.revision, self.weights, words, expected
+        )
 
     def _apply(self, changes: Iterable[ItemChange]) -> None:
         for change in changes:
@@ -166,6 +183,12 @@ class CatalogueState:
             if row is not None and int(self.columns.born[row]) >= change.revision:
                 continue
             self._lacking.discard(change.id)
+            if (
+                self.words is not None
+                and row is not None
+                and int(self.columns.died[row]) == DIED_NEVER
+            ):
+                self.words.forget(row)
             if change.vector is None:
                 # It was removed, or has no vector of this encoder and cannot be found yet.
                 self.columns.kill(change.id, change.revision)
@@ -173,7 +196,13 @@ class CatalogueState:
                     self._lacking.add(change.id)
             else:
                 self.index.append(change.vector[np.newaxis])
+                if self.words is not None:
+                    self.words.append([_words(change)])
                 self.columns.append([change])
+
+
+def _words(change: ItemChange) -> str:
+    return f"{change.title}\n{change.text}"
 
 
 def _positions(born: NDArray[np.int64], revisions: NDArray[np.int64]) -> Rows:

@@ -18,9 +18,14 @@ COLD_LIKES = 3.0
 # Beyond so many standard deviations a signal says no more.
 CLIP = 6.0
 
+# Of each candidate, measured against the others: see Evidence.signals.
+SIGNALS = 5
+
 FEATURES = (
     "text",
     "text cosine",
+    "words",
+    "words share",
     "behaviour",
     "recent behaviour",
     "aversion",
@@ -50,6 +55,7 @@ class Evidence:
 
     `text`: cosine to the nearest interest. `behaviour` and `recent`: how strongly all likes, and
     the last few, lead to the item. `aversion`: cosine to the nearest dislike, zero without one.
+    `words`: the share of the weight of the query's words that the item's words have, 0 to 1.
     `support`: people who like the item. `popularity`: relative log popularity. `bucket`: of
     popularity, the Bucket.
     """
@@ -58,13 +64,14 @@ class Evidence:
     behaviour: Floats
     recent: Floats
     aversion: Floats
+    words: Floats
     support: Floats
     popularity: Floats
     bucket: NDArray[np.int8]
 
     @cached_property
     def signals(self) -> Floats:
-        """Text, behaviour, recent behaviour and aversion (4, n), on a scale that is compared."""
+        """Text, behaviour, recent behaviour, aversion and words (SIGNALS, n), to be compared."""
         # The root: a score of behaviour is zero for most and large for few.
         return np.array(
             (
@@ -72,6 +79,7 @@ class Evidence:
                 np.sqrt(np.maximum(self.behaviour, 0.0)),
                 np.sqrt(np.maximum(self.recent, 0.0)),
                 self.aversion,
+                self.words,
             )
         )
 
@@ -84,11 +92,13 @@ def observed(
     support: Floats,
     mass: Floats,
     popularity: PopularityScale,
+    words: Floats | None = None,
 ) -> Evidence:
     """Return the signals of n candidates with unit `vectors` (n, d), in serving and in fitting.
 
     `parts` (n, 3): of the cosine to the nearest interest. `disliked` (m, d). `scores` (2, n): of
     all likes and of the last few. `support` (n,): people. `mass` (n,): on the scale `popularity`.
+    `words` (n,): shares; None without words to look for.
     """
     aversion = np.zeros(len(vectors))
     if len(disliked):
@@ -98,6 +108,7 @@ def observed(
         behaviour=scores[0],
         recent=scores[1],
         aversion=aversion,
+        words=np.zeros(len(vectors)) if words is None else words,
         support=support,
         popularity=popularity.relative_log(mass),
         bucket=popularity.bucket(mass),
@@ -106,7 +117,7 @@ def observed(
 
 @dataclass(frozen=True)
 class PoolScale:
-    """Mean and standard deviation (4,) of a pool's text, behaviour, recent behaviour and aversion.
+    """Mean and standard deviation (SIGNALS,) of the signals of a pool.
 
     Signals lie in other ranges for another encoder and another request; what carries over is how
     far a candidate stands out from the others of its pool.
@@ -123,7 +134,7 @@ class PoolScale:
         return cls(mean, np.sqrt(np.square(deviations).mean(axis=1)))
 
     def standardised(self, evidence: Evidence) -> Floats:
-        """Return the signals (4, m) of candidates, from the pool or not."""
+        """Return the signals (SIGNALS, m) of candidates, from the pool or not."""
         flat = self.deviation < FLAT
         spread = np.where(flat, 1.0, self.deviation)[:, None]
         standing: Floats = (evidence.signals - self.mean[:, None]) / spread
@@ -135,7 +146,7 @@ class PoolScale:
 
 def features(evidence: Evidence, taste: Taste, scale: PoolScale) -> Floats:
     """Return the FEATURES of m candidates, (m, len(FEATURES))."""
-    text, behaviour, recent, aversion = scale.standardised(evidence)
+    text, behaviour, recent, aversion, words = scale.standardised(evidence)
     popularity = evidence.popularity
     # What few people have met with stands where its text puts it.
     known = evidence.support / (evidence.support + COLD_LIKES)
@@ -144,6 +155,8 @@ def features(evidence: Evidence, taste: Taste, scale: PoolScale) -> Floats:
     columns = (
         text,
         evidence.text,
+        words,
+        evidence.words,
         behaviour,
         recent,
         aversion,
@@ -173,5 +186,5 @@ _OF_TASTE = [at for at, name in enumerate(FEATURES) if name in OF_TASTE]
 _OF_HISTORY = [at for at, name in enumerate(FEATURES) if name in OF_HISTORY]
 # NumPy compares with a plain number in a fifth of the time.
 _HEAD, _TAIL = int(Bucket.HEAD), int(Bucket.TAIL)
-# Its place in the signals.
+# Its place among the signals.
 _BEHAVIOUR = 1

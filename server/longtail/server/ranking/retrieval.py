@@ -1,7 +1,7 @@
-"""Which of the items that text and behaviour find become candidates."""
+"""Which of the items that text, words and behaviour find become candidates."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate, islice, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,8 @@ Ints = NDArray[np.int64]
 # The share of the candidates that behaviour may propose; the rest is for the text, which alone
 # knows the items that nobody has met with.
 BEHAVIOUR_SHARE = 0.5
+# Reciprocal ranks are those of places so much further down, so that the first ones differ little.
+FUSION_PLACES = 60
 
 
 def merged(
@@ -31,6 +33,21 @@ def merged(
     for rows in (*near, led_to):
         _take(taken, rows, size - len(taken))
     return np.fromiter(taken, np.int64, len(taken))
+
+
+def fused(near: Iterable[int], words: Sequence[int], size: int) -> Iterator[int]:
+    """Yield what the meaning of a query and its words lead to, then the rest of `near`.
+
+    The first `size` of `near` and `words`, the best of each first, are put in the order of the sum
+    of 1 / (60 + place): reciprocal rank fusion (Cormack, Clarke and Buettcher, SIGIR 2009).
+    """
+    rest = iter(near)
+    worth: dict[int, float] = {}
+    for rows in (list(islice(rest, size)), words):
+        for place, row in enumerate(rows, 1):
+            worth[row] = worth.get(row, 0.0) + 1 / (FUSION_PLACES + place)
+    yield from sorted(worth, key=lambda row: (-worth[row], row))
+    yield from rest
 
 
 def _take(taken: dict[int, None], rows: Iterator[int], room: int) -> None:

@@ -1,6 +1,6 @@
-"""What a list can be chosen from: what text and behaviour lead to, or what is popular, unlike."""
+"""What a list can be chosen from: what text, words and behaviour lead to, or popular, unlike."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import compress, islice
 
@@ -11,7 +11,7 @@ from longtail.server.ranking.duplicates import leaders
 from longtail.server.ranking.interest import Matrix, Vector
 from longtail.server.ranking.popularity import Bucket
 from longtail.server.ranking.profile import Context
-from longtail.server.ranking.retrieval import BEHAVIOUR_SHARE, merged
+from longtail.server.ranking.retrieval import BEHAVIOUR_SHARE, fused, merged
 from longtail.server.recommend.context import Floats, Ints, RequestContext
 from longtail.server.recommend.scoring import rule_factors
 from numpy.typing import NDArray
@@ -54,10 +54,12 @@ def find(context: RequestContext, size: int) -> Found:
     if context.kind == Context.HISTORY:
         # A query says what is wanted: what others liked besides is not near to it.
         led = np.fromiter(islice(_led_to(context, size), int(size * BEHAVIOUR_SHARE)), np.int64)
+    worded = _worded(context)
     most = size
     while True:
         texts = _near(context, most) if context.interests else []
-        rows = merged(most, led.tolist(), texts, shares) if texts else _popular(context)
+        sources = _with_words(texts, worded, most)
+        rows = merged(most, led.tolist(), sources, shares) if texts else _popular(context)
         if len(pinned):
             rows = np.concatenate((rows, pinned[~np.isin(pinned, rows)]))
         vectors = index.vectors(rows)
@@ -76,12 +78,29 @@ def find(context: RequestContext, size: int) -> Found:
         drawn = merged(
             size,
             filter(among.__contains__, led.tolist()),
-            [filter(among.__contains__, near) for near in texts],
+            [filter(among.__contains__, found) for found in _with_words(texts, worded, size)],
             shares,
         )
         rows = np.concatenate((drawn, pinned[~np.isin(pinned, drawn)]))
         vectors = index.vectors(rows)
     return Found(rows, vectors, copies=True)
+
+
+def _worded(context: RequestContext) -> list[int]:
+    """Return the rows that hold words of the query, the best first; of copies, one."""
+    if context.sought is None:
+        return []
+    rows = context.sought.rows
+    if not context.request.allow_copies:
+        rows, _ = _standing(context, rows)
+    return list(_not_left_out(context, rows[rows != NO_ROW]))
+
+
+def _with_words(
+    texts: Sequence[Iterable[int]], worded: Sequence[int], size: int
+) -> Sequence[Iterable[int]]:
+    """Return `texts`, of which a query has one, with what holds its words where that is due."""
+    return [fused(near, worded, size) for near in texts] if worded else texts
 
 
 def _without_copies(

@@ -13,6 +13,7 @@ from longtail.server.catalogue.index.vector_index import VectorIndex
 from longtail.server.catalogue.people import History, Person
 from longtail.server.catalogue.scope import Scope
 from longtail.server.catalogue.state import CatalogueState
+from longtail.server.catalogue.words.word_index import Sought
 from longtail.server.ranking.behaviour import Behaviour, Scores
 from longtail.server.ranking.interest import (
     CancelledInterestError,
@@ -66,9 +67,10 @@ class RequestContext:
 
     `kind`: what there is to go by. `interests`: the largest first, none where there is nothing.
     `scores`: how strongly all likes, and the last few, lead to items of `behaviour`. `taste` is
-    that of an unknown person without a history. `disliked` (m, d). `left_out`: ids that are not to
-    be recommended are in one of these. `shown`: when items were shown to the person lately, by id,
-    in microseconds since the epoch. `missing`: ids of examples and pins that the catalogue lacks.
+    that of an unknown person without a history. `disliked` (m, d). `sought`: the words of the query
+    and what holds them, None without any. `left_out`: ids that are not to be recommended are in one
+    of these. `shown`: when items were shown to the person lately, by id, in microseconds since the
+    epoch. `missing`: ids of examples and pins that the catalogue lacks.
     """
 
     request: Request
@@ -81,11 +83,22 @@ class RequestContext:
     scores: Scores
     liked: Liked
     disliked: Matrix
+    sought: Sought | None
     taste: Taste
     seen: Set[str]
     left_out: Collection[Set[str]]
     shown: Mapping[str, int]
     missing: tuple[str, ...]
+
+    def parts_of_words(self, rows: Ints) -> Floats:
+        """Return what each word adds to the share of their weight that `rows` (n,) have, (m, n).
+
+        Without words to look for, m is 0.
+        """
+        words, sought = self.state.words, self.sought
+        if words is None or sought is None:
+            return np.empty((0, len(rows)))
+        return words.parts(sought, rows) / sought.most
 
 
 def context_of(
@@ -95,8 +108,11 @@ def context_of(
     person: Person,
     shown: Mapping[str, int],
     behaviour: Behaviour,
+    size: int,
 ) -> RequestContext:
     """Return the context of a request of `person`, who was `shown` items lately.
+
+    `size`: the candidates that are looked for.
 
     Raises InvalidArgument when the request's examples cancel each other.
     """
@@ -115,6 +131,12 @@ def context_of(
     popularity = state.popularity.scale()
     seen: Set[str] = frozenset() if request.allow_seen else person.seen(request.seen_types)
     excluded = request.excluded.union(each.item_id for each in request.item_examples)
+    left_out = [ids for ids in (seen, excluded) if ids]
+    sought = None
+    if request.words and request.query is not None and state.words is not None:
+        # Those of a later page were found for the first.
+        wanted = 0 if request.frozen is not None else size + min(sum(map(len, left_out)), size)
+        sought = state.words.search(request.words, wanted, scope)
     return RequestContext(
         request=request,
         state=state,
@@ -126,9 +148,10 @@ def context_of(
         scores=_scores(behaviour, examples, history),
         liked=_liked(examples, history, state.index),
         disliked=state.index.vectors(history.disliked),
+        sought=sought,
         taste=taste(state.columns.mass(history.rows), popularity),
         seen=seen,
-        left_out=[ids for ids in (seen, excluded) if ids],
+        left_out=left_out,
         shown=shown,
         missing=missing,
     )

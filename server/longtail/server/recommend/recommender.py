@@ -131,7 +131,7 @@ class Recommender:
             since = moment - ROTATION_HALF_LIVES * request.rotation.half_life
             shown = dict(self._shown(request.user_id, since, ROTATED))
         scope = state.scope(moment, request.filter)
-        return context_of(request, state, scope, person, shown, self._behaviour())
+        return context_of(request, state, scope, person, shown, self._behaviour(), self._size)
 
 
 def _reranked(

@@ -91,11 +91,15 @@ class FrozenCandidates:
 
 @dataclass(frozen=True)
 class Request:
-    """A validated request. `query` (d,) is a unit vector; None without one, or without encoder."""
+    """A validated request. `query` (d,) is a unit vector; None without one, or without encoder.
+
+    `words`: those of the query, each once, that items are to be found by.
+    """
 
     policy: Policy
     user_id: str = ""
     query: Vector | None = None
+    words: tuple[str, ...] = ()
     examples: tuple[VectorExample, ...] = ()
     item_examples: tuple[ItemExample, ...] = ()
     excluded: frozenset[str] = frozenset()

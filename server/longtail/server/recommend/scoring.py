@@ -10,14 +10,14 @@ from longtail.server.catalogue.columns.filter import FilterTypeError
 from longtail.server.catalogue.columns.postings import Mask
 from longtail.server.catalogue.scope import Scope
 from longtail.server.ranking.adjustment import adjusted, faded
-from longtail.server.ranking.evidence import Evidence, PoolScale, features, observed
+from longtail.server.ranking.evidence import SIGNALS, Evidence, PoolScale, features, observed
 from longtail.server.ranking.exposure import blended, rarity
 from longtail.server.ranking.interest import Matrix, nearest_parts
 from longtail.server.ranking.relevance import RelevanceModel
 from longtail.server.recommend.context import Floats, Ints, RequestContext
 from longtail.server.recommend.request import OddsRule, Rotation
 
-NOTHING_TO_SCALE = PoolScale(np.zeros(4), np.zeros(4))
+NOTHING_TO_SCALE = PoolScale(np.zeros(SIGNALS), np.zeros(SIGNALS))
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def scored(
     ids = list(map(columns.ids.__getitem__, rows.tolist()))
     mass = columns.mass(rows)
     parts = nearest_parts(vectors, context.interests)
-    evidence = _evidence(context, ids, vectors, mass, parts)
+    evidence = _evidence(context, ids, rows, vectors, mass, parts)
     if scale is None:
         scale = PoolScale.of(evidence) if ids else NOTHING_TO_SCALE
     values = features(evidence, context.taste, scale)
@@ -107,7 +107,12 @@ def rule_factors(rules: Sequence[OddsRule], scope: Scope, ids: Sequence[str], ro
 
 
 def _evidence(
-    context: RequestContext, ids: Sequence[str], vectors: Matrix, mass: Floats, parts: Floats
+    context: RequestContext,
+    ids: Sequence[str],
+    rows: Ints,
+    vectors: Matrix,
+    mass: Floats,
+    parts: Floats,
 ) -> Evidence:
     behaviour = context.behaviour
     each = map(behaviour.number_of.get, ids, repeat(-1))
@@ -120,6 +125,7 @@ def _evidence(
         np.where(numbers >= 0, behaviour.support(numbers), 0.0),
         mass,
         context.popularity,
+        context.parts_of_words(rows).sum(axis=0),
     )
 
 

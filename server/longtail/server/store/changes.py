@@ -53,6 +53,7 @@ _ITEM = (
     items.c.attributes,
     items.c.penalty,
     items.c.content_revision,
+    items.c.text,
 )
 
 _POPULARITY = (
@@ -221,8 +222,8 @@ def _change_with_vector(row: Row[Any]) -> ItemChange:
 
 
 def _change(row: Sequence[Any], vector: Vector | None) -> ItemChange:
-    item_id, revision, removed, title, prior, state, opening, end, attributes, *rest = row[:11]
-    penalty, content_revision = rest
+    item_id, revision, removed, title, prior, state, opening, end, attributes, *rest = row[:12]
+    penalty, content_revision, text = rest
     return ItemChange(
         item_id,
         revision,
@@ -236,6 +237,7 @@ def _change(row: Sequence[Any], vector: Vector | None) -> ItemChange:
         vector,
         penalty,
         content_revision,
+        text,
     )
 
 

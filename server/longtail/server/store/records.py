@@ -262,6 +262,7 @@ class ItemChange:
     vector: Vector | None
     penalty: float = 0.0
     content_revision: int = 0
+    text: str = ""
 
 
 # Not frozen for the same reason, and the next one too.

@@ -10,15 +10,13 @@ As a graph does not change, what was searched for once needs not be searched for
 of people and of common queries come back many times before the next graph is built.
 """
 
-import threading
-from collections import OrderedDict
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 import hnswlib
 import numpy as np
+from longtail.server.catalogue.kept_results import KeptResults
 from longtail.server.process.durable import flush
 from numpy.typing import NDArray
 
@@ -55,37 +53,13 @@ _Result: TypeAlias = tuple[Rows, Floats]
 _Key: TypeAlias = tuple[int, bytes]
 
 
-class _Results:
-    """The latest results, by what was asked for, for any number of threads."""
-
-    def __init__(self) -> None:
-        self._held: OrderedDict[_Key, _Result] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, keys: Sequence[_Key]) -> list[_Result | None]:
-        """Return the result of each key, None where it is not held."""
-        with self._lock:
-            found = [self._held.get(key) for key in keys]
-            for key, result in zip(keys, found, strict=True):
-                if result is not None:
-                    self._held.move_to_end(key)
-        return found
-
-    def put(self, keys: Iterable[_Key], results: Iterable[_Result]) -> None:
-        """Hold results; the one asked for longest ago makes room."""
-        with self._lock:
-            self._held.update(zip(keys, results, strict=True))
-            while len(self._held) > KEPT_RESULTS:
-                self._held.popitem(last=False)
-
-
 class Graph:
     """Nearest neighbours by inner product of unit vectors, under rows as labels."""
 
     def __init__(self, parameters: IndexParameters, capacity: int) -> None:
         self.parameters = parameters
         self._removed = 0
-        self._kept = _Results()
+        self._kept = KeptResults[_Key, _Result](KEPT_RESULTS)
         self._graph = hnswlib.Index(space=SPACE, dim=parameters.dimension)
         self._graph.init_index(
             max_elements=max(1, capacity),
@@ -104,7 +78,7 @@ class Graph:
         graph = cls.__new__(cls)
         graph.parameters = parameters
         graph._removed = removed
-        graph._kept = _Results()
+        graph._kept = KeptResults[_Key, _Result](KEPT_RESULTS)
         graph._graph = hnswlib.Index(space=SPACE, dim=parameters.dimension)
         graph._graph.load_index(str(file), max_elements=capacity)
         graph._graph.set_ef(parameters.ef_search)
@@ -118,13 +92,13 @@ class Graph:
     def add(self, rows: Rows, vectors: Matrix) -> None:
         """Add unit `vectors` (n, d) as new `rows` (n,), on this thread alone."""
         self._graph.add_items(vectors, rows.astype(np.uint64), num_threads=1)
-        self._kept = _Results()
+        self._kept = KeptResults[_Key, _Result](KEPT_RESULTS)
 
     def remove(self, row: int) -> None:
         """Make a row unfindable that is not yet."""
         self._graph.mark_deleted(row)
         self._removed += 1
-        self._kept = _Results()
+        self._kept = KeptResults[_Key, _Result](KEPT_RESULTS)
 
     def search(self, vectors: Matrix, k: int) -> list[_Result]:
         """Return the `k` rows nearest to each of `vectors` (n, d), and their cosines.

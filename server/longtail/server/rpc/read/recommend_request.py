@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from longtail.runtime.errors import InvalidArgument, Violation
+from longtail.server.ranking.words import distinct_words
 from longtail.server.recommend.request import (
     ItemExample,
     Request,
@@ -119,6 +120,7 @@ def read_request(
             filter=filter_of(message.filter, "filter") if message.HasField("filter") else None,
             odds_rules=odds_rules,
             pins=pins if frozen is None else (),
+            words=() if message.ignore_words else distinct_words(message.query),
             rotation=_rotation(message) if message.HasField("rotation") else None,
             seed=message.seed,
             frozen=frozen,

@@ -9,14 +9,13 @@ import struct
 import zlib
 
 import numpy as np
-from longtail.server.ranking.evidence import PoolScale
+from longtail.server.ranking.evidence import SIGNALS, PoolScale
 from longtail.server.recommend.request import FrozenCandidates
 from longtail.server.rpc.tokens.page import decode_token, encode_token, foreign_token
 from longtail.v1 import recommendation_service_pb2 as pb
 
 # What may differ from page to page.
 FREE_FIELDS = ("page_size", "explain", "include_items", "min_revision", "page_token")
-SIGNALS = 4
 # Results shown before, mean and deviation of each signal, and whether the ids are packed.
 HEAD = struct.Struct(f"<H{2 * SIGNALS}d?")
 # No id holds it, as none holds a control character.

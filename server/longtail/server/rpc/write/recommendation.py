@@ -24,14 +24,21 @@ Fields: TypeAlias = dict[str, Any]
 FULL = (pb.EXPLAIN_UNSPECIFIED, pb.EXPLAIN_FULL)
 # By the number of the bucket.
 BUCKETS = (pb.BUCKET_HEAD, pb.BUCKET_MID, pb.BUCKET_TAIL)
-# In the order of interest's Part, then that of behaviour.
-REASONS = (pb.REASON_QUERY, pb.REASON_EXAMPLES, pb.REASON_HISTORY, pb.REASON_BEHAVIOUR)
+# In the order of interest's Part, then those of behaviour and of words.
+REASONS = (
+    pb.REASON_QUERY,
+    pb.REASON_EXAMPLES,
+    pb.REASON_HISTORY,
+    pb.REASON_BEHAVIOUR,
+    pb.REASON_WORDS,
+)
 # Of a Breakdown, in the order in which they are computed.
 BREAKDOWN = (
     "similarity",
     "from_query",
     "from_examples",
     "from_history",
+    "words",
     "behaviour",
     "estimate",
     "rule_factor",
@@ -42,9 +49,10 @@ BREAKDOWN = (
     "popularity_percentile",
 )
 OF_BEHAVIOUR = np.array(["behaviour" in feature for feature in FEATURES])
-OF_TEXT = np.array(["text" in feature for feature in FEATURES]) & ~OF_BEHAVIOUR
-# Multiplied with log odds, their sums by text and by behaviour.
-BY_SOURCE = np.stack([OF_TEXT, OF_BEHAVIOUR]).astype(np.float64).T
+OF_WORDS = np.array(["words" in feature for feature in FEATURES]) & ~OF_BEHAVIOUR
+OF_TEXT = np.array(["text" in feature for feature in FEATURES]) & ~(OF_BEHAVIOUR | OF_WORDS)
+# Multiplied with log odds, their sums by text, by behaviour and by words.
+BY_SOURCE = np.stack([OF_TEXT, OF_BEHAVIOUR, OF_WORDS]).astype(np.float64).T
 _TAIL = int(Bucket.TAIL)
 
 
@@ -106,6 +114,7 @@ def _described(
             results, placed_by, _relevance_reasons(context, candidates, positions), strict=True
         ):
             result["reasons"] = reasons if first is None else [first, *reasons]
+        _add_matched_words(results, context, rows)
         _add_nearest(results, context, candidates.vectors[positions], rows)
     if in_full:
         _add_breakdowns(results, context, candidates, positions)
@@ -152,6 +161,7 @@ def _relevance_reasons(
             (log_odds @ BY_SOURCE).tolist(),
             candidates.parts[positions].tolist(),
             candidates.evidence.behaviour[positions].tolist(),
+            candidates.evidence.words[positions].tolist(),
         )
         drawn = [_drawn(*of_one) for of_one in zip(*columns, strict=True)]
     return [
@@ -160,8 +170,10 @@ def _relevance_reasons(
     ]
 
 
-def _drawn(sources: list[float], parts: list[float], behaviour: float) -> "list[pb.Reason]":
-    of_text, of_behaviour = max(0.0, sources[0]), sources[1]
+def _drawn(
+    sources: list[float], parts: list[float], behaviour: float, words: float
+) -> "list[pb.Reason]":
+    of_text, of_behaviour, of_words = max(0.0, sources[0]), sources[1], sources[2]
     whole = sum(part for part in parts if part > 0)
     # With the cosine beside the weight, which is zero for all where the text speaks against it.
     # Among equals the first part comes first.
@@ -170,8 +182,21 @@ def _drawn(sources: list[float], parts: list[float], behaviour: float) -> "list[
     # found, though less strongly than others, may have nothing else.
     if behaviour > 0 and (of_behaviour > 0 or not weighed):
         weighed.append((of_behaviour, 0.0, -len(parts)))
+    # What holds fewer of the words than others may have nothing else either.
+    if words > 0 and (of_words > 0 or not weighed):
+        weighed.append((of_words, 0.0, -len(parts) - 1))
     weighed.sort(reverse=True)
     return [REASONS[-at] for _, _, at in weighed]
+
+
+def _add_matched_words(results: Sequence[Fields], context: RequestContext, rows: Ints) -> None:
+    if context.sought is None:
+        return
+    words = context.sought.words
+    for result, parts in zip(results, context.parts_of_words(rows).T.tolist(), strict=True):
+        result["matched_words"] = [
+            word for word, part in zip(words, parts, strict=True) if part > 0
+        ]
 
 
 def _add_nearest(
@@ -229,6 +254,7 @@ def _add_breakdowns(
         (
             parts.sum(axis=1),
             parts,
+            candidates.evidence.words[positions],
             candidates.evidence.behaviour[positions],
             candidates.estimate[positions],
             candidates.rule_factor[positions],

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from longtail.runtime.errors import InvalidArgument
 from longtail.server.catalogue.columns.filter import Exists
-from longtail.server.ranking.evidence import PoolScale
+from longtail.server.ranking.evidence import SIGNALS, PoolScale
 from longtail.server.recommend.request import FrozenCandidates, OddsRule, PinRule, Request
 from longtail.server.rpc.read.recommend_request import read_request
 from longtail.server.rpc.tokens.frozen_page import encode_page
@@ -15,7 +15,7 @@ from longtail.v1 import filter_pb2
 from longtail.v1 import recommendation_service_pb2 as pb
 
 HEART = filter_pb2.Filter(all_of=[filter_pb2.Condition(field="heart", exists=True)])
-FROZEN = FrozenCandidates(("a", "b"), PoolScale(np.zeros(4), np.ones(4)), 10)
+FROZEN = FrozenCandidates(("a", "b"), PoolScale(np.zeros(SIGNALS), np.ones(SIGNALS)), 10)
 NAN = float("nan")
 
 Message = pb.RecommendRequest

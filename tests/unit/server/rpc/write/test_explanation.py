@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from longtail.server.catalogue.columns.filter import Condition, Equals, Filter, Kind
 from longtail.server.catalogue.state import CatalogueState
-from longtail.server.ranking.evidence import FEATURES, PoolScale
+from longtail.server.ranking.evidence import FEATURES, SIGNALS, PoolScale
 from longtail.server.recommend.answer import Answer
 from longtail.server.recommend.context import NO_POSITION
 from longtail.server.recommend.request import (
@@ -259,7 +259,7 @@ def test_what_is_no_candidate_is_told_what_it_is_most_like(state: CatalogueState
 
 
 def test_places_go_on_over_the_pages(state: CatalogueState) -> None:
-    frozen = FrozenCandidates(tuple(CANDIDATES), PoolScale(np.zeros(4), np.ones(4)), 20)
+    frozen = FrozenCandidates(tuple(CANDIDATES), PoolScale(np.zeros(SIGNALS), np.ones(SIGNALS)), 20)
     later = answer(state, replace(REQUEST, frozen=frozen))
     assert explained(later, "e").recommendation.breakdown.baseline_rank == 25
     far = explained(later, "far")

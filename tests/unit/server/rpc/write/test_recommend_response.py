@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from longtail.server.catalogue.columns.filter import Condition, Exists, Filter
-from longtail.server.ranking.evidence import PoolScale
+from longtail.server.ranking.evidence import SIGNALS, PoolScale
 from longtail.server.ranking.listing import GaveWay
 from longtail.server.ranking.quota import Limits
 from longtail.server.recommend.request import FrozenCandidates, Policy, Request
@@ -24,7 +24,7 @@ from tests.unit.server.answers import (
 )
 
 GENRE = Filter(all_of=(Condition("genre", Exists(True)),))
-FROZEN = FrozenCandidates(("a",), PoolScale(np.zeros(4), np.ones(4)), 3)
+FROZEN = FrozenCandidates(("a",), PoolScale(np.zeros(SIGNALS), np.ones(SIGNALS)), 3)
 NOBODY = frozenset[GaveWay]()
 
 

@@ -1,0 +1,34 @@
+"""The latest results of searches, by what was asked for, for any number of threads."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class KeptResults(Generic[K, V]):
+    """At most `most` results; the one asked for longest ago makes room."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held: OrderedDict[K, V] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, keys: Sequence[K]) -> list[V | None]:
+        """Return the result of each key, None where it is not held."""
+        with self._lock:
+            found = [self._held.get(key) for key in keys]
+            for key, result in zip(keys, found, strict=True):
+                if result is not None:
+                    self._held.move_to_end(key)
+        return found
+
+    def put(self, keys: Iterable[K], results: Iterable[V]) -> None:
+        """Hold results."""
+        with self._lock:
+            self._held.update(zip(keys, results, strict=True))
+            while len(self._held) > self._most:
+                self._held.popitem(last=False)

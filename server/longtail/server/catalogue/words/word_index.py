@@ -1,0 +1,302 @@
+"""Rows by the words that they hold, the best first by BM25: words beside the vectors' meaning.
+
+What was written last stands in a short tail, which is sorted into a segment when it is full, and
+segments of like size are merged, as in a log-structured tree. Nothing that a search can see is ever
+changed, so searches take no lock. How many items hold a word is counted at the request's revision,
+so the same revision gives the same scores, however the rows are kept.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from longtail.server.catalogue.columns.columns import Columns
+from longtail.server.catalogue.columns.growing import GrowingArray
+from longtail.server.catalogue.kept_results import KeptResults
+from longtail.server.catalogue.scope import Scope
+from longtail.server.catalogue.words.segment import (
+    MOST_COUNTED,
+    Keys,
+    Mask,
+    Posted,
+    Rows,
+    Segment,
+    merged,
+)
+from longtail.server.ranking.words import K1, key_of, rarity, saturated, words_of
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Scores = NDArray[np.float32]
+_Key = tuple[int, tuple[str, ...]]
+
+# Postings of the tail, which is compared as a whole for each word.
+TAIL = 1 << 13
+# Who writes merges segments up to so many postings, for which nobody waits long.
+MERGED_AT_ONCE = 1 << 18
+# Words of a query that are looked up, the rarest, and the postings that are read for it: beyond,
+# those of more common words count only for what was found by then.
+MOST_WORDS, MOST_POSTINGS = 32, 1 << 16
+# So many times what is asked for is found where words are left to be counted.
+WIDER = 4
+# Of the room for the scores of rows, beyond those that there are.
+GROWTH = 1.5
+# Found beyond what is asked for, in place of what may not be recommended.
+SPARE = 16
+# Results that are kept, the latest, and how large each may be: 50 MB at most.
+KEPT_RESULTS, LARGEST_KEPT = 4096, 512
+
+
+@dataclass(frozen=True)
+class Sought:
+    """The words (m,) of a query that items hold, from the rarest on, and the rows with the best.
+
+    `weights` (m,): how rare they are. `mean_length`: of all items, in
+    words. `rows` (n,) come with their `scores` (n,), the best first.
+    """
+
+    words: tuple[str, ...]
+    keys: Keys
+    weights: Floats
+    mean_length: float
+    rows: Ints
+    scores: Floats
+
+    @property
+    def most(self) -> float:
+        """What no score exceeds."""
+        return float(self.weights.sum()) * (K1 + 1)
+
+
+@dataclass(frozen=True)
+class _Layers:
+    """Segments, none of which share a row, and after them the postings of the tail, (t,) each."""
+
+    segments: tuple[Segment, ...]
+    keys: GrowingArray[np.uint64]
+    rows: GrowingArray[np.int32]
+    counts: GrowingArray[np.uint8]
+
+    @classmethod
+    def over(cls, *segments: Segment) -> "_Layers":
+        keys, rows = GrowingArray.empty(np.uint64), GrowingArray.empty(np.int32)
+        return cls(segments, keys, rows, GrowingArray.empty(np.uint8))
+
+    def posted(self, keys: Keys) -> list[list[Posted]]:
+        """Return the postings of each of `keys` (m,)."""
+        found: list[list[Posted]] = [[] for _ in keys]
+        for segment in self.segments:
+            for of_word, posted in zip(found, segment.posted(keys), strict=True):
+                if posted is not None:
+                    of_word.append(posted)
+        # The rows are read first, since they are written last.
+        rows = self.rows.values
+        written, counts = self.keys.values[: len(rows)], self.counts.values
+        for of_word, key in zip(found, keys, strict=True):
+            at = np.flatnonzero(written == key)
+            if len(at):
+                of_word.append(Posted(rows[at], counts[at]))
+        return found
+
+
+class WordIndex:
+    """Words by row of `columns`, and the search for them. One thread appends, any number search."""
+
+    def __init__(self, columns: Columns) -> None:
+        self._columns = columns
+        self._layers = _Layers.over()
+        # Words of each row; rows that are current, and their words together; rows that died since.
+        self._lengths = GrowingArray.empty(np.float32)
+        self._size = 0, 0
+        self._dead = 0
+        self._scratch = threading.local()
+        self._kept = KeptResults[_Key, tuple[int, Sought]](KEPT_RESULTS)
+
+    def append(self, texts: Sequence[str]) -> None:
+        """Add the words of `texts` (n,) as those of the next rows."""
+        start = self._lengths.count
+        words = [words_of(text) for text in texts]
+        counted = [Counter(map(key_of, each)) for each in words]
+        self._lengths.append([len(each) for each in words])
+        layers = self._layers
+        layers.keys.append([key for each in counted for key in each])
+        layers.counts.append(
+            [min(count, MOST_COUNTED) for each in counted for count in each.values()]
+        )
+        sizes = [len(each) for each in counted]
+        places = np.repeat(np.arange(start, start + len(texts), dtype=np.int32), sizes)
+        layers.rows.append(places)
+        items, total = self._size
+        self._size = items + len(texts), total + sum(map(len, words))
+        if layers.rows.count >= TAIL:
+            self._layers = _sealed(layers)
+
+    def forget(self, row: int) -> None:
+        """Leave a row out of account that dies."""
+        items, total = self._size
+        self._dead += 1
+        self._size = items - 1, total - int(self._lengths.values[row])
+
+    def take(self, rows: Ints, columns: Columns) -> "WordIndex":
+        """Return a new index (n,) with the words of `rows` (n,) that are current, of `columns`.
+
+        These are the columns that were taken so. Must not run beside a change.
+        """
+        taken = WordIndex(columns)
+        current = np.flatnonzero(columns.live())
+        new_row = np.full(self._lengths.count, -1, np.int32)
+        new_row[rows[current]] = current
+        taken._layers = _Layers.over(merged(_sealed(self._layers).segments, new_row))
+        taken._lengths = self._lengths.take(rows, 0)
+        total = taken._lengths.values[current].sum(dtype=np.int64)
+        taken._size = len(current), int(total)
+        return taken
+
+    def search(self, words: Sequence[str], k: int, scope: Scope) -> Sought:
+        """Return the `k` rows in `scope` that hold the most of `words`, fewer when fewer do.
+
+        `words`: `distinct_words`. Rows with equal scores come in their order.
+        """
+        if scope.filter is not None:
+            return self._search(words, k, scope, scope.mask())
+        asked = k + SPARE
+        found = self._known(words, asked, scope)
+        passing = scope.passes(found.rows)
+        if len(found.rows) >= asked and np.count_nonzero(passing) < k:
+            return self._search(words, k, scope, scope.mask())
+        rows, scores = found.rows[passing][:k], found.scores[passing][:k]
+        return replace(found, rows=rows, scores=scores)
+
+    def parts(self, sought: Sought, rows: Ints) -> Floats:
+        """Return what each of the words adds to the score of `rows` (n,), (m, n).
+
+        It is zero where a row does not hold the word.
+        """
+        added = np.zeros((len(sought.words), len(rows)))
+        found = zip(added, sought.weights, self._layers.posted(sought.keys), strict=True)
+        for of_word, weight, posted in found:
+            for each in posted:
+                there, at = each.among(rows)
+                of_word[there] = weight * self._saturated(each.where(at), sought.mean_length)
+        return added
+
+    def _known(self, words: Sequence[str], k: int, scope: Scope) -> Sought:
+        """Return what `_search` does, as it was found before if no item has changed since."""
+        changed = self._columns.changed
+        if k > LARGEST_KEPT or changed > scope.revision:
+            return self._search(words, k, scope, None)
+        key = k, tuple(words)
+        [known] = self._kept.get([key])
+        if known is not None and known[0] == changed:
+            return known[1]
+        found = self._search(words, k, scope, None)
+        if self._columns.changed == changed:
+            self._kept.put([key], [(changed, found)])
+        return found
+
+    def _search(self, words: Sequence[str], k: int, scope: Scope, mask: Mask | None) -> Sought:
+        """Return the `k` best of the rows that are current in `scope` and in `mask`."""
+        items, total = self._size
+        keys = np.fromiter(map(key_of, words), np.uint64, len(words))
+        posted = [self._current(each, scope) for each in self._layers.posted(keys)]
+        holding = [sum(len(each.rows) for each in of_word) for of_word in posted]
+        rarest = sorted((held, words[at], at) for at, held in enumerate(holding) if held)
+        chosen = [at for _, _, at in rarest[:MOST_WORDS]]
+        sought = Sought(
+            words=tuple(words[at] for at in chosen),
+            keys=keys[chosen],
+            weights=rarity(np.array([holding[at] for at in chosen]), items),
+            mean_length=max(total, 1) / max(items, 1),
+            rows=np.empty(0, np.int64),
+            scores=np.empty(0),
+        )
+        if not chosen or not k:
+            return sought
+        rows, scores = self._best(sought, [posted[at] for at in chosen], k, mask, scope.rows)
+        return replace(sought, rows=rows, scores=scores)
+
+    def _best(
+        self,
+        sought: Sought,
+        posted: Sequence[Sequence[Posted]],
+        k: int,
+        mask: Mask | None,
+        rows: int,
+    ) -> tuple[Ints, Floats]:
+        """Return the `k` best of the first `rows` rows that are `posted`, and their scores."""
+        scores = self._zeros(rows)
+        read: list[Rows] = []
+        left, whole = MOST_POSTINGS, 0
+        try:
+            for weight, of_word in zip(sought.weights, posted, strict=True):
+                left -= sum(len(each.rows) for each in of_word)
+                if whole and left < 0:
+                    break
+                whole += 1
+                for each in of_word:
+                    kept = each if mask is None else each.where(mask[each.rows])
+                    read.append(kept.rows)
+                    scores[kept.rows] += weight * self._saturated(kept, sought.mean_length)
+            found, best = _distinct(read, scores, k if whole == len(posted) else WIDER * k, whole)
+        finally:
+            for each_read in read:
+                scores[each_read] = 0
+        for weight, of_word in zip(sought.weights[whole:], posted[whole:], strict=True):
+            for each in of_word:
+                there, at = each.among(found)
+                best[there] += weight * self._saturated(each.where(at), sought.mean_length)
+        order = np.lexsort((found, -best))[:k]
+        return found[order], best[order]
+
+    def _current(self, posted: Sequence[Posted], scope: Scope) -> list[Posted]:
+        """Return what of the postings of a word is current at the revision of `scope`."""
+        found = []
+        for each in posted:
+            if each.rows[-1] >= scope.rows:
+                each = each.where(each.rows < scope.rows)
+            if self._dead:
+                each = each.where(
+                    self._columns.are_visible(each.rows.astype(np.int64), scope.revision)
+                )
+            found.append(each)
+        return found
+
+    def _saturated(self, posted: Posted, mean_length: float) -> Scores:
+        return saturated(posted.counts, self._lengths.values[posted.rows], mean_length)
+
+    def _zeros(self, rows: int) -> Scores:
+        """Return at least `rows` zeros, which whoever changes them brings back to zero."""
+        zeros: Scores | None = getattr(self._scratch, "zeros", None)
+        if zeros is None or len(zeros) < rows:
+            # In place of the last rows there will be more.
+            zeros = self._scratch.zeros = np.zeros(int(GROWTH * rows) + 1, np.float32)
+        return zeros
+
+
+def _distinct(read: Sequence[Rows], scores: Scores, k: int, times: int) -> tuple[Ints, Floats]:
+    """Return the best of the rows that were `read`, each up to so many `times`: at least `k`.
+
+    Fewer where there are fewer. They ascend, and come with their `scores`.
+    """
+    rows = np.concatenate(read)
+    if len(rows) > k * times:
+        values = scores[rows]
+        rows = rows[values >= np.partition(values, -k * times)[-k * times]]
+    found = np.unique(rows).astype(np.int64)
+    return found, scores[found].astype(np.float64)
+
+
+def _sealed(layers: _Layers) -> _Layers:
+    """Return the same postings without a tail, and in fewer segments where that takes no time."""
+    tail = Segment.of(layers.keys.values, layers.rows.values, layers.counts.values)
+    segments = [*layers.segments, tail]
+    while (
+        len(segments) > 1
+        and len(segments[-2]) < 2 * len(segments[-1])
+        and len(segments[-2]) + len(segments[-1]) <= MERGED_AT_ONCE
+    ):
+        segments[-2:] = [merged(segments[-2:])]
+    return _Layers.over(*segments)
