@@ -25,7 +25,7 @@ FEATURES = (
     "text",
     "text cosine",
     "words",
-    "words share",
+    "words score",
     "behaviour",
     "recent behaviour",
     "aversion",
@@ -55,7 +55,7 @@ class Evidence:
 
     `text`: cosine to the nearest interest. `behaviour` and `recent`: how strongly all likes, and
     the last few, lead to the item. `aversion`: cosine to the nearest dislike, zero without one.
-    `words`: the share of the weight of the query's words that the item's words have, 0 to 1.
+    `words`: BM25 of the query's words.
     `support`: people who like the item. `popularity`: relative log popularity. `bucket`: of
     popularity, the Bucket.
     """
@@ -98,7 +98,7 @@ def observed(
 
     `parts` (n, 3): of the cosine to the nearest interest. `disliked` (m, d). `scores` (2, n): of
     all likes and of the last few. `support` (n,): people. `mass` (n,): on the scale `popularity`.
-    `words` (n,): shares; None without words to look for.
+    `words` (n,): BM25 scores; None without words to look for.
     """
     aversion = np.zeros(len(vectors))
     if len(disliked):

@@ -91,14 +91,11 @@ class RequestContext:
     missing: tuple[str, ...]
 
     def parts_of_words(self, rows: Ints) -> Floats:
-        """Return what each word adds to the share of their weight that `rows` (n,) have, (m, n).
-
-        Without words to look for, m is 0.
-        """
+        """Return what each word that is looked for adds to the score of `rows` (n,), (m, n)."""
         words, sought = self.state.words, self.sought
         if words is None or sought is None:
             return np.empty((0, len(rows)))
-        return words.parts(sought, rows) / sought.most
+        return words.parts(sought, rows)
 
 
 def context_of(

@@ -26,7 +26,7 @@ def evidence(seed: int = 0, **signals: NDArray[np.float64]) -> Evidence:
         "behaviour": random.exponential(0.05, N),
         "recent": random.exponential(0.05, N),
         "aversion": random.uniform(0, 0.5, N),
-        "words": random.uniform(0, 0.5, N),
+        "words": random.exponential(3.0, N),
         "support": random.integers(0, 50, N).astype(float),
         "popularity": random.normal(size=N),
     } | signals
@@ -51,7 +51,7 @@ def test_signals_count_by_how_far_they_stand_out_in_the_pool() -> None:
     assert column(values, "recent behaviour") == pytest.approx(standard(np.sqrt(found.recent)))
     assert column(values, "aversion") == pytest.approx(standard(found.aversion))
     assert column(values, "words") == pytest.approx(standard(found.words))
-    assert column(values, "words share") == pytest.approx(found.words)
+    assert column(values, "words score") == pytest.approx(found.words)
 
 
 def test_neither_the_offset_nor_the_scale_of_an_encoder_matters_to_the_standing() -> None:

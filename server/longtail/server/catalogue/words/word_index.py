@@ -25,7 +25,7 @@ from longtail.server.catalogue.words.segment import (
     Segment,
     merged,
 )
-from longtail.server.ranking.words import K1, key_of, rarity, saturated, words_of
+from longtail.server.ranking.words import key_of, rarity, saturated, words_of
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
@@ -64,11 +64,6 @@ class Sought:
     mean_length: float
     rows: Ints
     scores: Floats
-
-    @property
-    def most(self) -> float:
-        """What no score exceeds."""
-        return float(self.weights.sum()) * (K1 + 1)
 
 
 @dataclass(frozen=True)
