@@ -1,14 +1,19 @@
-"""Fixtures that many tests share: the exported default encoder and the development data."""
+"""What holds for all tests, and fixtures that many share: the default encoder, the data."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests import processes
 
 ROOT = Path(__file__).parents[1]
+
+# How long an example takes is the machine's affair.
+settings.register_profile("longtail", deadline=None)
+settings.load_profile("longtail")
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,14 @@
 """Start our real processes on free ports, and stop them."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
@@ -19,6 +20,8 @@ from longtail.client.calls.channel import open_channel
 
 ROOT = Path(__file__).parents[1]
 START_SECONDS = PATIENCE_SECONDS = 60.0
+# Below those that the system gives to connections, one of which may take a free port at any moment.
+PORTS = range(20_000, 32_000)
 # Without key and encryption.
 OPEN = Access()
 
@@ -39,10 +42,12 @@ class Running:
 
 
 def free_address() -> str:
-    """Return a loopback address that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
+    """Return a loopback address that nothing listens on now, nor any connection is given."""
+    while True:
+        port = random.choice(PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return f"127.0.0.1:{port}"
 
 
 def environment(home: Path, **extra: str) -> dict[str, str]:

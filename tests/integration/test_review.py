@@ -86,7 +86,7 @@ def test_what_waits_is_listed_approved_and_then_recommended(address: str) -> Non
 
 
 def test_what_is_hidden_for_a_time_comes_back_without_a_write(address: str) -> None:
-    until = datetime.now(UTC) + timedelta(seconds=8)
+    until = datetime.now(UTC) + timedelta(hours=1)
     options = ("--reason", "complaint 17", "--until", until.isoformat())
     revision = decide("hide", "solaris", *options, address=address)
     assert "solaris" not in ids(listed(address, revision))
@@ -94,16 +94,21 @@ def test_what_is_hidden_for_a_time_comes_back_without_a_write(address: str) -> N
     assert found.verdict == pb.VERDICT_HIDDEN
     assert found.decision.expire_time.ToDatetime(UTC) == until
     assert "as ann decided: complaint 17." in found.summary
-    assert datetime.now(UTC) < until, "the machine was too slow to see it hidden"
 
+    with LongtailClient(address) as client:
+        until = datetime.now(UTC) + timedelta(seconds=3)
+        revision = client.decide_items(
+            ["solaris"], "hide", author="ann", reason="complaint 17", expire_time=until
+        ).revision
     deadline = time.monotonic() + WAIT_SECONDS
     while "solaris" not in ids(answer := listed(address, revision)):
         assert time.monotonic() < deadline
         time.sleep(0.2)
     assert datetime.now(UTC) >= until
     assert answer.provenance.revision == revision
-    [told] = review("history", "solaris", address=address)
-    assert (told["kind"], told["in_force"]) == ("DECISION_KIND_HIDE", False)
+    told = review("history", "solaris", address=address)
+    assert [each["kind"] for each in told] == ["DECISION_KIND_HIDE"] * 2
+    assert not any(each["in_force"] for each in told)
 
 
 def test_the_breakdown_says_where_a_penalty_comes_from(address: str) -> None:

@@ -280,14 +280,12 @@ def test_who_cannot_take_over_tries_again(
         return adopt(generation)
 
     monkeypatch.setattr(second, "adopt", failing)
-    with (
-        running(indexer_of(written, first, tmp_path)) as owns,
-        running(indexer_of(written, second, tmp_path, part=Part("indexer", told.append))),
-    ):
+    with running(indexer_of(written, first, tmp_path)) as owns:
         assert owns.wait(10)
-        write(written, first, range(60))
-        until(lambda: second.state.index.graph_rows == 60)
-        until(lambda: told == [False, True])
+        with running(indexer_of(written, second, tmp_path, part=Part("indexer", told.append))):
+            write(written, first, range(60))
+            until(lambda: second.state.index.graph_rows == 60)
+            until(lambda: told == [False, True])
 
 
 def test_what_is_just_being_taken_in_is_not_merged(

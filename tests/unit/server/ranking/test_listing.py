@@ -153,7 +153,7 @@ def check(candidates: Candidates, order: Order, listing: Listing) -> None:
     assert listing.tail_fraction == counts[T] / k
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(0, 2**32), st.sampled_from([0.0, 0.02, 0.1, 0.5, 1.0]))
 def test_the_budget_holds_whatever_is_asked_for(seed: int, budget: float) -> None:
     random = np.random.default_rng(seed)

@@ -87,7 +87,7 @@ batches = st.lists(events, max_size=8)
 steps = st.one_of(batches, st.sampled_from(["ann", "bob", "eve"]), st.just("reopen"))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(steps, max_size=12), st.sampled_from([HALF_LIFE, 0.01 * DAY, math.inf]))
 def test_counts_and_sums_are_those_of_all_that_is_recorded(
     history: list[list[Interaction] | str], half_life: float

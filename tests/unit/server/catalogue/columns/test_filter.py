@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from longtail.server.catalogue.columns.attributes import AttributeColumns
 from longtail.server.catalogue.columns.filter import (
@@ -246,7 +246,6 @@ def expected_of(row: dict[str, Any], condition: Condition) -> bool:
     return any(holds(condition.test, e) for e in elements if e is not None)
 
 
-@settings(deadline=None)
 @given(ROWS, ROWS, st.builds(Filter, CONDITIONS, CONDITIONS, CONDITIONS))
 def test_masks_are_those_of_a_reading_row_by_row(
     first: list[dict[str, Any]], then: list[dict[str, Any]], wanted: Filter
