@@ -26,8 +26,9 @@ help: ## List the targets.
 serve: $(INSTALLED) $(STUBS) $(ARTEFACT) ## Start a worker and a server with the demo catalogue.
 	@$(BIN)/python -m demo
 
-test: lint $(ARTEFACT) ## Lint, types, contract checks and all tests.
-	$(BIN)/pytest
+test: lint $(ARTEFACT) ## Lint, types, contract checks and all tests but those of tests/faults.
+	@# Two at a time, since most of them wait; a file's tests stay together, and share its processes.
+	$(BIN)/pytest -n 2 --dist loadfile
 
 lint: $(INSTALLED) $(STUBS) ## Style, types and contracts, without the tests.
 	$(BIN)/ruff format --check $(PYTHON_CODE)
@@ -75,9 +76,10 @@ clean: ## Remove the environment, the stubs and the caches; the state under var 
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@# Compiling every library takes a minute or two; what is imported is compiled then.
+	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
 	@# It declares a commercial solver and 600 MB of another, which the methods that we run do not use.
-	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps fairdiverse
+	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --no-deps fairdiverse
 	@touch $@
 
 $(STUBS) &: $(PROTOS) $(INSTALLED)

@@ -137,7 +137,11 @@ async def test_one_wrong_impression_refuses_the_call(
     assert (shown(written), written.revision()) == ([], before)
 
 
-@pytest.mark.parametrize("token", ["", "abc", token_of(TokenCodec(b"another store"), "a")])
+@pytest.mark.parametrize(
+    "token",
+    ["", "abc", token_of(TokenCodec(b"another store"), "a")],
+    ids=["none", "short", "other"],
+)
 async def test_impressions_of_no_list_are_refused(written: WrittenCatalogue, token: str) -> None:
     # The token is all that is known of what was shown.
     call = written.interactions.RecordImpressions(request(token, ("a", 0)))

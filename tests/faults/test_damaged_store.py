@@ -1,8 +1,7 @@
-"""The real server on a store that is not whole, or that others can read."""
+"""The real server on a store that is not whole."""
 
 import shutil
 import sqlite3
-import stat
 import urllib.request
 from collections.abc import Callable
 from contextlib import closing
@@ -99,26 +98,6 @@ def test_a_store_that_is_not_whole_is_refused_in_a_sentence(
     (line,) = [line for line in told.splitlines() if line.startswith("server: ")]
     assert f"the store is damaged: {home / 'data' / DATABASE}" in line
     assert "longtail-restore a snapshot" in line
-
-
-def test_what_a_server_writes_is_its_owners_alone(home: Path, worker_address: str) -> None:
-    data = home / "data"
-    for path in (data, *data.rglob("*")):
-        # As it was before.
-        path.chmod(0o755 if path.is_dir() else 0o644)
-    with (
-        processes.server(home, worker_address, LONGTAIL_INDEX_MERGE_ROWS="1") as running,
-        LongtailClient(running.address) as client,
-    ):
-        client.write_interactions([liked("you", "alien")])
-        client.wait_for_operation(client.create_snapshot().operation.id)
-        client.wait_for_operation(client.rebuild_index().operation.id)
-        found = {path: stat.S_IMODE(path.lstat().st_mode) for path in (data, *data.rglob("*"))}
-        assert running.stop() == 0
-    names = {path.name for path in found}
-    assert {f"{DATABASE}-wal", f"{DATABASE}-shm", "graph.hnsw", "manifest.json", "lock"} <= names
-    for path, mode in found.items():
-        assert mode == (0o700 if path.is_dir() else 0o600), path
 
 
 def test_damage_that_a_write_finds_takes_writing_down_and_leaves_reading(
