@@ -127,7 +127,6 @@ def test_an_address_that_is_taken_is_named_with_what_to_do(
     assert f" set {variable}" in said
 
 
-@pytest.mark.parametrize("text", ["127.0.0.1", "127.0.0.1:70000", "a:1,b:2"])
 @pytest.mark.parametrize(
     ("program", "variable"),
     [
@@ -138,10 +137,10 @@ def test_an_address_that_is_taken_is_named_with_what_to_do(
     ],
 )
 def test_what_is_no_address_is_named(
-    tmp_path: Path, elsewhere: dict[str, str], program: str, variable: str, text: str
+    tmp_path: Path, elsewhere: dict[str, str], program: str, variable: str
 ) -> None:
-    said = last_words(tmp_path, program, (), elsewhere | {variable: text}, code=2)
-    assert said == f"{program}: {variable}='{text}' is not host:port"
+    said = last_words(tmp_path, program, (), elsewhere | {variable: "127.0.0.1:70000"}, code=2)
+    assert said == f"{program}: {variable}='127.0.0.1:70000' is not host:port"
 
 
 def last_words(

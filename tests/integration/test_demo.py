@@ -8,8 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -53,17 +52,6 @@ PRINTED = {
 }
 
 
-@pytest.fixture
-def home(artefact: Path, tmp_path: Path) -> Path:
-    """Return a fresh LONGTAIL_HOME that has the encoder and the films, and no store."""
-    return with_films(tmp_path, artefact)
-
-
-@pytest.fixture
-def variables(home: Path) -> dict[str, str]:
-    return of_its_own(home)
-
-
 def with_films(home: Path, artefact: Path) -> Path:
     try:
         fetch(CATALOGUE, ROOT / "var" / "cache")
@@ -85,61 +73,34 @@ def of_its_own(home: Path) -> dict[str, str]:
     )
 
 
-@contextmanager
-def demo(log: Path, variables: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the demo; the block begins when it is ready."""
-    log.write_bytes(b"")
-    process = start("demo", log, variables)
-    try:
-        deadline = time.monotonic() + READY_SECONDS
-        while "Longtail is ready" not in log.read_text():
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.1)
-        yield process
-    finally:
-        if process.poll() is None:
-            # Its worker and server go with it.
-            process.kill()
-            process.wait()
-
-
-def stop(process: subprocess.Popen[bytes]) -> int:
-    process.send_signal(signal.SIGTERM)
-    return process.wait(STOP_SECONDS)
-
-
-def test_it_recommends_stops_and_keeps_what_the_user_did(
-    home: Path, variables: dict[str, str]
-) -> None:
-    log = home / "demo.log"
-    with demo(log, variables) as process:
-        with LongtailClient(variables["LONGTAIL_SERVER_ADDRESS"]) as client:
-            stats = client.catalog_stats()
-            assert (stats.item_count, stats.interaction_count) == (FILMS, RATINGS)
-            answer = client.recommend("space adventure with robots", page_size=5)
-            assert len(answer.results) == 5
-            client.upsert_items([Item(id="mine", title="A film of my own")])
-            client.delete_item("1")
-        assert stop(process) == 0, log.read_text()
-    output = log.read_text()
-    assert "server | " in output
-    assert re.search(r"Longtail is ready .*1681 films, 100000 ratings", output)
-
-    with demo(log, variables) as process:
-        with LongtailClient(variables["LONGTAIL_SERVER_ADDRESS"]) as client:
-            assert client.get_item("mine").item.title == "A film of my own"
-            # One of theirs more, one of ours less: nothing was loaded again.
-            assert client.catalog_stats().item_count == FILMS
-        assert stop(process) == 0, log.read_text()
-
-
-@dataclass(frozen=True)
+@dataclass
 class Reader:
-    """Somebody in a folder of their own, beside a demo that runs."""
+    """Somebody in a folder of their own, beside a demo that can be stopped and started again."""
 
     folder: Path
     variables: dict[str, str]
+    logs: list[Path] = field(default_factory=list)
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Run the demo; return when it is ready."""
+        log = self.folder / f"demo-{len(self.logs)}.log"
+        self.logs.append(log)
+        self.process = start("demo", log, self.variables)
+        deadline = time.monotonic() + READY_SECONDS
+        while "Longtail is ready" not in log.read_text():
+            assert self.process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        """Stop the demo as a user does."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(STOP_SECONDS) == 0, self.logs[-1].read_text()
+
+    def client(self) -> LongtailClient:
+        return LongtailClient(self.variables["LONGTAIL_SERVER_ADDRESS"])
 
     def run(self, *command: str | Path) -> str:
         """Return what a program prints; it is called as `python` where it begins with an option."""
@@ -160,9 +121,50 @@ class Reader:
 def reader(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     """Yield a reader of the documents, for all of whom there is one demo."""
     home = with_films(tmp_path_factory.mktemp("reader"), artefact)
-    variables = of_its_own(home)
-    with demo(home / "demo.log", variables):
-        yield Reader(home, variables)
+    reading = Reader(home, of_its_own(home))
+    try:
+        reading.start()
+        yield reading
+    finally:
+        if reading.process is not None and reading.process.poll() is None:
+            # Its worker and server go with it.
+            reading.process.kill()
+            reading.process.wait()
+
+
+def test_it_loads_the_films_recommends_and_keeps_what_the_user_did(reader: Reader) -> None:
+    first = reader.logs[0].read_text()
+    assert "server | " in first
+    assert re.search(rf"Longtail is ready .*{FILMS} films, {RATINGS} ratings", first)
+    with reader.client() as client:
+        assert len(client.recommend("space adventure with robots", page_size=5).results) == 5
+        client.upsert_items([Item(id="mine", title="A film of my own")])
+        client.delete_item("1600")
+        before = client.catalog_stats()
+    reader.stop()
+    reader.start()
+    with reader.client() as client:
+        assert client.get_item("mine").item.title == "A film of my own"
+        # Nothing was loaded again.
+        after = client.catalog_stats()
+        assert after.item_count == before.item_count
+        assert after.interaction_count == before.interaction_count
+
+
+def test_an_interrupted_load_goes_on_and_overwrites_nothing(reader: Reader) -> None:
+    with reader.client() as client:
+        title = client.get_item("1601").item.title
+        client.upsert_items([Item(id="1602", title="Changed")])
+        client.delete_item("1601")
+        before = client.catalog_stats()
+    reader.stop()
+    (reader.folder / "data" / "ml-100k.loaded").unlink()
+    reader.start()
+    with reader.client() as client:
+        assert client.get_item("1601").item.title == title
+        assert client.get_item("1602").item.title == "Changed"
+        assert client.catalog_stats().interaction_count >= RATINGS
+        assert client.catalog_stats().interaction_count == before.interaction_count
 
 
 def test_what_readme_and_docs_show_works(reader: Reader) -> None:
@@ -251,22 +253,3 @@ def test_without_a_network_the_program_in_node_is_skipped_with_the_reason(
     with pytest.raises(pytest.skip.Exception, match="npm reaches no packages: ECONNREFUSED"):
         node_modules(["@grpc/grpc-js@1"], tmp_path)
     assert not list(tmp_path.glob("node-*"))
-
-
-def test_an_interrupted_load_goes_on_and_overwrites_nothing(
-    home: Path, variables: dict[str, str]
-) -> None:
-    log = home / "demo.log"
-    with demo(log, variables) as process:
-        with LongtailClient(variables["LONGTAIL_SERVER_ADDRESS"]) as client:
-            client.upsert_items([Item(id="2", title="Changed")])
-            client.delete_item("1")
-        assert stop(process) == 0, log.read_text()
-    (home / "data" / "ml-100k.loaded").unlink()
-
-    with demo(log, variables) as process:
-        with LongtailClient(variables["LONGTAIL_SERVER_ADDRESS"]) as client:
-            assert client.get_item("1").item.title == "Toy Story (1995)"
-            assert client.get_item("2").item.title == "Changed"
-            assert client.catalog_stats().interaction_count == RATINGS
-        assert stop(process) == 0, log.read_text()

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,24 +22,28 @@ TEXTS = (
 )
 
 
-@pytest.mark.parametrize("scenario", ["query", "person", "mixed"])
-def test_a_real_server_is_measured(worker_address: str, tmp_path: Path, scenario: str) -> None:
-    outcome = tmp_path / "outcome.json"
-    with processes.server(tmp_path, worker_address) as running:
+@pytest.fixture(scope="module")
+def address(worker_address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with processes.server(tmp_path_factory.mktemp("home"), worker_address) as running:
         with LongtailClient(running.address) as client:
             client.upsert_items(Item(id=str(n), text=text) for n, text in enumerate(TEXTS))
-        done = subprocess.run(
-            [sys.executable, "-m", "loadtest", "--rate", "20", "--seconds", "2", "--warmup", "1",
-             "--scenario", scenario, "--address", running.address, "--slo", "errors=0%",
-             "--json", str(outcome)],
-            cwd=processes.ROOT,
-            env=processes.environment(tmp_path),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )  # fmt: skip
+        yield running.address
 
+
+@pytest.mark.parametrize("scenario", ["query", "person", "mixed"])
+def test_a_real_server_is_measured(address: str, tmp_path: Path, scenario: str) -> None:
+    outcome = tmp_path / "outcome.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "loadtest", "--rate", "20", "--seconds", "2", "--warmup", "1",
+         "--scenario", scenario, "--address", address, "--slo", "errors=0%",
+         "--json", str(outcome)],
+        cwd=processes.ROOT,
+        env=processes.environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     written = json.loads(outcome.read_text())
     assert written["offered"] == written["answered"] == 40

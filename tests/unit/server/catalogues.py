@@ -24,6 +24,8 @@ from longtail.server.store.records import (
 from longtail.server.store.transaction import Transaction
 from numpy.typing import NDArray
 
+from tests.unit.server.new_stores import open_store
+
 T = TypeVar("T")
 
 DIMENSION = 16
@@ -77,7 +79,7 @@ class Written:
 @contextmanager
 def opened(folder: Path, committed: Callable[[], None] = lambda: None) -> Iterator[Written]:
     """Open the store in `folder`, bound to the tiny encoder."""
-    store = RecordStore.open(folder / "longtail.db")
+    store = open_store(folder / "longtail.db")
     try:
         with store.group_commit(committed, 100) as commit:
             bound = commit.submit(lambda tx: store.encoders.bind(tx, BINDING)).result(20)

@@ -17,6 +17,8 @@ from longtail.server.store.records import (
 )
 from longtail.server.store.transaction import Transaction
 
+from tests.unit.server.new_stores import open_store
+
 T = TypeVar("T")
 
 BINDING = EncoderBinding("tiny@1", 2)
@@ -61,7 +63,7 @@ class Opened:
 def opened(
     path: Path, committed: Callable[[], None] = lambda: None, max_waiting: int = 1000
 ) -> Iterator[Opened]:
-    store = RecordStore.open(path)
+    store = open_store(path)
     try:
         with store.group_commit(committed, max_waiting) as writer:
             yield Opened(store, writer)

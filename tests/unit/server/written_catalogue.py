@@ -36,6 +36,8 @@ from longtail.v1 import (
 )
 from numpy.typing import NDArray
 
+from tests.unit.server.new_stores import open_store
+
 DIMENSION = 4
 FIRST, SECOND = EncoderBinding("first@1", DIMENSION), EncoderBinding("second@1", DIMENSION)
 OWN = np.array([0, 0, 0, 2], "<f4").tobytes()
@@ -148,7 +150,7 @@ class WrittenCatalogue:
 async def written_catalogue(
     folder: Path, kept_days: float = 0.0, keys: KeyRing | None = None
 ) -> AsyncIterator[WrittenCatalogue]:
-    store = RecordStore.open(folder / "longtail.db")
+    store = open_store(folder / "longtail.db")
     interceptor = ServiceInterceptor(
         max_in_flight=50, unary_seconds=20, stream_seconds=20, keys=keys
     )

@@ -46,6 +46,7 @@ from sqlalchemy import event
 
 from tests.unit.server.catalogues import SETTINGS
 from tests.unit.server.fake_worker import TINY, FakeWorker, connected
+from tests.unit.server.new_stores import open_store
 
 OTHER = EncoderBinding("tiny@2", 3)
 ITEMS = 40
@@ -98,7 +99,7 @@ class Server:
 
 @asynccontextmanager
 async def serving(folder: Path, *workers: FakeWorker) -> AsyncIterator[Server]:
-    store = RecordStore.open(folder / "longtail.db")
+    store = open_store(folder / "longtail.db")
     views: list[CatalogueReplica] = []
     try:
         async with connected(*workers) as encoder:

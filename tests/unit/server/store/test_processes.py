@@ -12,9 +12,11 @@ ROOT = Path(__file__).parents[4]
 SCRIPT = """
 import sys
 from pathlib import Path
+from longtail.server.store.record_store import RecordStore
 from tests.unit.server.store_records import event, new_item, opened
-name = sys.argv[2]
-with opened(Path(sys.argv[1])) as it:
+path, name = Path(sys.argv[1]), sys.argv[2]
+RecordStore.open(path).close()
+with opened(path) as it:
     for number in range(100):
         revision = it.upsert(new_item(f"{name}-{number}"), new_item("shared", name))
         assert it.store.changes.position().revision >= revision
