@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
 import grpc
 from longtail.runtime.errors import StoreDamaged, Unavailable
@@ -21,12 +22,14 @@ from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.encoder.encoder import Encoder
 from longtail.server.encoder.query_vectors import QueryVectors
 from longtail.server.encoder.worker import Security
+from longtail.server.operations.person_names import keep_names
 from longtail.server.operations.runner import OperationRunner
 from longtail.server.operations.snapshots import SNAPSHOT_FOLDER, SnapshotLimits
 from longtail.server.operations.start_check import check_store
 from longtail.server.process.audit import Audit
 from longtail.server.process.part import Part
 from longtail.server.process.pools import Pools
+from longtail.server.process.pseudonyms import PseudonymKeyError, Pseudonyms, read_pseudonyms
 from longtail.server.process.supervision import lifeline
 from longtail.server.ranking.profile import ProfileError
 from longtail.server.recommend.recommender import Recommender
@@ -135,6 +138,7 @@ async def run(settings: Settings, *, process: int | None, check: bool) -> None:
         encoder = Encoder(settings.worker_address, security=security)
     except ValueError as error:
         raise SettingsError(f"LONGTAIL_WORKER_ADDRESS: {error}") from error
+    pseudonyms = _pseudonyms(settings)
     try:
         profiles = ProfileWatch(settings.profile_path)
     except ProfileError as error:
@@ -144,6 +148,7 @@ async def run(settings: Settings, *, process: int | None, check: bool) -> None:
     try:
         async with encoder:
             bound = await _bind(store, encoder, settings)
+            await asyncio.to_thread(keep_names, store, pseudonyms)
             await keep_half_life(store, settings)
             view = await asyncio.to_thread(_load, store, bound, settings)
             with BehaviourView(store) as behaviour:
@@ -156,7 +161,16 @@ async def run(settings: Settings, *, process: int | None, check: bool) -> None:
                     Pools() as pools,
                 ):
                     await _serve(
-                        settings, sources, encoder, commit, pools, keys, tls, audit, process
+                        settings,
+                        sources,
+                        encoder,
+                        commit,
+                        pools,
+                        keys,
+                        tls,
+                        audit,
+                        pseudonyms,
+                        process,
                     )
     finally:
         store.close()
@@ -176,6 +190,15 @@ def _key_ring(settings: Settings) -> KeyRing:
         return KeyRing(settings.keys_path, ROLES)
     except KeysError as error:
         raise StartError(f"LONGTAIL_SERVER_KEYS: {error}") from None
+
+
+def _pseudonyms(settings: Settings) -> Pseudonyms:
+    if not settings.pseudonym_key:
+        return Pseudonyms()
+    try:
+        return read_pseudonyms(Path(settings.pseudonym_key), settings.data)
+    except PseudonymKeyError as error:
+        raise SettingsError(f"LONGTAIL_PSEUDONYM_KEY: {error}") from None
 
 
 def _open(settings: Settings, check: bool) -> RecordStore:
@@ -217,6 +240,7 @@ async def _serve(
     keys: KeyRing,
     tls: FollowedFiles | None,
     audit: Audit,
+    pseudonyms: Pseudonyms,
     process: int | None,
 ) -> None:
     store, view = sources.store, sources.view
@@ -260,7 +284,8 @@ async def _serve(
         store.impressions.recent,
         settings.candidates,
     )
-    tokens = TokenCodec(store.token_key())
+    # What was given out while persons went by their ids leads to nobody who is known.
+    tokens = TokenCodec(store.token_key() + pseudonyms.mark)
     indexer = Indexer(
         view, store, settings.data / INDEX_FOLDER, settings.index_merge_rows, part(INDEXER)
     )
@@ -291,6 +316,7 @@ async def _serve(
             tokens,
             pools,
             settings.strength,
+            pseudonyms,
         ),
         server,
     )
@@ -298,7 +324,9 @@ async def _serve(
         ItemService(store.items, catalogue, pools), server
     )
     interaction_service_pb2_grpc.add_InteractionServiceServicer_to_server(
-        InteractionService(store.interactions, catalogue, tokens, pools, settings.interaction_days),
+        InteractionService(
+            store.interactions, catalogue, tokens, pools, pseudonyms, settings.interaction_days
+        ),
         server,
     )
     insight_service_pb2_grpc.add_InsightServiceServicer_to_server(

@@ -165,6 +165,13 @@ class Settings:
         "Days that impressions are kept. More reach further back in reports and take more disk.",
         Bounds(1, 3650),
     )
+    pseudonym_key: str = setting(
+        "LONGTAIL_PSEUDONYM_KEY",
+        "",
+        "File of a secret, at least 32 characters, outside of data/: with it the store has "
+        "pseudonyms in place of the ids of persons, made with that key. For a store from its "
+        "beginning; empty: ids as they come.",
+    )
     interaction_days: float = setting(
         "LONGTAIL_INTERACTION_DAYS",
         0.0,

@@ -10,6 +10,7 @@ from longtail.server.catalogue.people import Person
 from longtail.server.catalogue.state import CatalogueState
 from longtail.server.encoder.query_vectors import QueryVectors
 from longtail.server.process.pools import Pools
+from longtail.server.process.pseudonyms import Pseudonyms
 from longtail.server.recommend.answer import Answer
 from longtail.server.recommend.recommender import Recommender
 from longtail.server.recommend.request import Policy, Request
@@ -92,6 +93,7 @@ class Serving:
             self.tokens,
             pools,
             0.3,
+            Pseudonyms(),
         )
 
     async def recommend(self, **values: object) -> pb.RecommendResponse:

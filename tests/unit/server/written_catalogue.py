@@ -18,6 +18,7 @@ from longtail.runtime.keys import KeyRing
 from longtail.server.encoder.encoder import Embedded
 from longtail.server.process.audit import Audit
 from longtail.server.process.pools import Pools
+from longtail.server.process.pseudonyms import Pseudonyms
 from longtail.server.rpc.interactions import InteractionService
 from longtail.server.rpc.items import ItemService
 from longtail.server.rpc.reviews import ReviewService
@@ -39,6 +40,7 @@ from numpy.typing import NDArray
 from tests.unit.server.new_stores import open_store
 
 DIMENSION = 4
+PLAIN = Pseudonyms()
 FIRST, SECOND = EncoderBinding("first@1", DIMENSION), EncoderBinding("second@1", DIMENSION)
 OWN = np.array([0, 0, 0, 2], "<f4").tobytes()
 
@@ -148,7 +150,11 @@ class WrittenCatalogue:
 
 @asynccontextmanager
 async def written_catalogue(
-    folder: Path, kept_days: float = 0.0, keys: KeyRing | None = None
+    folder: Path,
+    *,
+    pseudonyms: Pseudonyms = PLAIN,
+    kept_days: float = 0.0,
+    keys: KeyRing | None = None,
 ) -> AsyncIterator[WrittenCatalogue]:
     store = open_store(folder / "longtail.db")
     interceptor = ServiceInterceptor(
@@ -167,7 +173,12 @@ async def written_catalogue(
         )
         interaction_service_pb2_grpc.add_InteractionServiceServicer_to_server(
             InteractionService(
-                store.interactions, written.catalogue, written.tokens, written.pools, kept_days
+                store.interactions,
+                written.catalogue,
+                written.tokens,
+                written.pools,
+                pseudonyms,
+                kept_days,
             ),
             server,
         )

@@ -79,7 +79,7 @@ class Erasure:
         folder = self._store.path.parent
         for path in folder.glob(f"{COMING}*"):
             path.unlink(missing_ok=True)
-        copies = _asides(folder)
+        copies = copies_aside(folder)
         done, total = 0, 1 + len(copies) + len(self._snapshots.ids())
         count(done, total)
         if left == Left.STORE:
@@ -200,7 +200,8 @@ _OLD = (
 _PERSONS = "SELECT user_id FROM interactions UNION SELECT user_id FROM impressions"
 
 
-def _asides(folder: Path) -> list[Path]:
+def copies_aside(folder: Path) -> list[Path]:
+    """Return the stores in the folder of one that restores put aside."""
     found = {path.name for path in folder.glob(f"{ASIDE}*")}
     log, index = COMPANIONS
     stores = {name.removesuffix(log).removesuffix(index) for name in found}

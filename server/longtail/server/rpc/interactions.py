@@ -11,6 +11,7 @@ from grpc.aio import ServicerContext
 from longtail.runtime.errors import InvalidArgument, Violation
 from longtail.runtime.message_size import serialized
 from longtail.server.process.pools import FEW, Pools
+from longtail.server.process.pseudonyms import Pseudonyms
 from longtail.server.rpc.import_stream import patiently
 from longtail.server.rpc.read.fields import (
     check_batch,
@@ -63,8 +64,10 @@ class InteractionService(interaction_service_pb2_grpc.InteractionServiceServicer
         catalogue: Catalogue,
         tokens: TokenCodec,
         pools: Pools,
-        kept_days: float = 0.0,
+        pseudonyms: Pseudonyms,
+        kept_days: float,
     ) -> None:
+        self._pseudonyms = pseudonyms
         self._kept_days = kept_days
         self._records = records
         self._pools = pools
@@ -151,7 +154,7 @@ class InteractionService(interaction_service_pb2_grpc.InteractionServiceServicer
     ) -> pb.DeleteUserDataResponse:
         """Forget a person."""
         check_id("user_id", request.user_id)
-        forgotten, erasure = await self._catalogue.delete_user(request.user_id)
+        forgotten, erasure = await self._catalogue.delete_user(self._pseudonyms(request.user_id))
         return pb.DeleteUserDataResponse(
             deleted_interaction_count=forgotten.interactions,
             deleted_impression_count=forgotten.impressions,
@@ -161,7 +164,12 @@ class InteractionService(interaction_service_pb2_grpc.InteractionServiceServicer
 
     async def _read(self, messages: Sequence[pb.Interaction]) -> _Batch:
         def read() -> _Batch:
-            validate = partial(interaction, tokens=self._tokens, kept_days=self._kept_days)
+            validate = partial(
+                interaction,
+                tokens=self._tokens,
+                pseudonyms=self._pseudonyms,
+                kept_days=self._kept_days,
+            )
             events, wrong = each("interactions", messages, validate)
             return _Batch(
                 events,
@@ -181,7 +189,10 @@ class InteractionService(interaction_service_pb2_grpc.InteractionServiceServicer
             after = _unpack(arguments, request.page_token)
         # One more than the page tells whether there is another.
         found = self._records.list_page(
-            user_id=request.user_id, item_id=request.item_id, after=after, limit=size + 1
+            user_id=self._pseudonyms(request.user_id),
+            item_id=request.item_id,
+            after=after,
+            limit=size + 1,
         )
         page, more = found[:size], len(found) > size
         token = encode_token(arguments, _pack(page[-1])) if more else ""

@@ -28,6 +28,7 @@ from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.catalogue.state import CatalogueState
 from longtail.server.encoder.query_vectors import QueryVectors
 from longtail.server.process.pools import Pools
+from longtail.server.process.pseudonyms import Pseudonyms
 from longtail.server.recommend.answer import Answer
 from longtail.server.recommend.recommender import Recommender
 from longtail.server.recommend.request import FrozenCandidates, Request
@@ -100,7 +101,9 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
         tokens: TokenCodec,
         pools: Pools,
         default_strength: float,
+        pseudonyms: Pseudonyms,
     ) -> None:
+        self._pseudonyms = pseudonyms
         self._recommender = recommender
         self._replica = replica
         self._people = people
@@ -221,6 +224,7 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
             message,
             dimension=state.encoder.binding.dimension,
             default_strength=self._default_strength,
+            pseudonyms=self._pseudonyms,
         )
         return state, await self._pools.answers(read) if long else read()
 

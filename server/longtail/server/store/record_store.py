@@ -24,9 +24,15 @@ from longtail.server.store.person_hash import PersonHash
 from longtail.server.store.records import Counts, Forgotten
 from longtail.server.store.requests import RequestRecords
 from longtail.server.store.revisions import current_revision, take_revisions
-from longtail.server.store.schema import expiry, impressions, interactions, token_key
+from longtail.server.store.schema import (
+    expiry,
+    impressions,
+    interactions,
+    pseudonyms,
+    token_key,
+)
 from longtail.server.store.transaction import Transaction
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, exists, or_, select, update
 
 __all__ = ["DATABASE", "RecordStore", "check_database"]
 
@@ -123,6 +129,19 @@ class RecordStore:
         if not key:
             raise StoreDamaged(f"{self.path} has lost the key of its recommendation tokens")
         return bytes(key)
+
+    def pseudonym_mark(self, tx: Transaction) -> bytes:
+        """Return the mark of the pseudonyms that persons go by; empty where they have none."""
+        return bytes(tx.execute(select(pseudonyms.c.mark)).scalar_one())
+
+    def go_by_pseudonyms(self, tx: Transaction, mark: bytes) -> None:
+        """Have persons, of whom there are none yet, go by the pseudonyms that have a mark."""
+        tx.execute(update(pseudonyms).values(mark=mark))
+
+    def has_persons(self, tx: Transaction) -> bool:
+        """Return whether anything is recorded of anybody."""
+        recorded = exists().select_from(interactions), exists().select_from(impressions)
+        return bool(tx.execute(select(or_(*recorded))).scalar())
 
     def persons(self) -> list[str]:
         """Return the ids of all persons that anything is recorded of."""

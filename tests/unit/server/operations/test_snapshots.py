@@ -136,6 +136,7 @@ def test_a_snapshot_of_an_earlier_schema_is_sound_and_restored(
             for column in ("refused", "refusals"):
                 copy.execute(f"ALTER TABLE operations DROP COLUMN {column}")
             copy.execute("DROP TABLE expiry")
+            copy.execute("DROP TABLE pseudonyms")
             copy.execute("DROP INDEX interactions_by_age")
             copy.execute("DROP TABLE decisions")
             copy.execute("DROP INDEX items_in_review")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import StatusCode
+from longtail.server.process.pseudonyms import Pseudonyms
 from longtail.server.rpc.tokens.page import encode_token
 from longtail.server.store.records import OperationKind
 from longtail.v1 import interaction_service_pb2 as pb
@@ -86,6 +87,25 @@ async def test_what_is_older_than_it_is_kept_is_refused_alone(tmp_path: Path) ->
         imported = await written.interactions.ImportInteractions(requests)
         assert (imported.duplicate_count, imported.refused_count) == (1, 1)
         assert await listed(written, 10, user_id="ann") == ["now", "kept"]
+
+
+async def test_persons_go_by_pseudonyms_and_are_found_by_both(tmp_path: Path) -> None:
+    pseudonyms = Pseudonyms(b"k" * 32)
+    async with written_catalogue(tmp_path, pseudonyms=pseudonyms) as written:
+        for name in "abc":
+            assert (await write(written, event(name))).recorded_count == 1
+        known_as = pseudonyms("ann")
+        assert written.store.persons() == [known_as]
+        # The event is the same person's, however they are named.
+        assert (await write(written, event("a", known_as))).recorded_count == 0
+        for name in ("ann", known_as):
+            assert await listed(written, 2, user_id=name) == ["a", "b", "c"]
+        page = await written.interactions.ListInteractions(
+            pb.ListInteractionsRequest(item_id="film", page_size=1)
+        )
+        assert page.interactions[0].user_id == known_as
+        deleted = await written.interactions.DeleteUserData(pb.DeleteUserDataRequest(user_id="ann"))
+        assert deleted.deleted_interaction_count == 3
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 100])

@@ -7,6 +7,7 @@ from typing import TypeVar
 import numpy as np
 from google.protobuf import timestamp_pb2
 from longtail.runtime.errors import InvalidArgument, Violation
+from longtail.server.process.pseudonyms import Pseudonyms
 from longtail.server.rpc.tokens.recommendation import TokenCodec
 from longtail.server.store.clock import now
 from longtail.server.store.records import FLOAT32, Interaction, Vector
@@ -104,7 +105,10 @@ def microseconds(field: str, value: timestamp_pb2.Timestamp) -> int:
 
 
 def interaction(
-    message: interaction_service_pb2.Interaction, tokens: TokenCodec, kept_days: float
+    message: interaction_service_pb2.Interaction,
+    tokens: TokenCodec,
+    pseudonyms: Pseudonyms,
+    kept_days: float,
 ) -> Interaction:
     """Return the interaction to be recorded. One from over `kept_days` ago is refused, if not 0.
 
@@ -116,7 +120,7 @@ def interaction(
     value = message.value if message.HasField("value") else 1.0
     return Interaction(
         event_id=check_id("event_id", message.event_id),
-        user_id=check_id("user_id", message.user_id),
+        user_id=pseudonyms(check_id("user_id", message.user_id)),
         item_id=check_id("item_id", message.item_id),
         type=check_id("type", message.type, MAX_TYPE),
         value=check_number("value", value, -MAX_VALUE, MAX_VALUE),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from longtail.runtime.errors import InvalidArgument, Violation
+from longtail.server.process.pseudonyms import Pseudonyms
 from longtail.server.ranking.words import distinct_words
 from longtail.server.recommend.request import (
     ItemExample,
@@ -82,7 +83,11 @@ class ReadRequest:
 
 
 def read_request(
-    message: pb.RecommendRequest, *, dimension: int, default_strength: float
+    message: pb.RecommendRequest,
+    *,
+    dimension: int,
+    default_strength: float,
+    pseudonyms: Pseudonyms,
 ) -> ReadRequest:
     """Return what a message asks for.
 
@@ -109,7 +114,7 @@ def read_request(
                 page_size=page_size,
                 default_strength=default_strength,
             ),
-            user_id=message.user_id,
+            user_id=pseudonyms(message.user_id),
             examples=tuple(ex for ex in examples if isinstance(ex, VectorExample)),
             item_examples=tuple(ex for ex in examples if isinstance(ex, ItemExample)),
             excluded=excluded,

@@ -16,7 +16,13 @@ from longtail.server.store.schema.interactions import (
     popularity_decay,
 )
 from longtail.server.store.schema.review import decisions
-from longtail.server.store.schema.sequence import counts, metadata, sequence, token_key
+from longtail.server.store.schema.sequence import (
+    counts,
+    metadata,
+    pseudonyms,
+    sequence,
+    token_key,
+)
 from longtail.server.store.schema.service import operations, requests
 
 __all__ = [
@@ -35,6 +41,7 @@ __all__ = [
     "operations",
     "popularity",
     "popularity_decay",
+    "pseudonyms",
     "requests",
     "sequence",
     "token_key",

@@ -23,6 +23,15 @@ token_key = Table(
     Column("key", LargeBinary, nullable=False),
 )
 
+# One row: what tells the key of the pseudonyms that persons go by, empty where they go by their
+# ids. The key is kept elsewhere.
+pseudonyms = Table(
+    "pseudonyms",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("mark", LargeBinary, nullable=False),
+)
+
 # One row: how much the store holds, moved on by each write. Users are persons with interactions.
 counts = Table(
     "counts",

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from longtail.runtime.errors import InvalidArgument
+from longtail.server.process.pseudonyms import Pseudonyms
 from longtail.server.ranking.quota import Limits
 from longtail.server.recommend.request import Cap, Policy, Request
 from longtail.server.rpc.read.recommend_request import read_request
@@ -16,7 +17,9 @@ Message = pb.RecommendRequest
 
 
 def request_of(message: pb.RecommendRequest) -> Request:
-    return read_request(message, dimension=4, default_strength=0.25).wordless
+    return read_request(
+        message, dimension=4, default_strength=0.25, pseudonyms=Pseudonyms()
+    ).wordless
 
 
 def dial(**values: float) -> Message:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from longtail.runtime.errors import InvalidArgument
+from longtail.server.process.pseudonyms import Pseudonyms
 from longtail.server.recommend.request import (
     ItemExample,
     Rotation,
@@ -22,7 +23,9 @@ Message = pb.RecommendRequest
 
 
 def read(message: pb.RecommendRequest) -> ReadRequest:
-    return read_request(message, dimension=DIMENSION, default_strength=0.25)
+    return read_request(
+        message, dimension=DIMENSION, default_strength=0.25, pseudonyms=Pseudonyms()
+    )
 
 
 def of_vector(*values: float) -> Message:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from longtail.runtime.errors import InvalidArgument
 from longtail.server.catalogue.columns.filter import Exists
+from longtail.server.process.pseudonyms import Pseudonyms
 from longtail.server.ranking.evidence import SIGNALS, PoolScale
 from longtail.server.recommend.request import FrozenCandidates, OddsRule, PinRule, Request
 from longtail.server.rpc.read.recommend_request import read_request
@@ -22,7 +23,9 @@ Message = pb.RecommendRequest
 
 
 def request_of(message: pb.RecommendRequest) -> Request:
-    return read_request(message, dimension=4, default_strength=0.25).wordless
+    return read_request(
+        message, dimension=4, default_strength=0.25, pseudonyms=Pseudonyms()
+    ).wordless
 
 
 def ruling(*rules: pb.Rule, page_size: int = 10) -> Message:

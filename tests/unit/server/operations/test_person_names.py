@@ -1,0 +1,51 @@
+"""A store goes by ids or by pseudonyms of one key, and says so when it is asked for another."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from longtail.runtime.settings import SettingsError
+from longtail.server.operations.person_names import keep_names
+from longtail.server.operations.snapshots import SNAPSHOT_FOLDER, Snapshots
+from longtail.server.process.pseudonyms import Pseudonyms
+
+from tests.unit.server.catalogues import Written, interaction, opened
+
+PLAIN, KEYED, OTHER = Pseudonyms(), Pseudonyms(b"k" * 32), Pseudonyms(b"l" * 32)
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Iterator[Written]:
+    with opened(tmp_path) as found:
+        yield found
+
+
+def test_a_store_keeps_what_its_persons_go_by(written: Written) -> None:
+    keep_names(written.store, PLAIN)
+    for _ in range(2):
+        keep_names(written.store, KEYED)
+    written.interact(interaction("1", "film", KEYED("ann")))
+    keep_names(written.store, KEYED)
+    with pytest.raises(SettingsError, match="not the key"):
+        keep_names(written.store, OTHER)
+    with pytest.raises(SettingsError, match="set the file of their key"):
+        keep_names(written.store, PLAIN)
+
+
+def test_a_store_with_ids_keeps_them(written: Written) -> None:
+    written.interact(interaction("1", "film"))
+    with pytest.raises(SettingsError, match="begin with an empty one"):
+        keep_names(written.store, KEYED)
+    keep_names(written.store, PLAIN)
+
+
+def test_a_copy_with_ids_is_in_the_way_too(written: Written) -> None:
+    written.interact(interaction("1", "film"))
+    folder = written.store.path.parent
+    snapshots = Snapshots(folder / SNAPSHOT_FOLDER)
+    made = snapshots.create(written.store, lambda _done, _total: None)
+    written.write(lambda tx: written.store.forget(tx, "ann"))
+    with pytest.raises(SettingsError, match="a copy of it"):
+        keep_names(written.store, KEYED)
+    snapshots.delete(made.id)
+    keep_names(written.store, KEYED)
