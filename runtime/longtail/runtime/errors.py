@@ -169,6 +169,13 @@ class StorageFull(ServiceError):
     reason = "STORAGE_FULL"
 
 
+class QuotaExceeded(ServiceError):
+    """The caller may store no more; nothing of the write was kept."""
+
+    code = StatusCode.RESOURCE_EXHAUSTED
+    reason = "QUOTA_EXCEEDED"
+
+
 class StoreDamaged(ServiceError):
     """A file of the store is not what was written. `problem` says which, or in what way."""
 

@@ -25,15 +25,19 @@ class Role(IntEnum):
 
 @dataclass(frozen=True)
 class Limits:
-    """What one caller may take of one process, None for as much as there is.
+    """What one caller may take, None for as much as there is.
 
-    `rate`: calls per second, of which those of one second may come at once; `concurrency`: calls at
-    a time; `batch`: elements of a repeated field of a request, or of a message of a stream.
+    Of one process, `rate`: calls per second, of which those of one second may come at once;
+    `concurrency`: calls at a time. `batch`: elements of a repeated field of a request, or of a
+    message of a stream. Of what is stored, `items`: of its own in the catalogue; `events`:
+    interactions and impressions that it records a day.
     """
 
     rate: int | None = None
     concurrency: int | None = None
     batch: int | None = None
+    items: int | None = None
+    events: int | None = None
 
 
 class Allowance:

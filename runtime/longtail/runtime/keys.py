@@ -25,6 +25,8 @@ HEADER, SCHEME = "authorization", "Bearer "
 # So that a key that was left somewhere is found by who looks for such.
 PREFIX = "longtail_"
 MAX_LIMIT = 1_000_000
+# Of what is stored.
+MAX_STORED, STORED = 1_000_000_000, ("items", "events")
 _BITS = 256
 # Of its hash, by which a key is found.
 _FOUND_BYTES = 16
@@ -169,9 +171,10 @@ class KeyRing:
 
 def _key(entry: Mapping[str, Any]) -> Key:
     limits = Limits(**entry.get("limits", {}))
-    for limit in asdict(limits).values():
-        if limit is not None and not (type(limit) is int and 1 <= limit <= MAX_LIMIT):
-            raise _WrongKey(f"{limit!r} is no limit from 1 to {MAX_LIMIT}")
+    for kind, limit in asdict(limits).items():
+        most = MAX_STORED if kind in STORED else MAX_LIMIT
+        if limit is not None and not (type(limit) is int and 1 <= limit <= most):
+            raise _WrongKey(f"{limit!r} is no limit from 1 to {most}")
     name, digest = str(entry["name"]), str(entry["sha256"])
     if not name or not _SHA256.fullmatch(digest):
         raise _WrongKey(f"the key {name!r} has no name, or no SHA-256")

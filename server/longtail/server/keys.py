@@ -3,15 +3,18 @@
 import argparse
 import fcntl
 import os
+import sqlite3
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 from longtail.runtime.identity import Limits, Role
 from longtail.runtime.keys import (
     MAX_LIMIT,
+    MAX_STORED,
     Key,
     KeysError,
     hashed,
@@ -21,6 +24,8 @@ from longtail.runtime.keys import (
 )
 from longtail.runtime.settings import SettingsError, load
 from longtail.server.settings import Settings
+from longtail.server.store.record_store import DATABASE
+from longtail.server.store.usage import Usage, read_usage
 
 MAX_NAME = 100
 
@@ -29,19 +34,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; return the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        path = load(Settings, os.environ).keys_path
+        settings = load(Settings, os.environ)
+        path = settings.keys_path
         with _alone(path.parent):
             if options.command == "add":
-                limits = Limits(options.rate, options.concurrency, options.batch)
+                limits = Limits(
+                    options.rate,
+                    options.concurrency,
+                    options.batch,
+                    options.items,
+                    options.events,
+                )
                 secret = _add(path, options.name, Role[options.role.upper()], limits)
                 sys.stderr.write("The key, which is not shown again:\n")
                 sys.stdout.write(f"{secret}\n")
             elif options.command == "revoke":
                 _revoke(path, options.name)
             else:
+                used = read_usage(settings.data / DATABASE)
                 for key in _present(path):
-                    sys.stdout.write(f"{_line(key)}\n")
-    except (SettingsError, KeysError, OSError) as error:
+                    sys.stdout.write(f"{_line(key, used.get(key.name, Usage()))}\n")
+    except (SettingsError, KeysError, OSError, sqlite3.Error) as error:
         sys.stderr.write(f"keys: {error}\n")
         return 1
     return 0
@@ -71,13 +84,12 @@ def _present(path: Path) -> Sequence[Key]:
     return read_keys(path) if path.exists() else ()
 
 
-def _line(key: Key) -> str:
-    limits = key.limits
-    shown = {"rate": limits.rate, "concurrency": limits.concurrency, "batch": limits.batch}
+def _line(key: Key, used: Usage) -> str:
     return " ".join(
         [
             f"{key.name} role={key.role.name.lower()} created={key.created}",
-            *(f"{name}={limit}" for name, limit in shown.items() if limit is not None),
+            *(f"{name}={limit}" for name, limit in asdict(key.limits).items() if limit is not None),
+            f"has_items={used.items} events_today={used.events}",
         ]
     )
 
@@ -115,7 +127,18 @@ def _parser() -> argparse.ArgumentParser:
         "--concurrency", type=_limit, metavar="N", help="calls at a time, of each process"
     )
     add.add_argument("--batch", type=_limit, metavar="N", help="elements of one request")
-    commands.add_parser("list", help="show the keys, without what makes them good")
+    add.add_argument(
+        "--items", type=_stored, metavar="N", help="items in the catalogue that it made"
+    )
+    add.add_argument(
+        "--events",
+        type=_stored,
+        metavar="N",
+        help="interactions and impressions that it records a day (UTC)",
+    )
+    commands.add_parser(
+        "list", help="show the keys, without what makes them good, and what they have stored"
+    )
     revoke = commands.add_parser("revoke", help="make a key worthless")
     revoke.add_argument("name")
     return parser
@@ -127,10 +150,14 @@ def _name(text: str) -> str:
     return text
 
 
-def _limit(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= MAX_LIMIT:
-        raise argparse.ArgumentTypeError(f"{text!r} is not 1 to {MAX_LIMIT}")
+def _limit(text: str, most: int = MAX_LIMIT) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"{text!r} is not 1 to {most}")
     return int(text)
+
+
+def _stored(text: str) -> int:
+    return _limit(text, MAX_STORED)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,14 @@
 """`longtail-keys`: a key is shown once, and kept as a hash."""
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from longtail.runtime.identity import Limits, Role
 from longtail.runtime.keys import hashed, read_keys
 from longtail.server import keys
+from longtail.server.store.record_store import DATABASE, RecordStore
+from longtail.server.store.usage import move_usage
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +40,26 @@ def test_a_key_is_made_listed_and_revoked(home: Path, capsys: pytest.CaptureFixt
     assert keys.main(["revoke", "shop"]) == 0
     assert keys.main(["revoke", "site"]) == 0
     assert read_keys(home / "keys.json") == ()
+
+
+def test_what_a_key_may_store_and_has_stored_is_listed(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    limits = ["--items", "1000", "--events", "2000000"]
+    assert keys.main(["add", "shop", "--role", "write", *limits]) == 0
+    (kept,) = read_keys(home / "keys.json")
+    assert kept.limits == Limits(items=1000, events=2_000_000)
+    # There is no store yet.
+    assert keys.main(["list"]) == 0
+    assert "items=1000 events=2000000 has_items=0 events_today=0" in capsys.readouterr().out
+    with (
+        closing(RecordStore.open(home / "data" / DATABASE)) as store,
+        store.group_commit(lambda: None, 8) as commit,
+    ):
+        commit.submit(lambda tx: move_usage(tx, "shop", items=3, events=5)).result()
+        # It is listed while the server runs.
+        assert keys.main(["list"]) == 0
+    assert "has_items=3 events_today=5" in capsys.readouterr().out
 
 
 def test_a_name_that_is_taken_and_one_that_is_unknown_are_refused(

@@ -19,7 +19,19 @@ from longtail.server.store.records import (
 from longtail.server.store.revisions import current_revision, take_revisions
 from longtail.server.store.schema import encoders, items, vectors
 from longtail.server.store.transaction import Transaction
-from sqlalchemy import ColumnElement, Engine, Row, and_, bindparam, case, delete, select, update
+from longtail.server.store.usage import move_usage
+from sqlalchemy import (
+    ColumnElement,
+    Engine,
+    Row,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.dialects.sqlite import Insert, insert
 
 
@@ -29,8 +41,12 @@ class ItemRecords:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def upsert(self, tx: Transaction, new_items: Sequence[NewItem], encoder_id: int) -> int:
+    def upsert(
+        self, tx: Transaction, new_items: Sequence[NewItem], encoder_id: int, owner: str = ""
+    ) -> int:
         """Write items, no id twice, with their vectors of one encoder; return the last revision.
+
+        Those that were not there are of the key `owner`, if that is not empty, as long as they are.
 
         The vectors that other encoders made of a text that is replaced are dropped. Raises
         EncoderChanged when the encoder is not the catalogue's, or is so no more.
@@ -42,6 +58,7 @@ class ItemRecords:
             _drop_outdated(tx, new_items, others)
         there = self.revisions(tx, [item.content.id for item in new_items])
         move_counts(tx, items=len(new_items) - len(there))
+        move_usage(tx, owner, items=len(new_items) - len(there))
         moment = now()
         last = take_revisions(tx, len(new_items))
         tx.execute(
@@ -63,6 +80,7 @@ class ItemRecords:
                     "available_until": content.available_until,
                     "penalty": content.penalty,
                     "content_revision": revision,
+                    "owner": owner,
                 }
                 for revision, item in enumerate(new_items, start=last - len(new_items) + 1)
                 for content in (item.content,)
@@ -87,6 +105,11 @@ class ItemRecords:
         if not there:
             return frozenset(), current_revision(tx)
         move_counts(tx, items=-len(there))
+        owned = select(items.c.owner, func.count()).where(
+            items.c.id.in_(there), items.c.owner != ""
+        )
+        for owner, count in tx.execute(owned.group_by(items.c.owner)).all():
+            move_usage(tx, owner, items=-count)
         last = take_revisions(tx, len(there))
         first = last - len(there) + 1
         tx.execute(
@@ -187,6 +210,7 @@ def _upsert_item() -> Insert:
     }
     # An item that was removed and comes back is a new one.
     new = statement.excluded.create_time
+    replaced["owner"] = case((items.c.removed, statement.excluded.owner), else_=items.c.owner)
     replaced["create_time"] = case((items.c.removed, new), else_=items.c.create_time)
     # No item changes before it was made, though the clock be set back.
     set_back = and_(~items.c.removed, items.c.create_time > new)
@@ -218,6 +242,7 @@ _REMOVE_ITEM = (
         available_until=None,
         penalty=0.0,
         content_revision=bindparam("removal"),
+        owner="",
     )
 )
 

@@ -32,9 +32,12 @@ from longtail.server.store.transaction import Transaction
 from longtail.server.write.encoding import Embed, ItemEncoder, KnownItems, PreparedItems
 from longtail.server.write.idempotency import AnsweredCalls, RepeatableCall
 from longtail.server.write.item_draft import ItemDraft
+from longtail.server.write.quota import Quota
 
 R = TypeVar("R")
 
+# Of what adds nothing that is counted.
+UNLIMITED = Quota()
 # A write that finds its item, or the encoder, changed since it was prepared is prepared anew.
 ATTEMPTS = 5
 
@@ -122,10 +125,11 @@ class Catalogue:
         Raises Aborted when other writes come first again and again, and when the encoder changed
         and the items have vectors of the caller's own.
         """
+        quota = Quota.current()
         for _ in range(ATTEMPTS):
             try:
-                write = partial(self._upsert_and_reply, prepared, reply)
-                written = await self._once(call, write)
+                write = partial(self._upsert_and_reply, prepared, reply, quota.name)
+                written = await self._once(call, write, quota)
                 self._tell("items written", len(prepared.new_items), call)
                 return written
             except _OvertakenError:
@@ -148,7 +152,7 @@ class Catalogue:
         `change` is done anew when another write came first. Raises Aborted as upsert_items does,
         and why the encoder makes no vector of the item.
         """
-        bound = self.encoder
+        bound, quota = self.encoder, Quota.current()
         for _ in range(ATTEMPTS):
             read = partial(self._read_edit, item_id, change, bound)
             try:
@@ -159,8 +163,8 @@ class Catalogue:
                 prepared = await self._items.encode(edit.known)
                 if item_id in prepared.refused:
                     raise prepared.refused[item_id].inside("item")
-                write = partial(self._update_and_reply, prepared, edit.stored, reply)
-                written = await self._once(call, write)
+                write = partial(self._update_and_reply, prepared, edit.stored, reply, quota.name)
+                written = await self._once(call, write, quota)
                 self._tell("items written", 1, call)
                 return written
             except _OvertakenError:
@@ -211,14 +215,28 @@ class Catalogue:
 
     async def write_interactions(self, events: Sequence[Interaction]) -> tuple[int, int]:
         """Record interactions; return how many were new, and the revision."""
-        return await self._write(lambda tx: self._store.interactions.write(tx, events))
+        quota = Quota.current()
+
+        def write(tx: Transaction) -> tuple[int, int]:
+            written = self._store.interactions.write(tx, events)
+            quota.count_events(tx, written[0])
+            return written
+
+        return await self._write(write, quota)
 
     async def write_impressions(self, shown: Sequence[Impression], made: int) -> tuple[int, int]:
         """Record impressions of a list that was made at a revision; return how many were new.
 
         The second is the revision of the write. None are of who was deleted since the list.
         """
-        return await self._write(lambda tx: self._store.impressions.write(tx, shown, made))
+        quota = Quota.current()
+
+        def write(tx: Transaction) -> tuple[int, int]:
+            written = self._store.impressions.write(tx, shown, made)
+            quota.count_events(tx, written[0])
+            return written
+
+        return await self._write(write, quota)
 
     async def delete_user(self, user_id: str) -> tuple[Forgotten, Operation]:
         """Forget a person; return what was removed, and the operation that ends with no trace."""
@@ -236,12 +254,20 @@ class Catalogue:
     def _tell(self, action: str, count: int, call: RepeatableCall[R] | None) -> None:
         self._audit.tell(action, count=count, request_id="" if call is None else call.request_id)
 
-    async def _once(self, call: RepeatableCall[R] | None, write: Callable[[Transaction], R]) -> R:
-        return await self._write(lambda tx: self._answered.once(tx, call, partial(write, tx)))
+    async def _once(
+        self,
+        call: RepeatableCall[R] | None,
+        write: Callable[[Transaction], R],
+        quota: Quota = UNLIMITED,
+    ) -> R:
+        return await self._write(
+            lambda tx: self._answered.once(tx, call, partial(write, tx)), quota
+        )
 
-    async def _write(self, write: Callable[[Transaction], R]) -> R:
+    async def _write(self, write: Callable[[Transaction], R], quota: Quota = UNLIMITED) -> R:
         # Once begun a write is finished, even if its caller has gone.
-        return await asyncio.shield(asyncio.wrap_future(self._commit.submit(write)))
+        written = self._commit.submit(partial(quota.within, write))
+        return await asyncio.shield(asyncio.wrap_future(written))
 
     def _delete_user(self, user_id: str, tx: Transaction) -> tuple[Forgotten, Operation]:
         forgotten = self._store.forget(tx, user_id)
@@ -252,29 +278,31 @@ class Catalogue:
         self,
         prepared: PreparedItems,
         reply: Callable[[Mapping[str, ServiceError], int], R],
+        owner: str,
         tx: Transaction,
     ) -> R:
-        return reply(prepared.refused, self._upsert(tx, prepared))
+        return reply(prepared.refused, self._upsert(tx, prepared, owner))
 
     def _update_and_reply(
         self,
         prepared: PreparedItems,
         stored: StoredItem | None,
         reply: Callable[[StoredItem, int], R],
+        owner: str,
         tx: Transaction,
     ) -> R:
         item_id = prepared.drafts[0].content.id
         read = {} if stored is None else {item_id: stored.revision}
         if self._store.items.revisions(tx, [item_id]) != read:
             raise _OvertakenError
-        revision = self._upsert(tx, prepared)
+        revision = self._upsert(tx, prepared, owner)
         return reply(self._store.items.current(tx, [item_id])[item_id], revision)
 
-    def _upsert(self, tx: Transaction, prepared: PreparedItems) -> int:
+    def _upsert(self, tx: Transaction, prepared: PreparedItems, owner: str) -> int:
         unchanged = prepared.unchanged
         if unchanged and self._store.items.revisions(tx, list(unchanged)) != unchanged:
             raise _OvertakenError
-        return self._store.items.upsert(tx, prepared.new_items, prepared.encoder.id)
+        return self._store.items.upsert(tx, prepared.new_items, prepared.encoder.id, owner)
 
     def _read_edit(
         self,

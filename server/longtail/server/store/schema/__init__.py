@@ -23,7 +23,7 @@ from longtail.server.store.schema.sequence import (
     sequence,
     token_key,
 )
-from longtail.server.store.schema.service import operations, requests
+from longtail.server.store.schema.service import operations, requests, usage
 
 __all__ = [
     "Role",
@@ -45,5 +45,6 @@ __all__ = [
     "requests",
     "sequence",
     "token_key",
+    "usage",
     "vectors",
 ]

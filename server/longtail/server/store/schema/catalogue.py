@@ -63,6 +63,8 @@ items = Table(
     Column("available_until", BigInteger),
     Column("penalty", Float, nullable=False, server_default="0"),
     Column("content_revision", BigInteger, nullable=False, server_default="0"),
+    # The API key that made it; empty without one.
+    Column("owner", String, nullable=False, server_default=""),
     Index(
         "items_in_review",
         "content_revision",

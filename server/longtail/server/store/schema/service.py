@@ -15,6 +15,17 @@ requests = Table(
     Index("requests_by_time", "time"),
 )
 
+# What each API key has stored, by its name: items that are there, and what it recorded on a `day`,
+# since the epoch.
+usage = Table(
+    "usage",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("item_count", BigInteger, nullable=False),
+    Column("day", Integer, nullable=False),
+    Column("event_count", BigInteger, nullable=False),
+)
+
 # `number` is the order of creation.
 operations = Table(
     "operations",

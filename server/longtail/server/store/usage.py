@@ -1,0 +1,76 @@
+"""What each API key has in the store: its items, and the events that it recorded today.
+
+Numbers that each write moves on in its own transaction, so that nobody has to count.
+"""
+
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from longtail.server.store.clock import now
+from longtail.server.store.schema import usage
+from longtail.server.store.transaction import Transaction
+from sqlalchemy import case, func, select
+from sqlalchemy.dialects.sqlite import Insert, insert
+
+DAY = 24 * 3600 * 10**6
+
+
+@dataclass(frozen=True)
+class Usage:
+    """How many items in the catalogue a key made, and events it recorded since 00:00 UTC."""
+
+    items: int = 0
+    events: int = 0
+
+
+def usage_of(tx: Transaction, key: str) -> Usage:
+    """Return what the key of a name has."""
+    columns = usage.c.item_count, usage.c.day, usage.c.event_count
+    row = tx.execute(select(*columns).where(usage.c.key == key)).first()
+    return Usage() if row is None else _usage(*row)
+
+
+def move_usage(tx: Transaction, key: str, *, items: int = 0, events: int = 0) -> None:
+    """Take in what came by a key, below zero what went; nothing where it has no name."""
+    if key and (items or events):
+        tx.execute(
+            _MOVE, {"key": key, "item_count": items, "day": now() // DAY, "event_count": events}
+        )
+
+
+def read_usage(path: Path) -> Mapping[str, Usage]:
+    """Return what the keys have, by name, in the store at `path`, which may be in use.
+
+    Nothing where there is no store, or one of before; raises sqlite3.Error.
+    """
+    if not path.exists():
+        return {}
+    uri = f"{path.resolve().as_uri()}?mode=ro"
+    with closing(sqlite3.connect(uri, uri=True)) as store:
+        if not store.execute("SELECT 1 FROM sqlite_schema WHERE name = 'usage'").fetchone():
+            return {}
+        rows = store.execute("SELECT key, item_count, day, event_count FROM usage").fetchall()
+    return {key: _usage(*row) for key, *row in rows}
+
+
+def _usage(items: int, day: int, events: int) -> Usage:
+    return Usage(items, events if day == now() // DAY else 0)
+
+
+def _move() -> Insert:
+    statement = insert(usage)
+    new = statement.excluded
+    same_day = usage.c.day == new.day
+    moved = {
+        # What was made before it was counted may go.
+        "item_count": func.max(usage.c.item_count + new.item_count, 0),
+        "day": new.day,
+        "event_count": case((same_day, usage.c.event_count), else_=0) + new.event_count,
+    }
+    return statement.on_conflict_do_update(index_elements=["key"], set_=moved)
+
+
+_MOVE = _move()
