@@ -11,6 +11,7 @@ from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given, strategies
 from longtail.runtime.errors import InvalidArgument
+from longtail.server.process.pseudonyms import Pseudonyms
 from longtail.server.rpc.read.fields import (
     check_batch,
     check_id,
@@ -29,6 +30,7 @@ from longtail.v1.recommendation_service_pb2 import Recommendation, RecommendResp
 
 DIMENSION = 4
 TOKENS = TokenCodec(b"store")
+read = partial(interaction, tokens=TOKENS, pseudonyms=Pseudonyms(), kept_days=0)
 NAN, INFINITY = float("nan"), float("inf")
 
 
@@ -207,13 +209,12 @@ def new_interaction(**values: Any) -> Interaction:  # noqa: ANN401
     ("field", "values"), BAD_INTERACTIONS.values(), ids=BAD_INTERACTIONS.keys()
 )
 def test_what_is_wrong_with_an_interaction_is_named(field: str, values: dict[str, Any]) -> None:
-    assert violated(lambda: interaction(new_interaction(**values), TOKENS)) == field
+    assert violated(lambda: read(new_interaction(**values))) == field
 
 
 def test_an_interaction_is_taken_as_it_is() -> None:
-    taken = interaction(
-        new_interaction(value=-0.5, time=Timestamp(seconds=3, nanos=5000), query="a query"),
-        TOKENS,
+    taken = read(
+        new_interaction(value=-0.5, time=Timestamp(seconds=3, nanos=5000), query="a query")
     )
     assert (taken.event_id, taken.user_id, taken.item_id) == ("e", "ann", "film")
     assert (taken.type, taken.value, taken.time, taken.query) == (
@@ -235,17 +236,17 @@ def test_only_control_characters_are_kept_out_of_ids(name: str) -> None:
 
 def test_what_an_interaction_does_not_say() -> None:
     before = time.time_ns() // 1000
-    taken = interaction(new_interaction(), TOKENS)
+    taken = read(new_interaction())
     assert taken.value == 1
     assert before <= taken.time <= time.time_ns() // 1000
     # Zero that is said is not the default.
-    assert interaction(new_interaction(value=0), TOKENS).value == 0
+    assert read(new_interaction(value=0)).value == 0
     assert taken.recommendation_token == ""
 
 
 def test_each_is_validated_by_itself_and_named_from_the_request() -> None:
     messages = [new_interaction(), new_interaction(value=NAN), new_interaction(event_id="f")]
-    valid, wrong = each("interactions", messages, partial(interaction, tokens=TOKENS))
+    valid, wrong = each("interactions", messages, read)
     assert [taken.event_id for taken in valid] == ["e", "f"]
     assert list(wrong) == [1]
     assert [v.field for v in wrong[1].violations] == ["interactions[1].value"]
