@@ -35,7 +35,7 @@ SEEN_SECONDS = extent(30.0, 1.0)
 @pytest.fixture(scope="module")
 def several(worker_address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Family]:
     """Run a server of several processes, and give each client a connection of its own."""
-    own = [*channel.channel_options(), ("grpc.use_local_subchannel_pool", 1)]
+    own = [*channel.channel_options("127.0.0.1:1"), ("grpc.use_local_subchannel_pool", 1)]
     with pytest.MonkeyPatch.context() as patch:
         # Clients of one process share connections otherwise, and so the server's process.
         patch.setattr(channel, "channel_options", lambda: own)

@@ -31,7 +31,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nobody_of_ours_pings_as_often_as_a_server_takes_ill() -> None:
-    for options in (worker._CHANNEL_OPTIONS, channel_options()):
+    for options in (worker._CHANNEL_OPTIONS, channel_options("127.0.0.1:1")):
         [pause] = [int(value) for name, value in options if name == KEEPALIVE]
         assert pause >= 2 * MIN_PING_MS
 
@@ -77,7 +77,7 @@ async def test_an_import_that_pauses_goes_on() -> None:
     await server.start()
     # Without the last, gRPC pings no more than twice before it goes over to once a minute.
     options = [
-        *((name, value) for name, value in channel_options() if name != KEEPALIVE),
+        *((name, value) for name, value in channel_options("127.0.0.1:1") if name != KEEPALIVE),
         (KEEPALIVE, PING_MS),
         ("grpc.http2.max_pings_without_data", 0),
     ]

@@ -20,7 +20,7 @@ from longtail.client.calls.call import (
     path,
     serialise,
 )
-from longtail.client.calls.channel import Access, channel_options, open_aio_channel
+from longtail.client.calls.channel import Access, channel_options, check_address, open_aio_channel
 from longtail.client.calls.connection import Connection
 from longtail.client.calls.errors import error_from_rpc
 
@@ -28,14 +28,15 @@ from longtail.client.calls.errors import error_from_rpc
 class AsyncTransport:
     """One connection to `address`; `timeout` in seconds is of each call that has none of its own.
 
-    For one event loop.
+    For one event loop. AddressError when `address` leads nowhere.
     """
 
     def __init__(self, address: str, timeout: float, access: Access) -> None:
+        check_address(address)
         self._timeout = timeout
         self._closing: set[asyncio.Task[None]] = set()
         self._connection = Connection(
-            access, lambda: open_aio_channel(address, access, channel_options()), self._drop
+            access, lambda: open_aio_channel(address, access, channel_options(address)), self._drop
         )
 
     async def close(self) -> None:
@@ -51,7 +52,13 @@ class AsyncTransport:
             try:
                 if isinstance(call, ClientStreamCall):
                     send = channel.stream_unary(path(call.request), serialise, read)
-                    return await send(call.requests, timeout=call.timeout, metadata=metadata)
+                    try:
+                        return await send(call.requests, timeout=call.timeout, metadata=metadata)
+                    # The latter is how gRPC ends what it cannot take.
+                    except (grpc.aio.AioRpcError, asyncio.CancelledError):
+                        if call.requests.failure is not None:
+                            raise call.requests.failure from None
+                        raise
                 ask = channel.unary_unary(path(call.request), serialise, read)
                 timeout = self._timeout if call.timeout is None else call.timeout
                 return await ask(call.request, timeout=timeout, metadata=metadata)

@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 from google.protobuf.message import Message
 from longtail.v1.interaction_service_pb2 import ListInteractionsRequest, ListInteractionsResponse
@@ -53,12 +53,35 @@ class Call(Generic[Request, Response]):
     timeout: float | None
 
 
+class Outgoing(Generic[Request]):
+    """The requests of a stream, and what ended them before they were all sent.
+
+    gRPC keeps to itself what goes wrong where it takes them.
+    """
+
+    def __init__(self, requests: Iterator[Request]) -> None:
+        self._requests = requests
+        self.failure: BaseException | None = None
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Request:
+        try:
+            return next(self._requests)
+        except StopIteration:
+            raise
+        except BaseException as error:
+            self.failure = error
+            raise
+
+
 @dataclass(frozen=True)
 class ClientStreamCall(Generic[Request, Response]):
     """A stream of requests with one answer; `timeout` in seconds for all of it."""
 
     request: type[Request]
-    requests: Iterator[Request]
+    requests: Outgoing[Request]
     response: type[Response]
     timeout: float
 

@@ -23,6 +23,10 @@ CERTIFICATE_VARIABLE, PRIVATE_KEY_VARIABLE = "LONGTAIL_CERTIFICATE", "LONGTAIL_P
 WELL_KNOWN = "well-known"
 MAX_MESSAGE_BYTES = 16 * 2**20
 
+# What gRPC resolves itself: https://github.com/grpc/grpc/blob/master/doc/naming.md
+_TARGETS = ("dns:", "unix:", "unix-abstract:", "ipv4:", "ipv6:", "vsock:", "xds:")
+_LOOPBACK = ("127.", "localhost:", "[::1]", "unix:", "unix-abstract:")
+
 Metadata = tuple[tuple[str, str], ...]
 # What tells one content of a file from the next: inode, time of change, size.
 Mark = tuple[int, int, int]
@@ -90,12 +94,27 @@ class Access:
         )
 
 
+class AddressError(ValueError):
+    """An address that leads to no server; the message says why."""
+
+
+def check_address(address: str) -> None:
+    """Raise AddressError when an address is neither host:port nor a target of gRPC's own."""
+    if address.startswith(_TARGETS):
+        return
+    if "://" in address:
+        raise AddressError(f"the address is host:port, without the scheme of {address!r}")
+    host, colon, port = address.rpartition(":")
+    if not (colon and host and port.isdigit()) or (":" in host and not host.endswith("]")):
+        raise AddressError(f"the address {address!r} has no port: it is host:port")
+
+
 def open_channel(address: str, access: Access) -> grpc.Channel:
     """Connect; raise OSError when a file of `access` cannot be read."""
     credentials = access.credentials()
     if credentials is None:
-        return grpc.insecure_channel(address, options=channel_options())
-    return grpc.secure_channel(address, credentials, options=channel_options())
+        return grpc.insecure_channel(address, options=channel_options(address))
+    return grpc.secure_channel(address, credentials, options=channel_options(address))
 
 
 def open_aio_channel(
@@ -113,11 +132,13 @@ def default_address() -> str:
     return os.environ.get(ADDRESS_VARIABLE) or DEFAULT_ADDRESS
 
 
-def channel_options() -> list[tuple[str, str | int]]:
-    """Return the options of a channel, for `grpc` and `grpc.aio` alike."""
+def channel_options(address: str) -> list[tuple[str, str | int]]:
+    """Return the options of a channel to an address, for `grpc` and `grpc.aio` alike."""
     retries = files("longtail.client.calls").joinpath("service_config.json").read_text("utf-8")
     return [
         ("grpc.service_config", retries),
+        # A proxy of the environment's is for other machines.
+        ("grpc.enable_http_proxy", 0 if address.startswith(_LOOPBACK) else 1),
         ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
         # A server with gRPC's own settings hangs up (too_many_pings) on who pings more often than

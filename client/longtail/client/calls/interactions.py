@@ -3,7 +3,15 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from longtail.client.calls.call import STREAM_SECONDS, Call, ClientStreamCall, PagedCall, batches
+from longtail.client.calls.built import built
+from longtail.client.calls.call import (
+    STREAM_SECONDS,
+    Call,
+    ClientStreamCall,
+    Outgoing,
+    PagedCall,
+    batches,
+)
 from longtail.v1.interaction_service_pb2 import (
     DeleteUserDataRequest,
     DeleteUserDataResponse,
@@ -29,7 +37,9 @@ def write_interactions(
     recorded as if they came from elsewhere.
     """
     return Call(
-        WriteInteractionsRequest(interactions=interactions), WriteInteractionsResponse, timeout
+        built(WriteInteractionsRequest, interactions=interactions),
+        WriteInteractionsResponse,
+        timeout,
     )
 
 
@@ -39,7 +49,9 @@ def import_interactions(
     """Record any number of interactions as one stream; see `write_interactions`."""
     return ClientStreamCall(
         ImportInteractionsRequest,
-        (ImportInteractionsRequest(interactions=batch) for batch in batches(interactions)),
+        Outgoing(
+            built(ImportInteractionsRequest, interactions=batch) for batch in batches(interactions)
+        ),
         ImportInteractionsResponse,
         timeout,
     )
@@ -79,7 +91,7 @@ def list_interactions(
     One of `user_id` and `item_id` must be given; `timeout` seconds are for each page.
     """
     first = Call(
-        ListInteractionsRequest(user_id=user_id, item_id=item_id, page_size=page_size),
+        built(ListInteractionsRequest, user_id=user_id, item_id=item_id, page_size=page_size),
         ListInteractionsResponse,
         timeout,
     )
@@ -90,4 +102,4 @@ def delete_user_data(
     user_id: str, *, timeout: float | None = None
 ) -> Call[DeleteUserDataRequest, DeleteUserDataResponse]:
     """Forget a person: every interaction and impression of theirs, and their part in popularity."""
-    return Call(DeleteUserDataRequest(user_id=user_id), DeleteUserDataResponse, timeout)
+    return Call(built(DeleteUserDataRequest, user_id=user_id), DeleteUserDataResponse, timeout)

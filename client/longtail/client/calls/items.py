@@ -8,10 +8,12 @@ import uuid
 from collections.abc import Iterable
 
 from google.protobuf.field_mask_pb2 import FieldMask
+from longtail.client.calls.built import built
 from longtail.client.calls.call import (
     STREAM_SECONDS,
     Call,
     ClientStreamCall,
+    Outgoing,
     PagedCall,
     ServerStreamCall,
     batches,
@@ -43,21 +45,21 @@ def get_item(
     item_id: str, *, timeout: float | None = None
 ) -> Call[GetItemRequest, GetItemResponse]:
     """Return one item; NOT_FOUND when there is none of that id."""
-    return Call(GetItemRequest(id=item_id), GetItemResponse, timeout)
+    return Call(built(GetItemRequest, id=item_id), GetItemResponse, timeout)
 
 
 def get_items(
     ids: Iterable[str], *, timeout: float | None = None
 ) -> Call[BatchGetItemsRequest, BatchGetItemsResponse]:
     """Return 1 to 1,000 items; those that do not exist are in `missing_ids`."""
-    return Call(BatchGetItemsRequest(ids=ids), BatchGetItemsResponse, timeout)
+    return Call(built(BatchGetItemsRequest, ids=ids), BatchGetItemsResponse, timeout)
 
 
 def list_items(
     *, page_size: int = 0, timeout: float | None = None
 ) -> PagedCall[ListItemsRequest, ListItemsResponse, Item]:
     """Yield every item in the order of the ids; `timeout` seconds are for each page."""
-    first = Call(ListItemsRequest(page_size=page_size), ListItemsResponse, timeout)
+    first = Call(built(ListItemsRequest, page_size=page_size), ListItemsResponse, timeout)
     return PagedCall(first, lambda page: page.items)
 
 
@@ -79,7 +81,7 @@ def upsert_items(
     one's answer.
     """
     return Call(
-        BatchUpsertItemsRequest(items=items, request_id=request_id or _new_request_id()),
+        built(BatchUpsertItemsRequest, items=items, request_id=request_id or _new_request_id()),
         BatchUpsertItemsResponse,
         timeout,
     )
@@ -117,7 +119,7 @@ def import_items(
     """Write any number of items as one stream; what was sent before a break stays written."""
     return ClientStreamCall(
         ImportItemsRequest,
-        (ImportItemsRequest(items=batch) for batch in batches(items)),
+        Outgoing(built(ImportItemsRequest, items=batch) for batch in batches(items)),
         ImportItemsResponse,
         timeout,
     )
@@ -128,7 +130,7 @@ def delete_item(
 ) -> Call[DeleteItemRequest, DeleteItemResponse]:
     """Remove one item; NOT_FOUND when there is none of that id."""
     return Call(
-        DeleteItemRequest(id=item_id, request_id=request_id or _new_request_id()),
+        built(DeleteItemRequest, id=item_id, request_id=request_id or _new_request_id()),
         DeleteItemResponse,
         timeout,
     )
@@ -139,7 +141,7 @@ def delete_items(
 ) -> Call[BatchDeleteItemsRequest, BatchDeleteItemsResponse]:
     """Remove 1 to 1,000 items at once; the status of one that does not exist is NOT_FOUND."""
     return Call(
-        BatchDeleteItemsRequest(ids=ids, request_id=request_id or _new_request_id()),
+        built(BatchDeleteItemsRequest, ids=ids, request_id=request_id or _new_request_id()),
         BatchDeleteItemsResponse,
         timeout,
     )

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterable
 from datetime import datetime
 
+from longtail.client.calls.built import built
 from longtail.v1.filter_pb2 import Condition, Filter
 from longtail.v1.interaction_service_pb2 import Interaction
 from longtail.v1.recommendation_service_pb2 import Example, Pin, Rule
@@ -103,7 +104,8 @@ def interaction(
     `event_id` is made up when empty: give your own where the same event could be recorded by two
     calls.
     """
-    return Interaction(
+    return built(
+        Interaction,
         event_id=event_id or str(uuid.uuid4()),
         user_id=user_id,
         item_id=item_id,

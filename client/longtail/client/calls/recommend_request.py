@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Literal, TypedDict
 
+from longtail.client.calls.built import built
 from longtail.v1.filter_pb2 import Filter
 from longtail.v1.recommendation_service_pb2 import (
     AttributeCap,
@@ -100,7 +101,8 @@ def recommend_request(
     - `min_revision` reads your own writes.
     """
     rotated = rotation is not None or rotation_half_life is not None
-    return RecommendRequest(
+    return built(
+        RecommendRequest,
         query=query,
         user_id=user_id,
         examples=examples,

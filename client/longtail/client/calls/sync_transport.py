@@ -19,7 +19,7 @@ from longtail.client.calls.call import (
     path,
     serialise,
 )
-from longtail.client.calls.channel import Access, open_channel
+from longtail.client.calls.channel import Access, check_address, open_channel
 from longtail.client.calls.connection import Connection
 from longtail.client.calls.errors import error_from_rpc
 
@@ -27,10 +27,11 @@ from longtail.client.calls.errors import error_from_rpc
 class Transport:
     """One connection to `address`; `timeout` in seconds is of each call that has none of its own.
 
-    Safe to share between threads.
+    Safe to share between threads. AddressError when `address` leads nowhere.
     """
 
     def __init__(self, address: str, timeout: float, access: Access) -> None:
+        check_address(address)
         self._timeout = timeout
         self._connection = Connection(
             access, lambda: open_channel(address, access), lambda channel: channel.close()
@@ -48,7 +49,12 @@ class Transport:
             try:
                 if isinstance(call, ClientStreamCall):
                     send = channel.stream_unary(path(call.request), serialise, read)
-                    return send(call.requests, timeout=call.timeout, metadata=metadata)
+                    try:
+                        return send(call.requests, timeout=call.timeout, metadata=metadata)
+                    except grpc.RpcError:
+                        if call.requests.failure is not None:
+                            raise call.requests.failure from None
+                        raise
                 ask = channel.unary_unary(path(call.request), serialise, read)
                 timeout = self._timeout if call.timeout is None else call.timeout
                 return ask(call.request, timeout=timeout, metadata=metadata)

@@ -5,11 +5,12 @@ Exit codes: 0 done; 1 the server refused, failed or is away, or something named 
 Messages go to standard error.
 """
 
+import io
 import sys
 
 import grpc
 import typer
-from longtail.client.calls.channel import ADDRESS_VARIABLE, KEY_VARIABLE
+from longtail.client.calls.channel import ADDRESS_VARIABLE, KEY_VARIABLE, AddressError
 from longtail.client.calls.errors import LongtailError
 from longtail.client.cli import (
     admin,
@@ -54,11 +55,15 @@ app.command()(catalogue.info)
 
 def main() -> None:
     """Run the command line and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that cannot show a letter still shows the others.
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except FileError as error:
         _fail(str(error), USAGE)
-    except OSError as error:
+    except (OSError, AddressError) as error:
         _fail(str(error), USAGE)
     except LongtailError as error:
         _fail(_sentence(error), REFUSED)
@@ -73,6 +78,8 @@ def _sentence(error: LongtailError) -> str:
             f"no server answers: {error.message}. Start one with `make serve`, or say where it is "
             f"with --address or {ADDRESS_VARIABLE}"
         )
+    if error.code is grpc.StatusCode.UNIMPLEMENTED and not error.reason:
+        return f"what answers is no Longtail server, or an older one: {error.message}"
     if error.code is grpc.StatusCode.UNAUTHENTICATED:
         return f"the server needs a key that it knows: set {KEY_VARIABLE}"
     return str(error)

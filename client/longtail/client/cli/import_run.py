@@ -1,7 +1,7 @@
 """Runs an import that has been set up: shows how far it is, and reports what became of the rows."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import typer
 from longtail.client.cli import output
@@ -21,8 +21,9 @@ def run_import(
     report: ImportReport,
     strict: bool,
     as_json: bool,
+    finish: Callable[[], None],
 ) -> None:
-    """Send the messages and print the report.
+    """Send the messages, `finish`, and print the report.
 
     Exits with 3 when strict and a row was dropped, and when the server failed on one. FileError
     when no row could be used.
@@ -33,6 +34,7 @@ def run_import(
     try:
         with progress_bar("rows") as show:
             send(_shown(messages, source, report, show), write, report)
+        finish()
     finally:
         # What was acknowledged stays written, so it is reported even if the import breaks off.
         seconds = time.monotonic() - started
@@ -72,4 +74,6 @@ def _show(report: ImportReport, seconds: float) -> None:
         ("revision", str(report.revision)),
         ("seconds", f"{seconds:.1f}"),
     ]
+    if report.removed:
+        rows.insert(3, ("removed", f"{report.removed:,}"))
     output.console().print(output.pairs([*rows, *report.told()]))

@@ -1,6 +1,6 @@
 """`longtail import items` and `longtail import interactions`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
@@ -10,6 +10,7 @@ from longtail.client.cli import import_options, options
 from longtail.client.cli.import_check import show_check
 from longtail.client.cli.import_run import run_import
 from longtail.client.cli.progress import progress_bar
+from longtail.client.cli.prune import remove_others
 from longtail.client.importing.columns import (
     Form,
     InteractionOptions,
@@ -23,12 +24,11 @@ from longtail.client.importing.delimited import Dialect
 from longtail.client.importing.interaction_rows import interaction_reader
 from longtail.client.importing.item_rows import item_reader
 from longtail.client.importing.opening import open_rows
-from longtail.client.importing.report import Acknowledgement, ImportReport
+from longtail.client.importing.report import ImportReport
 from longtail.client.importing.rows import FileError, Source
 from longtail.client.importing.survey import surveyed
 from longtail.client.importing.times import Times
-from longtail.v1.interaction_service_pb2 import Interaction
-from longtail.v1.item_pb2 import Item
+from longtail.client.importing.writes import writing_interactions, writing_items
 
 # A batch of long texts takes an encoder without a GPU many seconds.
 BATCH_SECONDS = 60.0
@@ -81,6 +81,13 @@ def import_items(
     columns: import_options.Columns = None,
     form: import_options.FormOption = Form.AUTO,
     check: import_options.Check = False,
+    prune: Annotated[
+        bool,
+        typer.Option(
+            "--prune", help="Remove the items that the file does not have; asks first, with counts."
+        ),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     strict: import_options.Strict = False,
     address: options.Address = options.ADDRESS,
     timeout: options.Timeout = BATCH_SECONDS,
@@ -115,21 +122,20 @@ def import_items(
         )
         with progress_bar("rows looked at") as show:
             survey = surveyed(source, mapping.attributes(source.columns), None, Times(), show)
-        report = ImportReport(remarks=source.remarks)
+        report, named = ImportReport(remarks=source.remarks), set[str]()
         rows = converted(source.rows(), item_reader(mapping, survey.columns), report)
-        items = first_of_each_id(rows, report)
+        items = first_of_each_id(rows, named, report)
         if check:
             show_check(
                 source, mapping.roles(source.columns, survey.columns), items, report, as_json
             )
             return
 
-        def write(items: Sequence[Item], request_id: str) -> Acknowledgement:
-            answer = client.upsert_items(items, request_id=request_id)
-            written = sum(status.code == 0 for status in answer.statuses)
-            return Acknowledgement(answer.statuses, written, answer.revision)
+        def finish() -> None:
+            if prune:
+                remove_others(client, named, report, sure=yes)
 
-        run_import(items, write, source, report, strict, as_json)
+        run_import(items, writing_items(client), source, report, strict, as_json, finish)
 
 
 @app.command("interactions")
@@ -219,15 +225,15 @@ def import_interactions(
             show_check(source, mapping.roles(), interactions, report, as_json)
             return
 
-        def write(interactions: Sequence[Interaction], _request_id: str) -> Acknowledgement:
-            # Their event_ids make a repetition harmless.
-            answer = client.write_interactions(interactions)
-            unattributed = [each.position for each in answer.unattributed]
-            return Acknowledgement(
-                answer.statuses, answer.recorded_count, answer.revision, unattributed
-            )
-
-        run_import(interactions, write, source, report, strict, as_json)
+        run_import(
+            interactions,
+            writing_interactions(client),
+            source,
+            report,
+            strict,
+            as_json,
+            lambda: None,
+        )
 
 
 @contextmanager

@@ -33,7 +33,9 @@ def message_as_dict(message: Message) -> dict[str, Any]:
 
 def print_json(value: object) -> None:
     """Write one JSON document to standard output, as one line."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    # JSON has a way of its own to write what a terminal cannot.
+    whole = sys.stdout.encoding.lower().replace("-", "") == "utf8"
+    sys.stdout.write(json.dumps(value, ensure_ascii=not whole) + "\n")
 
 
 def complain(message: str) -> None:

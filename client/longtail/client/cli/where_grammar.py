@@ -89,16 +89,24 @@ def _comparison(attribute: Attribute, operator: str, value: Value) -> Condition:
 
 
 def _values(text: str) -> list[Value]:
-    values: list[Value] = []
+    """Return the values of a list, which have one type: all are text where one of them is."""
+    written: list[str] = []
     position = 0
     while position < len(text):
         match = _LISTED.match(text, position)
         if match is None:
             raise ValueError("values are divided by commas; one with a comma goes in double quotes")
-        values.append(_value(match["value"].strip()))
+        written.append(match["value"].strip())
         position = match.end()
-    if not values or text.rstrip().endswith(","):
+    if not written or text.rstrip().endswith(","):
         raise ValueError("a value is missing")
+    values = [_value(each) for each in written]
+    if any(isinstance(value, str) for value in values):
+        # As an import reads a column.
+        return [
+            value if isinstance(value, str) else each
+            for each, value in zip(written, values, strict=True)
+        ]
     return values
 
 

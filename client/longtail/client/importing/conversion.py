@@ -25,11 +25,10 @@ def converted(
 
 
 def first_of_each_id(
-    items: Iterable[Numbered[Item]], report: ImportReport
+    items: Iterable[Numbered[Item]], seen: set[str], report: ImportReport
 ) -> Iterator[Numbered[Item]]:
-    """Yield the first item of each id; later ones are duplicates in `report`."""
+    """Yield the first item of each id, which joins the `seen`; later ones are duplicates."""
     # Two rows of one id could be in flight at once, and either could be the last to be written.
-    seen: set[str] = set()
     for numbered in items:
         if numbered.message.id in seen:
             report.duplicates += 1

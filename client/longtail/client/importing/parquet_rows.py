@@ -37,7 +37,7 @@ def parquet(content: Content) -> Source:
             while True:
                 try:
                     batch = next(batches, None)
-                    values = [] if batch is None else _plain(batch).to_pylist()
+                    values = [] if batch is None else plain(batch).to_pylist()
                 # Arrow's own, and Python's for numbers and texts that are none.
                 except (ArrowException, ArithmeticError, ValueError, OSError) as error:
                     raise FileError(f"damaged Parquet file after row {done}: {error}") from error
@@ -50,7 +50,7 @@ def parquet(content: Content) -> Source:
     return Source(columns, rows, lambda: done / total if total else 1.0, typed=True)
 
 
-def _plain(batch: Any) -> Any:  # noqa: ANN401 (pyarrow has no types)
+def plain(batch: Any) -> Any:  # noqa: ANN401 (pyarrow has no types)
     """Return a batch without nanoseconds, of which Python knows nothing: they are cut off."""
     import pyarrow
 

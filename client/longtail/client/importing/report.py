@@ -67,7 +67,7 @@ class ImportReport:
     """What became of the rows of a file so far.
 
     `failed` are those dropped ones that the server failed on, for no fault of their own that it
-    knows of.
+    knows of; `removed` items that the file does not have.
     """
 
     rows_read: int = 0
@@ -76,6 +76,7 @@ class ImportReport:
     failed: int = 0
     dropped: dict[str, Dropped] = field(default_factory=dict)
     unattributed: Rows = field(default_factory=Rows)
+    removed: int = 0
     revision: int = 0
     remarks: tuple[str, ...] = ()
 

@@ -37,6 +37,8 @@ AVOIDED_SECONDS = 20.0
 # How long calls in flight may go on when the worker's address is no longer one of ours.
 CLOSE_SECONDS = 10.0
 _CHANNEL_OPTIONS = [
+    # A proxy of the environment's is for what lies outside.
+    ("grpc.enable_http_proxy", 0),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     # A worker that comes back is found within a second.

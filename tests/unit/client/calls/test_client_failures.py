@@ -2,12 +2,13 @@
 
 import json
 import time
+from collections.abc import Iterator
 from importlib.resources import files
 
 import grpc
 import pytest
-from longtail.client import AsyncLongtailClient, LongtailClient, LongtailError
-from longtail.client.calls.channel import channel_options
+from longtail.client import AsyncLongtailClient, LongtailClient, LongtailError, interaction
+from longtail.client.calls.channel import AddressError, channel_options, check_address
 from longtail.runtime.errors import InvalidArgument, NotFound, Overloaded, Unavailable, Violation
 from longtail.v1.item_pb2 import Item
 
@@ -48,6 +49,32 @@ async def test_unavailable_is_retried_three_times(fake: Fake) -> None:
     async with AsyncLongtailClient(fake.address) as asynchronous:
         await asynchronous.recommend()
     assert len(fake.requests) == 8
+
+
+async def test_what_goes_wrong_where_a_stream_is_made_is_the_callers(fake: Fake) -> None:
+    def items() -> Iterator[Item]:
+        yield Item(id="1", title="One")
+        raise KeyError("title")
+
+    with LongtailClient(fake.address) as client, pytest.raises(KeyError, match="title"):
+        client.import_items(items())
+    async with AsyncLongtailClient(fake.address) as asynchronous:
+        with pytest.raises(KeyError, match="title"):
+            await asynchronous.import_items(items())
+
+
+def test_an_argument_of_no_use_is_named(fake: Fake) -> None:
+    with LongtailClient(fake.address) as client:
+        for wrong in (
+            lambda: client.recommend(user_id=42),  # type: ignore[arg-type]
+            lambda: client.delete_user_data(42),  # type: ignore[arg-type]
+            lambda: interaction(42, "1", "view"),  # type: ignore[arg-type]
+        ):
+            with pytest.raises(TypeError, match="user_id: 42 is no str"):
+                wrong()
+        with pytest.raises(ValueError, match="min_revision: -1 is no int"):
+            client.recommend(min_revision=-1)
+    assert not fake.requests
 
 
 def test_unavailable_for_longer_is_an_error(fake: Fake) -> None:
@@ -112,8 +139,33 @@ def test_the_shipped_service_config_retries_unavailable_only() -> None:
 
 
 def test_no_server_of_grpc_hangs_up_on_the_pings() -> None:
-    options = dict(channel_options())
+    options = dict(channel_options("127.0.0.1:1"))
 
     # What a server allows that says nothing of it itself, whether or not a call is waiting.
     assert int(options["grpc.keepalive_time_ms"]) >= 5 * 60 * 1000
     assert "grpc.keepalive_permit_without_calls" not in options
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [("http://127.0.0.1:50051", "without the scheme"), ("localhost", "no port"), ("::1", "no port"),
+     ("host:", "no port"), ("https://x", "without the scheme")],
+)  # fmt: skip
+def test_an_address_that_leads_nowhere_is_said_to(address: str, said: str) -> None:
+    with pytest.raises(AddressError, match=said):
+        LongtailClient(address)
+
+
+@pytest.mark.parametrize("address", ["[::1]:5", "unix:/tmp/s", "dns:///host:5", "ipv4:127.0.0.1:5"])
+def test_what_grpc_resolves_itself_is_an_address(address: str) -> None:
+    check_address(address)
+
+
+def test_a_proxy_of_the_environment_is_for_other_machines(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("http_proxy", "https_proxy", "grpc_proxy"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    with LongtailClient(fake.address) as client:
+        client.recommend()
+    assert dict(channel_options("10.0.0.7:50051"))["grpc.enable_http_proxy"] == 1

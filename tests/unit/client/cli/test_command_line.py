@@ -139,6 +139,26 @@ def test_a_file_of_which_no_row_is_of_use_is_an_error(fake: Fake, tmp_path: Path
     as_json(longtail("import", "interactions", file, *form, "--json", address=fake.address))
 
 
+def test_what_a_file_does_not_have_is_removed_where_that_is_wanted(
+    fake: Fake, tmp_path: Path
+) -> None:
+    file = tmp_path / "items.csv"
+    file.write_text("item_id,title\n1,One\n2,Two\n")
+    as_json(longtail("import", "items", file, "--json", address=fake.address))
+    file.write_text("item_id,title\n2,Two\n3,\n")
+
+    bad = longtail("import", "items", file, "--prune", "--yes", address=fake.address)
+    assert bad.returncode == 2
+    assert "nothing is removed: 1 rows were dropped" in bad.stderr
+    file.write_text("item_id,title\n2,Two\n")
+    unsure = longtail("import", "items", file, "--prune", address=fake.address)
+    assert "Remove 1 of 2 items, which the file does not have (1)?" in unsure.stderr
+    assert list(fake.items) == ["1", "2"]
+    sure = longtail("import", "items", file, "--prune", "--yes", "--json", address=fake.address)
+    assert as_json(sure)["removed"] == 1
+    assert list(fake.items) == ["2"]
+
+
 def test_a_popularity_is_known_by_its_name_unless_it_is_said_to_be_an_attribute(
     fake: Fake, tmp_path: Path
 ) -> None:

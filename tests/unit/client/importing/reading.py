@@ -34,7 +34,7 @@ def items_in(
         attributes = columns.attributes(source.columns)
         survey = surveyed(source, attributes, None, Times(), lambda fraction, rows: None)
         rows = converted(source.rows(), item_reader(columns, survey.columns), report)
-        return [each.message for each in first_of_each_id(rows, report)], report
+        return [each.message for each in first_of_each_id(rows, set(), report)], report
 
 
 def interactions_in(
