@@ -1,13 +1,14 @@
 """The fit of the dial: prices with which lists lose what a strength says.
 
-At a weak dial most of what may be spent brings lists to each person's own taste for head, middle
-and tail. A stronger one asks for more tail than anybody's taste, so the price of taste is taken
-back. The price of coverage goes with that of the tail: it decides which of the tail is shown, and
-costs hardly anything.
+All three prices rise along one path. The tail's comes first: it is what a weak dial buys most of
+for what is lost. The price of coverage decides which of the tail is shown and grows into its share
+of the tail's price, since at a weak dial it would spend what the tail could. The price of taste is
+a small share of the tail's that levels off: it decides between lists that are worth about the same,
+and no stronger dial has to take it back.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from longtail.server.ranking.dial import WHOLE_TAIL, Dial, DialPoint
@@ -19,22 +20,23 @@ from evaluation.relevance_metrics import ndcg
 from evaluation.task import Floats, Ints, Task
 
 # Close together where most people turn it.
-STRENGTHS = (
-    *(round(0.025 * step, 3) for step in range(12)),
-    *(round(0.05 * step, 2) for step in range(6, 20)),
-)
+STRENGTHS = (0.0, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 # Where the exposure is taken that item prices start from.
 USUAL_STRENGTH = 0.2
-# The share of a weak dial's budget that goes to taste, the strength up to which it grows, and that
-# from which on nothing is left of it.
-TASTE_SHARE, TASTE_STRENGTH, TASTE_GONE = 0.8, 0.15, 0.2
-# The price of coverage, as a share of the tail's.
-COVERAGE_SHARE = 0.5
-# Prices of the tail are looked for within, to a part in 2**HALVINGS of the range of their logs.
-LEAST_PRICE, HIGHEST_PRICE, HALVINGS = 1e-3, 20.0, 10
-TASTE_PRICES = (0.0, *np.geomspace(LEAST_PRICE, 1.0, 20).tolist())
-# Expected losses at which it is seen what is lost indeed, and how far that may be from it.
-CHECKED_LOSSES, LEAST_OVERRUN, MOST_OVERRUN = (0.1, 0.2, 0.3), 0.5, 2.0
+# The shares of the tail's price that coverage and taste grow into, half of them at a strength, and
+# the prices at which they level off.
+COVERAGE_SHARE, TASTE_SHARE, GROWN_STRENGTH = 1.0, 0.3, 0.25
+HIGHEST_COVERAGE, HIGHEST_TASTE = 10.0, 0.3
+# Prices are looked for within these. Losses are measured at so many of them at first, and between
+# them until the strengths that they stand for are near to each other, or there are so many.
+LEAST_PRICE, HIGHEST_PRICE = 1e-3, 20.0
+FIRST_PRICES, MOST_PRICES, NEAR = 8, 24, 0.05
+# What stands for a strength no further than that from the highest is beyond effect.
+NO_LOSS = 0.01
+# How far the log of an overrun is taken to be from that of the prior, two times in three.
+OVERRUN_DEVIATION = 0.5
+# An overrun lies within this factor and its inverse, and is told by expected losses within these.
+MOST_OVERRUN, TELLING = 8.0, (0.01, 0.5)
 
 
 @dataclass(frozen=True)
@@ -45,44 +47,78 @@ class Observed:
     counts: Ints
 
 
+@dataclass(frozen=True)
+class _Losses:
+    """What lists lose at p places of a path of prices.
+
+    `at` (p,): ascending from 0, where nothing has a price. `expected` (p,): shares of the expected
+    DCG, none below the one before. `lost` (p, U): what each person's list loses of the observed
+    NDCG, as a share of the mean of the most relevant lists; no people (p, 0) where nothing was
+    observed.
+    """
+
+    at: Floats
+    expected: Floats
+    lost: Floats
+
+
+# From prices to the expected loss, and what was lost by each person (U,).
+_Measure = Callable[[Prices], tuple[float, Floats]]
+
+
 def fit_dial(
-    task: Task, reach: float, observed: Observed | None, *, known_taste: bool = True
+    task: Task,
+    reach: float,
+    observed: Observed | None,
+    *,
+    known_taste: bool = True,
+    overrun: float = 1.0,
 ) -> Dial:
     """Find the prices with which the lists of `task` lose the square of each strength.
 
-    Losses are of expected relevance, which has less noise than what a sample of people did, times
-    the factor by which the losses that were `observed` are beyond it. `reach`: see RankingProfile.
-    Without `known_taste` it has no price.
+    Losses are of expected relevance, which has less noise than what a sample of people did. Their
+    odds are put right by those of the losses that were `observed`, and so far as the people are too
+    few to tell, by the prior `overrun`. `reach`: see RankingProfile. Without `known_taste` it has
+    no price.
     """
-    best = float(best_gains(task, reach).sum())
-    even = np.ones(len(task.catalogue.bucket))
+    measure = _measure(task, reach, observed)
+    strengths = np.array([*STRENGTHS, 1.0])
 
-    def expected_loss(prices: Prices) -> float:
-        return max(0.0, 1 - float(serve(task, prices, reach, even).gains.sum()) / best)
+    def alone(prices: Callable[[float], Prices], highest: float) -> Floats:
+        losses = _searched(measure, prices)
+        return _prices(losses, _overrun(losses, overrun), strengths, highest)
 
-    overrun = 1.0
-    if observed is not None:
-        checked = [_prices(_price(expected_loss, each, 0.0), 0.0) for each in CHECKED_LOSSES]
-        lists = [serve(task, prices, reach, even).lists for prices in checked]
-        expected = sum(expected_loss(prices) for prices in checked)
-        lost = sum(_observed_losses(task, lists, observed))
-        overrun = float(np.clip(lost / (expected or 1.0), LEAST_OVERRUN, MOST_OVERRUN))
+    tail = alone(lambda price: Prices(tail=price), WHOLE_TAIL)
+    coverage = alone(lambda price: Prices(coverage=price), HIGHEST_PRICE)
+    taste = np.zeros(len(strengths))
+    if known_taste:
+        taste = alone(lambda price: Prices(taste=price), HIGHEST_PRICE)
 
-    def loss(prices: Prices) -> float:
-        return min(1.0, overrun * expected_loss(prices))
+    def together(place: float) -> Prices:
+        price = float(np.interp(place, strengths, tail))
+        grown = place**2 / (place**2 + GROWN_STRENGTH**2) * price
+        return Prices(
+            price,
+            _levelled(COVERAGE_SHARE * grown, HIGHEST_COVERAGE),
+            _levelled(TASTE_SHARE * grown, HIGHEST_TASTE) if known_taste else 0.0,
+        )
 
-    taste_prices = TASTE_PRICES if known_taste else TASTE_PRICES[:1]
-    of_taste = np.maximum.accumulate([loss(Prices(taste=price)) for price in taste_prices])
-    points = [DialPoint(0.0, Prices(), 0.0)]
-    for strength in STRENGTHS[1:]:
-        spent = taste_loss(strength)
-        # Prices that cost nothing are no answer to a loss of nothing.
-        taste = float(np.interp(spent, of_taste, taste_prices)) if spent else 0.0
-        prices = _prices(_price(loss, strength**2, taste), taste)
-        points.append(DialPoint(strength, prices, loss(prices)))
-    all_tail = replace(points[-1].prices, tail=WHOLE_TAIL)
-    points.append(DialPoint(1.0, all_tail, loss(all_tail)))
-    return Dial(tuple(points))
+    losses = _measured(measure, together, strengths)
+    found = _overrun(losses, overrun)
+    # Once more, near to where each strength turned out to be.
+    near = _places(losses.at, _with_odds(losses.expected, found), strengths)
+    losses = _measured(measure, together, np.union1d(strengths, near))
+    reached = _with_odds(losses.expected, found)
+    places = _places(losses.at, reached, strengths)
+    points = [
+        DialPoint(
+            strength, together(place), float(np.interp(place, losses.at, reached)), Prices(*apart)
+        )
+        for strength, place, *apart in np.stack(
+            (strengths, places, tail, coverage, taste), axis=1
+        ).tolist()
+    ]
+    return Dial(tuple(points), found)
 
 
 def usual_exposure(task: Task, dial: Dial, reach: float) -> Floats:
@@ -90,33 +126,109 @@ def usual_exposure(task: Task, dial: Dial, reach: float) -> Floats:
     return settled_exposure(task, dial.prices(USUAL_STRENGTH), reach)
 
 
-def taste_loss(strength: float) -> float:
-    """Return how much of the relevance may go to the person's own taste at a strength."""
-    grown = TASTE_SHARE * min(strength, TASTE_STRENGTH) ** 2
-    left = (TASTE_GONE - strength) / (TASTE_GONE - TASTE_STRENGTH)
-    return grown * min(1.0, max(0.0, left))
+def _measure(task: Task, reach: float, observed: Observed | None) -> _Measure:
+    best = float(best_gains(task, reach).sum())
+    even = np.ones(len(task.catalogue.bucket))
+
+    def reached(positions: Ints, seen: Observed) -> Floats:
+        hits = np.take_along_axis(seen.relevant, positions, axis=1)
+        return ndcg(hits, seen.counts)
+
+    top = np.argsort(-task.scores, axis=1, kind="stable")[:, : task.k]
+    most = None if observed is None else reached(top, observed)
+
+    def measure(prices: Prices) -> tuple[float, Floats]:
+        served = serve(task, prices, reach, even)
+        expected = max(0.0, 1 - float(served.gains.sum()) / best)
+        if observed is None or most is None:
+            return expected, np.empty(0)
+        lost = most - reached(served.lists, observed)
+        present = ~np.isnan(lost)
+        return expected, lost[present] / (most[present].mean() or 1.0)
+
+    return measure
 
 
-def _price(loss: Callable[[Prices], float], wanted: float, taste: float) -> float:
-    """Return the price of the tail at which `wanted` is lost, or the highest."""
-    low, high = np.log(LEAST_PRICE), np.log(HIGHEST_PRICE)
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        dear = loss(_prices(float(np.exp(middle)), taste)) > wanted
-        low, high = (low, middle) if dear else (middle, high)
-    return float(np.exp((low + high) / 2))
+def _measured(measure: _Measure, prices: Callable[[float], Prices], at: Floats) -> _Losses:
+    found = [measure(prices(place)) for place in at.tolist()]
+    expected = np.maximum.accumulate([loss for loss, _ in found])
+    return _Losses(at, expected, np.stack([lost for _, lost in found]))
 
 
-def _observed_losses(task: Task, lists: Sequence[Ints], observed: Observed) -> list[float]:
-    """Return the share of the observed NDCG that lists (U, k) lose against the order of scores."""
+def _searched(measure: _Measure, prices: Callable[[float], Prices]) -> _Losses:
+    """Measure at 0 and at prices among which none is missed that a strength stands for."""
+    first = [0.0, *np.geomspace(LEAST_PRICE, HIGHEST_PRICE, FIRST_PRICES).tolist()]
+    found = {price: measure(prices(price)) for price in first}
+    while True:
+        at = sorted(found)
+        losses = np.maximum.accumulate([found[price][0] for price in at])
+        # From nothing to the least price there is no mean.
+        gaps = np.diff(np.sqrt(losses))[1:]
+        widest = int(gaps.argmax()) + 1
+        if gaps[widest - 1] < NEAR or len(at) >= MOST_PRICES:
+            break
+        between = float(np.sqrt(at[widest] * at[widest + 1]))
+        found[between] = measure(prices(between))
+    return _Losses(np.array(at), losses, np.stack([found[price][1] for price in at]))
 
-    def reached(positions: Ints) -> float:
-        hits = np.take_along_axis(observed.relevant, positions, axis=1)
-        return float(np.nanmean(ndcg(hits, observed.counts)))
 
-    most = reached(np.argsort(-task.scores, axis=1, kind="stable")[:, : task.k])
-    return [1 - reached(positions) / most if most else 0.0 for positions in lists]
+def _overrun(losses: _Losses, prior: float) -> float:
+    """Return by which factor the odds of what was lost are beyond those of what was expected.
+
+    Partial pooling: the log of it is a mean of what the people say and of the prior, weighed by how
+    sure each is.
+    """
+    least, most = TELLING
+    telling = (losses.expected >= least) & (losses.expected <= most)
+    people = losses.lost.shape[1]
+    if not telling.any() or people < 2:
+        return prior
+    expected, by_person = losses.expected[telling], losses.lost[telling].sum(axis=0)
+    low, high = -np.log(MOST_OVERRUN), np.log(MOST_OVERRUN)
+    logs = np.linspace(low, high, 401)
+    sums = np.array([_with_odds(expected, factor).sum() for factor in np.exp(logs)])
+    said = float(np.interp(by_person.mean(), sums, logs))
+    reached = _with_odds(expected, float(np.exp(said)))
+    # People who all lost the same, nothing perhaps, are not sure of it.
+    spread = max(float(by_person.std(ddof=1)), float(expected.sum()))
+    deviation = spread / np.sqrt(people) / (reached * (1 - reached)).sum()
+    trust = OVERRUN_DEVIATION**2 / (OVERRUN_DEVIATION**2 + deviation**2)
+    return float(np.exp(trust * said + (1 - trust) * np.log(prior)))
 
 
-def _prices(tail: float, taste: float) -> Prices:
-    return Prices(tail, COVERAGE_SHARE * tail, taste)
+def _prices(losses: _Losses, overrun: float, strengths: Floats, highest: float) -> Floats:
+    """Return the price at which the square of each strength is lost, from 0 to `highest`.
+
+    What no price loses has prices that grow from that beyond which nothing is lost, by a factor
+    that is the same for each step of the strength.
+    """
+    reached = np.sqrt(_with_odds(losses.expected, overrun))
+    # Of prices that lose the same the lowest.
+    reached, first = np.unique(reached, return_index=True)
+    at = losses.at[first]
+    last = int(np.searchsorted(reached, reached[-1] - NO_LOSS))
+    price = np.interp(strengths, reached[: last + 1], at[: last + 1])
+    beyond = strengths > reached[last]
+    if beyond.any():
+        place = (strengths[beyond] - reached[last]) / (1 - reached[last])
+        start = max(at[last], LEAST_PRICE)
+        price[beyond] = start * (highest / start) ** place
+    return price
+
+
+def _places(at: Floats, reached: Floats, strengths: Floats) -> Floats:
+    """Return where the square of each strength is lost; 1 at the end of the path."""
+    rising, first = np.unique(np.sqrt(reached), return_index=True)
+    places = np.interp(strengths, rising, at[first])
+    # What no place loses is as far along the path as the strength is.
+    places = np.maximum(places, np.where(strengths > rising[-1], strengths, 0.0))
+    return np.maximum.accumulate(places)
+
+
+def _levelled(price: float, highest: float) -> float:
+    return price / (1 + price / highest)
+
+
+def _with_odds(share: Floats, factor: float) -> Floats:
+    changed: Floats = factor * share / (1 + (factor - 1) * share)
+    return changed

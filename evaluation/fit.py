@@ -57,7 +57,8 @@ def fit_profile(source: Path, options: Options, stage: Stage) -> Fit:
     share = reach(requests)
     with stage("dial of histories"):
         task, observed = dial_task(period, scores, options.seed)
-        dials[Context.HISTORY] = fit_dial(task, share, observed)
+        prior = dials[Context.HISTORY].overrun
+        dials[Context.HISTORY] = fit_dial(task, share, observed, overrun=prior)
         exposure = usual_exposure(task, dials[Context.HISTORY], share)
     with stage("dial of queries"):
         queries = query_task(
@@ -68,7 +69,8 @@ def fit_profile(source: Path, options: Options, stage: Stage) -> Fit:
             k=DIAL_LENGTH,
             seed=options.seed,
         )
-        dials[Context.QUERY] = fit_dial(queries, share, None, known_taste=False)
+        prior = dials[Context.QUERY].overrun
+        dials[Context.QUERY] = fit_dial(queries, share, None, known_taste=False, overrun=prior)
     facts = _facts(source, period, scores)
     return Fit(
         _readable(RankingProfile(models, share, dials, facts)),

@@ -17,7 +17,7 @@ from longtail.server.ranking.interest import Interest
 from longtail.server.ranking.listing import GaveWay, Listing
 from longtail.server.ranking.places import discounts
 from longtail.server.ranking.profile import Context
-from longtail.server.ranking.quota import Prices
+from longtail.server.ranking.quota import Prices, Saturation
 from longtail.server.ranking.relevance import RelevanceModel
 from longtail.server.ranking.taste import taste
 from longtail.server.recommend.answer import Answer
@@ -113,6 +113,7 @@ def listing_of(
     explored: Sequence[int] = (),
     capped: Sequence[int] = (),
     gave_way: frozenset[GaveWay] = frozenset(),
+    saturation: Saturation | None = None,
 ) -> Listing:
     """Return a list; `pinned` and `explored` are places, `capped` are candidates."""
     n, k = len(relevance), len(chosen)
@@ -134,6 +135,7 @@ def listing_of(
         tail_fraction=1 / 3,
         taste_divergence=0.0625,
         gave_way=gave_way,
+        saturation=saturation,
     )
 
 

@@ -31,6 +31,9 @@ class RecommendOptions(TypedDict, total=False):
     strength: float | None
     min_tail_fraction: float | None
     relevance_budget: float | None
+    tail: float | None
+    coverage: float | None
+    taste: float | None
     diversity: float | None
     caps: Mapping[str, int]
     explore: int
@@ -61,6 +64,9 @@ def recommend_request(
     strength: float | None = None,
     min_tail_fraction: float | None = None,
     relevance_budget: float | None = None,
+    tail: float | None = None,
+    coverage: float | None = None,
+    taste: float | None = None,
     diversity: float | None = None,
     caps: Mapping[str, int] | None = None,
     explore: int = 0,
@@ -87,6 +93,8 @@ def recommend_request(
 
     - `strength` is how much place the long tail gets, `min_tail_fraction` its least share of the
       list, `relevance_budget` the largest share of relevance that the list may lose.
+    - `tail`, `coverage` and `taste` are the prices of `strength` apart: of the tail, of what is
+      seldom shown, and of the person's own shares of head, middle and tail.
     - `diversity` is how unlike each other the results are; `caps` has for an attribute how many
       results may share a value of it.
     - `explore` places are kept for items of a popularity of at most `explore_max_popularity`.
@@ -109,7 +117,14 @@ def recommend_request(
         page_size=page_size,
         exclude=Exclusions(item_ids=exclude, seen_types=seen_types, allow_seen=allow_seen),
         filter=filter,
-        long_tail=_long_tail(strength, min_tail_fraction, relevance_budget),
+        long_tail=_long_tail(
+            strength=strength,
+            min_tail_fraction=min_tail_fraction,
+            relevance_budget=relevance_budget,
+            tail=tail,
+            coverage=coverage,
+            taste=taste,
+        ),
         diversity=_diversity(diversity, caps),
         exploration=_exploration(explore or None, explore_max_popularity),
         rules=rules,
@@ -130,6 +145,9 @@ def policy(
     strength: float | None = None,
     min_tail_fraction: float | None = None,
     relevance_budget: float | None = None,
+    tail: float | None = None,
+    coverage: float | None = None,
+    taste: float | None = None,
     diversity: float | None = None,
     caps: Mapping[str, int] | None = None,
     explore: int | None = None,
@@ -137,24 +155,25 @@ def policy(
 ) -> ComparedPolicy:
     """Return a policy for `compare_recommendations`; the arguments are those of `recommend`.
 
-    They come in three groups: the first three, `diversity` with `caps`, and the last two. A group
+    They come in three groups: the first six, `diversity` with `caps`, and the last two. A group
     of which something is given takes the place of the request's whole, the others leave it.
     """
     return ComparedPolicy(
-        long_tail=_long_tail(strength, min_tail_fraction, relevance_budget),
+        long_tail=_long_tail(
+            strength=strength,
+            min_tail_fraction=min_tail_fraction,
+            relevance_budget=relevance_budget,
+            tail=tail,
+            coverage=coverage,
+            taste=taste,
+        ),
         diversity=_diversity(diversity, caps),
         exploration=_exploration(explore, explore_max_popularity),
     )
 
 
-def _long_tail(
-    strength: float | None, min_tail_fraction: float | None, relevance_budget: float | None
-) -> LongTail | None:
-    if strength is None and min_tail_fraction is None and relevance_budget is None:
-        return None
-    return LongTail(
-        strength=strength, min_tail_fraction=min_tail_fraction, relevance_budget=relevance_budget
-    )
+def _long_tail(**given: float | None) -> LongTail | None:
+    return LongTail(**given) if any(each is not None for each in given.values()) else None
 
 
 def _diversity(strength: float | None, caps: Mapping[str, int] | None) -> Diversity | None:

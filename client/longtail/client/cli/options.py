@@ -58,6 +58,17 @@ MinTailFraction = Annotated[
 RelevanceBudget = Annotated[
     float | None, typer.Option(help="The largest share of relevance the list may lose, 0 to 1.")
 ]
+Tail = Annotated[
+    float | None, typer.Option(help="The price of the tail apart from --long-tail, 0 to 1.")
+]
+Coverage = Annotated[
+    float | None,
+    typer.Option(help="The price of what is seldom shown apart from --long-tail, 0 to 1."),
+]
+Taste = Annotated[
+    float | None,
+    typer.Option(help="The price of the person's own taste apart from --long-tail, 0 to 1."),
+]
 Diversity = Annotated[
     float | None, typer.Option(help="How unlike each other the results are, 0 to 1.")
 ]
@@ -148,7 +159,7 @@ Policies = Annotated[
         parser=_as_usage(read_policy),
         metavar="[NAME:] SETTING=NUMBER...",
         help="One to four policies; the first is what the others are compared with. Settings are "
-        "strength, min_tail_fraction, relevance_budget, diversity, explore, "
+        "strength, min_tail_fraction, relevance_budget, tail, coverage, taste, diversity, explore, "
         "explore_max_popularity and cap.ATTRIBUTE; what is not set is as the other options say.",
     ),
 ]

@@ -12,6 +12,7 @@ from longtail.v1.recommendation_service_pb2 import (
     Degradation,
     Recommendation,
     RecommendResponse,
+    Saturation,
     ShortPageReason,
 )
 from rich.table import Table
@@ -138,6 +139,9 @@ def _summary(response: RecommendResponse) -> list[tuple[str, str]]:
     if not policy.min_tail_fraction_met:
         rows.append(("not met", f"at least {policy.min_tail_fraction:.0%} of the tail"))
     rows += [("gave way", words) for words in result.gave_way(policy)]
+    if policy.saturation:
+        reason = Saturation.Name(policy.saturation)
+        rows.append(("no more tail", output.enum_word(reason, "SATURATION_")))
     for degradation in response.degraded:
         rows.append(("degraded", output.enum_word(Degradation.Name(degradation), "DEGRADATION_")))
     if response.missing_ids:

@@ -17,6 +17,7 @@ from longtail.server.ranking.quota import (
     Candidates,
     Limits,
     Prices,
+    Saturation,
     ideal_dcg,
     relative_loss,
 )
@@ -65,7 +66,8 @@ class Listing:
     objective. `propensities` (k,): probability of the draw, 1 for what was not drawn. `pinned` and
     `explored` (k,). `baseline` (n,): each candidate's place by relevance alone, from 1. `capped`
     (n,): not in the list, and one more of it would break a cap. `loss`: share of the expected DCG
-    of the most relevant list with the same pins and caps that was given up.
+    of the most relevant list with the same pins and caps that was given up. `saturation`: why no
+    higher price of the tail brings more of it; None where it does.
     """
 
     chosen: Ints
@@ -82,6 +84,7 @@ class Listing:
     tail_fraction: float
     taste_divergence: float
     gave_way: frozenset[GaveWay]
+    saturation: Saturation | None
 
 
 def compose(candidates: Candidates, order: Order) -> Listing:
@@ -177,6 +180,10 @@ def _listing(frame: Frame, filling: Filling, explored: Ints, probabilities: Floa
         tail_bonuses = (candidates.bucket[chosen] == Bucket.TAIL) * (prices.tail / k)
         coverage_bonuses = prices.coverage / k * candidates.rarity[chosen]
     tail_fraction, gave_way = selection.tail_fraction, filling.gave_way
+    saturation = selection.saturation
+    if saturation is not Saturation.LIST and len(frame.most_relevant) < len(frame.unpinned):
+        # Within the caps a higher price takes other candidates.
+        saturation = None
     if len(explored):
         # The selection took the worst draw for granted, not this one.
         counts = np.bincount(candidates.bucket[chosen], minlength=BUCKETS)
@@ -201,6 +208,7 @@ def _listing(frame: Frame, filling: Filling, explored: Ints, probabilities: Floa
         tail_fraction=tail_fraction,
         taste_divergence=divergence,
         gave_way=gave_way,
+        saturation=saturation,
     )
 
 

@@ -15,7 +15,7 @@ from longtail.server.ranking.dial import Dial, dial_of, dial_rows
 from longtail.server.ranking.evidence import FEATURES
 from longtail.server.ranking.relevance import RelevanceModel
 
-FORMAT = 1
+FORMAT = 2
 LEAST_REACH = 0.01
 # Of a value that is none, in a message.
 SHOWN_BYTES = 60
@@ -70,6 +70,7 @@ def document(profile: RankingProfile) -> dict[str, Any]:
         },
         "reach": profile.reach,
         "dial": {context.value: dial_rows(dial) for context, dial in profile.dials.items()},
+        "overrun": {context.value: dial.overrun for context, dial in profile.dials.items()},
     }
 
 
@@ -84,7 +85,7 @@ def profile_of(content: Any) -> RankingProfile:  # noqa: ANN401 (JSON)
             raise ProfileError(f"format is {found}, not {FORMAT}")
         models = {context: _model(content["relevance"][context.value]) for context in Context}
         reach = _number("reach", content["reach"], least=LEAST_REACH)
-        dials = {context: dial_of(_rows(content["dial"][context.value])) for context in Context}
+        dials = {context: _dial(content, context) for context in Context}
         fit = dict(content["fit"])
     except KeyError as error:
         raise ProfileError(f"{error.args[0]!r} is missing or unknown") from None
@@ -120,6 +121,14 @@ def default_profile() -> RankingProfile:
 def _model(weights: Mapping[str, Any]) -> RelevanceModel:
     numbers = {name: _number(name, value) for name, value in _entries(weights)}
     return RelevanceModel.of(numbers.pop("intercept"), numbers)
+
+
+def _dial(content: Mapping[str, Any], context: Context) -> Dial:
+    overrun = _number("overrun", content["overrun"][context.value], least=0.0)
+    try:
+        return dial_of(_rows(content["dial"][context.value]), overrun)
+    except ValueError as error:
+        raise ProfileError(f"dial of {context}: {error}") from None
 
 
 def _rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:

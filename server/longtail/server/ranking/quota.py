@@ -98,6 +98,14 @@ class Hindrance(Enum):
     CANDIDATES = "candidates"
 
 
+class Saturation(Enum):
+    """Why no higher price of the tail brings more of it into a list."""
+
+    LIST = "list"
+    CANDIDATES = "candidates"
+    BUDGET = "budget"
+
+
 @dataclass(frozen=True)
 class Selection:
     """What fills the places.
@@ -106,7 +114,8 @@ class Selection:
     `tail_bonuses` and `coverage_bonuses` (m,): what each item adds to the objective. Of the whole
     list, with what it held already: `taste_cost`, what it pays for its `divergence` from the
     person's taste; `loss`, the share of the reference's expected DCG that was given up;
-    `tail_fraction`; `hindrance`, why min_tail_fraction is not met, None when it is.
+    `tail_fraction`; `hindrance`, why min_tail_fraction is not met, None when it is; `saturation`,
+    None where more of the tail has its price.
     """
 
     chosen: Ints
@@ -118,6 +127,7 @@ class Selection:
     loss: float
     tail_fraction: float
     hindrance: Hindrance | None
+    saturation: Saturation | None
 
 
 def ideal_dcg(candidates: Candidates, k: int) -> float:
@@ -175,9 +185,18 @@ def select(
     if reference is None:
         reference = float(np.sort(relevance)[::-1][:m] @ places.discounts) + places.taken
     dcg += places.taken
-    row, hindrance = _choose(value, dcg, tail, reference, k, limits)
-    if row is None:
-        return None
+    allowed = None
+    if limits.relevance_budget < 1 or limits.min_tail_fraction > 0:
+        allowed = relative_loss(dcg, reference) <= limits.relevance_budget
+        if not allowed.any():
+            return None
+    most = int(tail.max())
+    reachable = most if allowed is None else int(tail[allowed].max())
+    needed = int(np.ceil(limits.min_tail_fraction * k - ROUNDING))
+    if allowed is not None:
+        allowed &= tail >= min(needed, reachable)
+        value = np.where(allowed, value, -np.inf)
+    row = _best(value, dcg)
     chosen = first.take(members[row])
     chosen = chosen[(-relevance[chosen]).argsort(kind="stable")]
     divergence = 0.0
@@ -193,7 +212,8 @@ def select(
         divergence=divergence,
         loss=float(relative_loss(dcg[row : row + 1], reference)[0]),
         tail_fraction=float(tail[row] / k),
-        hindrance=hindrance,
+        hindrance=_hindrance(needed, reachable, most),
+        saturation=_saturation(int(tail[row]), reachable, most, k),
     )
 
 
@@ -229,27 +249,28 @@ def _worth_by_count(
     return worth
 
 
-def _choose(
-    value: Floats, dcg: Floats, tail: Ints, reference: float, k: int, limits: Limits
-) -> tuple[int | None, Hindrance | None]:
-    needed, hindrance = int(np.ceil(limits.min_tail_fraction * k - ROUNDING)), None
-    if limits.relevance_budget < 1 or needed > 0:
-        allowed = relative_loss(dcg, reference) <= limits.relevance_budget
-        if not allowed.any():
-            return None, None
-        if needed > 0:
-            reachable = int(tail[allowed].max())
-            if reachable < needed:
-                short = int(tail.max()) < needed
-                hindrance = Hindrance.CANDIDATES if short else Hindrance.BUDGET
-            allowed &= tail >= min(needed, reachable)
-        value = np.where(allowed, value, -np.inf)
+def _best(value: Floats, dcg: Floats) -> int:
     best = int(value.argmax())
     equal = (value == value[best]).nonzero()[0]
     if len(equal) > 1:
         # Of equal value, the more relevant.
         best = int(equal[dcg[equal].argmax()])
-    return best, hindrance
+    return best
+
+
+def _hindrance(needed: int, reachable: int, most: int) -> Hindrance | None:
+    """Tell what keeps a list from `needed` of the tail: it may have `reachable` of `most`."""
+    if reachable >= needed:
+        return None
+    return Hindrance.CANDIDATES if most < needed else Hindrance.BUDGET
+
+
+def _saturation(tail: int, reachable: int, most: int, k: int) -> Saturation | None:
+    if tail < reachable:
+        return None
+    if tail == k:
+        return Saturation.LIST
+    return Saturation.CANDIDATES if tail == most else Saturation.BUDGET
 
 
 # An Enum's members are slow to get at, and NumPy is slow to compare with them.

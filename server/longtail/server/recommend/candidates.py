@@ -129,7 +129,7 @@ def _preference(context: RequestContext, rows: Ints) -> tuple[NDArray[np.generic
     """
     columns, request = context.state.columns, context.request
     mass = columns.mass(rows)
-    popularity = mass if request.policy.strength > 0 else -mass
+    popularity = mass if request.policy.gives_to_tail else -mass
     keys = columns.born[rows], popularity, columns.penalty(rows, context.scope.now)
     if not request.odds_rules:
         return keys

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -13,6 +14,7 @@ from longtail.server.catalogue.people import Person
 from longtail.server.catalogue.state import CatalogueState
 from longtail.server.ranking.behaviour import Behaviour
 from longtail.server.ranking.caps import CappedAttribute
+from longtail.server.ranking.dial import Dial
 from longtail.server.ranking.diversity import intra_list_diversity
 from longtail.server.ranking.listing import Exploration, Listing, Order, compose
 from longtail.server.ranking.profile import RankingProfile
@@ -84,8 +86,9 @@ class Recommender:
         answers = []
         ranking_started = searched
         for policy in policies:
-            order = _order(context, candidates, policy, profile)
-            listing = _reranked(context, candidates, order, profile.reach)
+            dial = profile.dials[context.kind]
+            order = _order(context, candidates, policy, dial)
+            listing = _reranked(context, candidates, order, profile.reach, dial)
             chosen = np.empty(0, np.int64) if listing is None else listing.chosen
             diversity = intra_list_diversity(candidates.vectors[chosen])
             ended = time.perf_counter()
@@ -135,7 +138,7 @@ class Recommender:
 
 
 def _reranked(
-    context: RequestContext, candidates: Candidates, order: Order, reach: float
+    context: RequestContext, candidates: Candidates, order: Order, reach: float, dial: Dial
 ) -> Listing | None:
     if not order.k:
         return None
@@ -146,12 +149,11 @@ def _reranked(
         taste=context.taste.shares if context.taste.likes else None,
         expected=float(candidates.relevance.sum()) / reach,
     )
-    return compose(choice, order)
+    listing = compose(choice, order)
+    return replace(listing, loss=dial.measured(listing.loss)) if listing.loss else listing
 
 
-def _order(
-    context: RequestContext, candidates: Candidates, policy: Policy, profile: RankingProfile
-) -> Order:
+def _order(context: RequestContext, candidates: Candidates, policy: Policy, dial: Dial) -> Order:
     request = context.request
     k = min(request.page_size, len(candidates.ids))
     exploration = None
@@ -161,8 +163,10 @@ def _order(
     attributes = context.state.columns.attributes
     return Order(
         k=k,
-        prices=profile.dials[context.kind].prices(policy.strength),
-        limits=policy.limits,
+        prices=dial.prices(policy.strength, policy.knobs),
+        limits=replace(
+            policy.limits, relevance_budget=dial.expected(policy.limits.relevance_budget)
+        ),
         pins=_pins(candidates, request, k),
         caps=tuple(
             CappedAttribute(*values_of(attributes, cap.field, candidates.rows), cap.limit)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from longtail.server.catalogue.columns.filter import Filter
+from longtail.server.ranking.dial import Knobs
 from longtail.server.ranking.evidence import PoolScale
 from longtail.server.ranking.interest import Vector
 from longtail.server.ranking.quota import Limits
@@ -75,6 +76,13 @@ class Policy:
     caps: tuple[Cap, ...] = ()
     exploration_slots: int = 0
     exploration_popularity: float = 5.0
+    knobs: Knobs = field(default_factory=Knobs)
+
+    @property
+    def gives_to_tail(self) -> bool:
+        """Whether an item of the tail has a price."""
+        tail = self.strength if self.knobs.tail is None else self.knobs.tail
+        return tail > 0
 
 
 @dataclass(frozen=True)

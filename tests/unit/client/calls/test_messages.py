@@ -86,13 +86,16 @@ def test_a_request_says_all_that_is_wished() -> None:
         seed=0,
         page_token="next",
         relevance_budget=0,
+        tail=0.4,
+        coverage=0,
+        taste=1,
     )
 
     assert MessageToDict(request, preserving_proto_field_name=True) == {
         "query": "space opera",
         "user_id": "u",
         "exclude": {},
-        "long_tail": {"relevance_budget": 0.0},
+        "long_tail": {"relevance_budget": 0.0, "tail": 0.4, "coverage": 0.0, "taste": 1.0},
         "explain": "EXPLAIN_FULL",
         "diversity": {
             "strength": 0.3,
@@ -126,6 +129,7 @@ def test_a_misspelt_argument_is_refused() -> None:
 
 def test_a_policy_replaces_only_the_groups_that_it_names() -> None:
     assert MessageToDict(policy()) == {}
+    assert MessageToDict(policy(coverage=0)) == {"longTail": {"coverage": 0.0}}
     assert MessageToDict(policy(strength=0)) == {"longTail": {"strength": 0.0}}
     assert MessageToDict(policy(caps={"genres": 2}, explore=0)) == {
         "diversity": {"caps": [{"field": "genres", "limit": 2}]},

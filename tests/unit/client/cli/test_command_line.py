@@ -51,7 +51,15 @@ def as_json(done: subprocess.CompletedProcess[str]) -> Any:  # noqa: ANN401
 
 def test_recommend_shows_titles_as_they_are(fake: Fake) -> None:
     done = longtail(
-        "recommend", "space", "--dislike", "7", "--long-tail", "0", address=fake.address
+        "recommend",
+        "space",
+        "--dislike",
+        "7",
+        "--long-tail",
+        "0",
+        "--taste",
+        "0.5",
+        address=fake.address,
     )
 
     assert done.returncode == 0, done.stderr

@@ -9,6 +9,7 @@ from longtail.v1.recommendation_service_pb2 import (
     GAVE_WAY_EXPLORATION_TO_BUDGET,
     GAVE_WAY_TAIL_TO_BUDGET,
     REASON_EXPLORATION,
+    SATURATION_BUDGET,
     VERDICT_LISTED,
     Breakdown,
     EffectivePolicy,
@@ -133,12 +134,14 @@ def test_the_summary_says_what_gave_way(fake: Fake) -> None:
         min_tail_fraction=0.5,
         exploration_slots=1,
         gave_way=[GAVE_WAY_TAIL_TO_BUDGET, GAVE_WAY_EXPLORATION_TO_BUDGET],
+        saturation=SATURATION_BUDGET,
     )
     fake.pages = [RecommendResponse(policy=policy, recommendation_token="secret")]
     printed = run("recommend", address=fake.address).stdout
 
     assert row(printed, "gave way", "tail to budget")
     assert row(printed, "gave way", "exploration to budget")
+    assert row(printed, "no more tail", "budget")
     assert "secret" not in printed
 
 

@@ -36,16 +36,6 @@ def test_the_default_expects_a_stated_loss() -> None:
             assert loss == pytest.approx(strength**2, abs=0.005)
 
 
-def test_prices_between_two_points_are_in_proportion() -> None:
-    profile = profile_of(content())
-    dial = profile.dials[Context.QUERY]
-    low, high = dial.points[2:4]
-    found = dial.prices(0.75 * low.strength + 0.25 * high.strength)
-    assert found.tail == pytest.approx(0.75 * low.prices.tail + 0.25 * high.prices.tail)
-    assert found.coverage == pytest.approx(0.75 * low.prices.coverage + 0.25 * high.prices.coverage)
-    assert found.taste == pytest.approx(0.75 * low.prices.taste + 0.25 * high.prices.taste)
-
-
 def test_a_written_profile_is_read_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "profile.json"
     changed = content()
@@ -61,7 +51,7 @@ def test_a_written_profile_is_read_as_it_was(tmp_path: Path) -> None:
 
 def test_any_change_has_a_version_of_its_own() -> None:
     changed = content()
-    changed["dial"]["query"][3]["tail_price"] += 0.001
+    changed["dial"]["query"][3]["tail_price"] += 1e-6
     assert profile_of(changed).version != default_profile().version
     assert profile_of(content()).version == default_profile().version
 
@@ -86,7 +76,7 @@ def changed(*path: str | int, value: object) -> dict[str, Any]:
     [
         (without("format"), "'format' is missing"),
         (without("dial"), "'dial' is missing"),
-        (changed("format", value=2), "format is 2, not 1"),
+        (changed("format", value=1), "format is 1, not 2"),
         (changed("relevance", "query", "charm", value=1.0), "'charm' is missing or unknown"),
         (changed("relevance", "query", "text", value="much"), "text is 'much', no number"),
         (changed("relevance", "query", "text", value=True), "text is True, no number"),
@@ -103,6 +93,13 @@ def changed(*path: str | int, value: object) -> dict[str, Any]:
         ),
         (changed("dial", "query", 0, "tail_price", value=0.1), "price at strength 0"),
         (changed("dial", "query", 2, "tail_price", value=-0.1), "tail_price is -0.1, below 0"),
+        (changed("dial", "query", 0, "taste_alone", value=0.1), "price at strength 0"),
+        (
+            changed("dial", "history", 5, "taste_price", value=9.0),
+            "dial of history: taste_price falls between strengths",
+        ),
+        (without("overrun"), "'overrun' is missing"),
+        (changed("overrun", "query", value=0), "dial of query: overrun is 0"),
         ([], "list indices"),
         (None, "NoneType"),
     ],

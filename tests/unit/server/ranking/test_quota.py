@@ -14,6 +14,7 @@ from longtail.server.ranking.quota import (
     Limits,
     Places,
     Prices,
+    Saturation,
     Selection,
     ideal_dcg,
     relative_loss,
@@ -98,6 +99,14 @@ def random_places(random: np.random.Generator, k: int, best: float) -> Places:
     return Places(weights, held, taken, reference)
 
 
+def saturation(tail: int, reachable: int, most: int, length: int) -> Saturation | None:
+    if tail == length:
+        return Saturation.LIST
+    if tail == most:
+        return Saturation.CANDIDATES
+    return Saturation.BUDGET if tail == reachable else None
+
+
 def test_no_list_is_better_than_the_chosen_one() -> None:
     random = np.random.default_rng(7)
     impossible = 0
@@ -134,6 +143,8 @@ def test_no_list_is_better_than_the_chosen_one() -> None:
         assert selection.loss == pytest.approx(max(0.0, itself.loss), abs=1e-11)
         assert selection.loss <= limits.relevance_budget
         assert selection.tail_fraction == itself.tail / length
+        most = max(each.tail for each in possible)
+        assert selection.saturation is saturation(itself.tail, reachable, most, length)
         assert (np.diff(candidates.relevance[selection.chosen]) <= 0).all()
     assert 0 < impossible < 200
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from longtail.server.ranking.dial import Dial, DialPoint
+from longtail.server.ranking.dial import Dial, DialPoint, Knobs
 from longtail.server.ranking.diversity import intra_list_diversity
 from longtail.server.ranking.popularity import Bucket
 from longtail.server.ranking.profile import Context, default_profile, write_profile
@@ -111,13 +111,17 @@ def test_the_dial_buys_the_tail_at_the_price_of_the_profile(films: Cinema) -> No
 
 def test_another_profile_is_followed(films: Cinema) -> None:
     profile = default_profile()
-    dial = Dial(tuple(DialPoint(s, Prices(tail=5.0 * s), s) for s in (0.0, 1.0)))
+    dial = Dial(
+        tuple(DialPoint(s, Prices(tail=5.0 * s), s, Prices(taste=3 * s)) for s in (0.0, 1.0))
+    )
     dials = {**profile.dials, Context.QUERY: dial}
     path = films.written.store.path.with_name("ranking-profile.json")
     write_profile(replace(profile, dials=dials, fit={"name": "fitted"}), path)
     films.profiles.refresh()
     answer = films.answer(Policy(strength=0.5), query=direction("space"))
     assert answer.prices == Prices(tail=2.5)
+    turned = films.answer(Policy(strength=0.5, knobs=Knobs(taste=1.0)), query=direction("space"))
+    assert turned.prices == Prices(tail=2.5, taste=3.0)
     assert answer.profile.startswith("fitted@")
 
 

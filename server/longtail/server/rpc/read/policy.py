@@ -3,6 +3,7 @@
 import math
 
 from longtail.runtime.errors import InvalidArgument, Violation
+from longtail.server.ranking.dial import Knobs
 from longtail.server.ranking.quota import Limits
 from longtail.server.recommend.request import Cap, Policy
 from longtail.server.rpc.read.counts import check_attribute, check_count
@@ -28,6 +29,9 @@ def policy_of(
         given = getattr(long_tail, name) if long_tail.HasField(name) else default
         return check_number(f"long_tail.{name}", given, 0, 1)
 
+    def knob(name: str) -> float | None:
+        return share(name, 0.0) if long_tail.HasField(name) else None
+
     return Policy(
         strength=share("strength", default_strength),
         limits=Limits(share("min_tail_fraction", 0.0), share("relevance_budget", 1.0)),
@@ -40,6 +44,7 @@ def policy_of(
             0,
             math.inf,
         ),
+        knobs=Knobs(tail=knob("tail"), coverage=knob("coverage"), taste=knob("taste")),
     )
 
 

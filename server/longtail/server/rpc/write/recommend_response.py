@@ -1,7 +1,7 @@
 """From answers to messages."""
 
 from google.protobuf import duration_pb2
-from longtail.server.ranking.listing import GaveWay
+from longtail.server.ranking.listing import GaveWay, Listing
 from longtail.server.recommend.answer import Answer
 from longtail.server.rpc.write.recommendation import listed
 from longtail.v1 import recommendation_service_pb2 as pb
@@ -67,7 +67,16 @@ def _effective_policy(answer: Answer) -> pb.EffectivePolicy:
             f"GAVE_WAY_{each.name}" for each in sorted(gave_way, key=lambda each: each.value)
         ],
         exploration_slots=0 if listing is None else int(listing.explored.sum()),
+        coverage_price=answer.prices.coverage,
+        taste_price=answer.prices.taste,
+        saturation=_saturation(listing),
     )
+
+
+def _saturation(listing: Listing | None) -> pb.Saturation.ValueType:
+    if listing is None or listing.saturation is None:
+        return pb.SATURATION_UNSPECIFIED
+    return pb.Saturation.Value(f"SATURATION_{listing.saturation.name}")
 
 
 def _short_page_reason(answer: Answer, shown: int) -> pb.ShortPageReason:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from longtail.runtime.errors import InvalidArgument
 from longtail.server.process.pseudonyms import Pseudonyms
+from longtail.server.ranking.dial import Knobs
 from longtail.server.ranking.quota import Limits
 from longtail.server.recommend.request import Cap, Policy, Request
 from longtail.server.rpc.read.recommend_request import read_request
@@ -42,6 +43,9 @@ BAD: dict[str, tuple[str, Callable[[], Message]]] = {
     "tail fraction NaN": ("long_tail.min_tail_fraction", lambda: dial(min_tail_fraction=NAN)),
     "budget": ("long_tail.relevance_budget", lambda: dial(relevance_budget=-1)),
     "budget NaN": ("long_tail.relevance_budget", lambda: dial(relevance_budget=NAN)),
+    "tail above one": ("long_tail.tail", lambda: dial(tail=1.1)),
+    "coverage below zero": ("long_tail.coverage", lambda: dial(coverage=-0.1)),
+    "taste NaN": ("long_tail.taste", lambda: dial(taste=NAN)),
     "diversity above one": (
         "diversity.strength",
         lambda: Message(diversity=pb.Diversity(strength=1.1)),
@@ -81,6 +85,7 @@ def test_what_is_wrong_is_named_by_its_field(field: str, message_of: Callable[[]
     "message_of",
     [
         lambda: dial(strength=1, min_tail_fraction=1, relevance_budget=0),
+        lambda: dial(tail=1, coverage=0, taste=1),
         lambda: Message(diversity=pb.Diversity(strength=1)),
         lambda: capping(*[pb.AttributeCap(field="x" * 256, limit=100)] * 5),
         lambda: exploring(3, slots=3, max_popularity=0),
@@ -97,16 +102,25 @@ def test_what_is_not_said_is_the_default() -> None:
     # Zero that is said is not the default.
     said = request_of(dial(strength=0, relevance_budget=0))
     assert said.policy == Policy(0.0, Limits(0.0, 0.0))
+    assert request_of(dial(taste=0)).policy == Policy(0.25, knobs=Knobs(taste=0.0))
     assert request_of(exploring(max_popularity=0)).policy.exploration_popularity == 0
 
 
 def test_a_policy_has_all_that_was_asked_for() -> None:
     message = Message(
-        long_tail=pb.LongTail(strength=0.5, min_tail_fraction=0.2, relevance_budget=0.1),
+        long_tail=pb.LongTail(
+            strength=0.5,
+            min_tail_fraction=0.2,
+            relevance_budget=0.1,
+            tail=0.6,
+            coverage=0.7,
+            taste=0.8,
+        ),
         diversity=pb.Diversity(strength=0.3, caps=[pb.AttributeCap(field="genre", limit=2)]),
         exploration=pb.Exploration(slots=2, max_popularity=7),
         seed=2**64 - 1,
     )
     asked = request_of(message)
-    assert asked.policy == Policy(0.5, Limits(0.2, 0.1), 0.3, (Cap("genre", 2),), 2, 7.0)
+    knobs = Knobs(tail=0.6, coverage=0.7, taste=0.8)
+    assert asked.policy == Policy(0.5, Limits(0.2, 0.1), 0.3, (Cap("genre", 2),), 2, 7.0, knobs)
     assert asked.seed == 2**64 - 1

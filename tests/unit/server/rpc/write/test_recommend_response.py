@@ -8,7 +8,7 @@ import pytest
 from longtail.server.catalogue.columns.filter import Condition, Exists, Filter
 from longtail.server.ranking.evidence import SIGNALS, PoolScale
 from longtail.server.ranking.listing import GaveWay
-from longtail.server.ranking.quota import Limits
+from longtail.server.ranking.quota import Limits, Saturation
 from longtail.server.recommend.request import FrozenCandidates, Policy, Request
 from longtail.server.rpc.write.recommend_response import recommend_response
 from longtail.v1 import recommendation_service_pb2 as pb
@@ -40,11 +40,17 @@ def response(
     *,
     gave_way: frozenset[GaveWay] = NOBODY,
     capped: tuple[int, ...] = (),
+    saturation: Saturation | None = None,
     empty: bool = False,
 ) -> pb.RecommendResponse:
     candidates = candidates_of(catalogue.state, "abcdefgh")
     listing = listing_of(
-        candidates.relevance, [6, 1, 4], explored=[1], gave_way=gave_way, capped=capped
+        candidates.relevance,
+        [6, 1, 4],
+        explored=[1],
+        gave_way=gave_way,
+        capped=capped,
+        saturation=saturation,
     )
     context = context_of(catalogue.state, request, missing=("no such item",))
     answer = answer_of(context, candidates, None if empty else listing)
@@ -85,7 +91,19 @@ def test_the_policy_that_was_followed(catalogue: SmallCatalogue) -> None:
         tail_price=0.09,
         gave_way=[pb.GAVE_WAY_TAIL_TO_BUDGET, pb.GAVE_WAY_EXPLORATION_TO_CANDIDATES],
         exploration_slots=1,
+        coverage_price=0.01,
+        taste_price=0.1,
     )
+
+
+@pytest.mark.parametrize("why", list(Saturation))
+def test_why_a_stronger_dial_brings_no_more_is_named(
+    catalogue: SmallCatalogue, why: Saturation
+) -> None:
+    reply = response(catalogue, saturation=why)
+    assert pb.Saturation.Name(reply.policy.saturation) == f"SATURATION_{why.name}"
+    assert response(catalogue).policy.saturation == pb.SATURATION_UNSPECIFIED
+    assert response(catalogue, empty=True).policy.saturation == pb.SATURATION_UNSPECIFIED
 
 
 @pytest.mark.parametrize("what", list(GaveWay))
