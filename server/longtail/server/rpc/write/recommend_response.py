@@ -73,10 +73,10 @@ def _effective_policy(answer: Answer) -> pb.EffectivePolicy:
     )
 
 
-def _saturation(listing: Listing | None) -> pb.Saturation.ValueType:
+def _saturation(listing: Listing | None) -> str | None:
     if listing is None or listing.saturation is None:
-        return pb.SATURATION_UNSPECIFIED
-    return pb.Saturation.Value(f"SATURATION_{listing.saturation.name}")
+        return None
+    return f"SATURATION_{listing.saturation.name}"
 
 
 def _short_page_reason(answer: Answer, shown: int) -> pb.ShortPageReason:
