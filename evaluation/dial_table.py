@@ -47,7 +47,7 @@ def dial_table(
             DialRow(
                 strength=strength,
                 promised=dial.loss(strength),
-                told=float(np.mean(1 - served.gains / best)),
+                told=float(np.mean([dial.measured(loss) for loss in 1 - served.gains / best])),
                 lost=estimate(1 - figures["ndcg"] / base),
                 metrics={metric: estimate(values) for metric, values in figures.items()},
             )
