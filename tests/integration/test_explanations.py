@@ -186,3 +186,21 @@ def test_one_wrong_request_of_a_batch_holds_back_no_other(client: LongtailClient
     with pytest.raises(LongtailError) as caught:
         client.batch_recommend([])
     assert [violation.field for violation in caught.value.violations] == ["requests"]
+
+
+def test_the_words_of_a_query_find_and_are_named(client: LongtailClient) -> None:
+    query = "bank robbers of Los Angeles"
+    reply = client.recommend(query, page_size=3, strength=0.0)
+    heat = reply.results[0]
+    assert heat.item_id == "heat"
+    assert set(heat.matched_words) == {"bank", "robbers", "of", "los", "angeles"}
+    assert heat.breakdown.words == max(each.breakdown.words for each in reply.results) > 0
+    assert pb.REASON_WORDS in heat.reasons
+    assert "words" in {term.feature for term in heat.breakdown.terms}
+    why = client.explain_item("heat", query, strength=0.0)
+    assert "It holds of the query's words: " in why.summary
+    again = client.recommend(query, page_size=2, page_token=reply.next_page_token, strength=0.0)
+    assert again.results[0].rank == 4
+    plain = client.recommend(query, page_size=3, strength=0.0, ignore_words=True)
+    assert not any(each.matched_words or each.breakdown.words for each in plain.results)
+    assert not any(pb.REASON_WORDS in each.reasons for each in plain.results)

@@ -60,6 +60,8 @@ SHORT_PAGE = 30
 FEW_ROWS = 10_000
 # And rules that compare each candidate more often.
 FEW_COMPARISONS = 40
+# And looking up the words of a long query.
+FEW_WORDS = 20
 # And counting what the people who liked the same things liked beside them.
 FEW_COUNTED = 5
 NOBODY = Person(PersonRecord(0, (), ()))
@@ -285,6 +287,7 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
             and request.rotation is None
             and request.filter is None
             and request.rule_cost <= FEW_COMPARISONS
+            and len(request.words) <= FEW_WORDS
             and self._recommender.uncounted(request, prepared.person) <= FEW_COUNTED
         )
 

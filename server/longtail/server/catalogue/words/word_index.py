@@ -39,7 +39,7 @@ TAIL = 1 << 13
 MERGED_AT_ONCE = 1 << 18
 # Words of a query that are looked up, the rarest, and the postings that are read for it: beyond,
 # those of more common words count only for what was found by then.
-MOST_WORDS, MOST_POSTINGS = 32, 1 << 16
+MOST_WORDS, MOST_POSTINGS = 64, 1 << 14
 # So many times what is asked for is found where words are left to be counted.
 WIDER = 4
 # Of the room for the scores of rows, beyond those that there are.
@@ -235,16 +235,16 @@ class WordIndex:
                     kept = each if mask is None else each.where(mask[each.rows])
                     read.append(kept.rows)
                     scores[kept.rows] += weight * self._saturated(kept, sought.mean_length)
-            found, best = _distinct(read, scores, k if whole == len(posted) else WIDER * k, whole)
         finally:
-            for each_read in read:
-                scores[each_read] = 0
+            found = _taken(read, scores)
+        if whole == len(posted):
+            return _leading(*found, k)
+        places, best = _leading(*found, WIDER * k)
         for weight, of_word in zip(sought.weights[whole:], posted[whole:], strict=True):
             for each in of_word:
-                there, at = each.among(found)
+                there, at = each.among(places)
                 best[there] += weight * self._saturated(each.where(at), sought.mean_length)
-        order = np.lexsort((found, -best))[:k]
-        return found[order], best[order]
+        return _leading(places, best, k)
 
     def _current(self, posted: Sequence[Posted], scope: Scope) -> list[Posted]:
         """Return what of the postings of a word is current at the revision of `scope`."""
@@ -271,17 +271,31 @@ class WordIndex:
         return zeros
 
 
-def _distinct(read: Sequence[Rows], scores: Scores, k: int, times: int) -> tuple[Ints, Floats]:
-    """Return the best of the rows that were `read`, each up to so many `times`: at least `k`.
+def _taken(read: Sequence[Rows], scores: Scores) -> tuple[Ints, Floats]:
+    """Return the rows that were `read`, each once, and their scores, which are brought to zero."""
+    rows, values = [np.empty(0, np.int32)], [np.empty(0, np.float32)]
+    for each in read:
+        of_each = scores[each]
+        scores[each] = 0
+        # What was read for another word too is zero by now.
+        new = np.flatnonzero(of_each)
+        rows.append(each[new])
+        values.append(of_each[new])
+    return np.concatenate(rows).astype(np.int64), np.concatenate(values).astype(np.float64)
 
-    Fewer where there are fewer. They ascend, and come with their `scores`.
-    """
-    rows = np.concatenate(read)
-    if len(rows) > k * times:
-        values = scores[rows]
-        rows = rows[values >= np.partition(values, -k * times)[-k * times]]
-    found = np.unique(rows).astype(np.int64)
-    return found, scores[found].astype(np.float64)
+
+def _leading(rows: Ints, scores: Floats, k: int) -> tuple[Ints, Floats]:
+    """Return the `k` best of `rows` (n,) and their scores, the best first, then in their order."""
+    if len(rows) > k:
+        bar = np.partition(scores, -k)[-k]
+        above, equal = np.flatnonzero(scores > bar), np.flatnonzero(scores == bar)
+        room = k - len(above)
+        if room < len(equal):
+            equal = equal[np.argpartition(rows[equal], room)[:room]]
+        among = np.concatenate((above, equal))
+        rows, scores = rows[among], scores[among]
+    order = np.lexsort((rows, -scores))
+    return rows[order], scores[order]
 
 
 def _sealed(layers: _Layers) -> _Layers:

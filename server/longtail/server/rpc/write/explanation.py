@@ -14,6 +14,8 @@ from longtail.server.store.records import Decision, DecisionKind, State
 from longtail.v1 import decision_pb2
 from longtail.v1 import recommendation_service_pb2 as pb
 
+# Words of a query that are told in a sentence, the rarest.
+NAMED_WORDS = 5
 PLACED_BY = {
     pb.REASON_EXPLORATION: "it was drawn for a place that is kept for items hardly anybody knows",
     pb.REASON_LONG_TAIL: "the long tail has its place in the list",
@@ -169,11 +171,21 @@ def _at_work(
     answer: Answer, item_id: str, result: pb.Recommendation, decision: Decision | None
 ) -> str:
     """Say what changes the relevance of an item, in sentences to be appended; empty if nothing."""
-    said, penalty = "", result.breakdown.penalty
+    said, penalty = _words(result), result.breakdown.penalty
     if penalty:
         why = decided(decision, DecisionKind.PENALISE)
-        said = f" A penalty takes {100 * penalty:g}% of its relevance{why}"
+        said += f" A penalty takes {100 * penalty:g}% of its relevance{why}"
     return said + _rules_at_work(answer, item_id)
+
+
+def _words(result: pb.Recommendation) -> str:
+    """Say which words of the query an item holds, in a sentence to be appended; empty if none."""
+    words = result.matched_words
+    if not words:
+        return ""
+    named = ", ".join(f"{word!r}" for word in words[:NAMED_WORDS])
+    more = f" and {len(words) - NAMED_WORDS} more" if len(words) > NAMED_WORDS else ""
+    return f" It holds of the query's words: {named}{more}."
 
 
 def _told(decision: Decision | None) -> decision_pb2.Decision | None:

@@ -332,3 +332,12 @@ def test_a_penalty_is_told_of_what_is_listed_too(state: CatalogueState) -> None:
 def test_without_a_list_there_is_no_gap(state: CatalogueState) -> None:
     empty = replace(answer(state), listing=None)
     assert explained(empty, "far").relevance_gap == 0
+
+
+def test_the_words_of_the_query_that_it_holds_are_said(state: CatalogueState) -> None:
+    assert state.words is not None
+    made = answer(state)
+    sought = state.words.search(("of", "a", "drama"), 10, made.context.scope)
+    made = replace(made, context=replace(made.context, sought=sought))
+    assert explained(made, "a").summary.endswith(" It holds of the query's words: 'a', 'of'.")
+    assert " It holds of the query's words: 'drama', 'of'." in explained(made, "drama").summary

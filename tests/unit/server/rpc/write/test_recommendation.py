@@ -29,7 +29,8 @@ from tests.unit.server.answers import (
 CANDIDATES = "abcdefgh"
 CHOSEN = [6, 1, 4]
 MODEL = RelevanceModel.of(
-    -1.0, {"text": 1.0, "behaviour": 1.0, "recent behaviour": 1.0, "behaviour x text": 1.0}
+    -1.0,
+    {"text": 1.0, "words": 1.0, "behaviour": 1.0, "recent behaviour": 1.0, "behaviour x text": 1.0},
 )
 PLACED_BY = {pb.REASON_PINNED, pb.REASON_EXPLORATION, pb.REASON_LONG_TAIL}
 
@@ -63,6 +64,7 @@ def reasons(
     parts: tuple[float, float, float],
     behaviour: float = 0.0,
     rule: float = 1.0,
+    score: float = 0.0,
     kind: Context = Context.HISTORY,
     **features: float,
 ) -> list[str]:
@@ -75,7 +77,7 @@ def reasons(
         one,
         model=MODEL,
         parts=np.array([parts]),
-        evidence=replace(one.evidence, behaviour=np.array([behaviour])),
+        evidence=replace(one.evidence, behaviour=np.array([behaviour]), words=np.array([score])),
         features=values,
         rule_factor=np.array([rule]),
     )
@@ -283,3 +285,25 @@ def test_what_the_caps_made_room_for_is_there_by_relevance(state: CatalogueState
     listing = listing_of(np.linspace(0.9, 0.1, 6), [0, 2, 5], capped=[1])
     # The second of the two places after the first was not left to the next in order.
     assert placed_by(state, listing, Bucket.TAIL) == [None, None, pb.REASON_LONG_TAIL]
+
+
+def test_words_are_a_reason_where_they_are_held_and_speak_for_it(state: CatalogueState) -> None:
+    near = (0.5, 0.0, 0.0)
+    assert reasons(state, near, text=1.0, words=2.0, score=3.0) == ["WORDS", "QUERY"]
+    assert reasons(state, near, text=2.0, words=1.0, score=3.0) == ["QUERY", "WORDS"]
+    # It holds fewer of them than others.
+    assert reasons(state, near, text=1.0, words=-1.0, score=1.0) == ["QUERY"]
+    assert reasons(state, (0.0, 0.0, 0.0), words=-1.0, score=1.0) == ["WORDS"]
+    assert reasons(state, near, text=1.0, words=-1.0) == ["QUERY"]
+
+
+def test_the_words_that_an_item_holds_are_named_from_the_rarest_on(state: CatalogueState) -> None:
+    assert state.words is not None
+    context = context_of(state)
+    sought = state.words.search(("of", "a", "nobody"), 10, context.scope)
+    candidates = candidates_of(state, CANDIDATES)
+    listing = listing_of(candidates.relevance, [0, 1])
+    one, other = explained(answer_of(context_of(state, sought=sought), candidates, listing))
+    assert list(one.matched_words) == ["a", "of"]
+    assert list(other.matched_words) == ["of"]
+    assert not explained(answer_of(context, candidates, listing))[0].matched_words
