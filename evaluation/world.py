@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from longtail.server.ranking.behaviour import Behaviour
 from longtail.server.ranking.popularity import PopularityScale
+from longtail.server.ranking.regression import fit
 from numpy.typing import NDArray
 
 from evaluation.dataset import Dataset, Mask
@@ -89,8 +90,14 @@ class World:
         rows = rows[np.argsort(self._data.times[rows], kind="stable")]
         people, liked = (list(map(str, column[rows].tolist())) for column in (users, items))
         self.behaviour = Behaviour.of([(people, liked, [1.0] * len(rows))], str)
+        likes, count = self.behaviour.likes(), len(self.behaviour.ids)
+        self.behaviour.go_by(fit(likes, count, _at_once), _at_once)
         self._item = np.fromiter(map(int, self.behaviour.number_of), np.int64)
         self._number = np.full(self.items, -1)
         self._number[self._item] = np.arange(len(self._item))
         self.support = np.zeros(self.items)
         self.support[self._item] = self.behaviour.support(np.arange(len(self._item)))
+
+
+def _at_once(_done: int) -> None:
+    pass

@@ -151,7 +151,7 @@ async def run(settings: Settings, *, process: int | None, check: bool) -> None:
             await asyncio.to_thread(keep_names, store, pseudonyms)
             await keep_half_life(store, settings)
             view = await asyncio.to_thread(_load, store, bound, settings)
-            with BehaviourView(store) as behaviour:
+            with BehaviourView(store, settings.behaviour_fit_seconds) as behaviour:
                 sources = _Sources(store, view, behaviour, profiles)
                 waiting = settings.max_waiting_writes
                 limit = round(settings.audit_mb * 10**6)

@@ -139,6 +139,13 @@ class Settings:
         "merges, slower searches while writes arrive.",
         Bounds(1, 1_000_000),
     )
+    behaviour_fit_seconds: float = setting(
+        "LONGTAIL_BEHAVIOUR_FIT_SECONDS",
+        1800.0,
+        "Longest a regression on what people liked may work, half of the time and beside serving; "
+        "beyond, and with 0, similar items go by the cosine alone.",
+        Bounds(0, 86_400),
+    )
     popularity_half_life_days: float = setting(
         "LONGTAIL_POPULARITY_HALF_LIFE_DAYS",
         0.0,

@@ -2,7 +2,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from longtail.server.ranking.behaviour import SHRINKAGE
+from longtail.server.ranking.behaviour import REGRESSION_SHARE
+from longtail.server.ranking.cosine import SHRINKAGE
+from longtail.server.ranking.regression import HALF_SUPPORT, RIDGE
 
 from evaluation.dataset import Dataset, Dropped
 from evaluation.splits import Part
@@ -80,7 +82,7 @@ def test_who_did_nothing_yet_has_an_empty_past() -> None:
     assert [len(part) for part in vars(world.past(4)).values()] == [0, 0, 0]
 
 
-def test_behaviour_is_the_shrunk_cosine_of_who_liked_what() -> None:
+def test_behaviour_is_the_shrunk_cosine_of_who_liked_what_and_a_regression_on_it() -> None:
     world, data = tiny_world(), tiny()
     liked = np.zeros((5, 6))
     liked[data.users, data.items] = data.ratings >= 4
@@ -88,6 +90,14 @@ def test_behaviour_is_the_shrunk_cosine_of_who_liked_what() -> None:
     common = liked.T @ (liked / np.sqrt(1 + liked.sum(axis=1, keepdims=True)))
     np.fill_diagonal(common, 0)
     similarity = common / (np.sqrt(np.outer(support, support)) + SHRINKAGE)
+    # The regression of each item that two people like on what is liked with it.
+    for item in np.flatnonzero(support >= 2):
+        others = np.flatnonzero(common[item])
+        among = liked[:, others].T @ liked[:, others] + RIDGE * np.eye(len(others))
+        led_by = np.linalg.solve(among, liked[:, others].T @ liked[:, item])
+        share = REGRESSION_SHARE * support[item] / (support[item] + HALF_SUPPORT)
+        similarity[others, item] *= 1 - share
+        similarity[others, item] += share * np.maximum(led_by, 0)
 
     items, weights = np.array([0, 2]), np.array([1.0, 0.5])
     expected = (similarity[0] + 0.5 * similarity[2]) / 1.5

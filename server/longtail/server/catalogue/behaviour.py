@@ -3,7 +3,7 @@
 Persons are read when they are asked for. Who liked what is read whole at start, in a thread of its
 own: until that is done answers come without it. From then on each write is taken in before it is
 acknowledged. After a deletion by age it is read anew beside what there is: when each liked what is
-not held.
+not held. Another thread keeps a regression on it.
 """
 
 import logging
@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from longtail.server.catalogue.people import People
+from longtail.server.catalogue.regressing import Regressing
 from longtail.server.ranking.behaviour import Behaviour
 from longtail.server.store.record_store import RecordStore
 from longtail.server.store.records import Activity
@@ -23,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 COMPLETE = Gauge("longtail_behaviour_complete", "1 while answers go by all that people did.")
 
-# A start waits so long for what people did: a small store is read in that time.
+# A start waits so long for what people did: a small store is read and fitted in that time.
 PATIENCE_SECONDS = 2.0
 # After so long a load that failed is tried again.
 RETRY_SECONDS = 10.0
@@ -34,10 +35,16 @@ SHARE = 0.1
 class BehaviourView:
     """Persons, and who liked what, kept up to date. Take `behaviour` once per request.
 
-    Behaviour is loaded while the block lasts; persons can be had before.
+    Behaviour is loaded and fitted while the block lasts; persons can be had before. A regression
+    works for at most `fit_seconds`, 0: there is none.
     """
 
-    def __init__(self, store: RecordStore, patience_seconds: float = PATIENCE_SECONDS) -> None:
+    def __init__(
+        self,
+        store: RecordStore,
+        fit_seconds: float = 0.0,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
         self.people = People(store)
         self._store = store
         self._patience = patience_seconds
@@ -46,14 +53,17 @@ class BehaviourView:
         self._loaded = threading.Event()
         # Set when all is to be read anew.
         self._stale = threading.Event()
+        self._regressing = Regressing(self._stopped, fit_seconds)
         self._behaviour = Behaviour()
         self._complete = False
         self._revision = store.changes.position().revision
         self._thread = threading.Thread(target=self._load, name="behaviour", daemon=True)
+        self._fitting = threading.Thread(target=self._fit, name="regression", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._loaded.wait(self._patience)
+        self._fitting.start()
+        self._regressing.settled.wait(self._patience)
         return self
 
     def __exit__(
@@ -64,7 +74,9 @@ class BehaviourView:
     ) -> None:
         self._stopped.set()
         self._stale.set()
+        self._loaded.set()
         self._thread.join()
+        self._fitting.join()
 
     @property
     def behaviour(self) -> Behaviour:
@@ -94,6 +106,10 @@ class BehaviourView:
         if self._complete:
             _take_in(self._behaviour, activity, activity.revision)
         self._revision = activity.revision
+
+    def _fit(self) -> None:
+        self._loaded.wait()
+        self._regressing.run(lambda: self._behaviour)
 
     def _load(self) -> None:
         COMPLETE.set(0)

@@ -3,10 +3,11 @@
 Item-to-item neighbours by the cosine of who liked what (Sarwar et al., "Item-Based Collaborative
 Filtering Recommendation Algorithms", WWW 2001). A person counts less the more they liked
 (Breese et al., UAI 1998), and a cosine is shrunk where few people stand behind it (Bell and Koren,
-ICDM 2007).
+ICDM 2007). A regression says more of the items that it was fitted to; what came since goes by the
+cosine.
 
-Nothing is trained: an item's neighbours are counted when they are asked for, and counted again when
-enough has happened to it. So a like has its effect at the next request, at the price of one item.
+An item's neighbours are counted when they are asked for, and counted again when enough has happened
+to it. So a like has its effect at the next request, at the price of one item.
 """
 
 import threading
@@ -18,6 +19,8 @@ from itertools import pairwise
 from typing import Self
 
 import numpy as np
+from longtail.server.ranking.cosine import shrunk
+from longtail.server.ranking.regression import Regression
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -28,8 +31,8 @@ Int32s = NDArray[np.int32]
 LIKES_PER_PERSON, PEOPLE_PER_ITEM = 200, 500
 # Neighbours that an item keeps, and items whose neighbours are kept: 32 MiB in all.
 NEIGHBOURS, KEPT = 200, 20_000
-# People added to the norm in the denominator: two who agree are not a hundred.
-SHRINKAGE = 10.0
+# The share of a similarity that a regression says at most.
+REGRESSION_SHARE = 0.75
 # Neighbours are counted anew when so large a share of an item's likes has changed, one at least.
 STALE_SHARE = 0.02
 # Arrays as long as the catalogue are used up to so many times what is summed.
@@ -96,6 +99,9 @@ class Behaviour:
         self._changes = np.zeros(1024, np.int64)
         self._counted = np.zeros(1024, np.int64)
         self._kept: OrderedDict[int, Neighbours] = OrderedDict()
+        self._regression: Regression | None = None
+        # Likes and what was taken back, since the start.
+        self.taken_in = 0
         self._writing = threading.Lock()
 
     @classmethod
@@ -129,6 +135,7 @@ class Behaviour:
     def like(self, person: Hashable, item_id: str) -> None:
         """Take in that a person likes an item; liking it again makes it the latest."""
         with self._writing:
+            self.taken_in += 1
             item = self.number_of.get(item_id)
             if item is None:
                 item = len(self.ids)
@@ -156,6 +163,7 @@ class Behaviour:
     def unlike(self, person: Hashable, item_id: str) -> None:
         """Take back that a person likes an item."""
         with self._writing:
+            self.taken_in += 1
             item = self.number_of.get(item_id)
             number = self._person_of.get(person)
             likes = array(NUMBER, b"" if number is None else self._likes[number])
@@ -168,6 +176,7 @@ class Behaviour:
     def forget(self, person: Hashable) -> None:
         """Take back everything that a person likes."""
         with self._writing:
+            self.taken_in += 1
             number = self._person_of.pop(person, None)
             if number is not None:
                 likes = array(NUMBER, self._likes[number])
@@ -175,6 +184,27 @@ class Behaviour:
                 self._touch(likes)
                 for item in likes:
                     self._let_go(number, item)
+
+    @property
+    def like_count(self) -> int:
+        """How many likes are held of all people."""
+        return int(self._support[: len(self.ids)].sum())
+
+    def likes(self) -> list[bytes]:
+        """Return the items that each person likes, int32 numbers as bytes: see `regression.fit`."""
+        return list(self._likes)
+
+    def go_by(self, regression: Regression, pause: Callable[[int], None]) -> None:
+        """Let a regression on what people liked say how similar items are, beside the cosine.
+
+        Neighbours that are kept are counted anew, one by one; `pause` is called with how many were.
+        """
+        self._regression = regression
+        for done, item in enumerate(list(self._kept)):
+            pause(done)
+            changes = int(self._changes[item])
+            [self._kept[item]] = self._count([item])
+            self._counted[item] = changes
 
     def support(self, items: Ints) -> Floats:
         """Return how many people like each of `items` (n,), going by the latest likes of each."""
@@ -269,7 +299,9 @@ class Behaviour:
         support, theirs = self._support[item], self._support[others]
         # Of very many people the latest stand for all.
         whole = np.minimum(common * (support / len(likes)), theirs)
-        similarity = whole / (np.sqrt(support * theirs) + SHRINKAGE)
+        similarity = shrunk(whole, support, theirs)
+        if self._regression is not None:
+            similarity = _regressed(self._regression, item, others, theirs, similarity)
         if len(others) > NEIGHBOURS:
             nearest = np.argpartition(-similarity, NEIGHBOURS)[:NEIGHBOURS]
             others, similarity = others[nearest], similarity[nearest]
@@ -296,6 +328,24 @@ class Behaviour:
         people = array(NUMBER, self._people[item])
         _drop(people, person)
         self._people[item] = people.tobytes()
+
+
+def _regressed(
+    regression: Regression, item: int, others: Int32s, support: Floats, cosine: Floats
+) -> Floats:
+    """Return the similarity (m,) of an item to `others` (m,), ascending, with a regression's say.
+
+    `support` (m,): people who like them. It says the more the further it can be trusted.
+    """
+    share = REGRESSION_SHARE * regression.trust(others, support)
+    similarity: Floats = (1 - share) * cosine
+    led_to, weights = regression.led_to(item)
+    # Who led from the one to the other may like it no more.
+    place = np.minimum(others.searchsorted(led_to), len(others) - 1)
+    found = others[place] == led_to
+    at = place[found]
+    similarity[at] += share[at] * weights[found]
+    return similarity
 
 
 class _Numbers(dict[str, int]):

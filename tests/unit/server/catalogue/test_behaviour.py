@@ -49,6 +49,22 @@ def test_what_is_recorded_at_start_is_known(written: Written) -> None:
         assert likes(view, "ann", "bob") == {"ann": {"a", "b"}, "bob": {"b"}}
 
 
+def test_a_start_ends_with_a_regression_on_a_small_store(written: Written) -> None:
+    for person in range(5):
+        written.interact(*(opinion(f"p{person}", item) for item in "abc"))
+    with BehaviourView(written.store, fit_seconds=60.0, patience_seconds=60.0) as view:
+        regression = view.behaviour._regression
+        assert regression is not None
+        assert regression.support.tolist() == [5.0] * 3
+
+
+def test_without_time_for_a_regression_there_is_none(written: Written) -> None:
+    written.interact(opinion("ann", "a"), opinion("bob", "a"))
+    with BehaviourView(written.store, patience_seconds=60.0) as view:
+        assert view.is_complete
+        assert view.behaviour._regression is None
+
+
 def test_a_write_counts_when_it_is_acknowledged(tmp_path: Path) -> None:
     views: list[BehaviourView] = []
 

@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from longtail.server.ranking import behaviour as module
-from longtail.server.ranking.behaviour import SHRINKAGE, Behaviour
+from longtail.server.ranking.behaviour import Behaviour
+from longtail.server.ranking.cosine import SHRINKAGE
 
 
 def similarities(behaviour: Behaviour, item_id: str) -> dict[str, float]:
