@@ -276,7 +276,15 @@ async def _serve(
             Listener(server, settings.address, [each for each in SERVICES if each not in APART]),
             Listener(administration, settings.admin_address, APART),
         ]
-    catalogue = Catalogue(store, lambda: view.state.encoder, encoder.embed, commit, pools, audit)
+    catalogue = Catalogue(
+        store,
+        lambda: view.state.encoder,
+        encoder.embed,
+        commit,
+        pools,
+        audit,
+        settings.attribute_names,
+    )
     behaviour = sources.behaviour
     recommender = Recommender(
         lambda: behaviour.behaviour,

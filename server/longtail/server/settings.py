@@ -172,6 +172,13 @@ class Settings:
         "Days that impressions are kept. More reach further back in reports and take more disk.",
         Bounds(1, 3650),
     )
+    attribute_names: int = setting(
+        "LONGTAIL_ATTRIBUTE_NAMES",
+        1000,
+        "Names of attributes that the catalogue may have, dotted paths included: an item that "
+        "would bring more is refused. More take more memory.",
+        Bounds(1, 1_000_000),
+    )
     pseudonym_key: str = setting(
         "LONGTAIL_PSEUDONYM_KEY",
         "",

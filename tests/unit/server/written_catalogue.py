@@ -41,6 +41,7 @@ from tests.unit.server.new_stores import open_store
 
 DIMENSION = 4
 PLAIN = Pseudonyms()
+ATTRIBUTE_NAMES = 20
 FIRST, SECOND = EncoderBinding("first@1", DIMENSION), EncoderBinding("second@1", DIMENSION)
 OWN = np.array([0, 0, 0, 2], "<f4").tobytes()
 
@@ -107,7 +108,13 @@ class WrittenCatalogue:
         # What a view would say; it may lag behind the store.
         self.bound = first
         self.catalogue = Catalogue(
-            store, lambda: self.bound, self.encoder.embed, commit, self.pools, audit
+            store,
+            lambda: self.bound,
+            self.encoder.embed,
+            commit,
+            self.pools,
+            audit,
+            ATTRIBUTE_NAMES,
         )
         self.tokens = TokenCodec(store.token_key())
         self.items: item_service_pb2_grpc.ItemServiceStub

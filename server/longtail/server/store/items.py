@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from longtail.server.store.attribute_names import move_names
 from longtail.server.store.clock import now
 from longtail.server.store.counts import move_counts
 from longtail.server.store.encoders import UPSERT_VECTOR, require_current
@@ -59,6 +60,8 @@ class ItemRecords:
         there = self.revisions(tx, [item.content.id for item in new_items])
         move_counts(tx, items=len(new_items) - len(there))
         move_usage(tx, owner, items=len(new_items) - len(there))
+        come = [item.content.attributes for item in new_items if item.content.attributes]
+        move_names(tx, gone=self._attributes(tx, there), come=come)
         moment = now()
         last = take_revisions(tx, len(new_items))
         tx.execute(
@@ -105,6 +108,7 @@ class ItemRecords:
         if not there:
             return frozenset(), current_revision(tx)
         move_counts(tx, items=-len(there))
+        move_names(tx, gone=self._attributes(tx, there), come=())
         owned = select(items.c.owner, func.count()).where(
             items.c.id.in_(there), items.c.owner != ""
         )
@@ -131,6 +135,12 @@ class ItemRecords:
         """Return the revisions of the current versions of those of `ids` that exist."""
         query = select(items.c.id, items.c.revision).where(items.c.id.in_(ids), ~items.c.removed)
         return {row.id: row.revision for row in tx.execute(query)}
+
+    def _attributes(self, tx: Transaction, ids: Collection[str]) -> list[dict[str, Any]]:
+        if not ids:
+            return []
+        query = select(items.c.attributes).where(items.c.id.in_(ids), items.c.attributes != EMPTY)
+        return [decode_object(text) for text in tx.execute(query).scalars()]
 
     def current(self, tx: Transaction, ids: Collection[str]) -> dict[str, StoredItem]:
         """Return those of `ids` that exist, as the transaction sees them."""

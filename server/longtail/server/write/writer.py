@@ -29,6 +29,7 @@ from longtail.server.store.records import (
     Vector,
 )
 from longtail.server.store.transaction import Transaction
+from longtail.server.write.attribute_limit import beyond_names
 from longtail.server.write.encoding import Embed, ItemEncoder, KnownItems, PreparedItems
 from longtail.server.write.idempotency import AnsweredCalls, RepeatableCall
 from longtail.server.write.item_draft import ItemDraft
@@ -70,6 +71,7 @@ class Catalogue:
     makes the answer within the transaction, so that the store keeps both or neither. `bound` says
     which encoder new vectors are to be of, and `embed` makes them. `audit` is told of what is done
     to the catalogue, and of whom is forgotten; what is recorded of persons is there to be read.
+    There are `attribute_names` names of attributes at most.
     """
 
     def __init__(
@@ -80,8 +82,10 @@ class Catalogue:
         commit: GroupCommit,
         pools: Pools,
         audit: Audit,
+        attribute_names: int,
     ) -> None:
         self._audit = audit
+        self._attribute_names = attribute_names
         self._store = store
         self._bound = bound
         self._commit = commit
@@ -118,19 +122,26 @@ class Catalogue:
         reply: Callable[[Mapping[str, ServiceError], int], R],
         call: RepeatableCall[R] | None = None,
     ) -> R:
-        """Write items; `reply` is given what the encoder made no vector of, and the revision.
+        """Write items; `reply` is given what could not be written, and the revision.
 
-        That is not written, nor what is there unchanged.
+        That is what the encoder made no vector of, and what would bring too many names of
+        attributes. What is there unchanged is not written either.
 
         Raises Aborted when other writes come first again and again, and when the encoder changed
         and the items have vectors of the caller's own.
         """
-        quota = Quota.current()
+        quota, beyond = Quota.current(), 0
+
+        def counted(refused: Mapping[str, ServiceError], revision: int) -> R:
+            nonlocal beyond
+            beyond = len(refused) - len(prepared.refused)
+            return reply(refused, revision)
+
         for _ in range(ATTEMPTS):
             try:
-                write = partial(self._upsert_and_reply, prepared, reply, quota.name)
+                write = partial(self._upsert_and_reply, prepared, counted, quota.name)
                 written = await self._once(call, write, quota)
-                self._tell("items written", len(prepared.new_items), call)
+                self._tell("items written", len(prepared.new_items) - beyond, call)
                 return written
             except _OvertakenError:
                 bound = prepared.encoder
@@ -281,7 +292,8 @@ class Catalogue:
         owner: str,
         tx: Transaction,
     ) -> R:
-        return reply(prepared.refused, self._upsert(tx, prepared, owner))
+        beyond, revision = self._upsert(tx, prepared, owner)
+        return reply({**prepared.refused, **beyond}, revision)
 
     def _update_and_reply(
         self,
@@ -295,14 +307,21 @@ class Catalogue:
         read = {} if stored is None else {item_id: stored.revision}
         if self._store.items.revisions(tx, [item_id]) != read:
             raise _OvertakenError
-        revision = self._upsert(tx, prepared, owner)
+        beyond, revision = self._upsert(tx, prepared, owner)
+        if item_id in beyond:
+            raise beyond[item_id].inside("item")
         return reply(self._store.items.current(tx, [item_id])[item_id], revision)
 
-    def _upsert(self, tx: Transaction, prepared: PreparedItems, owner: str) -> int:
+    def _upsert(
+        self, tx: Transaction, prepared: PreparedItems, owner: str
+    ) -> tuple[Mapping[str, ServiceError], int]:
+        """Write what is new; return what would bring too many names, by item, and the revision."""
         unchanged = prepared.unchanged
         if unchanged and self._store.items.revisions(tx, list(unchanged)) != unchanged:
             raise _OvertakenError
-        return self._store.items.upsert(tx, prepared.new_items, prepared.encoder.id, owner)
+        beyond = beyond_names(tx, prepared.new_items, self._attribute_names)
+        admitted = [new for new in prepared.new_items if new.content.id not in beyond]
+        return beyond, self._store.items.upsert(tx, admitted, prepared.encoder.id, owner)
 
     def _read_edit(
         self,

@@ -136,6 +136,7 @@ def test_a_snapshot_of_an_earlier_schema_is_sound_and_restored(
             for column in ("refused", "refusals"):
                 copy.execute(f"ALTER TABLE operations DROP COLUMN {column}")
             copy.execute("DROP TABLE expiry")
+            copy.execute("DROP TABLE attribute_names")
             copy.execute("DROP TABLE usage")
             copy.execute("ALTER TABLE items DROP COLUMN owner")
             copy.execute("DROP TABLE pseudonyms")

@@ -4,6 +4,7 @@ from pathlib import Path
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from longtail.server.store.attribute_names import names_in
 from longtail.server.store.clock import now
 from longtail.server.store.database import alembic_config, open_database
 from longtail.server.store.decay import DecayedSum
@@ -118,3 +119,33 @@ def test_a_new_store_and_one_without_interactions_are_alike(tmp_path: Path) -> N
         with opened(tmp_path / name) as it:
             decays.append(it.store.changes.popularity_decay())
     assert decays[0] == decays[1] == PopularityDecay(math.inf, EARLIEST)
+
+
+def test_the_names_of_attributes_that_there_are_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "longtail.db"
+    nested = '{"y": 1, "n": {"a": [1, null, {"b": 2}], "c": null}}'
+    columns = "id, revision, removed, title, text, attributes, prior, vector_given"
+    columns = f"INSERT INTO items ({columns}, create_time, update_time) VALUES"
+    make_store(
+        path,
+        "0014",
+        "UPDATE sequence SET revision = 3",
+        f"{columns} ('a', 1, 0, 'T', 'x', '{nested}', 0, 0, 7, 8)",
+        f"{columns} ('b', 2, 0, 'T', 'x', '{{\"y\": \"z\"}}', 0, 0, 7, 8)",
+        f"{columns} ('gone', 3, 1, '', '', '{{}}', 0, 0, 7, 8)",
+        "UPDATE counts SET items = 2",
+    )
+    with opened(path) as it:
+        with it.store._engine.connect() as connection:
+            rows = connection.exec_driver_sql("SELECT name, item_count FROM attribute_names")
+            assert dict(rows.all()) == {"y": 2, "n": 1, "n.a": 1, "n.a.b": 1}
+            assert names_in(it.store.items.get(["a"])["a"].content.attributes) == {
+                "y",
+                "n",
+                "n.a",
+                "n.a.b",
+            }
+        it.remove("a")
+        with it.store._engine.connect() as connection:
+            rows = connection.exec_driver_sql("SELECT name, item_count FROM attribute_names")
+            assert dict(rows.all()) == {"y": 1}

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from longtail.server.catalogue.columns.postings import NOT_KEPT, Postings, Rows, TextPostings
+from longtail.server.catalogue.columns.postings import NOT_KEPT, Mask, Postings, Rows, TextPostings
 from longtail.server.catalogue.columns.row_values import RowValues
+from longtail.server.store.attribute_names import values_in
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
 
-# A field with a longer path cannot be asked for; the contract's limit of Condition.field.
-MAX_PATH = 256
-
+# So many attributes may be held that no row has any more, or as many as there are.
+MOST_GONE = 1000
 # The key of a value in its row is KINDS times the number of its field, and its kind.
 TEXT, NUMBER, FLAG, KINDS = range(4)
 
@@ -77,6 +77,10 @@ class Field:
         )
 
 
+# In the place of what was let go of.
+GONE = Field("", 0)
+
+
 class AttributeColumns:
     """Attributes by row. One thread appends; others read rows that they know of without a lock."""
 
@@ -85,6 +89,7 @@ class AttributeColumns:
         self._numbered: list[Field] = []
         self._rows = RowValues()
         self._count = 0
+        self._most = MOST_GONE
 
     def field(self, path: str) -> Field | None:
         """Return what the attribute of a dotted path holds, None when no row ever had it."""
@@ -108,7 +113,7 @@ class AttributeColumns:
         # Each type's rows and values by path; type(None) stands for presence.
         gathered: dict[tuple[str, type], tuple[list[int], list[Any]]] = {}
         for row, attributes in enumerate(mappings, self._count):
-            for path, value in _values_in(attributes):
+            for path, value in values_in(attributes):
                 kind = float if type(value) is int else type(value)
                 rows, values = gathered.setdefault((path, kind), ([], []))
                 rows.append(row)
@@ -117,6 +122,22 @@ class AttributeColumns:
             self._append(path, kind, rows, values)
         touched = {path: self._fields[path] for path, _ in gathered}
         self._append_rows(touched.values(), len(mappings))
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether there may be so many attributes that no row has any more that they are felt."""
+        return len(self._fields) > self._most
+
+    def forget(self, live: Mask) -> None:
+        """Let go of the attributes that no row has of those that are `live`, (rows,).
+
+        Whoever still reads an older version finds that there is no such attribute.
+        """
+        for path, field in list(self._fields.items()):
+            if not any(live[held.rows.values].any() for held in field.all_postings()):
+                del self._fields[path]
+                self._numbered[field.number] = GONE
+        self._most = len(self._fields) + max(MOST_GONE, len(self._fields))
 
     def take(self, rows: Ints) -> "AttributeColumns":
         """Return new columns (n,) with the content of `rows` (n,), each at most once; -1: nothing.
@@ -165,24 +186,6 @@ class AttributeColumns:
             presence.append(rows, np.zeros(len(rows), np.int8))
             field.presence = presence
         self._fields[path] = field
-
-
-def _values_in(attributes: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    # None is yielded for an object, and for a list without a value of its own.
-    pending: list[tuple[str, Any]] = list(attributes.items())
-    while pending:
-        path, value = pending.pop()
-        if len(path) > MAX_PATH or value is None:
-            continue
-        if isinstance(value, dict):
-            yield path, None
-            pending += [(f"{path}.{name}", inner) for name, inner in value.items()]
-        elif isinstance(value, list):
-            if not any(isinstance(element, (str, int, float)) for element in value):
-                yield path, None
-            pending += [(path, element) for element in value]
-        else:
-            yield path, value
 
 
 def _float_of(bits: int) -> float:

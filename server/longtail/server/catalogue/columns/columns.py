@@ -109,6 +109,8 @@ class Columns:
         self.live_count += len(appended)
         for row, revision in deaths:
             self._die(row, revision)
+        if self.attributes.is_crowded:
+            self.attributes.forget(self.died[: self.count] == DIED_NEVER)
         self.version += 1
         return rows
 

@@ -6,7 +6,13 @@ removed leaves its row, marked, for the same reason. Order comes from revisions 
 told to people, and the clock may be set back. They are microseconds since the epoch, UTC.
 """
 
-from longtail.server.store.schema.catalogue import Role, encoders, items, vectors
+from longtail.server.store.schema.catalogue import (
+    Role,
+    attribute_names,
+    encoders,
+    items,
+    vectors,
+)
 from longtail.server.store.schema.impressions import exposure, exposure_decay, impressions
 from longtail.server.store.schema.interactions import (
     expiry,
@@ -27,6 +33,7 @@ from longtail.server.store.schema.service import operations, requests, usage
 
 __all__ = [
     "Role",
+    "attribute_names",
     "counts",
     "decisions",
     "encoders",

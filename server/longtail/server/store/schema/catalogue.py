@@ -73,6 +73,15 @@ items = Table(
     ),
 )
 
+# How many items have each attribute, by its dotted path.
+attribute_names = Table(
+    "attribute_names",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("item_count", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 # Little-endian float32, unit length. The encoder comes first in the key, so that one encoder's
 # vectors lie together and those of a retired one are found without a scan.
 vectors = Table(

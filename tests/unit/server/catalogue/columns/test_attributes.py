@@ -2,7 +2,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from longtail.server.catalogue.columns.attributes import AttributeColumns
+from longtail.server.catalogue.columns.attributes import MOST_GONE, AttributeColumns
 from longtail.server.catalogue.columns.filter import (
     Condition,
     Equals,
@@ -112,3 +112,37 @@ def test_times_stay_times_in_rows_that_are_taken_and_go_with_the_last_of_them() 
     assert rows(taken, 4, "a", day) == [1, 3]
     with pytest.raises(FilterTypeError):
         rows(columns.take(np.array([0, 3])), 2, "a", day)
+
+
+def test_attributes_that_no_item_has_any_more_are_let_go_of() -> None:
+    columns, most = AttributeColumns(), 0
+    live = np.zeros(0, np.bool_)
+    for number in range(60):
+        # One item that is written again and again, with other names each time, and one that stays.
+        columns.append([{"kept": number} if number == 7 else dict.fromkeys(names(number), "x")])
+        live = np.append(live, False)
+        live[7:8] = True
+        live[-1] = True
+        if columns.is_crowded:
+            columns.forget(live)
+        live[-1] = number == 7
+        most = max(most, len(columns._fields))
+    assert most <= MOST_GONE + 200
+    assert columns.field("59-0") is not None
+    assert columns.field("3-0") is None
+    assert rows(columns, 60, "kept", Equals(Kind.NUMBER, 7.0)) == [7]
+    # A name that comes back is a new attribute.
+    columns.append([{"3-0": "again"}])
+    assert rows(columns, 61, "3-0", Equals(Kind.TEXT, "again")) == [60]
+    _, keys, values = columns.values(np.array([60]))
+    assert columns.pair(int(keys[0]), int(values[0])) == "3-0=again"
+    # Whoever reads an old version is not led astray.
+    _, keys, values = columns.values(np.array([3]))
+    assert len(keys) == 100
+    assert not any(
+        "again" in columns.pair(int(k), int(v)) for k, v in zip(keys, values, strict=True)
+    )
+
+
+def names(number: int) -> list[str]:
+    return [f"{number}-{at}" for at in range(100)]

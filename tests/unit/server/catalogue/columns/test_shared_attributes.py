@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from longtail.server.catalogue.columns.attributes import MAX_PATH, AttributeColumns
+from longtail.server.catalogue.columns.attributes import AttributeColumns
 from longtail.server.catalogue.columns.columns import NO_ROW
 from longtail.server.catalogue.columns.values import MAX_PAIR, MAX_SHARED, shared_attributes
+from longtail.server.store.attribute_names import MAX_NAME
 
 # Few of each, so that items have much in common.
 NAMES = st.sampled_from(["a", "b", "a.b", "n" * 60, "é"])
@@ -87,7 +88,7 @@ def test_types_stay_apart_and_zero_is_zero() -> None:
 
 
 def test_what_has_no_value_of_its_own_is_not_shared() -> None:
-    long = "n" * (MAX_PATH + 1)
+    long = "n" * (MAX_NAME + 1)
     attributes = {"object": {}, "list": [], "lists": [[], {}], long: "x", "text": "x" * 2000}
     assert shared(columns_of(attributes, attributes), (0, 1)) == [[]]
 
