@@ -15,6 +15,18 @@ ROOT = Path(__file__).parents[1]
 settings.register_profile("longtail", deadline=None)
 settings.load_profile("longtail")
 
+LONGEST_NAME = 60
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name a parameter by its argument where its value may not be the same in each process.
+
+    Tokens and compressed files hold chance or the time; processes that share the tests between them
+    have to give them the same names.
+    """
+    is_name = not isinstance(val, bytes) and not (isinstance(val, str) and len(val) > LONGEST_NAME)
+    return None if is_name else argname
+
 
 @pytest.fixture(scope="session")
 def artefact() -> Path:

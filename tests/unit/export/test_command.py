@@ -43,6 +43,17 @@ def test_a_precision_that_the_architecture_has_not_is_one_line(
     assert last.startswith("export failed: row-int8 is not written for the architecture 'mpnet'")
 
 
+def test_a_missed_gate_is_one_line_and_leaves_nothing(
+    tmp_path: Path, texts: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = checkpoints.write(tmp_path / "tiny")
+    out = tmp_path / "models" / "tiny"
+    assert export(folder, out, "--texts", texts, "--min-cosine", "1.1") == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("export failed: parity with the checkpoint")
+    assert list((tmp_path / "models").iterdir()) == []
+
+
 def test_what_is_neither_a_folder_nor_a_name_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
