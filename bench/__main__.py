@@ -23,7 +23,9 @@ from bench.figures import Figure, Section, as_json, as_markdown
 from bench.load import generator
 
 # Each a module with its SECTIONS and the Context that they share.
-PARTS = ("worker", "index", "ranking", "request")
+PARTS = ("worker", "index", "ranking", "request", "attacks")
+# Those that are folders, with their sections in one of its modules.
+_FOLDERS = ("request", "attacks")
 # The bars were set for this many.
 _CORES = 2
 _ROUNDS, _QUICK_ROUNDS = 5, 2
@@ -37,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if part not in PARTS:
         sys.stderr.write(f"usage: python -m bench {{{','.join(PARTS)}}} [OPTION]...\n")
         return 2
-    module = import_module(f"bench.{part}.sections" if part == "request" else f"bench.{part}")
+    module = import_module(f"bench.{part}.sections" if part in _FOLDERS else f"bench.{part}")
     sections: Sequence[Section[Any]] = module.SECTIONS
     options = _parser(part, sections).parse_args(arguments[1:])
     options.rounds = options.rounds or (_QUICK_ROUNDS if options.quick else _ROUNDS)
@@ -111,6 +113,7 @@ def _parser(part: str, sections: Sequence[Section[Any]]) -> argparse.ArgumentPar
     parser.add_argument("--only", type=_names(names), metavar="NAME,...", help="sections")
     parser.add_argument("--quick", action="store_true", help="less of all: does it work?")
     parser.add_argument("--rounds", type=int, help=f"turns that are taken ({_ROUNDS})")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of each attack (%(default)s)")
     parser.add_argument("--rows", type=int, default=30_000, help="that are imported (%(default)s)")
     parser.add_argument("--cores", type=int, default=_CORES, help="(%(default)s)")
     return parser

@@ -187,7 +187,7 @@ async def calling(address: str, method: str, secret: str = "") -> AsyncIterator[
     `secret` is the API key of the caller, where one is needed.
     """
     async with grpc.aio.insecure_channel(address, options=_OPTIONS) as channel:
-        await channel.channel_ready()
+        await asyncio.wait_for(channel.channel_ready(), CALL_SECONDS)
         # Without serializers gRPC passes bytes.
         call: Ask = channel.unary_unary(method)
         yield partial(call, metadata=((HEADER, SCHEME + secret),)) if secret else call

@@ -1,0 +1,1 @@
+"""Attacks on a running server and worker, each beside a good caller."""
