@@ -16,7 +16,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescri
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-DEPTH = 5
+DEPTH, NODES = 5, 2_500
 # Of a field: that it is set at all, and that what it gets is hostile rather than plausible.
 SET, HOSTILE = 0.6, 0.35
 # Stands in a string for what protobuf would not write.
@@ -76,6 +76,8 @@ class Grammar:
 
     known: list[str]
     _words: dict[str, list[str]] = field(default_factory=dict)
+    # Messages that the one being made may still have in it.
+    _left: int = 0
 
     def note(self, answer: Message) -> None:
         """Remember ids and tokens of an answer, by which more is reached."""
@@ -87,7 +89,8 @@ class Grammar:
     def message(self, rng: random.Random, descriptor: Descriptor, depth: int = 0) -> Message:
         """Return a message that protobuf can write, of values that it should not have."""
         message: Message = GetMessageClass(descriptor)()
-        if depth > DEPTH:
+        self._left = self._left - 1 if depth else NODES
+        if depth > DEPTH or self._left < 0:
             return message
         for each in descriptor.fields:
             if rng.random() < (SET if depth else 0.8):
@@ -108,7 +111,7 @@ class Grammar:
                 else:
                     value[key].CopyFrom(self.message(rng, of_map.message_type, depth + 1))
         elif each.is_repeated:
-            for _ in range(rng.choice((1, 1, 2, 3, 20, 1100 if depth < 2 else 30))):
+            for _ in range(rng.choice((1,) * 8 + (2, 3, 3, 20, 1100 if depth < 2 else 30))):
                 if kind is None:
                     value.append(self._scalar(rng, each))
                 elif rng.random() < 0.5 and len(value):
@@ -133,9 +136,8 @@ class Grammar:
         if each.type == FieldDescriptor.TYPE_BOOL:
             return rng.random() < 0.5
         if each.type == FieldDescriptor.TYPE_ENUM:
-            return rng.choice(
-                _ENUMS if hostile else [value.number for value in each.enum_type.values]
-            )
+            kind: Any = each.enum_type
+            return rng.choice(_ENUMS if hostile else [value.number for value in kind.values])
         if each.type == FieldDescriptor.TYPE_DOUBLE:
             return rng.choice(_DOUBLES) if hostile else rng.random()
         if each.type == FieldDescriptor.TYPE_FLOAT:
@@ -272,7 +274,7 @@ def _within(value: int, each: FieldDescriptor) -> int:
     wide = each.cpp_type in (FieldDescriptor.CPPTYPE_INT64, FieldDescriptor.CPPTYPE_UINT64)
     bits = 64 if wide else 32
     least, most = (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-    return min(max(value, least), most)
+    return int(min(max(value, least), most))
 
 
 def _strings(message: Message) -> Iterator[tuple[str, str]]:

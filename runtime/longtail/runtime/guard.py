@@ -62,17 +62,30 @@ def admitted(name: str, work: Work, bounds: Bounds, turns: Turns, idle_seconds: 
             refused()
             observe(0.0)
             return await abort_overloaded(context, retry_seconds)
-        try:
-            # It has no place yet, and whoever gave no deadline could keep it for ever.
-            async with patience(idle_seconds, "sent"):
-                content = await context.read()
-        except StreamIdle as error:
-            await abort(context, error.status())
-        if content is grpc.aio.EOF:
-            await abort(context, InvalidArgument(Violation("request", "is missing")).status())
-        return await answered(content, context)
+        return await answered(await _request(context, idle_seconds), context)
 
     return call
+
+
+def received(work: Work, idle_seconds: float) -> Work:
+    """Wait for the one request of an RPC, and not for ever."""
+
+    async def call(_: object, context: Context) -> bytes | None:
+        return await work(await _request(context, idle_seconds), context)
+
+    return call
+
+
+async def _request(context: Context, idle_seconds: float) -> object:
+    try:
+        # It has no place yet, and whoever gave no deadline could keep it for ever.
+        async with patience(idle_seconds, "sent"):
+            content: object = await context.read()
+    except StreamIdle as error:
+        await abort(context, error.status())
+    if content is grpc.aio.EOF:
+        await abort(context, InvalidArgument(Violation("request", "is missing")).status())
+    return content
 
 
 def guarded(name: str, work: Work, bounds: Bounds, turns: Turns | None = None) -> Work:
@@ -113,24 +126,26 @@ def guarded(name: str, work: Work, bounds: Bounds, turns: Turns | None = None) -
                 return done.value  # type: ignore[no-any-return]  # of a coroutine
             async with asyncio.timeout(seconds):
                 return await _rest(running, awaited)
+        # An exception that is kept here would keep this frame, and the request in it, until the
+        # collector of cycles comes by.
         except ServiceError as error:
-            code, failure = error.code, error
+            code, status = error.code, error.status()
         except TimeoutError:
-            failure = DeadlineExceeded("the deadline passed before the answer was ready")
-            code = failure.code
+            late = DeadlineExceeded("the deadline passed before the answer was ready")
+            code, status = late.code, late.status()
         except asyncio.CancelledError:
             code = CANCELLED
             raise
         except Exception:
             logger.exception("unexpected failure method=%s", name)
             # What went wrong inside is for the log, not for the caller.
-            code, failure = InternalError.code, InternalError("internal error")
+            code, status = InternalError.code, InternalError("internal error").status()
         finally:
             places.leave(caller.name)
             totals[code]()
             observe(time.perf_counter() - started)
         # A caller that has stopped reading keeps this waiting; it no longer counts as work.
-        return await abort(context, failure.status())
+        return await abort(context, status)
 
     return guarded
 
@@ -162,12 +177,11 @@ def _rest(
     try:
         yield awaited
     except BaseException as error:
-        thrown = error
+        try:
+            awaited = running.throw(error)
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]  # of a coroutine
     else:
         rest: Any = running  # Within types.coroutine it may be yielded from.
         return (yield from rest)  # type: ignore[no-any-return]
-    try:
-        awaited = running.throw(thrown)
-    except StopIteration as done:
-        return done.value  # type: ignore[no-any-return]  # of a coroutine
     return (yield from _rest(running, awaited))

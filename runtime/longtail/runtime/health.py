@@ -1,14 +1,17 @@
 """`grpc.health.v1` with refusals of our own: who watches is told of each change."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
+from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from longtail.runtime.errors import NotFound
 
 SERVICE = "grpc.health.v1.Health"
 
 Response = health_pb2.HealthCheckResponse
+# Younger than what tells the type checker of the contract.
+_LISTED: Callable[..., Message] = getattr(health_pb2, "HealthListResponse")  # noqa: B009
 
 
 class HealthServicer(health_pb2_grpc.HealthServicer):
@@ -42,6 +45,11 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
         if status is None:
             raise NotFound("service", request.service)
         return Response(status=status)
+
+    async def List(self, _request: object, _context: object) -> Message:  # noqa: N802 (as Check)
+        """Return the status of every service."""
+        statuses = {name: Response(status=status) for name, status in self._statuses.items()}
+        return _LISTED(statuses=statuses)
 
     async def Watch(  # noqa: N802 (the contract has the name)
         self, request: health_pb2.HealthCheckRequest, _context: object

@@ -13,7 +13,7 @@ import grpc
 from longtail.runtime import health
 from longtail.runtime.admission import Places, Turns, places_of_calls
 from longtail.runtime.errors import ServiceError
-from longtail.runtime.guard import Bounds, admitted, guarded
+from longtail.runtime.guard import Bounds, admitted, guarded, received
 from longtail.runtime.identity import set_caller
 from longtail.runtime.intake import Intake
 from longtail.runtime.keys import KeyRing
@@ -120,7 +120,8 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):
 
     def _wrap(self, method: str, handler: "grpc.RpcMethodHandler[Any, Any]") -> Handler:
         # What grpc's types say of a handler holds for its blocking servers. Requests and answers
-        # pass gRPC as bytes; the work parses and serializes them.
+        # pass gRPC as bytes; the work parses and serializes them. To gRPC all requests are streams,
+        # so that what is refused is not read, and what does not come is not waited for without end.
         ours: Any = handler
         forms = ours.request_deserializer, ours.response_serializer
         name = method.removeprefix(OURS).removeprefix("/")
@@ -130,18 +131,18 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):
             unary: Any = self._works.unary(ours.unary_unary, *forms, limit)
             if apart is not None:
                 unary = guarded(name, unary, Bounds(self._unary_seconds, apart))
-                return grpc.unary_unary_rpc_method_handler(unary)
-            bounds = Bounds(self._unary_seconds, self._calls)
-            call: Any = admitted(name, unary, bounds, self._turns, self._idle_seconds)
-            # As a stream to gRPC, so that what is refused is not read.
-            return grpc.stream_unary_rpc_method_handler(call)
+                unary = received(unary, self._idle_seconds)
+            else:
+                bounds = Bounds(self._unary_seconds, self._calls)
+                unary = admitted(name, unary, bounds, self._turns, self._idle_seconds)
+            return grpc.stream_unary_rpc_method_handler(unary)
         bounds = Bounds(self._stream_seconds, self._streams)
         if handler.unary_stream is not None:
             # A watch of health ends when the watcher says so.
             seconds = math.inf if method.startswith(HEALTH) else self._stream_seconds
             bounds = Bounds(seconds, apart or self._streams)
             answers: Any = guarded(name, self._works.answers(ours.unary_stream, *forms), bounds)
-            return grpc.unary_stream_rpc_method_handler(answers)
+            return grpc.stream_stream_rpc_method_handler(received(answers, self._idle_seconds))
         if handler.stream_unary is not None:
             requests: Any = guarded(name, self._works.requests(ours.stream_unary, *forms), bounds)
             return grpc.stream_unary_rpc_method_handler(requests)

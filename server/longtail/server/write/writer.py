@@ -276,9 +276,10 @@ class Catalogue:
         )
 
     async def _write(self, write: Callable[[Transaction], R], quota: Quota = UNLIMITED) -> R:
-        # Once begun a write is finished, even if its caller has gone.
-        written = self._commit.submit(partial(quota.within, write))
-        return await asyncio.shield(asyncio.wrap_future(written))
+        written = asyncio.wrap_future(self._commit.submit(partial(quota.within, write)))
+        # Once begun a write is finished, even if its caller has gone and nobody asks how it went.
+        written.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(written)
 
     def _delete_user(self, user_id: str, tx: Transaction) -> tuple[Forgotten, Operation]:
         forgotten = self._store.forget(tx, user_id)
