@@ -126,8 +126,6 @@ def guarded(name: str, work: Work, bounds: Bounds, turns: Turns | None = None) -
                 return done.value  # type: ignore[no-any-return]  # of a coroutine
             async with asyncio.timeout(seconds):
                 return await _rest(running, awaited)
-        # An exception that is kept here would keep this frame, and the request in it, until the
-        # collector of cycles comes by.
         except ServiceError as error:
             code, status = error.code, error.status()
         except TimeoutError:
@@ -144,6 +142,9 @@ def guarded(name: str, work: Work, bounds: Bounds, turns: Turns | None = None) -
             places.leave(caller.name)
             totals[code]()
             observe(time.perf_counter() - started)
+        # gRPC keeps the error that ends an RPC, and with it this frame, in a cycle that Python's
+        # collector comes by late. The request would be in it.
+        del content
         # A caller that has stopped reading keeps this waiting; it no longer counts as work.
         return await abort(context, status)
 

@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2_grpc
 from longtail.runtime import health
+from longtail.runtime.freed_memory import give_back_freed_memory
 from longtail.runtime.listening import CannotListen, ListenAddress
 from longtail.runtime.message_size import MAX_MESSAGE_BYTES
 from longtail.runtime.reflection import enable_reflection
@@ -149,7 +150,8 @@ async def serve(
     stopping: list[asyncio.Task[Any]] = [asyncio.create_task(stop.wait(), name="signal")]
     if stop_when is not None:
         stopping.append(asyncio.create_task(stop_when, name="stop condition"))
-    tasks = [asyncio.create_task(task, name=name) for name, task in background.items()]
+    lasting = {**background, "memory": give_back_freed_memory()}
+    tasks = [asyncio.create_task(task, name=name) for name, task in lasting.items()]
     every = [*stopping, *tasks]
     done, _ = await asyncio.wait(every, return_when=asyncio.FIRST_COMPLETED)
 

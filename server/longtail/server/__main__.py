@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from itertools import islice
 
+from longtail.runtime.freed_memory import share_heaps
 from longtail.runtime.settings import SettingsError, describe, load
 from longtail.runtime.telemetry import configure_logging
 from longtail.server.process.folder_lock import held
@@ -74,6 +75,7 @@ def _serve(settings: Settings, process: int | None, *, check: bool) -> int:
     from longtail.server.app import StartError, run
 
     sys.setswitchinterval(SWITCH_SECONDS)
+    share_heaps()
     keep_freed_memory()
     keep_collections_short()
     try:

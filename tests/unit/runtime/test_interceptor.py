@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -238,6 +239,25 @@ async def test_only_batches_and_streams_may_be_as_large_as_a_message() -> None:
     async with serving_raw(service, batches=["Raw/One"]) as channel:
         await send(channel, large)
     assert service.arrived[-1] == service.arrived[-2]
+
+
+async def test_nothing_of_a_request_that_was_refused_is_kept() -> None:
+    size = MAX_REQUEST_BYTES + 123
+
+    def kept() -> int:
+        found = (each for holder in gc.get_objects() for each in gc.get_referents(holder))
+        return sum(isinstance(each, bytes) and len(each) == size for each in found)
+
+    # Here as often in a server: the collector of cycles does not come by.
+    gc.disable()
+    try:
+        async with serving_raw(RawService()) as channel:
+            for _ in range(3):
+                with pytest.raises(grpc.aio.AioRpcError):
+                    await send(channel, bytes(size))
+            assert kept() == 0
+    finally:
+        gc.enable()
 
 
 async def test_large_requests_in_flight_have_a_limit_together(

@@ -128,16 +128,27 @@ async def test_a_stream_that_sends_nothing_more_is_ended() -> None:
         assert error.message == "nothing was sent for 0.1 s"
 
 
-async def test_a_call_whose_request_does_not_come_is_ended() -> None:
+@pytest.mark.parametrize("method", ["Raw/Ask", "Admin/Ask", "Raw/Give"])
+async def test_a_call_whose_request_does_not_come_is_ended(method: str) -> None:
     async with serving(Service(), idle_seconds=0.1) as channel:
         # As a client may that is none of ours: a call is opened, and nothing is sent.
-        opened: Any = channel.stream_unary("/longtail.v1.Raw/Ask")
+        opened: Any = channel.stream_unary(f"/longtail.v1.{method}")
         call = opened()
         async with asyncio.timeout(10):
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await call
         error = error_from_rpc(caught.value)
         assert (error.code, error.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "STREAM_IDLE")
+
+
+@pytest.mark.parametrize("method", ["Raw/Ask", "Admin/Ask", "Raw/Give"])
+async def test_a_call_that_ends_without_a_request_is_a_mistake(method: str) -> None:
+    async with serving(Service()) as channel:
+        call: Any = channel.stream_unary(f"/longtail.v1.{method}")
+        async with asyncio.timeout(10):
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await call(iter(()))
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 async def test_a_stream_that_is_not_read_leaves_its_place() -> None:

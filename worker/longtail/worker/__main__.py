@@ -7,6 +7,7 @@ import os
 import sys
 
 from longtail.runtime import settings as runtime_settings
+from longtail.runtime.freed_memory import share_heaps
 from longtail.runtime.interceptor import ServiceInterceptor
 from longtail.runtime.lifecycle import HealthBoard, Listener, new_server, serve
 from longtail.runtime.metrics_server import start_metrics
@@ -46,6 +47,7 @@ def main() -> int:
     # An inference that ends has to wait for the thread that serves calls to let go of the
     # interpreter; by default it may keep it for as long as a whole inference takes.
     sys.setswitchinterval(_SWITCH_SECONDS)
+    share_heaps()
     # The tokenizer's own threads would compete with the inference slots for the cores.
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     try:

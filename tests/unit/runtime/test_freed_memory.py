@@ -1,0 +1,29 @@
+import asyncio
+import contextlib
+from pathlib import Path
+
+from longtail.runtime.freed_memory import give_back_freed_memory
+
+PIECES, PIECE_BYTES = 60_000, 2_000
+
+
+def resident_mb() -> float:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+
+
+async def test_what_was_freed_in_pieces_is_given_back() -> None:
+    giving = asyncio.create_task(give_back_freed_memory(seconds=0.01))
+    await asyncio.sleep(0)
+    before = resident_mb()
+    pieces = [bytes(PIECE_BYTES) for _ in range(PIECES)]
+    assert resident_mb() > before + 100
+    # The last keeps the heap from shrinking by itself.
+    kept = pieces.pop()
+    pieces.clear()
+    async with asyncio.timeout(20):
+        while resident_mb() > before + 40:  # noqa: ASYNC110 (nothing tells of it)
+            await asyncio.sleep(0.01)
+    assert len(kept) == PIECE_BYTES
+    giving.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await giving
