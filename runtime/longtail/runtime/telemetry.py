@@ -7,6 +7,7 @@ from longtail.runtime.settings import SettingsError
 from prometheus_client import Counter, Gauge, Histogram
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
+_GRPC, _CALLER_GONE = "grpc._cython.cygrpc", "ExecuteBatchError raised in core by servicer method"
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 RPC_SECONDS = Histogram(
@@ -31,3 +32,12 @@ def configure_logging(level: str) -> None:
         datefmt="%Y-%m-%dT%H:%M:%S",
         force=True,
     )
+    logging.getLogger(_GRPC).addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether gRPC tells of more than a caller that went while its answer was being sent.
+
+    Anybody may do that as often as they like, for a traceback each time.
+    """
+    return not record.getMessage().startswith(_CALLER_GONE)

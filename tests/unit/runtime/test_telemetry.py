@@ -1,3 +1,5 @@
+import logging
+
 import pytest
 from longtail.runtime.settings import SettingsError
 from longtail.runtime.telemetry import configure_logging
@@ -6,3 +8,14 @@ from longtail.runtime.telemetry import configure_logging
 def test_an_unknown_log_level_is_refused_with_its_variable() -> None:
     with pytest.raises(SettingsError, match="LONGTAIL_LOG_LEVEL='loud'"):
         configure_logging("loud")
+
+
+def test_who_goes_while_being_answered_leaves_nothing_in_the_log(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure_logging("info")
+    grpc = logging.getLogger("grpc._cython.cygrpc")
+    grpc.error("ExecuteBatchError raised in core by servicer method [%s]", "/any")
+    grpc.error("Unexpected [%s]", "what")
+    assert "Unexpected [what]" in (told := capsys.readouterr().err)
+    assert len(told.splitlines()) == 1
