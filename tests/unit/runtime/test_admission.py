@@ -15,9 +15,10 @@ from longtail.runtime.admission import (
 
 
 class Work:
-    """Takes turns of a second each, on a clock that only they move."""
+    """Takes turns of `seconds` each, on a clock that only they move."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float = 1.0) -> None:
+        self.seconds = seconds
         self.now = 100.0
         self.turns = Turns(lambda: self.now)
         self.done: list[str] = []
@@ -26,7 +27,7 @@ class Work:
         turn = self.turns.enter("Work", caller)
         if turn is not None:
             await turn
-        self.now += 1.0
+        self.now += self.seconds
         self.done.append(caller)
 
     async def learn(self) -> None:
@@ -35,6 +36,16 @@ class Work:
         await asyncio.sleep(0)
         self.now += 1.0
         self.done.clear()
+
+    async def taken_at_once(self, seconds: float) -> int:
+        """Return how many calls that have `seconds` are taken before one is refused."""
+        calls = []
+        while not self.refused("a", seconds):
+            calls.append(asyncio.create_task(self.call("a")))
+            # So that it is in line: calls are taken in for as long as they come.
+            await asyncio.sleep(0)
+        await asyncio.wait_for(asyncio.gather(*calls), 10)
+        return len(calls)
 
     def refused(self, caller: str, seconds: float = 1e9) -> bool:
         return self.turns.refusal("Work", caller, seconds) is not None
@@ -83,6 +94,21 @@ async def test_who_would_wait_too_long_is_refused_and_who_would_not_is_taken() -
     assert retry == pytest.approx(waiting + 2 - WAIT_SHARE)
     await asyncio.wait_for(asyncio.gather(*hot), 10)
     assert not work.refused("hot", 1.0)
+
+
+async def test_as_many_calls_are_taken_at_once_as_turns_of_late_fit_into_the_time() -> None:
+    """Follow what is measured, as a limit on concurrency would (Netflix's, by gradient or AIMD)."""
+    work = Work(0.01)
+    await work.learn()
+    fitting = WAIT_SHARE * 1.0 / 0.01
+    assert await work.taken_at_once(1.0) == pytest.approx(fitting, abs=2)
+    work.seconds = 0.04
+    await work.taken_at_once(1.0)
+    assert await work.taken_at_once(1.0) == pytest.approx(fitting / 4, abs=2)
+    work.seconds = 0.01
+    for _ in range(4):
+        await work.taken_at_once(1.0)
+    assert await work.taken_at_once(1.0) == pytest.approx(fitting, abs=2)
 
 
 async def test_a_caller_that_goes_leaves_its_turn_to_the_next() -> None:
