@@ -1,6 +1,6 @@
 """From the sweeps of all methods in one regime to how they compare."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,8 +37,20 @@ class _Resampled:
         return self.metrics["ndcg"]
 
 
+@dataclass(frozen=True)
+class Measured:
+    """A method's result, its hypervolumes (1 + B,) by the name of the pair, and what failed."""
+
+    result: MethodResult
+    volumes: Mapping[str, Floats]
+    failures: tuple[str, ...]
+
+
 class Comparer:
-    """Compares sweeps over the same requests, on the same resamples of their people."""
+    """Compares sweeps over the same requests, on the same resamples of their people.
+
+    `base`: of the method that does not re-rank. `items`: how many the catalogue has.
+    """
 
     def __init__(self, base: Sweep, items: int, seed: int) -> None:
         users = base.by_user["ndcg"].shape[1]
@@ -47,43 +59,40 @@ class Comparer:
         self._bootstrap = UserBootstrap(users, replicates=REPLICATES, seed=seed)
         self._base_ndcg = self._bootstrap.means(base.by_user["ndcg"])[:, 0]
 
-    def comparison(
-        self, regime: str, k: int, ours: Sweep, sweeps: Sequence[Sweep], promised: Sequence[float]
-    ) -> Comparison:
-        """Compare `ours` with each other one; `promised`: the loss that each of our dials names."""
-        results, volumes = [], {pair.name: dict[str, Floats]() for pair in PAIRS}
-        for sweep in sweeps:
-            resampled = self._resampled(sweep)
-            for pair in PAIRS:
-                volumes[pair.name][sweep.name] = _hypervolume(pair, resampled)
-            losses = promised if sweep.family is Family.LONGTAIL else [None] * len(sweep.dials)
-            points = zip(sweep.dials, sweep.overall, losses, strict=True)
-            results.append(
-                MethodResult(
-                    name=sweep.name,
-                    family=sweep.family,
-                    curve=tuple(Point(dial, metrics, loss) for dial, metrics, loss in points),
-                    hypervolume={
-                        name: estimate(by_method[sweep.name]) for name, by_method in volumes.items()
-                    },
-                    best={
-                        metric.name: self._best(metric, sweep, resampled) for metric in LOSS_METRICS
-                    },
-                    variant_of=sweep.variant_of,
-                )
-            )
+    def measured(self, sweep: Sweep, promised: Sequence[float]) -> Measured:
+        """Measure a method; `promised`: the loss that each dial names, if it is ours."""
+        resampled = self._resampled(sweep)
+        volumes = {pair.name: _hypervolume(pair, resampled) for pair in PAIRS}
+        losses = promised if sweep.family is Family.LONGTAIL else [None] * len(sweep.dials)
+        points = zip(sweep.dials, sweep.overall, losses, strict=True)
+        result = MethodResult(
+            name=sweep.name,
+            family=sweep.family,
+            curve=tuple(Point(dial, metrics, loss) for dial, metrics, loss in points),
+            hypervolume={name: estimate(volume) for name, volume in volumes.items()},
+            best={metric.name: self._best(metric, sweep, resampled) for metric in LOSS_METRICS},
+            variant_of=sweep.variant_of,
+        )
+        return Measured(result, volumes, sweep.failures)
+
+    def comparison(self, regime: str, k: int, ours: str, methods: Sequence[Measured]) -> Comparison:
+        """Compare the method named `ours` with each other one."""
+        volumes = {
+            pair.name: {each.result.name: each.volumes[pair.name] for each in methods}
+            for pair in PAIRS
+        }
         return Comparison(
             regime=regime,
             k=k,
             base=self._base.overall[0],
-            ours=ours.name,
-            methods=tuple(results),
+            ours=ours,
+            methods=tuple(each.result for each in methods),
             differences={
                 name: compare(
-                    by_method[ours.name],
-                    {other: volume for other, volume in by_method.items() if other != ours.name},
+                    of_pair[ours],
+                    {other: volume for other, volume in of_pair.items() if other != ours},
                 )
-                for name, by_method in volumes.items()
+                for name, of_pair in volumes.items()
             },
         )
 

@@ -1,7 +1,8 @@
 """The methods of one regime: ours, what is left of it without each of its parts, and the others."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from longtail.server.ranking.dial import Dial
@@ -102,13 +103,19 @@ def ours(scores: Scores, name: str = OURS, family: Family = Family.LONGTAIL) -> 
     return Method(name, family, STRENGTHS, rerank)
 
 
-def ablations(experiment: Experiment, scores: Scores) -> tuple[Method, ...]:
-    """Return our method without each of its parts, beside the whole one on `scores`."""
-    parts = {
-        "without calibration": uncalibrated(experiment),
-        "without text": calibrated(experiment, OF_TEXT),
-        "without behaviour": calibrated(experiment, OF_BEHAVIOUR),
-    }
+# What is left of the scores without a part.
+ABLATED: Mapping[str, Callable[[Experiment], Scores]] = {
+    "without calibration": uncalibrated,
+    "without text": partial(calibrated, without=OF_TEXT),
+    "without behaviour": partial(calibrated, without=OF_BEHAVIOUR),
+}
+
+
+def ablations(scores: Scores, parts: Mapping[str, Scores]) -> tuple[Method, ...]:
+    """Return our method without each of its parts, beside the whole one on `scores`.
+
+    `parts`: the scores that each of ABLATED leaves.
+    """
 
     def by_worth(task: Task, strength: float) -> Ints:
         """Show the same lists in the order of what each item is worth, as a greedy walk would."""

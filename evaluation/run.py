@@ -4,11 +4,9 @@ import os
 import platform
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +15,16 @@ from longtail.server.ranking.profile import Context, default_profile
 
 from evaluation.base.registry import BASES
 from evaluation.base.table import DEFAULT, FITTED, base_table
+from evaluation.baselines.plain import NONE
 from evaluation.baselines.registry import BASELINES
-from evaluation.comparison import REPLICATES, Comparer
+from evaluation.comparison import REPLICATES, Comparer, Measured
 from evaluation.cross_check import largest_differences
 from evaluation.dataset import DatasetError
 from evaluation.dial_table import dial_table
 from evaluation.experiment import Experiment, Options, Progress, Stage, experiment
+from evaluation.forked import each
 from evaluation.latency import of_method
-from evaluation.methods import Scores, ablations, calibrated, ours, raw
+from evaluation.methods import ABLATED, STRENGTHS, Scores, ablations, calibrated, ours, raw
 from evaluation.metrics import Judge
 from evaluation.oracle import ceilings
 from evaluation.outside import outside_methods
@@ -43,7 +43,7 @@ from evaluation.report.results import (
     Report,
 )
 from evaluation.significance import CONFIDENCE, REFERENCE_SHARE
-from evaluation.sweep import Sweep, sweeps
+from evaluation.sweep import sweeps
 from evaluation.task import Family, Method, Task
 
 MAX_LOSS = 0.05
@@ -94,19 +94,16 @@ def evaluate(
     with stage(BASE_STAGE) as tell:
         base = base_table(material, lengths[0], BASES, tell)
     outside, absences = outside_methods()
-    scores: dict[str, Scores] = {}
-    for name, score in (("calibrated", calibrated), ("raw", raw)):
-        with stage(f"dial of the {name} regime") as tell:
-            scores[name] = score(material)
-            tell(1, 1)
+    with stage("dials of both regimes and of the ablations") as tell:
+        kinds = {"calibrated": calibrated, "raw": raw, **ABLATED}
+        fitted = each([partial(kind, material) for kind in kinds.values()], tell)
+        parts = dict(zip(kinds, fitted, strict=True))
+    scores = {regime: parts.pop(regime) for regime in ("calibrated", "raw")}
     with stage(DIAL_STAGE):
         dials = _dials(material, scores["calibrated"], lengths[0])
     queries = None
     if holds_queries(folder):
         queries = evaluate_queries(folder, options, lengths[0], stage)
-    with stage("ablations") as tell:
-        parts = ablations(material, scores["calibrated"])
-        tell(1, 1)
 
     comparisons, latencies = [], list[Latency]()
     notes = list(absences)
@@ -116,13 +113,12 @@ def evaluate(
             methods = [ours(of_regime), *BASELINES]
             methods += [m for m in outside if k == lengths[0] or m.name not in SLOW]
             if regime == "calibrated" and k == lengths[0]:
-                methods += parts
+                methods += ablations(of_regime, parts)
                 latencies += [of_method(method, task) for method in (ours(of_regime), *BASELINES)]
             with stage(f"{regime} scores, lists of {k}") as tell:
-                done = _swept(methods, task, material, tell)
-            with stage(f"intervals for {regime} scores, lists of {k}") as tell:
-                comparisons.append(_compared(regime, k, done, material, of_regime, tell))
-            notes += [failure for sweep in done for failure in sweep.failures]
+                compared, failures = _compared(regime, methods, task, material, of_regime, tell)
+            comparisons.append(compared)
+            notes += failures
     first = comparisons[0]
     return Report(
         data=_data(folder, material),
@@ -201,50 +197,32 @@ def _dials(material: Experiment, scores: Scores, k: int) -> tuple[DialTable, ...
     )
 
 
-def _swept(
-    methods: Sequence[Method], task: Task, material: Experiment, tell: Progress
-) -> list[Sweep]:
-    """Run all methods, in as many processes as there are cores; the slowest are begun first."""
+def _compared(
+    regime: str,
+    methods: Sequence[Method],
+    task: Task,
+    material: Experiment,
+    scores: Scores,
+    tell: Progress,
+) -> tuple[Comparison, list[str]]:
+    """Run all methods, the slowest are begun first; return how they compare, and what failed."""
     requests = material.test.requests
     judge = Judge(requests.truth, task.catalogue, requests.taste)
+    [base] = sweeps(NONE, task, judge, resorted=False)
+    comparer = Comparer(base, material.test.world.items, material.options.seed)
+    promised = [scores.dial.loss(strength) for strength in STRENGTHS]
+
+    def measured(method: Method) -> list[Measured]:
+        re_sorted = method.family in (Family.BASELINE, Family.OUTSIDE) and len(method.dials) > 1
+        found = sweeps(method, task, judge, resorted=re_sorted)
+        return [comparer.measured(sweep, promised) for sweep in found]
+
     order = sorted(range(len(methods)), key=lambda at: methods[at].name not in SLOW)
-    # Forked, so that methods need not be sent: they are closures over the whole material.
-    _forked[:] = [_Work(tuple(methods), task, judge)]
-    done: dict[int, list[Sweep]] = {}
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("fork")) as pool:
-        for at, found in zip(order, pool.map(_run, order), strict=True):
-            done[at] = found
-            tell(len(done), len(methods))
-    return [sweep for at in range(len(methods)) for sweep in done[at]]
-
-
-@dataclass(frozen=True)
-class _Work:
-    methods: tuple[Method, ...]
-    task: Task
-    judge: Judge
-
-
-_forked: list[_Work] = []
-
-
-def _run(at: int) -> list[Sweep]:
-    [work] = _forked
-    method = work.methods[at]
-    re_sorted = method.family in (Family.BASELINE, Family.OUTSIDE) and len(method.dials) > 1
-    return list(sweeps(method, work.task, work.judge, resorted=re_sorted))
-
-
-def _compared(
-    regime: str, k: int, done: Sequence[Sweep], material: Experiment, scores: Scores, tell: Progress
-) -> Comparison:
-    by_name = {sweep.name: sweep for sweep in done}
-    mine = by_name[ours(scores).name]
-    comparer = Comparer(by_name["none"], material.test.world.items, material.options.seed)
-    promised = [scores.dial.loss(strength) for strength in mine.dials]
-    comparison = comparer.comparison(regime, k, mine, done, promised)
-    tell(1, 1)
-    return comparison
+    done = each([partial(measured, methods[at]) for at in order], tell)
+    by_place = dict(zip(order, done, strict=True))
+    found = [result for at in range(len(methods)) for result in by_place[at]]
+    failures = [failure for result in found for failure in result.failures]
+    return comparer.comparison(regime, task.k, ours(scores).name, found), failures
 
 
 def _cross_check(material: Experiment, scores: Scores, k: int) -> CrossCheck:

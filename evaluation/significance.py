@@ -45,6 +45,10 @@ class UserBootstrap:
         NaN stands for a user without a value and is left out.
         """
         present = ~np.isnan(values)
+        if present.all():
+            # Every resample has as many users as there are.
+            plain: Floats = self._weights @ values.T / values.shape[1]
+            return plain
         totals = self._weights @ np.where(present, values, 0.0).T
         users = self._weights @ present.T.astype(np.float64)
         means: Floats = np.divide(totals, users, out=np.full(totals.shape, np.nan), where=users > 0)

@@ -56,7 +56,7 @@ def bpr(known: Known, setting: Setting) -> Score:
         factors=int(setting["factors"]),
         learning_rate=setting["rate"],
         regularization=setting["regularisation"],
-        iterations=100,
+        iterations=int(setting["passes"]),
         random_state=known.seed,
         # With more it is drawn in another order each time.
         num_threads=1,
@@ -95,4 +95,13 @@ ALS = Base(
     {"alpha": (1.0, 5.0), "factors": (8, 16, 32, 64, 128), "regularisation": (0.1, 3.0, 30.0)},
     als,
 )
-BPR = Base("BPR", {"factors": (32, 64), "rate": (0.02, 0.1), "regularisation": (0.01, 0.1)}, bpr)
+BPR = Base(
+    "BPR",
+    {
+        "rate": (0.02, 0.1),
+        "passes": (30, 100),
+        "regularisation": (0.001, 0.01, 0.1),
+        "factors": (16, 64),
+    },
+    bpr,
+)

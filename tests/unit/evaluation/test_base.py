@@ -97,7 +97,7 @@ def test_neighbours_are_those_who_share_what_was_liked_of_late() -> None:
         (BM25, {"neighbours": 20, "k1": 1.2, "b": 0.2}),
         # With few factors there is none for a single person.
         (ALS, {"factors": 2, "alpha": 5.0, "regularisation": 0.1}),
-        (BPR, {"factors": 2, "rate": 0.1, "regularisation": 0.01}),
+        (BPR, {"factors": 2, "rate": 0.1, "passes": 100, "regularisation": 0.01}),
     ],
     ids=lambda value: value.name if isinstance(value, Base) else "",
 )

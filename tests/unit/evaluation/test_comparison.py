@@ -60,7 +60,8 @@ OURS = invented("Longtail", 0.9, Family.LONGTAIL)
 
 def compared(*others: Sweep, ours: Sweep = OURS) -> Comparison:
     comparer = Comparer(NONE, ITEMS, seed=2)
-    return comparer.comparison("raw", K, ours, (ours, NONE, *others), PROMISED)
+    methods = [comparer.measured(sweep, PROMISED) for sweep in (ours, NONE, *others)]
+    return comparer.comparison("raw", K, ours.name, methods)
 
 
 def method(comparison: Comparison, name: str) -> MethodResult:

@@ -10,6 +10,7 @@ from longtail.server.ranking.profile import Context, default_profile
 from evaluation import methods
 from evaluation.experiment import Experiment
 from evaluation.methods import (
+    ABLATED,
     OF_BEHAVIOUR,
     OF_TEXT,
     OURS,
@@ -47,7 +48,8 @@ def scores(experiment: Experiment) -> Scores:
 
 @pytest.fixture(scope="module")
 def parts(experiment: Experiment, scores: Scores) -> dict[str, Method]:
-    return {method.name: method for method in ablations(experiment, scores)}
+    left = {name: score(experiment) for name, score in ABLATED.items()}
+    return {method.name: method for method in ablations(scores, left)}
 
 
 @pytest.fixture(scope="module")
