@@ -23,6 +23,8 @@ REFERENCE_SHARE = 0.7
 CONFIDENCE = 0.95
 # The same users summed in another order differ by less than this.
 ROUNDING = 1e-12
+# Of so many users one at least is in every resample: that none is has a chance of exp(-60).
+ALWAYS_DRAWN = 60
 # The largest number in a byte, and the bytes of a word.
 BYTE, WORD_BYTES = 255, 8
 
@@ -70,8 +72,14 @@ class UserBootstrap:
         users_per_item = np.argsort(lists, axis=None, kind="stable") // lists.shape[1]
         shown = np.sort(lists, axis=None)
         starts = np.flatnonzero(np.diff(shown, prepend=-1))
-        anyone = np.bitwise_or.reduceat(self._drawn[users_per_item], starts, axis=0).view(np.uint8)
-        covered = np.zeros(len(self._weights), np.int64)
+        counts = np.diff(starts, append=len(shown))
+        rare = counts <= ALWAYS_DRAWN
+        covered = np.full(len(self._weights), (~rare).sum())
+        if not rare.any():
+            return covered
+        users = users_per_item[np.repeat(rare, counts)]
+        starts = np.concatenate(([0], np.cumsum(counts[rare])[:-1]))
+        anyone = np.bitwise_or.reduceat(self._drawn[users], starts, axis=0).view(np.uint8)
         # Of so few rows the sum fits into a byte, in a tenth of the time.
         for start in range(0, len(anyone), BYTE):
             rows = np.unpackbits(anyone[start : start + BYTE], axis=1, count=len(self._weights))

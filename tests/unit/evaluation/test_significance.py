@@ -77,6 +77,16 @@ def test_coverage_stays_a_share_and_counts_more_items_than_a_byte_does() -> None
     assert covered.max() == 1
 
 
+def test_what_very_many_are_shown_is_always_covered() -> None:
+    random = np.random.default_rng(6)
+    lists = np.stack([np.zeros(80, np.int64), 1 + random.permutation(80)], axis=1)[None]
+    covered = UserBootstrap(80, replicates=200).coverage(lists, 81)[:, 0]
+    popular = UserBootstrap(80, replicates=200).coverage(np.zeros((1, 80, 1), np.int64), 10)[:, 0]
+    assert covered[0] == 1
+    assert 0.85 < covered[1:].min() < 1
+    assert set(popular.tolist()) == {0.1}
+
+
 def test_a_curve_is_measured_from_the_base_of_the_same_resample() -> None:
     random = np.random.default_rng(6)
     relevance, other, base = random.random((5, 4)), random.random((5, 4)), random.random(5)
