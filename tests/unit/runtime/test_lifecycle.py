@@ -175,6 +175,14 @@ async def test_who_opens_a_connection_and_does_not_use_it_does_not_keep_it(
             # Who waits for news uses it.
             assert not watch.done()
             watch.cancel()
+        # A connection of its own, which a client of gRPC opens again by itself.
+        alone = [("grpc.use_local_subchannel_pool", 1)]
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{plain}", options=alone) as channel:
+            again: Any = health_pb2_grpc.HealthStub(channel)
+            await again.Check(health_pb2.HealthCheckRequest())
+            ended = channel.wait_for_state_change(grpc.ChannelConnectivity.READY)
+            await asyncio.wait_for(ended, 30)
+            await again.Check(health_pb2.HealthCheckRequest())
     finally:
         await server.stop(0)
 
