@@ -5,6 +5,7 @@ text, or another encoder, is encoded anew, and everything else is read. The file
 be deleted at any time.
 """
 
+import asyncio
 import hashlib
 import logging
 import os
@@ -13,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from longtail.server.encoder.passages import Embedded, Read, read_whole
 from longtail.server.write.encoding import text_to_encode
 from longtail.worker import artefact as artefacts
 from longtail.worker import loading
@@ -115,22 +117,38 @@ def _encode(
     role: Role,
     progress: Progress,
 ) -> Vectors:
-    tokens = [each.ids for each in Tokenizer(artefact).tokenise(texts, role)]
-    encoders = loading.load(artefact, settings)
-    parts = batches([len(ids) for ids in tokens], loading.batch_tokens(settings, encoders))
-    vectors = np.empty((len(texts), artefact.manifest.dimension), np.float32)
+    tokenizer, encoders = Tokenizer(artefact), loading.load(artefact, settings)
     threads = ThreadPoolExecutor(encoders.slots, thread_name_prefix="inference")
-    try:
-        done = 0
-        computed = threads.map(lambda part: encoders.encode([tokens[row] for row in part]), parts)
-        for part, part_vectors in zip(parts, computed, strict=True):
-            vectors[part] = part_vectors
+
+    done = wanted = 0
+
+    async def read(texts: Sequence[str]) -> list[Read]:
+        nonlocal done, wanted
+        wanted += len(texts)
+        tokens = tokenizer.tokenise(texts, role)
+        lengths = [len(each.ids) for each in tokens]
+        parts = batches(lengths, loading.batch_tokens(settings, encoders))
+        found: dict[int, Read] = {}
+        computed = threads.map(
+            lambda part: encoders.encode([tokens[row].ids for row in part]), parts
+        )
+        for part, vectors in zip(parts, computed, strict=True):
+            for row, vector in zip(part, vectors, strict=True):
+                found[row] = Read(vector, tokens[row].truncated)
             done += len(part)
-            progress(done, len(texts))
+            progress(done, wanted)
+        return [found[row] for row in range(len(texts))]
+
+    async def cut(texts: Sequence[str]) -> list[Embedded]:
+        return [each.vector for each in await read(texts)]
+
+    try:
+        # As the server has them: items whole, queries to where the encoder ends.
+        whole = read_whole(texts, read) if role is Role.ITEM else cut(texts)
+        return np.array(asyncio.run(whole), np.float32).reshape(-1, artefact.manifest.dimension)
     finally:
         # Whoever interrupts this does not wait for the batches that are left.
         threads.shutdown(cancel_futures=True)
-    return vectors
 
 
 def _key(model_id: str, text: str) -> bytes:

@@ -17,7 +17,7 @@ from longtail.worker.settings import WorkerSettings
 from longtail.worker.tokenizer import Role, Tokenizer
 from longtail.worker.vectors import Vectors
 
-from evaluation.text_vectors import batches, cached, item_vectors
+from evaluation.text_vectors import batches, cached, item_vectors, query_vectors
 
 DIMENSION = 4
 
@@ -138,7 +138,7 @@ def test_batches_hold_every_text_once_and_keep_to_the_budget(
 @pytest.mark.model
 def test_items_are_encoded_as_they_are_served(artefact: Path, tmp_path: Path) -> None:
     titles = ["Up", "Heat (1995)", "", "Up"]
-    texts = ["An old man and a boy fly away. " * 30, "", "Only a text", "Another"]
+    texts = ["An old man and a boy fly away. " * 20, "", "Only a text", "Another"]
     settings = WorkerSettings(home=str(tmp_path), model=str(artefact), device="cpu", slots=1)
     told: list[tuple[int, int]] = []
     vectors = item_vectors(titles, texts, settings, lambda done, all_: told.append((done, all_)))
@@ -159,3 +159,15 @@ def test_items_are_encoded_as_they_are_served(artefact: Path, tmp_path: Path) ->
     assert told == []
     (file,) = (tmp_path / "cache" / "evaluation").iterdir()
     assert file.name == f"{loaded.manifest.model_id}.npz"
+
+
+@pytest.mark.model
+def test_a_long_text_is_read_to_its_end_and_a_query_is_not(artefact: Path, tmp_path: Path) -> None:
+    settings = WorkerSettings(home=str(tmp_path), model=str(artefact), device="cpu", slots=1)
+    end = "A submarine sinks in the Arctic."
+    long = "An old man and a boy fly away. " * 60 + end
+
+    [whole] = item_vectors([""], [long], settings, lambda done, all_: None)
+    cut, query = query_vectors([long, end], settings, lambda done, all_: None)
+
+    assert whole @ query > cut @ query + 0.05

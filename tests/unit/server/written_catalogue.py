@@ -15,7 +15,7 @@ from longtail.client.calls.errors import error_from_rpc
 from longtail.runtime.errors import ServiceError
 from longtail.runtime.interceptor import ServiceInterceptor
 from longtail.runtime.keys import KeyRing
-from longtail.server.encoder.encoder import Embedded
+from longtail.server.encoder.passages import Embedded
 from longtail.server.process.audit import Audit
 from longtail.server.process.pools import Pools
 from longtail.server.process.pseudonyms import Pseudonyms

@@ -5,7 +5,6 @@ import contextlib
 import itertools
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeAlias
 
 import numpy as np
 from google.rpc import code_pb2, error_details_pb2, status_pb2
@@ -21,8 +20,9 @@ from longtail.runtime.errors import (
 )
 from longtail.server.encoder.addresses import Resolve, resolve
 from longtail.server.encoder.group import WorkerGroup
+from longtail.server.encoder.passages import Embedded, Read, read_whole
 from longtail.server.encoder.worker import Security, Worker
-from longtail.server.store.records import FLOAT32, EncoderBinding, Vector
+from longtail.server.store.records import FLOAT32, EncoderBinding
 from longtail.v1 import embedding_service_pb2 as pb
 
 logger = logging.getLogger(__name__)
@@ -39,10 +39,6 @@ SHARE = 0.5
 RETRY_SECONDS = 1.0
 # The catalogue may come to need another encoder while nothing happens to the workers.
 RECHECK_SECONDS = 1.0
-
-# A unit vector (d,), or why there is none: InvalidArgument, which calls the text `text`, when the
-# encoder does not take it, and InferenceFailed when it failed on it.
-Embedded: TypeAlias = Vector | ServiceError
 
 
 class Encoder:
@@ -119,14 +115,25 @@ class Encoder:
     ) -> list[Embedded]:
         """Return what becomes of each text, within the deadline of the RPC being worked on.
 
-        Raises Unavailable, Overloaded or DeadlineExceeded as the workers of that encoder do.
+        An item's text is read whole, in passages where it is long; a query is cut where the encoder
+        ends. Raises Unavailable, Overloaded or DeadlineExceeded as the workers of that encoder do.
         """
+        if role == pb.ROLE_ITEM:
+            return await read_whole(
+                texts, lambda passages: self._embed_parts(passages, role, lane, binding)
+            )
+        read = await self._embed_parts(texts, role, lane, binding)
+        return [each.vector for each in read]
+
+    async def _embed_parts(
+        self, texts: Sequence[str], role: pb.Role, lane: pb.Lane, binding: EncoderBinding
+    ) -> list[Read]:
         parts = list(_parts(texts))
         if len(parts) == 1:
             return await self._embed_part(parts[0], role, lane, binding)
         room = asyncio.Semaphore(self.calls_at_once(binding))
 
-        async def embed_part(part: Sequence[str]) -> list[Embedded]:
+        async def embed_part(part: Sequence[str]) -> list[Read]:
             async with room:
                 return await self._embed_part(part, role, lane, binding)
 
@@ -140,7 +147,7 @@ class Encoder:
 
     async def _embed_part(
         self, texts: Sequence[str], role: pb.Role, lane: pb.Lane, binding: EncoderBinding
-    ) -> list[Embedded]:
+    ) -> list[Read]:
         """Embed through one worker, or another: once when it is away, or when it has less to do.
 
         One that hangs takes a share of an interactive caller's time, and leaves the rest to others.
@@ -154,7 +161,7 @@ class Encoder:
             tried.append(worker)
             others = any(each not in tried for each in self._group.usable(binding))
             try:
-                return _vectors(texts, await worker.embed(request, _seconds(lane, others)))
+                return _read(texts, await worker.embed(request, _seconds(lane, others)))
             except Overloaded as refusal:
                 refusals.append(refusal)
             except Unavailable:
@@ -234,11 +241,11 @@ def _late(error: DeadlineExceeded) -> Exception:
     return error
 
 
-def _vectors(texts: Sequence[str], reply: pb.EmbedResponse) -> list[Embedded]:
+def _read(texts: Sequence[str], reply: pb.EmbedResponse) -> list[Read]:
     # What lies in a message cannot be written to.
     rows = np.frombuffer(reply.vectors, FLOAT32).reshape(len(texts), reply.dimension)
     return [
-        _failure(result.status) if result.status.code else row
+        Read(_failure(result.status) if result.status.code else row, result.truncated)
         for result, row in zip(reply.results, rows.astype(np.float32), strict=True)
     ]
 

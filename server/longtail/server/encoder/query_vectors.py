@@ -17,7 +17,8 @@ import numpy as np
 from longtail.runtime.admission import turn_again
 from longtail.runtime.deadline import remaining_seconds, within
 from longtail.runtime.errors import DeadlineExceeded, Overloaded
-from longtail.server.encoder.encoder import TEXTS_PER_CALL, Embedded
+from longtail.server.encoder.encoder import TEXTS_PER_CALL
+from longtail.server.encoder.passages import Embedded
 from longtail.server.store.records import EncoderBinding, Vector
 from longtail.v1 import embedding_service_pb2 as pb
 from numpy.typing import NDArray

@@ -17,7 +17,8 @@ from longtail.runtime.errors import (
     Unavailable,
 )
 from longtail.server.catalogue.replica import CatalogueReplica
-from longtail.server.encoder.encoder import BULK_SECONDS, TEXTS_PER_CALL, Embedded, Encoder
+from longtail.server.encoder.encoder import BULK_SECONDS, TEXTS_PER_CALL, Encoder
+from longtail.server.encoder.passages import Embedded
 from longtail.server.operations.progress import Progress
 from longtail.server.store.encoders import EncoderIncomplete
 from longtail.server.store.group_commit import GroupCommit

@@ -9,7 +9,8 @@ import pytest
 from longtail.runtime.deadline import within
 from longtail.runtime.errors import DeadlineExceeded, InferenceFailed, Overloaded, Unavailable
 from longtail.server.encoder import query_vectors
-from longtail.server.encoder.encoder import TEXTS_PER_CALL, Embedded
+from longtail.server.encoder.encoder import TEXTS_PER_CALL
+from longtail.server.encoder.passages import Embedded
 from longtail.server.encoder.query_vectors import AT_ONCE, QueryVectors
 from longtail.server.store.records import EncoderBinding
 from longtail.v1 import embedding_service_pb2 as pb
