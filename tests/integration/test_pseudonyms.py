@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from longtail.client import LongtailClient, interaction
+from longtail.client import Access, LongtailClient, LongtailError, interaction
 from longtail.v1.admin_service_pb2 import OPERATION_STATE_SUCCEEDED
 
 from tests import processes
@@ -33,10 +33,11 @@ def test_no_id_is_anywhere_and_persons_are_found_by_it(worker_address: str, tmp_
     key.chmod(0o600)
     home.mkdir()
     settings = {"LONGTAIL_PSEUDONYM_KEY": str(key), "LONGTAIL_LOG_LEVEL": "debug"}
+    access = Access(key=keys(home, "add", "shop", "--role", "admin", "--events", "1002").strip())
     mixed, items = random.Random(3), [film.id for film in films()]
     with (
         processes.server(home, worker_address, **settings) as running,
-        LongtailClient(running.address) as client,
+        LongtailClient(running.address, access=access) as client,
     ):
         client.upsert_items(films())
         listed = client.recommend("a robot alone in space", user_id=ANN)
@@ -66,6 +67,9 @@ def test_no_id_is_anywhere_and_persons_are_found_by_it(worker_address: str, tmp_
         assert list(traces(home)) == []
         running.stop(9)
     assert list(traces(home)) == []
+    # What a key stored is counted with each write, and so is right after a kill.
+    stored = f"events=1002 has_items={len(items)} events_today=1002"
+    assert stored in keys(home, "list")
     variables = processes.environment(home, LONGTAIL_WORKER_ADDRESS=worker_address)
     refused = subprocess.run(
         [sys.executable, "-m", "longtail.server"],
@@ -79,8 +83,10 @@ def test_no_id_is_anywhere_and_persons_are_found_by_it(worker_address: str, tmp_
     assert "LONGTAIL_PSEUDONYM_KEY: persons of this store go by pseudonyms" in refused.stderr
     with (
         processes.server(home, worker_address, **settings) as running,
-        LongtailClient(running.address) as client,
+        LongtailClient(running.address, access=access) as client,
     ):
+        with pytest.raises(LongtailError, match="1,002 interactions and impressions a day"):
+            client.write_interactions([interaction("bob", item_id, "view")])
         # By the pseudonym, as it was listed.
         deleted = client.delete_user_data(known_as)
         assert (deleted.deleted_interaction_count, deleted.deleted_impression_count) == (201, 1)
@@ -90,6 +96,16 @@ def test_no_id_is_anywhere_and_persons_are_found_by_it(worker_address: str, tmp_
         assert running.stop() == 0
     assert list(traces(home)) == []
     assert not [path for path in (home / "data").rglob("*") if known_as.encode() in content(path)]
+
+
+def keys(home: Path, *arguments: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-m", "longtail.server.keys", *arguments],
+        env=processes.environment(home),
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
 
 
 def content(path: Path) -> bytes:

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 PERIOD_SECONDS = 60.0
 # Interactions deleted in one write.
-EXPIRED_AT_ONCE = 1000
+EXPIRED_AT_ONCE = 200
 
 EXPIRED = Counter(
     "longtail_interactions_expired_total", "Interactions deleted by LONGTAIL_INTERACTION_DAYS."
