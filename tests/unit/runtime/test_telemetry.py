@@ -11,8 +11,9 @@ def test_an_unknown_log_level_is_refused_with_its_variable() -> None:
 
 
 def test_who_goes_while_being_answered_leaves_nothing_in_the_log(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(logging.root, "handlers", [])
     configure_logging("info")
     grpc = logging.getLogger("grpc._cython.cygrpc")
     grpc.error("ExecuteBatchError raised in core by servicer method [%s]", "/any")
