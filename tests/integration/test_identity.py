@@ -2,14 +2,18 @@
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
+from google.protobuf import descriptor_pool
 from longtail.client import Access, LongtailClient, LongtailError
+from longtail.runtime.reflection import V1
+from longtail.server.app import SERVICES
 
 from tests import processes
 from tests.certificates import Authority, Certified
@@ -109,6 +113,87 @@ def test_a_key_is_good_within_seconds_for_what_its_role_allows_until_it_is_revok
         keys(closed.home, "revoke", "reader")
         processes.wait_until(lambda: code(reading) == "UNAUTHENTICATED", closed.server.log)
         assert code(writing) == "OK"
+
+
+# What each role may beyond the one before it, as SECURITY.md says.
+MAY = {
+    "read": (
+        "RecommendationService/Recommend RecommendationService/BatchRecommend "
+        "RecommendationService/CompareRecommendations RecommendationService/ExplainItem "
+        "ItemService/GetItem ItemService/BatchGetItems ItemService/ListItems "
+        "ItemService/ExportItems InsightService/GetCatalogStats InsightService/GetExposureReport "
+        "InsightService/GetItemPopularity AdminService/GetServerInfo"
+    ),
+    "write": (
+        "ItemService/BatchUpsertItems ItemService/UpdateItem ItemService/ImportItems "
+        "ItemService/DeleteItem ItemService/BatchDeleteItems InteractionService/WriteInteractions "
+        "InteractionService/ImportInteractions InteractionService/RecordImpressions"
+    ),
+    "review": (
+        "ReviewService/ListReviewQueue ReviewService/DecideItems ReviewService/ListDecisions"
+    ),
+    "admin": (
+        "InteractionService/ListInteractions InteractionService/DeleteUserData "
+        "AdminService/RebuildIndex AdminService/GetOperation AdminService/CreateSnapshot "
+        "AdminService/ListSnapshots AdminService/VerifySnapshot AdminService/DeleteSnapshot"
+    ),
+}
+REFLECTION = f"/{V1}/ServerReflectionInfo"
+
+
+def refusals(
+    running: processes.Running, access: Access, methods: Sequence[str]
+) -> list[tuple[str, str, str]]:
+    """Return what the server says to bytes that are no request: code, message and trailers."""
+    credentials = access.credentials()
+    assert credentials is not None
+    told = []
+    with grpc.secure_channel(running.address, credentials) as channel:
+        for method in methods:
+            call: Any = channel.stream_unary(method)
+            with pytest.raises(grpc.RpcError) as caught:
+                call(iter([b"\xff"]), timeout=20, metadata=access.metadata)
+            error: Any = caught.value
+            told.append((error.code().name, error.details(), str(error.trailing_metadata())))
+    return told
+
+
+def test_each_role_may_ask_for_what_security_says_and_for_nothing_else(closed: Closed) -> None:
+    methods = [
+        f"{service.rpartition('.')[2]}/{method.name}"
+        for service in SERVICES
+        for method in descriptor_pool.Default().FindServiceByName(service).methods
+    ]
+    accesses = {role: closed.key(f"of-{role}", role) for role in MAY}
+    with LongtailClient(closed.server.address, access=accesses["admin"]) as client:
+        processes.wait_until(lambda: code(client) == "OK", closed.server.log)
+    may: set[str] = set()
+    for role, names in MAY.items():
+        may |= set(names.split())
+        paths = [f"/longtail.v1.{name}" for name in methods]
+        told = [each for each, *_ in refusals(closed.server, accesses[role], paths)]
+        assert dict(zip(methods, told, strict=True)) == {
+            name: "INVALID_ARGUMENT" if name in may else "PERMISSION_DENIED" for name in methods
+        }
+    # Every method is somebody's.
+    assert may == set(methods)
+
+
+def test_without_a_key_a_server_tells_its_health_and_nothing_else(closed: Closed) -> None:
+    nobody = closed.server.access
+    methods = [
+        *(f"/longtail.v1.{name}" for names in MAY.values() for name in names.split()),
+        REFLECTION,
+        "/longtail.v1.ItemService/Guess",
+        "/any.Service/Method",
+    ]
+    guessed = replace(nobody, key="longtail_guessed")
+    told = {
+        each for access in (nobody, guessed) for each in refusals(closed.server, access, methods)
+    }
+    assert len(told) == 1
+    assert "UNAUTHENTICATED" in told.pop()
+    assert processes.health(closed.server.address, access=nobody)
 
 
 def test_the_command_line_takes_key_and_authorities_from_the_environment(closed: Closed) -> None:
