@@ -12,6 +12,7 @@ from functools import partial
 
 from google.rpc import status_pb2
 from grpc.aio import ServicerContext
+from longtail.runtime.admission import turn_again
 from longtail.runtime.deadline import remaining_seconds
 from longtail.runtime.errors import (
     DeadlineExceeded,
@@ -150,6 +151,8 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
             started = time.perf_counter()
             try:
                 async with turns:
+                    # Each of a batch takes a turn as a call does, or batches would take them all.
+                    await turn_again()
                     with seen_from(f"requests[{position}]"):
                         prepared = await self._prepare(each, encoder_until)
                         content = await self._pools.answers(
