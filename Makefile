@@ -18,7 +18,7 @@ PROTOS      := $(wildcard protos/longtail/v1/*.proto)
 STUBS       := $(PROTOS:.proto=_pb2.py)
 PYTHON_CODE := runtime worker server export client demo evaluation loadtest bench examples tests
 
-.PHONY: help serve test lint proto export evaluate load-test bench-worker bench-index bench-ranking bench-request test-faults clean
+.PHONY: help serve test lint proto export evaluate load-test bench-worker bench-index bench-ranking bench-request bench-attacks test-faults clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ bench-ranking: $(INSTALLED) $(STUBS) $(ARTEFACT) ## Measure the ranking of one r
 
 bench-request: $(INSTALLED) $(STUBS) $(ARTEFACT) ## Measure a request beside its parts.
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m bench request --artefact $(dir $(ARTEFACT)) $(ARGS)
+
+bench-attacks: $(INSTALLED) $(STUBS) $(ARTEFACT) ## Attack a server and a worker, a minute each, beside a good caller.
+	$(BIN)/python -m bench attacks --artefact $(dir $(ARTEFACT)) $(ARGS)
 
 test-faults: $(INSTALLED) $(STUBS) $(ARTEFACT) $(REFERENCE) ## Kill, fill and damage the server at full length, an hour.
 	LONGTAIL_FAULTS=full $(BIN)/pytest -v tests/faults
