@@ -1,50 +1,44 @@
-"""An exact BM25 over the whole catalogue, as a baseline of queries: every text, every word.
+"""BM25 over a whole catalogue, exactly: words read and weighed as the server does, none left out.
 
-Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond" (2009), with the
-inverse document frequency of Lucene. Chinese, which has no spaces, is taken by each two
-neighbouring characters.
+As a baseline of queries it counts all words of a query. The server looks up the rarest of them.
 """
 
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
+from longtail.server.catalogue.words.segment import MOST_COUNTED
+from longtail.server.ranking.words import distinct_words, key_of, rarity, saturated, words_of
 from scipy import sparse
 
 from evaluation.base.known import dense
 from evaluation.task import Floats
-
-K1, B = 1.2, 0.75
-_WORDS = re.compile(r"([\u3040-\u30ff\u3400-\u9fff]+)|([^\W_\u3040-\u30ff\u3400-\u9fff]+)")
 
 
 class Words:
     """The words of I texts."""
 
     def __init__(self, texts: Sequence[str]) -> None:
-        self._number: dict[str, int] = {}
-        counted = [Counter(words_of(text)) for text in texts]
-        lengths = np.array([words.total() for words in counted], np.float64)
+        self._number: dict[int, int] = {}
+        counted = [Counter(map(key_of, words_of(text))) for text in texts]
+        lengths = np.array([words.total() for words in counted], np.float32)
         rows = np.repeat(np.arange(len(texts)), [len(words) for words in counted])
         columns = [
             self._number.setdefault(word, len(self._number)) for words in counted for word in words
         ]
-        counts = np.array([count for words in counted for count in words.values()], np.float64)
-        norm = K1 * (1 - B + B * lengths / (lengths.mean() or 1.0))
-        said = counts * (K1 + 1) / (counts + norm[rows])
+        counts = np.array([min(n, MOST_COUNTED) for words in counted for n in words.values()])
+        mean = max(float(lengths.sum()), 1.0) / max(len(texts), 1)
+        said = saturated(counts.astype(np.uint8), lengths[rows], mean)
         self._said = sparse.csr_matrix((said, (rows, columns)), (len(texts), len(self._number)))
-        holding = np.bincount(columns, minlength=len(self._number))
-        self._rarity = np.log1p((len(texts) - holding + 0.5) / (holding + 0.5))
+        holding = np.bincount(columns, minlength=len(self._number)).astype(np.float64)
+        self._rarity = rarity(holding, len(texts))
 
-    def scores(self, queries: Sequence[str]) -> Floats:
-        """Return the BM25 score of each text for each query, (Q, I)."""
-        known = [
-            {self._number[word] for word in words_of(query) if word in self._number}
-            for query in queries
-        ]
+    def scores(self, queries: Sequence[str], most: int | None = None) -> Floats:
+        """Return the BM25 score of each text for each query, (Q, I).
+
+        `most`: how many words of a query count, the rarest.
+        """
+        known = [self._known(query, most) for query in queries]
         rows = np.repeat(np.arange(len(queries)), [len(words) for words in known])
         columns = np.array([word for words in known for word in words], np.int64)
         asked = sparse.csr_matrix(
@@ -52,13 +46,7 @@ class Words:
         )
         return dense(asked @ self._said.T)
 
-
-def words_of(text: str) -> list[str]:
-    """Return the words of a text in their order, without regard to case."""
-    words: list[str] = []
-    for unspaced, word in _WORDS.findall(unicodedata.normalize("NFKC", text).casefold()):
-        if word or len(unspaced) == 1:
-            words.append(word or unspaced)
-        else:
-            words += map("".join, pairwise(unspaced))
-    return words
+    def _known(self, query: str, most: int | None) -> list[int]:
+        keys = map(key_of, distinct_words(query))
+        known = [self._number[key] for key in keys if key in self._number]
+        return sorted(known, key=lambda word: -self._rarity[word])[:most]
