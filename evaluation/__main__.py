@@ -78,6 +78,9 @@ def run(
     valid: Valid = 0.2,
     test: Test = 0.2,
     seed: Seed = 0,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Leave out the methods of others whose code is slow.")
+    ] = False,
     only: Annotated[
         Only | None,
         typer.Option(
@@ -87,7 +90,7 @@ def run(
     ] = None,
 ) -> None:
     """Compare Longtail's re-ranking with what others published, on a folder of data."""
-    options = Options(split, valid, test, min_rating, pool, people, seed)
+    options = Options(split, valid, test, min_rating, pool, people, seed, fast)
     command = shlex.join(("python", "-m", "evaluation", *sys.argv[1:]))
     if only is not None:
         with _complained():

@@ -29,7 +29,10 @@ Stage = Callable[[str], AbstractContextManager[Progress]]
 
 @dataclass(frozen=True)
 class Options:
-    """How an evaluation is set up; see `python -m evaluation --help`."""
+    """How an evaluation is set up; see `python -m evaluation --help`.
+
+    `fast`: without the methods of others whose code is slow.
+    """
 
     split: SplitMethod
     valid: float
@@ -38,6 +41,7 @@ class Options:
     pool: int
     people: int
     seed: int
+    fast: bool = False
 
 
 @dataclass(frozen=True)

@@ -135,11 +135,11 @@ def test_options_reach_the_evaluation_and_its_report_the_folder(
     monkeypatch.setattr(command, "evaluate", evaluated)
     out = folder / "new" / "out"
     options = "--split global-time --min-rating 3.5 --k 5 --k 7 --pool 30 --people 40 --seed 9"
-    ended = run(folder, "--out", out, *options.split(), "--valid", "0.1", "--test", "0.3")
+    ended = run(folder, "--out", out, *options.split(), "--valid", "0.1", "--test", "0.3", "--fast")
     assert ended.code == 0, ended.err
     [(data, found, ks, line)] = asked
     assert (data, ks) == (folder, [5, 7])
-    assert found == Options(SplitMethod.GLOBAL_TIME, 0.1, 0.3, 3.5, 30, 40, 9)
+    assert found == Options(SplitMethod.GLOBAL_TIME, 0.1, 0.3, 3.5, 30, 40, 9, fast=True)
     assert line.startswith(f"python -m evaluation {folder} --out")
     assert json.loads((out / "report.json").read_text())["data"]["requests"] == 604
     assert "Longtail" in ended.out
