@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 from longtail.runtime.settings import load
 from longtail.server.ranking.evidence import FEATURES
+from longtail.server.ranking.profile import default_profile
 from longtail.server.ranking.relevance import RelevanceModel
+from longtail.server.ranking.retrieval import Sources
 from longtail.worker.settings import WorkerSettings
 
 from evaluation.dataset import Dataset, DatasetError, Mask, negatives, positives, read
 from evaluation.film_source import holds_films, read_films
 from evaluation.requests import Requests, requests
+from evaluation.sources import fitted_sources
 from evaluation.splits import Part, Parts, SplitMethod, split
 from evaluation.store_source import read_store
 from evaluation.task import Catalogue, Floats, Matrix, Task
@@ -86,25 +89,32 @@ LEAST_RAW = 1e-3
 class Experiment:
     """One data set, split: `valid` is what is fitted on, `test` what is reported on.
 
-    `encoder`: the id of the model of the text vectors.
+    `encoder`: the id of the model of the text vectors. `sources`: what proposes the candidates, by
+    what was liked in the period to fit on.
     """
 
     data: Dataset
     options: Options
     encoder: str
+    sources: Sources
     valid: Period
     test: Period
 
 
-def latest_period(source: Path, options: Options, stage: Stage) -> tuple[Period, list[str]]:
+def latest_period(
+    source: Path, options: Options, stage: Stage
+) -> tuple[Period, Sources, list[str]]:
     """Read a folder, or a server's store; return the test period, to fit on, and the item ids.
 
-    Raises DatasetError when there is nothing to fit on.
+    Beside the period is what proposes its candidates, by what was liked in it. Raises DatasetError
+    when there is nothing to fit on.
     """
     settings = load(WorkerSettings, os.environ)
     rows = _read(source, options, stage)
     vectors = _vectors(rows.data, settings, stage)
-    return _period(rows, Part.TEST, vectors, options, stage), rows.data.item_ids
+    asked = _asked(rows, Part.TEST, vectors, stage)
+    sources = _sources(rows, asked, options, stage)
+    return _period(rows, asked, options, sources, stage), sources, rows.data.item_ids
 
 
 def experiment(folder: Path, options: Options, stage: Stage) -> Experiment:
@@ -115,10 +125,10 @@ def experiment(folder: Path, options: Options, stage: Stage) -> Experiment:
     settings = load(WorkerSettings, os.environ)
     rows = _read(folder, options, stage)
     vectors = _vectors(rows.data, settings, stage)
-    valid, test = (
-        _period(rows, wanted, vectors, options, stage) for wanted in (Part.VALID, Part.TEST)
-    )
-    return Experiment(rows.data, options, encoder_id(settings), valid, test)
+    asked = [_asked(rows, part, vectors, stage) for part in (Part.VALID, Part.TEST)]
+    sources = _sources(rows, asked[0], options, stage)
+    valid, test = (_period(rows, each, options, sources, stage) for each in asked)
+    return Experiment(rows.data, options, encoder_id(settings), sources, valid, test)
 
 
 @dataclass(frozen=True)
@@ -152,13 +162,31 @@ def _vectors(data: Dataset, settings: WorkerSettings, stage: Stage) -> Matrix:
         return item_vectors(data.titles, data.texts, settings, tell)
 
 
-def _period(rows: _Rows, wanted: Part, vectors: Matrix, options: Options, stage: Stage) -> Period:
-    """Return the requests of a part, with what was known from the parts before it."""
-    with stage(f"requests of the {wanted.name.lower()} period") as tell:
-        data, part = rows.data, rows.part
-        world = World(data, rows.likes, rows.dislikes, part < wanted, vectors)
-        asked = (part == wanted) & rows.likes
-        return Period(
-            world,
-            requests(world, data, asked, options.pool, options.people, options.seed, tell),
-        )
+@dataclass(frozen=True)
+class _Asked:
+    """A part that is asked about: its `name`, what was known before it, and its likes (m,)."""
+
+    name: str
+    world: World
+    likes: Mask
+
+
+def _asked(rows: _Rows, part: Part, vectors: Matrix, stage: Stage) -> _Asked:
+    name = part.name.lower()
+    with stage(f"what was known before the {name} period"):
+        world = World(rows.data, rows.likes, rows.dislikes, rows.part < part, vectors)
+        return _Asked(name, world, (rows.part == part) & rows.likes)
+
+
+def _sources(rows: _Rows, asked: _Asked, options: Options, stage: Stage) -> Sources:
+    with stage("sources of candidates"):
+        usual = default_profile().sources
+        seed = options.seed
+        return fitted_sources(asked.world, rows.data, asked.likes, options.pool, seed, usual)
+
+
+def _period(rows: _Rows, asked: _Asked, options: Options, sources: Sources, stage: Stage) -> Period:
+    with stage(f"requests of the {asked.name} period") as tell:
+        pool, people, seed = options.pool, options.people, options.seed
+        found = requests(asked.world, rows.data, asked.likes, pool, people, seed, sources, tell)
+        return Period(asked.world, found)

@@ -42,7 +42,7 @@ def fit_profile(source: Path, options: Options, stage: Stage) -> Fit:
 
     Raises DatasetError when there is too little to fit on.
     """
-    period, item_ids = latest_period(source, options, stage)
+    period, sources, item_ids = latest_period(source, options, stage)
     requests = period.requests
     if len(requests.users) < FEWEST_PEOPLE:
         raise DatasetError(
@@ -73,7 +73,7 @@ def fit_profile(source: Path, options: Options, stage: Stage) -> Fit:
         dials[Context.QUERY] = fit_dial(queries, share, None, known_taste=False, overrun=prior)
     facts = _facts(source, period, scores)
     return Fit(
-        _readable(RankingProfile(models, share, dials, facts)),
+        _readable(RankingProfile(models, share, dials, sources, facts)),
         dict(zip(item_ids, exposure.tolist(), strict=True)),
     )
 

@@ -65,7 +65,7 @@ def scored(
     task, observed = dial_task(experiment.valid, valid, experiment.options.seed)
     dial = fit_dial(task, share, observed)
     dials = {**default_profile().dials, Context.HISTORY: dial}
-    profile = RankingProfile(models, share, dials, {"name": "evaluation"})
+    profile = RankingProfile(models, share, dials, experiment.sources, {"name": "evaluation"})
     return Scores(test, dial, share, usual_exposure(task, dial, share), profile)
 
 

@@ -1,13 +1,19 @@
 """The requests of an evaluation: of each person a pool, evidence, and what they liked later."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from longtail.server.catalogue.history import HISTORY_LENGTH, INTEREST_LENGTH
 from longtail.server.ranking.evidence import FEATURES, Evidence, PoolScale, features, observed
-from longtail.server.ranking.interest import Weighted, nearest_parts, past_interests
-from longtail.server.ranking.retrieval import BEHAVIOUR_SHARE, merged
+from longtail.server.ranking.interest import (
+    Interest,
+    Matrix,
+    Weighted,
+    nearest_parts,
+    past_interests,
+)
+from longtail.server.ranking.retrieval import Sources, merged
 from longtail.server.ranking.taste import taste
 from longtail.server.recommend.context import HALF_LIFE, RECENT_HALF_LIFE
 from numpy.typing import NDArray
@@ -53,13 +59,14 @@ def requests(
     pool: int,
     most: int,
     seed: int,
+    sources: Sources,
     progress: Callable[[int, int], None],
 ) -> Requests:
     """Return the requests of people who have liked something and like something new in `wanted`.
 
     `wanted` (m,): the likes of the period that is asked about. At most `most` people, drawn from
     `seed`, in the order in which they come. Pools are `pool` items, or as many as nearly all can
-    have; who cannot is left out. Raises DatasetError when nobody is left.
+    have, from `sources`; who cannot is left out. Raises DatasetError when nobody is left.
     """
     rows = np.flatnonzero(wanted)
     rows = rows[np.argsort(data.users[rows], kind="stable")]
@@ -73,7 +80,7 @@ def requests(
     for at, user in enumerate(asked):
         past = world.past(user)
         recent = past.latest(HISTORY_LENGTH)
-        items[at], evidence = _pool(world, recent, size)
+        items[at], evidence = _pool(world, recent, size, sources)
         mind = taste(world.popularity[recent.likes], world.scale)
         values[at] = features(evidence, mind, PoolScale.of(evidence))
         raw[at] = evidence.behaviour + TIE * evidence.text
@@ -101,31 +108,59 @@ def _asked(world: World, drawn: Ints, pool: int, most: int) -> tuple[list[int], 
     return [user for user, left in unseen.items() if left >= size], size
 
 
-def _pool(world: World, past: Past, size: int) -> tuple[Ints, Evidence]:
-    """Return the candidates (size,) of a person and what is known of them."""
-    vectors = world.vectors
+@dataclass(frozen=True)
+class Proposals:
+    """What each source makes of all I items for a person.
+
+    `cosines` (I, interests) to each of `interests`; `scores` (2, I) of behaviour; `fresh` (I,):
+    whether an item may be proposed.
+    """
+
+    interests: Sequence[Interest]
+    cosines: Matrix
+    scores: Floats
+    fresh: Mask
+
+
+def proposals(world: World, past: Past) -> Proposals:
+    """Return what a person's `past` leads to."""
     late = past.latest(INTEREST_LENGTH)
-    wanted = past_interests(Weighted(vectors[late.items], late.values))
-    cosines = vectors @ np.stack([interest.vector for interest in wanted]).T
+    wanted = past_interests(Weighted(world.vectors[late.items], late.values))
     age = np.arange(len(past.likes))
-    scores = world.behaviour_scores(
-        past.likes, [0.5 ** (age / HALF_LIFE), 0.5 ** (age / RECENT_HALF_LIFE)]
-    )
     fresh = np.ones(world.items, bool)
     fresh[past.seen] = False
-    led_to = _best(scores[0], fresh & (scores[0] > 0), int(size * BEHAVIOUR_SHARE))
-    near = [_best(column, fresh, size) for column in cosines.T]
+    return Proposals(
+        wanted,
+        world.vectors @ np.stack([interest.vector for interest in wanted]).T,
+        np.array(
+            world.behaviour_scores(
+                past.likes, [0.5 ** (age / HALF_LIFE), 0.5 ** (age / RECENT_HALF_LIFE)]
+            )
+        ),
+        fresh,
+    )
+
+
+def _pool(world: World, past: Past, size: int, sources: Sources) -> tuple[Ints, Evidence]:
+    """Return the candidates (size,) of a person and what is known of them."""
+    vectors, found = world.vectors, proposals(world, past)
+    fresh, scores = found.fresh, found.scores
+    of_behaviour, of_popularity = sources.rooms(size)
+    led_to = _best(scores[0], fresh & (scores[0] > 0), of_behaviour)
+    near = [_best(column, fresh, size) for column in found.cosines.T]
     items = merged(
         size,
+        sources,
         led_to.tolist(),
+        _best(world.popularity, fresh, of_behaviour + of_popularity).tolist(),
         [rows.tolist() for rows in near],
-        [interest.share for interest in wanted],
+        [interest.share for interest in found.interests],
     )
     return items, observed(
         vectors[items],
-        nearest_parts(vectors[items], wanted),
+        nearest_parts(vectors[items], found.interests),
         vectors[past.dislikes],
-        np.array([of_all[items] for of_all in scores]),
+        scores[:, items],
         world.support[items],
         world.popularity[items],
         world.scale,

@@ -8,10 +8,12 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from longtail.server.ranking.profile import default_profile
 
 from evaluation.dataset import Dataset, Dropped, negatives, positives
 from evaluation.experiment import Experiment, Options, Period, Progress
 from evaluation.requests import requests
+from evaluation.sources import fitted_sources
 from evaluation.splits import Part, SplitMethod, split
 from evaluation.task import Ints, Matrix
 from evaluation.world import World
@@ -93,14 +95,21 @@ def experiment(data: Dataset, options: Options = OPTIONS) -> Experiment:
     shares = {"valid": options.valid, "test": options.test}
     part = split(data, options.split, positives=likes, **shares)
 
-    def period(wanted: Part) -> Period:
+    def known(wanted: Part) -> World:
         dislikes = negatives(data, options.min_rating)
-        world = World(data, likes, dislikes, part < wanted, vectors(data))
-        asked = (part == wanted) & likes
-        found = requests(world, data, asked, options.pool, options.people, options.seed, untold)
+        return World(data, likes, dislikes, part < wanted, vectors(data))
+
+    usual, asked = default_profile().sources, (part == Part.VALID) & likes
+    sources = fitted_sources(known(Part.VALID), data, asked, options.pool, options.seed, usual)
+
+    def period(wanted: Part) -> Period:
+        world, asked = known(wanted), (part == wanted) & likes
+        found = requests(
+            world, data, asked, options.pool, options.people, options.seed, sources, untold
+        )
         return Period(world, found)
 
-    return Experiment(data, options, "invented", period(Part.VALID), period(Part.TEST))
+    return Experiment(data, options, "invented", sources, period(Part.VALID), period(Part.TEST))
 
 
 @lru_cache

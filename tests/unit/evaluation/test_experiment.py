@@ -7,14 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from longtail.server.ranking.profile import Context, default_profile
+from longtail.server.ranking.retrieval import Sources
 from longtail.server.store.records import Interaction, ItemContent, NewItem
 
 from evaluation import experiment as experiments
 from evaluation.dataset import DatasetError, negatives, positives
 from evaluation.experiment import LEAST_RAW, Experiment, Progress, experiment, latest_period
+from evaluation.sources import fitted_sources
 from evaluation.splits import Part, SplitMethod
 from tests.unit.evaluation import invented_data
-from tests.unit.evaluation.invented_data import OPTIONS, dataset, part_of_rows, stage
+from tests.unit.evaluation.invented_data import LIKED, OPTIONS, dataset, part_of_rows, stage
 from tests.unit.server import store_records
 
 
@@ -62,11 +64,14 @@ def test_every_split_asks_about_what_is_new_in_two_periods(method: SplitMethod) 
 
 
 def test_a_fit_is_on_the_latest_period(folder: Path) -> None:
-    period, item_ids = latest_period(folder, OPTIONS, stage)
-    latest, test = period.requests, invented_data.usual_experiment().test.requests
-    assert item_ids == dataset().item_ids
-    np.testing.assert_array_equal(latest.features, test.features)
-    np.testing.assert_array_equal(latest.truth.items, test.truth.items)
+    data, test = dataset(), invented_data.usual_experiment().test
+    period, sources, item_ids = latest_period(folder, OPTIONS, stage)
+    assert item_ids == data.item_ids
+    np.testing.assert_array_equal(period.world.popularity, test.world.popularity)
+    np.testing.assert_array_equal(period.requests.truth.items, test.requests.truth.items)
+    asked, usual = (part_of_rows(data) == Part.TEST) & (data.ratings >= LIKED), Sources(0.7, 0.1)
+    expected = fitted_sources(test.world, data, asked, OPTIONS.pool, OPTIONS.seed, usual)
+    assert sources == expected
 
 
 def test_in_a_store_what_is_below_zero_is_disliked_and_zero_says_nothing(
@@ -91,7 +96,7 @@ def test_in_a_store_what_is_below_zero_is_disliked_and_zero_says_nothing(
         store.interact(*events)
 
     def opinions(source: Path) -> Counter[tuple[frozenset[str], ...]]:
-        period, ids = latest_period(source, OPTIONS, stage)
+        period, _, ids = latest_period(source, OPTIONS, stage)
         pasts = [period.world.past(user) for user in range(invented_data.PEOPLE)]
         return Counter(
             tuple(
@@ -116,6 +121,9 @@ def test_every_stage_is_named_once(folder: Path) -> None:
     assert names == [
         "reading",
         "text vectors",
+        "what was known before the valid period",
+        "what was known before the test period",
+        "sources of candidates",
         "requests of the valid period",
         "requests of the test period",
     ]

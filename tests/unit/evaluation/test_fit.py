@@ -45,9 +45,11 @@ def test_a_profile_that_is_read_back_is_equal(fitted: Fit) -> None:
         assert again.dials[context] == profile.dials[context]
 
 
-def test_it_is_fitted_on_the_latest_period_and_says_so(fitted: Fit) -> None:
+def test_it_is_fitted_on_the_latest_period_and_says_so(fitted: Fit, folder: Path) -> None:
     profile = fitted.profile
-    latest = invented_data.usual_experiment().test.requests
+    period, sources, _ = experiments.latest_period(folder, OPTIONS, stage)
+    latest = period.requests
+    assert profile.sources == sources
     expected = fit_relevance(latest, default_profile().models[Context.HISTORY])
     # It is written with six digits.
     np.testing.assert_allclose(

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from longtail.server.ranking.evidence import FEATURES
+from longtail.server.ranking.retrieval import Sources
 
 from evaluation import requests as module
 from evaluation.dataset import Dataset, DatasetError
@@ -11,6 +12,8 @@ from evaluation.splits import Part
 from evaluation.world import World
 from tests.unit.evaluation import invented_data
 from tests.unit.evaluation.invented_data import PEOPLE, dataset, part_of_rows, untold, vectors
+
+SOURCES = Sources(behaviour=0.5, popularity=0.1)
 
 
 def asked(
@@ -21,7 +24,7 @@ def asked(
     likes, part = data.ratings >= 4, part_of_rows(dataset())
     world = World(data, likes, data.ratings <= 2, part < Part.TEST, vectors(data))
     wanted = (part == Part.TEST) & likes
-    return world, requests(world, data, wanted, pool, most, seed, untold)
+    return world, requests(world, data, wanted, pool, most, seed, SOURCES, untold)
 
 
 def test_candidates_are_new_to_their_person_and_distinct() -> None:
@@ -113,7 +116,7 @@ def test_progress_is_told_to_the_end() -> None:
     part, likes = part_of_rows(data), data.ratings >= 4
     world = World(data, likes, data.ratings <= 2, part < Part.TEST, vectors(data))
     wanted = (part == Part.TEST) & likes
-    requests(world, data, wanted, 20, 9, 0, lambda *at: told.append(at))
+    requests(world, data, wanted, 20, 9, 0, SOURCES, lambda *at: told.append(at))
     assert told == [(done, 9) for done in range(1, 10)]
 
 
@@ -138,7 +141,7 @@ def test_who_has_seen_nearly_everything_does_not_make_the_pools_of_all_small() -
     part = np.concatenate((part_of_rows(dataset()), np.full(len(more), Part.TRAIN)))
     likes = data.ratings >= 4
     world = World(data, likes, data.ratings <= 2, part < Part.TEST, vectors(data))
-    found = requests(world, data, (part == Part.TEST) & likes, 40, PEOPLE, 1, untold)
+    found = requests(world, data, (part == Part.TEST) & likes, 40, PEOPLE, 1, SOURCES, untold)
     assert found.items.shape[1] == 40
     assert 0 not in found.users
     assert len(found.users) > PEOPLE / 2

@@ -14,9 +14,11 @@ from longtail.runtime.errors import cut
 from longtail.server.ranking.dial import Dial, dial_of, dial_rows
 from longtail.server.ranking.evidence import FEATURES
 from longtail.server.ranking.relevance import RelevanceModel
+from longtail.server.ranking.retrieval import LEAST_TEXT, Sources
 
 FORMAT = 2
 LEAST_REACH = 0.01
+ROUNDING = 1e-9
 # Of a value that is none, in a message.
 SHOWN_BYTES = 60
 
@@ -37,13 +39,14 @@ class ProfileError(ValueError):
 class RankingProfile:
     """The weights of relevance and the dial, each by context.
 
-    `reach`: the share of what is relevant to a request that its candidates hold, above 0. `fit`:
-    what it was fitted on, for people.
+    `reach`: the share of what is relevant to a request that its candidates hold, above 0.
+    `sources`: what proposes the candidates of a history. `fit`: what it was fitted on, for people.
     """
 
     models: Mapping[Context, RelevanceModel]
     reach: float
     dials: Mapping[Context, Dial]
+    sources: Sources
     fit: Mapping[str, Any] = field(default_factory=dict)
 
     # Every answer tells it, and it takes long to make.
@@ -69,6 +72,10 @@ def document(profile: RankingProfile) -> dict[str, Any]:
             for context, model in profile.models.items()
         },
         "reach": profile.reach,
+        "candidates": {
+            "behaviour": profile.sources.behaviour,
+            "popularity": profile.sources.popularity,
+        },
         "dial": {context.value: dial_rows(dial) for context, dial in profile.dials.items()},
         "overrun": {context.value: dial.overrun for context, dial in profile.dials.items()},
     }
@@ -85,13 +92,14 @@ def profile_of(content: Any) -> RankingProfile:  # noqa: ANN401 (JSON)
             raise ProfileError(f"format is {found}, not {FORMAT}")
         models = {context: _model(content["relevance"][context.value]) for context in Context}
         reach = _number("reach", content["reach"], least=LEAST_REACH)
+        sources = _sources(content["candidates"])
         dials = {context: _dial(content, context) for context in Context}
         fit = dict(content["fit"])
     except KeyError as error:
         raise ProfileError(f"{error.args[0]!r} is missing or unknown") from None
     except (TypeError, ValueError) as error:
         raise error if isinstance(error, ProfileError) else ProfileError(str(error)) from None
-    return RankingProfile(models, reach, dials, fit)
+    return RankingProfile(models, reach, dials, sources, fit)
 
 
 def read_profile(path: Path) -> RankingProfile:
@@ -129,6 +137,14 @@ def _dial(content: Mapping[str, Any], context: Context) -> Dial:
         return dial_of(_rows(content["dial"][context.value]), overrun)
     except ValueError as error:
         raise ProfileError(f"dial of {context}: {error}") from None
+
+
+def _sources(shares: Mapping[str, Any]) -> Sources:
+    names = ("behaviour", "popularity")
+    behaviour, popularity = (_number(name, shares[name], least=0.0) for name in names)
+    if behaviour + popularity > 1 - LEAST_TEXT + ROUNDING:
+        raise ProfileError(f"candidates leave less than {LEAST_TEXT:g} of them for the text")
+    return Sources(behaviour, popularity)
 
 
 def _rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:

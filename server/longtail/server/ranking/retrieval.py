@@ -1,6 +1,7 @@
-"""Which of the items that text, words and behaviour find become candidates."""
+"""Which of the items that text, words, behaviour and popularity find become candidates."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import accumulate, islice, pairwise
 
 import numpy as np
@@ -8,29 +9,50 @@ from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
 
-# The share of the candidates that behaviour may propose; the rest is for the text, which alone
-# knows the items that nobody has met with.
-BEHAVIOUR_SHARE = 0.5
+# What text has at least of the candidates: it alone knows the items that nobody has met with.
+LEAST_TEXT = 0.1
 # Reciprocal ranks are those of places so much further down, so that the first ones differ little.
 FUSION_PLACES = 60
 
 
+@dataclass(frozen=True)
+class Sources:
+    """What behaviour and what popularity may propose of a history's candidates, 0 to 1.
+
+    The rest, LEAST_TEXT or more, is for the text.
+    """
+
+    behaviour: float
+    popularity: float
+
+    def rooms(self, size: int) -> tuple[int, int]:
+        """Return how many of `size` candidates behaviour and popularity may propose."""
+        return int(size * self.behaviour), int(size * self.popularity)
+
+
 def merged(
-    size: int, behaviour: Iterable[int], texts: Sequence[Iterable[int]], shares: Sequence[float]
+    size: int,
+    sources: Sources,
+    behaviour: Iterable[int],
+    popular: Iterable[int],
+    texts: Sequence[Iterable[int]],
+    shares: Sequence[float],
 ) -> Ints:
     """Return at most `size` candidates, each once.
 
-    `behaviour` and each of `texts` give rows, the best first, and are read no further than needed;
-    `shares`: of each of `texts` in what is wanted, adding up to 1. Whatever one of them cannot fill
-    goes to the others.
+    `behaviour`, `popular` and each of `texts` give rows, the best first, and are read no further
+    than needed; `shares`: of each of `texts` in what is wanted, adding up to 1. Whatever one of
+    them cannot fill goes to the others.
     """
     taken: dict[int, None] = {}
     # Iterators: each is read on from where it was left.
-    led_to, near = iter(behaviour), [iter(rows) for rows in texts]
-    _take(taken, led_to, int(size * BEHAVIOUR_SHARE))
+    led_to, known, near = iter(behaviour), iter(popular), [iter(rows) for rows in texts]
+    of_behaviour, of_popularity = sources.rooms(size)
+    _take(taken, led_to, of_behaviour)
+    _take(taken, known, of_popularity)
     for rows, room in zip(near, _rooms(size - len(taken), shares), strict=True):
         _take(taken, rows, room)
-    for rows in (*near, led_to):
+    for rows in (*near, led_to, known):
         _take(taken, rows, size - len(taken))
     return np.fromiter(taken, np.int64, len(taken))
 

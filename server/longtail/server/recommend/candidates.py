@@ -11,7 +11,7 @@ from longtail.server.ranking.duplicates import leaders
 from longtail.server.ranking.interest import Matrix, Vector
 from longtail.server.ranking.popularity import Bucket
 from longtail.server.ranking.profile import Context
-from longtail.server.ranking.retrieval import BEHAVIOUR_SHARE, fused, merged
+from longtail.server.ranking.retrieval import Sources, fused, merged
 from longtail.server.recommend.context import Floats, Ints, RequestContext
 from longtail.server.recommend.scoring import rule_factors
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 # Where nothing is known to go by: popular items offered per bucket, how many of them are kept for
 # being unlike each other, and how much popularity counts against unlikeness.
 POPULAR_OFFERED, POPULAR_KEPT, POPULAR_TRADE_OFF = 60, 20, 0.5
+# The most popular are looked at so many at a time.
+POPULAR_BLOCK = 128
 # The search is widened so many times over when what was left out took too many places.
 WIDER = 4
 # It is, too, when less than this share is left without copies, up to so many rows.
@@ -37,8 +39,10 @@ class Found:
     copies: bool = False
 
 
-def find(context: RequestContext, size: int) -> Found:
+def find(context: RequestContext, size: int, sources: Sources) -> Found:
     """Return up to `size` candidates and the pins; of those that are the same, one.
+
+    `sources` says what each of them may propose where there is a history alone.
 
     Of a later page, they are what is left of the first page's. Raises FilterTypeError when the
     request's filter does not fit the catalogue.
@@ -47,19 +51,25 @@ def find(context: RequestContext, size: int) -> Found:
     if request.frozen is not None:
         rows = _offered(context, _rows(context, request.frozen.item_ids))
         return Found(rows, index.vectors(rows))
-    pinned = led = np.empty(0, np.int64)
+    pinned = led = popular = np.empty(0, np.int64)
     if request.pins:
         pinned = _offered(context, _rows(context, [pin.item_id for pin in request.pins]))
     shares = [interest.share for interest in context.interests]
     if context.kind == Context.HISTORY:
         # A query says what is wanted: what others liked besides is not near to it.
-        led = np.fromiter(islice(_led_to(context, size), int(size * BEHAVIOUR_SHARE)), np.int64)
+        of_behaviour, of_popularity = sources.rooms(size)
+        led = np.fromiter(islice(_led_to(context, of_behaviour), of_behaviour), np.int64)
+        # What behaviour proposes too takes no place of theirs.
+        popular = np.fromiter(islice(_best_known(context), of_behaviour + of_popularity), np.int64)
     worded = _worded(context)
     most = size
     while True:
         texts = _near(context, most) if context.interests else []
-        sources = _with_words(texts, worded, most)
-        rows = merged(most, led.tolist(), sources, shares) if texts else _popular(context)
+        near = _with_words(texts, worded, most)
+        if texts:
+            rows = merged(most, sources, led.tolist(), popular.tolist(), near, shares)
+        else:
+            rows = _popular(context)
         if len(pinned):
             rows = np.concatenate((rows, pinned[~np.isin(pinned, rows)]))
         vectors = index.vectors(rows)
@@ -77,7 +87,9 @@ def find(context: RequestContext, size: int) -> Found:
         among = frozenset(rows.tolist())
         drawn = merged(
             size,
+            sources,
             filter(among.__contains__, led.tolist()),
+            filter(among.__contains__, popular.tolist()),
             [filter(among.__contains__, found) for found in _with_words(texts, worded, size)],
             shares,
         )
@@ -212,10 +224,18 @@ def _standing(context: RequestContext, rows: Ints) -> tuple[Ints, bool]:
     return standing, len(copies) > len(having)
 
 
-def _led_to(context: RequestContext, size: int) -> Iterator[int]:
-    """Yield the rows that likes lead to most strongly, the strongest first."""
+def _best_known(context: RequestContext) -> Iterator[int]:
+    """Yield the most popular rows, as far as WIDEST of them: all others may be filtered out."""
+    ranked = context.state.popularity.ranked(WIDEST)
+    for start in range(0, len(ranked), POPULAR_BLOCK):
+        rows = ranked[start : start + POPULAR_BLOCK]
+        yield from _not_left_out(context, rows[context.scope.passes(rows)])
+
+
+def _led_to(context: RequestContext, wanted: int) -> Iterator[int]:
+    """Yield the rows that likes lead to most strongly, the strongest first; `wanted` or more."""
     scores, ids = context.scores, context.behaviour.ids
-    strength, block = scores.values[0], 2 * int(size * BEHAVIOUR_SHARE)
+    strength, block = scores.values[0], max(1, 2 * wanted)
     order = _strongest(strength, block)
     for start in range(0, len(strength), block):
         # Few of the best may be offered to this request.

@@ -76,7 +76,7 @@ class Recommender:
         profile, expected = self._profiles.profile, self._profiles.expected
         context = self._context(state, request, person)
         try:
-            found = find(context, self._size)
+            found = find(context, self._size, profile.sources)
         except FilterTypeError as error:
             raise InvalidArgument(Violation(error.path, error.message).inside("filter")) from None
         searched = time.perf_counter()

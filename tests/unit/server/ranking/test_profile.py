@@ -99,6 +99,12 @@ def changed(*path: str | int, value: object) -> dict[str, Any]:
             "dial of history: taste_price falls between strengths",
         ),
         (without("overrun"), "'overrun' is missing"),
+        (without("candidates"), "'candidates' is missing"),
+        (changed("candidates", "popularity", value=-0.1), "popularity is -0.1, below 0"),
+        (
+            changed("candidates", "behaviour", value=0.85),
+            "leave less than 0.1 of them for the text",
+        ),
         (changed("overrun", "query", value=0), "dial of query: overrun is 0"),
         ([], "list indices"),
         (None, "NoneType"),

@@ -2,21 +2,33 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from longtail.server.ranking.retrieval import merged
+from longtail.server.ranking.retrieval import Sources, merged
 
 
 def rows(*values: int) -> np.ndarray:
     return np.array(values, np.int64)
 
 
-def test_behaviour_proposes_half_and_each_interest_its_share() -> None:
-    texts = [np.arange(100, 200), np.arange(200, 300)]
-    found = merged(20, np.arange(50), texts, [0.7, 0.3]).tolist()
+HALF = Sources(behaviour=0.5, popularity=0.0)
+
+
+def test_each_source_proposes_its_share_and_each_interest_its_own() -> None:
+    texts, popular = [np.arange(100, 200), np.arange(200, 300)], np.arange(300, 400)
+    found = merged(20, HALF, np.arange(50), popular, texts, [0.7, 0.3]).tolist()
     assert found == [*range(10), *range(100, 107), *range(200, 203)]
+    sources = Sources(behaviour=0.25, popularity=0.2)
+    found = merged(20, sources, np.arange(50), popular, texts, [0.7, 0.3]).tolist()
+    assert found == [*range(5), *range(300, 304), *range(100, 108), *range(200, 203)]
+
+
+def test_what_behaviour_proposes_takes_no_place_of_the_popular() -> None:
+    sources = Sources(behaviour=0.5, popularity=0.25)
+    found = merged(4, sources, rows(1, 2), rows(2, 1, 7), [rows(1, 7, 5)], [1.0]).tolist()
+    assert found == [1, 2, 7, 5]
 
 
 def test_what_behaviour_took_already_leaves_room_for_more() -> None:
-    found = merged(4, rows(1, 2, 3), [rows(1, 2, 5, 6, 7)], [1.0]).tolist()
+    found = merged(4, HALF, rows(1, 2, 3), rows(), [rows(1, 2, 5, 6, 7)], [1.0]).tolist()
     assert found == [1, 2, 5, 6]
 
 
@@ -34,19 +46,20 @@ def test_what_one_cannot_fill_goes_to_the_others(
     behaviour: list[int], texts: list[list[int]], expected: list[int]
 ) -> None:
     shares = [1 / len(texts) for _ in texts]
-    found = merged(4, rows(*behaviour), [rows(*text) for text in texts], shares)
+    found = merged(4, HALF, rows(*behaviour), rows(), [rows(*text) for text in texts], shares)
     assert sorted(found.tolist()) == sorted(expected)
 
 
 FEW_ROWS = st.lists(st.integers(0, 20), unique=True, max_size=15)
 
 
-@given(st.integers(1, 12), FEW_ROWS, st.lists(FEW_ROWS, min_size=1, max_size=3))
+@given(st.integers(1, 12), FEW_ROWS, FEW_ROWS, st.lists(FEW_ROWS, min_size=1, max_size=3))
 def test_none_comes_twice_and_none_is_lacking(
-    size: int, behaviour: list[int], texts: list[list[int]]
+    size: int, behaviour: list[int], popular: list[int], texts: list[list[int]]
 ) -> None:
-    shares = [1 / len(texts) for _ in texts]
-    found = merged(size, rows(*behaviour), [rows(*text) for text in texts], shares).tolist()
-    everything = set(behaviour).union(*texts)
+    shares, sources = [1 / len(texts) for _ in texts], Sources(0.4, 0.2)
+    near = [rows(*text) for text in texts]
+    found = merged(size, sources, rows(*behaviour), rows(*popular), near, shares).tolist()
+    everything = set(behaviour).union(popular, *texts)
     assert len(found) == len(set(found)) == min(size, len(everything))
     assert set(found) <= everything

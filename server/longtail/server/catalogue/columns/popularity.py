@@ -39,6 +39,10 @@ class ScaleKeeper:
         """Return the scale of all current rows, of whatever state."""
         return self._scale.value(self._columns)
 
+    def ranked(self, limit: int) -> Ints:
+        """Return the `limit` most popular rows, the most popular first, of whatever state."""
+        return self._order.value(self._columns).rows[::-1][:limit]
+
     def most_popular(
         self, allowed: Mask, scale: PopularityScale, bucket: Bucket, limit: int
     ) -> Ints:

@@ -1,0 +1,101 @@
+"""What each source of candidates is worth: how much of what people liked later it would propose."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from longtail.server.catalogue.history import HISTORY_LENGTH, INTEREST_LENGTH
+from longtail.server.ranking.retrieval import LEAST_TEXT, Sources
+
+from evaluation.dataset import Dataset, Mask
+from evaluation.requests import proposals
+from evaluation.world import Floats, Ints, World
+
+# People whose candidates are looked at, and the steps in which shares are tried.
+PEOPLE, STEP = 300, 0.1
+# Shares that find so much less than the best are as good; the nearest to the usual ones are taken.
+AS_GOOD = 0.01
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where each source has the m items that people liked later: 0 is its first proposal.
+
+    `text` (m,): divided by the share of the interest that has it first.
+    """
+
+    behaviour: Floats
+    popularity: Floats
+    text: Floats
+
+    def found(self, sources: Sources, size: int) -> float:
+        """Return the share of the items that are among `size` candidates."""
+        behaviour, popularity = sources.rooms(size)
+        held = self.behaviour < behaviour
+        held |= self.popularity < popularity
+        held |= self.text < size - behaviour - popularity
+        return float(held.mean())
+
+
+def fitted_sources(
+    world: World, data: Dataset, wanted: Mask, pool: int, seed: int, usual: Sources
+) -> Sources:
+    """Return the shares with which most of what people liked in `wanted` (m,) is proposed.
+
+    `usual` stands where others find hardly more.
+    """
+    places = _places(world, data, wanted, seed)
+    if not len(places.text):
+        return usual
+    steps = [round(STEP * step, 3) for step in range(round((1 - LEAST_TEXT) / STEP) + 1)]
+    tried = [
+        Sources(behaviour, popularity)
+        for behaviour in steps
+        for popularity in steps
+        if behaviour + popularity <= 1 - LEAST_TEXT + STEP / 2
+    ]
+    found = [places.found(sources, pool) for sources in tried]
+    enough = max(found) * (1 - AS_GOOD)
+    good = [sources for sources, share in zip(tried, found, strict=True) if share >= enough]
+    return min(good, key=lambda sources: _distance(sources, usual))
+
+
+def _places(world: World, data: Dataset, wanted: Mask, seed: int) -> Places:
+    rows = np.flatnonzero(wanted)
+    people = np.random.default_rng(seed).permutation(np.unique(data.users[rows]))
+    found: list[tuple[Floats, Floats, Floats]] = []
+    for user in people.tolist():
+        past = world.past(user).latest(HISTORY_LENGTH)
+        if not len(past.latest(INTEREST_LENGTH).likes):
+            continue
+        later = np.setdiff1d(data.items[rows[data.users[rows] == user]], past.seen)
+        made = proposals(world, past)
+        led_to = np.where(made.scores[0] > 0, made.scores[0], -np.inf)
+        text = [
+            _place(cosines, made.fresh, later) / interest.share
+            for cosines, interest in zip(made.cosines.T, made.interests, strict=True)
+        ]
+        found.append(
+            (
+                _place(led_to, made.fresh, later),
+                _place(world.popularity, made.fresh, later),
+                np.min(text, axis=0),
+            )
+        )
+        if len(found) == PEOPLE:
+            break
+    if not found:
+        return Places(*(np.empty(0) for _ in range(3)))
+    return Places(*(np.concatenate(column) for column in zip(*found, strict=True)))
+
+
+def _place(scores: Floats, fresh: Mask, items: Ints) -> Floats:
+    """Return how many other fresh items score no less than each of `items` (n,), as (n,)."""
+    ordered = np.sort(scores[fresh])
+    # Of equals it comes last: others may be proposed before it.
+    before = len(ordered) - 1 - ordered.searchsorted(scores[items], side="left")
+    # What a source does not know it never proposes.
+    return np.where(np.isfinite(scores[items]), before, np.inf).astype(np.float64)
+
+
+def _distance(one: Sources, other: Sources) -> float:
+    return abs(one.behaviour - other.behaviour) + abs(one.popularity - other.popularity)
