@@ -67,9 +67,9 @@ def _measure(attack: Attack, bench: Context) -> Iterator[Measured]:
             keys, [Key(name, roles[name], hashed(each), "") for name, each in secrets.items()]
         )
         with bench.serving(home, LONGTAIL_SERVER_KEYS=str(keys)) as running:
-            # Both at full speed, so that what is made once is made.
+            # Every person once, so that what is made once of each is made.
             load = (running.address, RECOMMEND, of_people(_USERS, len(_USERS)), 8)
-            closed = (*load, _WARMUP_SECONDS, False, secrets["attacker"])
+            closed = (*load, None, False, secrets["attacker"])
             capacity = checked(bench.generator.run(closed_loop, *closed)).rate
             target = Target(
                 running.address,

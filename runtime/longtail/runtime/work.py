@@ -19,6 +19,7 @@ from longtail.runtime.intake import INLINE_BYTES, Intake, checked
 from longtail.runtime.message_size import MAX_MESSAGE_BYTES, MAX_REQUEST_BYTES, fitting
 from longtail.runtime.parsing import Parse, parse
 from longtail.runtime.statuses import Context
+from longtail.runtime.unread import Unread
 
 # What a service answers: a message, or the bytes of one that a thread has serialized.
 Answer = Message | bytes
@@ -44,6 +45,7 @@ class Works:
 
     def __init__(self, intake: Intake, idle_seconds: float) -> None:
         self._intake = intake
+        self._unread = Unread()
         self._idle_seconds = idle_seconds
 
     def unary(
@@ -58,12 +60,12 @@ class Works:
 
         async def unary(content: bytes, context: Context) -> bytes:
             if len(content) <= INLINE_BYTES:
-                return fitting(
-                    serialize(await behaviour(checked(parse(from_string, content)), context))
-                )
+                answer = await behaviour(checked(parse(from_string, content)), context)
+                return self._unread.hold(fitting(serialize(answer)), context)
             with self._intake.room(len(content)):
                 request = await self._intake.parsed(from_string, content, limit)
-                return fitting(serialize(await behaviour(request, context)))
+                answer = await behaviour(request, context)
+                return self._unread.hold(fitting(serialize(answer)), context)
 
         return unary
 

@@ -167,6 +167,35 @@ async def test_a_stream_that_is_not_read_leaves_its_place() -> None:
                         call = give(b"")
 
 
+async def test_who_leaves_long_answers_unread_gets_no_more_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Long(Service):
+        async def ask(self, request: bytes, context: object) -> bytes:
+            return bytes(12_000_000) if request else b"short"
+
+    monkeypatch.setattr("longtail.runtime.unread.MAX_CALLER_BYTES", 20_000_000)
+    async with serving(Long()) as channel:
+        # As a stream, so that no more is taken than its window holds before it is read.
+        long: Any = channel.unary_stream("/longtail.v1.Raw/Ask")
+
+        async def said_to_another() -> str:
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await long(b"long").read()
+            assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            return error_from_rpc(caught.value).message
+
+        unread = long(b"long")
+        await unread.initial_metadata()
+        assert await said_to_another() == "too many answers wait to be read"
+        assert await ask(channel) == b"short"
+        unread.cancel()
+        async with asyncio.timeout(10):
+            # This client takes no message of that size.
+            while "larger than max" not in await said_to_another():
+                pass
+
+
 async def test_administration_has_places_when_calls_hold_all_of_theirs() -> None:
     service = Service()
     async with serving(service, max_in_flight=2) as channel:
