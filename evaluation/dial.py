@@ -13,10 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from longtail.server.ranking.dial import WHOLE_TAIL, Dial, DialPoint
 from longtail.server.ranking.quota import Prices
-from numpy.typing import NDArray
 
 from evaluation.longtail import best_gains, serve, settled_exposure
-from evaluation.relevance_metrics import ndcg
+from evaluation.metrics import Truth
 from evaluation.task import Floats, Ints, Task
 
 # Close together where most people turn it.
@@ -36,15 +35,7 @@ NO_LOSS = 0.01
 # How far the log of an overrun is taken to be from that of the prior, two times in three.
 OVERRUN_DEVIATION = 0.5
 # An overrun lies within this factor and its inverse, and is told by expected losses within these.
-MOST_OVERRUN, TELLING = 8.0, (0.01, 0.5)
-
-
-@dataclass(frozen=True)
-class Observed:
-    """Whether each candidate (U, n) turned out relevant, and how many items did in all (U,)."""
-
-    relevant: NDArray[np.bool_]
-    counts: Ints
+MOST_OVERRUN, TELLING = 32.0, (0.01, 0.5)
 
 
 @dataclass(frozen=True)
@@ -66,33 +57,41 @@ class _Losses:
 _Measure = Callable[[Prices], tuple[float, Floats]]
 
 
+@dataclass(frozen=True)
+class FittedDial:
+    """A dial, and the exposure (I,) that items settle at where most people leave it."""
+
+    dial: Dial
+    exposure: Floats
+
+
 def fit_dial(
     task: Task,
     reach: float,
-    observed: Observed | None,
+    observed: Truth | None,
     *,
     known_taste: bool = True,
     overrun: float = 1.0,
-) -> Dial:
+) -> FittedDial:
     """Find the prices with which the lists of `task` lose the square of each strength.
 
     Losses are of expected relevance, which has less noise than what a sample of people did. Their
     odds are put right by those of the losses that were `observed`, and so far as the people are too
-    few to tell, by the prior `overrun`. `reach`: see RankingProfile. Without `known_taste` it has
-    no price.
+    few to tell, by the prior `overrun`. They are of items that are shown as often as they will be:
+    where all were shown alike, coverage would cost less. `reach`: see RankingProfile. Without
+    `known_taste` it has no price.
     """
-    measure = _measure(task, reach, observed)
     strengths = np.array([*STRENGTHS, 1.0])
 
-    def alone(prices: Callable[[float], Prices], highest: float) -> Floats:
+    def alone(measure: _Measure, prices: Callable[[float], Prices], highest: float) -> Floats:
         losses = _searched(measure, prices)
         return _prices(losses, _overrun(losses, overrun), strengths, highest)
 
-    tail = alone(lambda price: Prices(tail=price), WHOLE_TAIL)
-    coverage = alone(lambda price: Prices(coverage=price), HIGHEST_PRICE)
+    measure = _measure(task, reach, observed, np.ones(len(task.catalogue.bucket)))
+    tail = alone(measure, lambda price: Prices(tail=price), WHOLE_TAIL)
     taste = np.zeros(len(strengths))
     if known_taste:
-        taste = alone(lambda price: Prices(taste=price), HIGHEST_PRICE)
+        taste = alone(measure, lambda price: Prices(taste=price), HIGHEST_PRICE)
 
     def together(place: float) -> Prices:
         price = float(np.interp(place, strengths, tail))
@@ -103,6 +102,9 @@ def fit_dial(
             _levelled(TASTE_SHARE * grown, HIGHEST_TASTE) if known_taste else 0.0,
         )
 
+    exposure = settled_exposure(task, together(USUAL_STRENGTH), reach)
+    measure = _measure(task, reach, observed, exposure)
+    coverage = alone(measure, lambda price: Prices(coverage=price), HIGHEST_PRICE)
     losses = _measured(measure, together, strengths)
     found = _overrun(losses, overrun)
     # Once more, near to where each strength turned out to be.
@@ -118,27 +120,20 @@ def fit_dial(
             (strengths, places, tail, coverage, taste), axis=1
         ).tolist()
     ]
-    return Dial(tuple(points), found)
+    return FittedDial(Dial(tuple(points), found), exposure)
 
 
-def usual_exposure(task: Task, dial: Dial, reach: float) -> Floats:
-    """Return the exposure (I,) that items settle at under the prices of the usual strength."""
-    return settled_exposure(task, dial.prices(USUAL_STRENGTH), reach)
-
-
-def _measure(task: Task, reach: float, observed: Observed | None) -> _Measure:
+def _measure(task: Task, reach: float, observed: Truth | None, exposure: Floats) -> _Measure:
     best = float(best_gains(task, reach).sum())
-    even = np.ones(len(task.catalogue.bucket))
 
-    def reached(positions: Ints, seen: Observed) -> Floats:
-        hits = np.take_along_axis(seen.relevant, positions, axis=1)
-        return ndcg(hits, seen.counts)
+    def reached(positions: Ints, truth: Truth) -> Floats:
+        return truth.ndcg(np.take_along_axis(task.items, positions, axis=1))
 
     top = np.argsort(-task.scores, axis=1, kind="stable")[:, : task.k]
     most = None if observed is None else reached(top, observed)
 
     def measure(prices: Prices) -> tuple[float, Floats]:
-        served = serve(task, prices, reach, even)
+        served = serve(task, prices, reach, exposure)
         expected = max(0.0, 1 - float(served.gains.sum()) / best)
         if observed is None or most is None:
             return expected, np.empty(0)

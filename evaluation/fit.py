@@ -16,7 +16,7 @@ from longtail.server.ranking.profile import (
 )
 
 from evaluation.dataset import DatasetError
-from evaluation.dial import fit_dial, usual_exposure
+from evaluation.dial import fit_dial
 from evaluation.experiment import Options, Period, Stage, latest_period
 from evaluation.fitting import cross_fitted, fit_relevance, reach
 from evaluation.methods import DIAL_LENGTH, dial_task
@@ -57,9 +57,8 @@ def fit_profile(source: Path, options: Options, stage: Stage) -> Fit:
     share = reach(requests)
     with stage("dial of histories"):
         task, observed = dial_task(period, scores, options.seed)
-        prior = dials[Context.HISTORY].overrun
-        dials[Context.HISTORY] = fit_dial(task, share, observed, overrun=prior)
-        exposure = usual_exposure(task, dials[Context.HISTORY], share)
+        fitted = fit_dial(task, share, observed)
+        dials[Context.HISTORY], exposure = fitted.dial, fitted.exposure
     with stage("dial of queries"):
         queries = query_task(
             period.world,
@@ -70,7 +69,8 @@ def fit_profile(source: Path, options: Options, stage: Stage) -> Fit:
             seed=options.seed,
         )
         prior = dials[Context.QUERY].overrun
-        dials[Context.QUERY] = fit_dial(queries, share, None, known_taste=False, overrun=prior)
+        fitted = fit_dial(queries, share, None, known_taste=False, overrun=prior)
+        dials[Context.QUERY] = fitted.dial
     facts = _facts(source, period, scores)
     return Fit(
         _readable(RankingProfile(models, share, dials, sources, facts)),

@@ -11,10 +11,11 @@ from longtail.server.ranking.profile import Context, RankingProfile, default_pro
 from longtail.server.ranking.quota import Prices
 from longtail.server.ranking.relevance import RelevanceModel
 
-from evaluation.dial import Observed, fit_dial, usual_exposure
+from evaluation.dial import fit_dial
 from evaluation.experiment import Experiment, Period
 from evaluation.fitting import cross_fitted, fit_relevance, reach
 from evaluation.longtail import longtail, serve
+from evaluation.metrics import Truth
 from evaluation.task import Family, Floats, Ints, Method, Rerank, Task
 
 # Strengths, dense where little is lost.
@@ -46,27 +47,26 @@ class Scores:
     profile: RankingProfile
 
 
-def dial_task(period: Period, scores: Floats, seed: int) -> tuple[Task, Observed]:
+def dial_task(period: Period, scores: Floats, seed: int) -> tuple[Task, Truth]:
     """Return the requests of a period that the dial is fitted on, and what was observed of them.
 
     `scores` (U, n): by a model that has not seen what was observed.
     """
-    rows = np.arange(min(DIAL_REQUESTS, len(scores)))
-    task = period.task(scores, min(DIAL_LENGTH, scores.shape[1]), seed).rows(rows)
-    asked = period.requests
-    return task, Observed(asked.relevant[rows], asked.truth.counts[rows])
+    count = min(DIAL_REQUESTS, len(scores))
+    task = period.task(scores, min(DIAL_LENGTH, scores.shape[1]), seed)
+    return task.rows(np.arange(count)), period.requests.truth.first(count)
 
 
 def scored(
     experiment: Experiment, valid: Floats, test: Floats, models: Mapping[Context, RelevanceModel]
 ) -> Scores:
     """Fit a dial for scores (U, n) of both periods."""
-    share = reach(experiment.valid.requests)
+    default, share = default_profile(), reach(experiment.valid.requests)
     task, observed = dial_task(experiment.valid, valid, experiment.options.seed)
-    dial = fit_dial(task, share, observed)
-    dials = {**default_profile().dials, Context.HISTORY: dial}
+    fitted = fit_dial(task, share, observed)
+    dials = {**default.dials, Context.HISTORY: fitted.dial}
     profile = RankingProfile(models, share, dials, experiment.sources, {"name": "evaluation"})
-    return Scores(test, dial, share, usual_exposure(task, dial, share), profile)
+    return Scores(test, fitted.dial, share, fitted.exposure, profile)
 
 
 def raw(experiment: Experiment) -> Scores:

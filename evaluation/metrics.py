@@ -56,6 +56,12 @@ class Truth:
         """To which request each of `items` belongs."""
         return np.repeat(np.arange(len(self.counts)), self.counts)
 
+    def first(self, requests: int) -> "Truth":
+        """Return the truth of the first `requests` alone."""
+        end = self.offsets[requests]
+        grades = None if self.grades is None else self.grades[:end]
+        return Truth(self.offsets[: requests + 1], self.items[:end], grades)
+
     def count(self, weights: Floats | Marks) -> Floats:
         """Return the sum of the `weights` (I,) of the items relevant to each request, as (U,)."""
         of_items = weights[self.items].astype(np.float64)

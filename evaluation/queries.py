@@ -1,8 +1,12 @@
 """Requests by text alone: queries that people wrote, or texts of items that stand in for them."""
 
+from itertools import islice
+from typing import Any
+
 import numpy as np
 from longtail.server.ranking.evidence import FEATURES, PoolScale, features, observed
 from longtail.server.ranking.relevance import RelevanceModel
+from longtail.server.ranking.retrieval import fused
 from longtail.server.ranking.taste import Taste, taste
 from numpy.typing import NDArray
 
@@ -15,8 +19,13 @@ NOBODY = np.empty(0)
 NOTHING = np.empty((0, 0), np.float32)
 
 
-def query_requests(world: World, vectors: Matrix, truth: Truth, pool: int) -> Requests:
-    """Return the requests of queries with unit `vectors` (Q, d), of `pool` candidates each."""
+def query_requests(
+    world: World, vectors: Matrix, words: Floats, truth: Truth, pool: int
+) -> Requests:
+    """Return the requests of queries with unit `vectors` (Q, d), of `pool` candidates each.
+
+    `words` (Q, I): BM25 of each query's words in each item's text.
+    """
     size = min(pool, world.items)
     unknown = taste(NOBODY, world.scale)
     items = np.empty((len(vectors), size), np.int64)
@@ -24,7 +33,7 @@ def query_requests(world: World, vectors: Matrix, truth: Truth, pool: int) -> Re
     values = np.empty((*items.shape, len(FEATURES)), np.float32)
     for at, vector in enumerate(vectors):
         cosines = world.vectors @ vector
-        items[at], values[at] = _found(world, cosines, size, unknown)
+        items[at], values[at] = _found(world, cosines, words[at], size, unknown)
         raw[at] = cosines[items[at]]
     return Requests(
         np.arange(len(vectors)),
@@ -44,13 +53,13 @@ def query_task(
     random = np.random.default_rng(seed)
     asked = random.permutation(world.items)[: min(count, world.items)]
     size = min(pool, world.items - 1)
-    unknown = taste(NOBODY, world.scale)
+    unknown, nowhere = taste(NOBODY, world.scale), np.zeros(world.items)
     items = np.empty((len(asked), size), np.int64)
     scores = np.empty(items.shape)
     for at, item in enumerate(asked):
         cosines = world.vectors @ world.vectors[item]
         cosines[item] = -np.inf
-        items[at], values = _found(world, cosines, size, unknown)
+        items[at], values = _found(world, cosines, nowhere, size, unknown)
         scores[at] = model.probability(values)
     return Task(
         Catalogue(world.popularity, world.bucket, world.vectors),
@@ -64,10 +73,14 @@ def query_task(
 
 
 def _found(
-    world: World, cosines: NDArray[np.float32], size: int, unknown: Taste
+    world: World, cosines: NDArray[np.float32], words: Floats, size: int, unknown: Taste
 ) -> tuple[Ints, Floats]:
-    """Return the nearest items (size,) of a query and their features."""
-    nearest = np.argpartition(-cosines, size - 1)[:size]
+    """Return what is nearest to a query and holds its words (size,), and its features."""
+    nearest = _best(cosines, size)
+    worded = _best(words, size)
+    worded = worded[words[worded] > 0]
+    found = fused(nearest.tolist(), worded.tolist(), size)
+    nearest = np.fromiter(islice(found, size), np.int64, size)
     evidence = observed(
         world.vectors[nearest],
         cosines[nearest, None].astype(np.float64),
@@ -76,5 +89,12 @@ def _found(
         np.zeros(size),
         world.popularity[nearest],
         world.scale,
+        words[nearest],
     )
     return nearest, features(evidence, unknown, PoolScale.of(evidence))
+
+
+def _best(scores: NDArray[np.floating[Any]], size: int) -> Ints:
+    """Return the items (size,) with the highest `scores` (I,), the best first."""
+    best = np.argpartition(-scores, size - 1)[:size]
+    return best[np.argsort(-scores[best], kind="stable")]

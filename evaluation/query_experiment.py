@@ -17,6 +17,7 @@ from evaluation.queries import query_requests
 from evaluation.query_source import Queries, read_queries
 from evaluation.task import Ints, Matrix
 from evaluation.text_vectors import item_vectors, query_vectors
+from evaluation.words import Words
 from evaluation.world import World
 
 
@@ -62,11 +63,12 @@ def query_experiment(folder: Path, options: Options, stage: Stage) -> QueryExper
     with stage("vectors of queries") as tell:
         asked = query_vectors([queries.texts[at] for at in (*fit, *report)], settings, tell)
     world = _world(folder, data, options, [queries.ids[at] for at in drawn[:middle]], vectors)
+    texts = tuple(map(text_to_encode, data.titles, data.texts))
     with stage("requests of queries"):
-        valid = _half(world, queries, fit, asked[: len(fit)], options.pool)
-        test = _half(world, queries, report, asked[len(fit) :], options.pool)
-    texts = map(text_to_encode, data.titles, data.texts)
-    return QueryExperiment(options, tuple(texts), valid, test)
+        words = Words(texts)
+        valid = _half(world, words, queries, fit, asked[: len(fit)], options.pool)
+        test = _half(world, words, queries, report, asked[len(fit) :], options.pool)
+    return QueryExperiment(options, texts, valid, test)
 
 
 def _world(
@@ -84,7 +86,9 @@ def _world(
     return World(data, likes, dislikes, known, vectors)
 
 
-def _half(world: World, queries: Queries, chosen: Ints, vectors: Matrix, pool: int) -> Half:
+def _half(
+    world: World, words: Words, queries: Queries, chosen: Ints, vectors: Matrix, pool: int
+) -> Half:
     order = np.argsort(queries.queries, kind="stable")
     starts = np.searchsorted(queries.queries[order], np.arange(len(queries.ids) + 1))
     rows = [order[starts[at] : starts[at + 1]] for at in chosen.tolist()]
@@ -92,4 +96,5 @@ def _half(world: World, queries: Queries, chosen: Ints, vectors: Matrix, pool: i
     said = np.concatenate(rows)
     truth = Truth(offsets, queries.items[said], queries.grades[said])
     texts = tuple(queries.texts[at] for at in chosen.tolist())
-    return Half(texts, vectors, Period(world, query_requests(world, vectors, truth, pool)))
+    asked = query_requests(world, vectors, words.scores(texts), truth, pool)
+    return Half(texts, vectors, Period(world, asked))

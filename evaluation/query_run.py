@@ -6,7 +6,7 @@ import numpy as np
 from longtail.server.ranking.profile import Context, default_profile
 
 from evaluation.base.table import DEFAULT, FITTED
-from evaluation.dial import fit_dial, usual_exposure
+from evaluation.dial import fit_dial
 from evaluation.dial_table import dial_table
 from evaluation.experiment import Options, Stage
 from evaluation.fitting import cross_fitted, fit_relevance, reach
@@ -43,14 +43,14 @@ def evaluate_queries(folder: Path, options: Options, k: int, stage: Stage) -> Qu
         # The dial is not fitted to probabilities that know their own outcomes.
         share = reach(valid.requests)
         task, observed = dial_task(valid, cross_fitted(valid.requests, prior), seed)
-        dial = fit_dial(task, share, observed, known_taste=False)
+        found = fit_dial(task, share, observed, known_taste=False)
         fitted = dial_table(
             FITTED,
             test,
             test.probabilities(fit_relevance(valid.requests, prior)),
-            dial,
+            found.dial,
             share,
-            usual_exposure(task, dial, share),
+            found.exposure,
             k,
             seed,
         )
