@@ -42,19 +42,24 @@ MOST_OVERRUN, TELLING = 32.0, (0.01, 0.5)
 class _Losses:
     """What lists lose at p places of a path of prices.
 
-    `at` (p,): ascending from 0, where nothing has a price. `expected` (p,): shares of the expected
-    DCG, none below the one before. `lost` (p, U): what each person's list loses of the observed
-    NDCG, as a share of the mean of the most relevant lists; no people (p, 0) where nothing was
-    observed.
+    `at` (p,): ascending from 0, where nothing has a price. `expected` (p, U): the share of its
+    expected DCG that each list loses, as an answer tells it. `lost` (p, V): what each list loses of
+    the observed NDCG, as a share of the mean of the most relevant lists; V is zero where nothing
+    was observed.
     """
 
     at: Floats
     expected: Floats
     lost: Floats
 
+    def mean(self, overrun: float) -> Floats:
+        """Return the means (p,) of the lists' losses, put right, none below the one before."""
+        means: Floats = np.maximum.accumulate(_with_odds(self.expected, overrun).mean(axis=1))
+        return means
 
-# From prices to the expected loss, and what was lost by each person (U,).
-_Measure = Callable[[Prices], tuple[float, Floats]]
+
+# From prices to what each list is expected to lose, and what it lost: a row of _Losses.
+_Measure = Callable[[Prices], tuple[Floats, Floats]]
 
 
 @dataclass(frozen=True)
@@ -108,9 +113,9 @@ def fit_dial(
     losses = _measured(measure, together, strengths)
     found = _overrun(losses, overrun)
     # Once more, near to where each strength turned out to be.
-    near = _places(losses.at, _with_odds(losses.expected, found), strengths)
+    near = _places(losses.at, losses.mean(found), strengths)
     losses = _measured(measure, together, np.union1d(strengths, near))
-    reached = _with_odds(losses.expected, found)
+    reached = losses.mean(found)
     places = _places(losses.at, reached, strengths)
     points = [
         DialPoint(
@@ -124,7 +129,7 @@ def fit_dial(
 
 
 def _measure(task: Task, reach: float, observed: Truth | None, exposure: Floats) -> _Measure:
-    best = float(best_gains(task, reach).sum())
+    best = best_gains(task, reach)
 
     def reached(positions: Ints, truth: Truth) -> Floats:
         return truth.ndcg(np.take_along_axis(task.items, positions, axis=1))
@@ -132,9 +137,9 @@ def _measure(task: Task, reach: float, observed: Truth | None, exposure: Floats)
     top = np.argsort(-task.scores, axis=1, kind="stable")[:, : task.k]
     most = None if observed is None else reached(top, observed)
 
-    def measure(prices: Prices) -> tuple[float, Floats]:
+    def measure(prices: Prices) -> tuple[Floats, Floats]:
         served = serve(task, prices, reach, exposure)
-        expected = max(0.0, 1 - float(served.gains.sum()) / best)
+        expected = np.maximum(0.0, 1 - served.gains / best)
         if observed is None or most is None:
             return expected, np.empty(0)
         lost = most - reached(served.lists, observed)
@@ -146,8 +151,8 @@ def _measure(task: Task, reach: float, observed: Truth | None, exposure: Floats)
 
 def _measured(measure: _Measure, prices: Callable[[float], Prices], at: Floats) -> _Losses:
     found = [measure(prices(place)) for place in at.tolist()]
-    expected = np.maximum.accumulate([loss for loss, _ in found])
-    return _Losses(at, expected, np.stack([lost for _, lost in found]))
+    expected, lost = zip(*found, strict=True)
+    return _Losses(at, np.stack(expected), np.stack(lost))
 
 
 def _searched(measure: _Measure, prices: Callable[[float], Prices]) -> _Losses:
@@ -156,7 +161,7 @@ def _searched(measure: _Measure, prices: Callable[[float], Prices]) -> _Losses:
     found = {price: measure(prices(price)) for price in first}
     while True:
         at = sorted(found)
-        losses = np.maximum.accumulate([found[price][0] for price in at])
+        losses = np.maximum.accumulate([found[price][0].mean() for price in at])
         # From nothing to the least price there is no mean.
         gaps = np.diff(np.sqrt(losses))[1:]
         widest = int(gaps.argmax()) + 1
@@ -164,7 +169,8 @@ def _searched(measure: _Measure, prices: Callable[[float], Prices]) -> _Losses:
             break
         between = float(np.sqrt(at[widest] * at[widest + 1]))
         found[between] = measure(prices(between))
-    return _Losses(np.array(at), losses, np.stack([found[price][1] for price in at]))
+    expected, lost = zip(*(found[price] for price in at), strict=True)
+    return _Losses(np.array(at), np.stack(expected), np.stack(lost))
 
 
 def _overrun(losses: _Losses, prior: float) -> float:
@@ -174,19 +180,20 @@ def _overrun(losses: _Losses, prior: float) -> float:
     sure each is.
     """
     least, most = TELLING
-    telling = (losses.expected >= least) & (losses.expected <= most)
+    means = losses.mean(1.0)
+    telling = (means >= least) & (means <= most)
     people = losses.lost.shape[1]
     if not telling.any() or people < 2:
         return prior
     expected, by_person = losses.expected[telling], losses.lost[telling].sum(axis=0)
     low, high = -np.log(MOST_OVERRUN), np.log(MOST_OVERRUN)
-    logs = np.linspace(low, high, 401)
-    sums = np.array([_with_odds(expected, factor).sum() for factor in np.exp(logs)])
+    logs = np.linspace(low, high, 101)
+    sums = [_with_odds(expected, factor).mean(axis=1).sum() for factor in np.exp(logs)]
     said = float(np.interp(by_person.mean(), sums, logs))
     reached = _with_odds(expected, float(np.exp(said)))
     # People who all lost the same, nothing perhaps, are not sure of it.
-    spread = max(float(by_person.std(ddof=1)), float(expected.sum()))
-    deviation = spread / np.sqrt(people) / (reached * (1 - reached)).sum()
+    spread = max(float(by_person.std(ddof=1)), float(means[telling].sum()))
+    deviation = spread / np.sqrt(people) / (reached * (1 - reached)).mean(axis=1).sum()
     trust = OVERRUN_DEVIATION**2 / (OVERRUN_DEVIATION**2 + deviation**2)
     return float(np.exp(trust * said + (1 - trust) * np.log(prior)))
 
@@ -197,7 +204,7 @@ def _prices(losses: _Losses, overrun: float, strengths: Floats, highest: float) 
     What no price loses has prices that grow from that beyond which nothing is lost, by a factor
     that is the same for each step of the strength.
     """
-    reached = np.sqrt(_with_odds(losses.expected, overrun))
+    reached = np.sqrt(losses.mean(overrun))
     # Of prices that lose the same the lowest.
     reached, first = np.unique(reached, return_index=True)
     at = losses.at[first]
