@@ -219,12 +219,12 @@ def _prices(losses: _Losses, overrun: float, strengths: Floats, highest: float) 
 
 
 def _places(at: Floats, reached: Floats, strengths: Floats) -> Floats:
-    """Return where the square of each strength is lost; 1 at the end of the path."""
+    """Return where the square of each strength is lost; what no place loses is on the way to 1."""
     rising, first = np.unique(np.sqrt(reached), return_index=True)
-    places = np.interp(strengths, rising, at[first])
-    # What no place loses is as far along the path as the strength is.
-    places = np.maximum(places, np.where(strengths > rising[-1], strengths, 0.0))
-    return np.maximum.accumulate(places)
+    last = int(np.searchsorted(rising, rising[-1] - NO_LOSS))
+    found, places = rising[: last + 1], at[first][: last + 1]
+    where: Floats = np.interp(strengths, np.append(found, 1.0), np.append(places, 1.0))
+    return where
 
 
 def _levelled(price: float, highest: float) -> float:
