@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from longtail.server.ranking.dial import WHOLE_TAIL, Dial, DialPoint
-from longtail.server.ranking.quota import Prices
+from longtail.server.ranking.quota import Prices, relative_loss
 
 from evaluation.longtail import best_gains, serve, settled_exposure
 from evaluation.metrics import Truth
@@ -139,7 +139,7 @@ def _measure(task: Task, reach: float, observed: Truth | None, exposure: Floats)
 
     def measure(prices: Prices) -> tuple[Floats, Floats]:
         served = serve(task, prices, reach, exposure)
-        expected = np.maximum(0.0, 1 - served.gains / best)
+        expected = relative_loss(served.gains / best, 1.0)
         if observed is None or most is None:
             return expected, np.empty(0)
         lost = most - reached(served.lists, observed)

@@ -53,7 +53,7 @@ def test_the_dial_goes_from_no_price_to_all_of_the_tail() -> None:
     dial = fitted()[1].dial
     assert [point.strength for point in dial.points] == [*STRENGTHS, 1.0]
     assert dial.points[0].prices == dial.points[0].alone == Prices()
-    assert dial.points[0].loss == pytest.approx(0, abs=1e-12)
+    assert dial.points[0].loss == 0
     last = dial.points[-1]
     assert last.prices.tail == last.alone.tail == pytest.approx(WHOLE_TAIL)
     assert last.prices.taste < HIGHEST_TASTE
