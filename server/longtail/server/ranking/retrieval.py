@@ -64,11 +64,16 @@ def fused(near: Iterable[int], words: Sequence[int], size: int) -> Iterator[int]
     of 1 / (60 + place): reciprocal rank fusion (Cormack, Clarke and Buettcher, SIGIR 2009).
     """
     rest = iter(near)
-    worth: dict[int, float] = {}
-    for rows in (list(islice(rest, size)), words):
-        for place, row in enumerate(rows, 1):
-            worth[row] = worth.get(row, 0.0) + 1 / (FUSION_PLACES + place)
-    yield from sorted(worth, key=lambda row: (-worth[row], row))
+    found = [np.fromiter(islice(rest, size), np.int64), np.array(words, np.int64)]
+    rows = np.concatenate(found)
+    worth = np.concatenate([1 / (FUSION_PLACES + 1 + np.arange(len(each))) for each in found])
+    # Each row once, with the sum of its worth in both.
+    order = np.argsort(rows, kind="stable")
+    rows = rows[order]
+    first = np.flatnonzero(np.diff(rows, prepend=-1))
+    if len(rows):
+        rows, worth = rows[first], np.add.reduceat(worth[order], first)
+    yield from rows[np.lexsort((rows, -worth))].tolist()
     yield from rest
 
 

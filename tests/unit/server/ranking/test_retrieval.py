@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from longtail.server.ranking.retrieval import Sources, merged
+from longtail.server.ranking.retrieval import FUSION_PLACES, Sources, fused, merged
 
 
 def rows(*values: int) -> np.ndarray:
@@ -63,3 +63,19 @@ def test_none_comes_twice_and_none_is_lacking(
     everything = set(behaviour).union(popular, *texts)
     assert len(found) == len(set(found)) == min(size, len(everything))
     assert set(found) <= everything
+
+
+@given(
+    near=st.lists(st.integers(0, 30), unique=True),
+    words=st.lists(st.integers(0, 30), unique=True),
+    size=st.integers(1, 20),
+)
+def test_meaning_and_words_are_fused_by_their_places(
+    near: list[int], words: list[int], size: int
+) -> None:
+    worth: dict[int, float] = {}
+    for rows in (near[:size], words):
+        for place, row in enumerate(rows, 1):
+            worth[row] = worth.get(row, 0.0) + 1 / (FUSION_PLACES + place)
+    expected = sorted(worth, key=lambda row: (-worth[row], row))
+    assert list(fused(near, words, size)) == [*expected, *near[size:]]
