@@ -333,7 +333,13 @@ async def _serve(
     )
     interaction_service_pb2_grpc.add_InteractionServiceServicer_to_server(
         InteractionService(
-            store.interactions, catalogue, tokens, pools, pseudonyms, settings.interaction_days
+            store.interactions,
+            catalogue,
+            tokens,
+            pools,
+            pseudonyms,
+            settings.interaction_days,
+            lambda item_ids: view.state.has(item_ids),
         ),
         server,
     )

@@ -22,13 +22,20 @@ class FakeItems(ItemServiceServicer):
         self, request: item_service_pb2.BatchUpsertItemsRequest, context: grpc.ServicerContext
     ) -> item_service_pb2.BatchUpsertItemsResponse:
         self.fake.receive(request, context)
-        statuses = []
+        statuses, before = [], dict(self.fake.items)
         for item in request.items:
             status = {"refuse me": BAD_TITLE, "fail": FAILED}.get(item.title)
             statuses.append(status or status_pb2.Status())
             if status is None:
                 self.fake.items[item.id] = item
-        return item_service_pb2.BatchUpsertItemsResponse(statuses=statuses, revision=7)
+        written = [each for each in request.items if self.fake.items.get(each.id) is each]
+        return item_service_pb2.BatchUpsertItemsResponse(
+            statuses=statuses,
+            revision=7,
+            added_count=sum(each.id not in before for each in written),
+            changed_count=sum(before.get(each.id, each) != each for each in written),
+            unchanged_count=sum(before.get(each.id) == each for each in written),
+        )
 
     def ImportItems(
         self,

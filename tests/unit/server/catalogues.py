@@ -67,7 +67,7 @@ class Written:
         return self._commit.submit(work).result(20)
 
     def upsert(self, *items: NewItem) -> int:
-        return self.write(lambda tx: self.store.items.upsert(tx, items, self.encoder.id))
+        return self.write(lambda tx: self.store.items.upsert(tx, items, self.encoder.id))[1]
 
     def remove(self, *ids: str) -> None:
         self.write(lambda tx: self.store.items.remove(tx, ids))

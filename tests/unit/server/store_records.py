@@ -37,7 +37,7 @@ class Opened:
         return self.writer.submit(write).result(timeout=60)
 
     def upsert(self, *new_items: NewItem) -> int:
-        return self.do(lambda tx: self.store.items.upsert(tx, new_items, self.encoder_id))
+        return self.do(lambda tx: self.store.items.upsert(tx, new_items, self.encoder_id))[1]
 
     def remove(self, *ids: str) -> tuple[frozenset[str], int]:
         return self.do(lambda tx: self.store.items.remove(tx, ids))

@@ -121,6 +121,11 @@ class WrittenCatalogue:
         self.interactions: interaction_service_pb2_grpc.InteractionServiceStub
         self.reviews: review_service_pb2_grpc.ReviewServiceStub
 
+    def has(self, item_ids: Sequence[str]) -> list[bool]:
+        """Return what a view of the store would say."""
+        held = self.store.items.get(item_ids)
+        return [item_id in held for item_id in item_ids]
+
     async def switch_encoder(self, binding: EncoderBinding) -> BoundEncoder:
         """Switch the store to another encoder, once that has all vectors; `bound` stays."""
 
@@ -186,6 +191,7 @@ async def written_catalogue(
                 written.pools,
                 pseudonyms,
                 kept_days,
+                written.has,
             ),
             server,
         )

@@ -30,9 +30,10 @@ def export_items(
     timeout: options.Timeout = STREAM_SECONDS,
     as_json: options.Json = False,
 ) -> None:
-    """Write every item, one JSON object a line, without vectors, in the order of the ids.
+    """Write every item, one JSON object a line, in the order of the ids.
 
-    The file appears when it is complete. `longtail import items` reads it back.
+    A vector that was given with an item is with it, in base64; what the encoder made is not. The
+    file appears when it is complete. `longtail import items` reads it back and changes nothing.
     """
     if as_json and file == STANDARD_OUTPUT:
         raise typer.BadParameter("--json reports on standard output, where the items go")
@@ -43,8 +44,8 @@ def export_items(
         with _opened(file) as lines, progress_bar("items") as show:
             for item in client.export_items(timeout=timeout):
                 values = output.message_as_dict(item)
-                # Never returned, so it is always empty.
-                del values["vector"]
+                if not item.vector:
+                    del values["vector"]
                 lines.write(json.dumps(values, ensure_ascii=False) + "\n")
                 count += 1
                 if count % SHOWN_EVERY == 0:

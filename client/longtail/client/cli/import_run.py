@@ -65,10 +65,20 @@ def _shown(
     show(1.0, report.rows_read)
 
 
+def _imported(report: ImportReport) -> str:
+    if not (report.added or report.unchanged):
+        return f"{report.imported:,}"
+    changed = report.imported - report.added
+    return (
+        f"{report.imported:,} ({report.added:,} added, {changed:,} changed; {report.unchanged:,} "
+        "were there as they are)"
+    )
+
+
 def _show(report: ImportReport, seconds: float) -> None:
     rows = [
         ("rows read", f"{report.rows_read:,}"),
-        ("imported", f"{report.imported:,}"),
+        ("imported", _imported(report)),
         ("duplicates", f"{report.duplicates:,}"),
         ("dropped", f"{report.dropped_count:,}"),
         ("revision", str(report.revision)),

@@ -27,13 +27,18 @@ class Numbered(Generic[M]):
 class Acknowledgement:
     """The server's answer to one batch: a status per message, and how many were new to it.
 
-    `unattributed`: positions of those that it accepted without their recommendation_token.
+    `unattributed`: positions of those that it accepted without their recommendation_token, and
+    `unknown` of those whose item it does not have. Of items, `added` were not there, and
+    `unchanged` were there as they are.
     """
 
     statuses: Sequence[status_pb2.Status]
     recorded: int
     revision: int
     unattributed: Sequence[int] = ()
+    unknown: Sequence[int] = ()
+    added: int = 0
+    unchanged: int = 0
 
 
 @dataclass
@@ -67,7 +72,8 @@ class ImportReport:
     """What became of the rows of a file so far.
 
     `failed` are those dropped ones that the server failed on, for no fault of their own that it
-    knows of; `removed` items that the file does not have.
+    knows of; `removed` items that the file does not have. Of items, `imported` are those that were
+    `added` or changed. `unknown_items` are interactions with items that the server does not have.
     """
 
     rows_read: int = 0
@@ -76,7 +82,10 @@ class ImportReport:
     failed: int = 0
     dropped: dict[str, Dropped] = field(default_factory=dict)
     unattributed: Rows = field(default_factory=Rows)
+    added: int = 0
+    unchanged: int = 0
     removed: int = 0
+    unknown_items: Rows = field(default_factory=Rows)
     revision: int = 0
     remarks: tuple[str, ...] = ()
 
@@ -101,6 +110,11 @@ class ImportReport:
         for answer in acknowledgements:
             for position in answer.unattributed:
                 self.unattributed.add(batch[start + position].line)
+            for position in answer.unknown:
+                self.unknown_items.add(batch[start + position].line)
+            self.added += answer.added
+            self.unchanged += answer.unchanged
+            accepted -= answer.unchanged
             start += len(answer.statuses)
         recorded = sum(answer.recorded for answer in acknowledgements)
         self.imported += recorded
@@ -110,7 +124,7 @@ class ImportReport:
     @property
     def is_useless(self) -> bool:
         """Whether there were rows, and none of them could be used."""
-        return bool(self.dropped) and not self.imported and not self.duplicates
+        return bool(self.dropped) and not (self.imported or self.duplicates or self.unchanged)
 
     def told(self) -> list[tuple[str, str]]:
         """Return what is to be said of the file and its dropped rows, for people."""
@@ -120,6 +134,8 @@ class ImportReport:
             rows.append((f"  {reason}", f"{dropped.told()}{detail}"))
         if self.unattributed.count:
             rows.append(("of no known list", self.unattributed.told()))
+        if self.unknown_items.count:
+            rows.append(("of items that are not there", self.unknown_items.told()))
         return rows
 
     def as_json(self) -> dict[str, Any]:

@@ -14,8 +14,13 @@ def writing_items(client: LongtailClient) -> Write[Item]:
 
     def write(items: Sequence[Item], request_id: str) -> Acknowledgement:
         answer = client.upsert_items(items, request_id=request_id)
-        written = sum(status.code == 0 for status in answer.statuses)
-        return Acknowledgement(answer.statuses, written, answer.revision)
+        return Acknowledgement(
+            answer.statuses,
+            answer.added_count + answer.changed_count,
+            answer.revision,
+            added=answer.added_count,
+            unchanged=answer.unchanged_count,
+        )
 
     return write
 
@@ -28,7 +33,11 @@ def writing_interactions(client: LongtailClient) -> Write[Interaction]:
         answer = client.write_interactions(interactions)
         unattributed = [each.position for each in answer.unattributed]
         return Acknowledgement(
-            answer.statuses, answer.recorded_count, answer.revision, unattributed
+            answer.statuses,
+            answer.recorded_count,
+            answer.revision,
+            unattributed,
+            answer.unknown_item_positions,
         )
 
     return write

@@ -1,6 +1,6 @@
 """The catalogue in memory as one encoder sees it: columns and index, row by row, at a revision."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 
 import numpy as np
@@ -144,6 +144,11 @@ class CatalogueState:
         """Return what a request may find at `now`, microseconds since the epoch."""
         revision = self.revision
         return Scope(self.columns, self._masks, revision, self.columns.count, now, wanted)
+
+    def has(self, item_ids: Sequence[str]) -> list[bool]:
+        """Return whether each of the items is in the catalogue."""
+        held: list[bool] = (self.columns.rows_at(item_ids, self.revision) != NO_ROW).tolist()
+        return held
 
     def source(self) -> Source:
         """Return the versions that are current, for the next generation of the index."""

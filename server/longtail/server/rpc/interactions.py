@@ -2,7 +2,7 @@
 
 import itertools
 import struct
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -43,19 +43,21 @@ MAX_TOKEN = 3000
 class _Batch:
     """The events of a batch that can be recorded, and what is wrong with the others.
 
-    `unattributed`: those of the former whose recommendation_token is left out.
+    `unattributed`: those of the former whose recommendation_token is left out. `unknown`: positions
+    of those whose item the catalogue does not have.
     """
 
     events: Sequence[Interaction]
     wrong: dict[int, InvalidArgument]
     statuses: Sequence[status_pb2.Status]
     unattributed: Sequence[pb.UnattributedInteraction]
+    unknown: Sequence[int]
 
 
 class InteractionService(interaction_service_pb2_grpc.InteractionServiceServicer):
     """Reads interactions from the store and writes them through the catalogue.
 
-    What is older than `kept_days` is refused; 0 takes all.
+    What is older than `kept_days` is refused; 0 takes all. `has` says which items there are.
     """
 
     def __init__(
@@ -66,9 +68,11 @@ class InteractionService(interaction_service_pb2_grpc.InteractionServiceServicer
         pools: Pools,
         pseudonyms: Pseudonyms,
         kept_days: float,
+        has: Callable[[Sequence[str]], Sequence[bool]],
     ) -> None:
         self._pseudonyms = pseudonyms
         self._kept_days = kept_days
+        self._has = has
         self._records = records
         self._pools = pools
         self._catalogue = catalogue
@@ -88,6 +92,7 @@ class InteractionService(interaction_service_pb2_grpc.InteractionServiceServicer
             recorded_count=recorded,
             revision=revision,
             unattributed=batch.unattributed,
+            unknown_item_positions=batch.unknown,
         )
 
     async def ImportInteractions(
@@ -98,7 +103,7 @@ class InteractionService(interaction_service_pb2_grpc.InteractionServiceServicer
         """Record a stream of batches."""
         refusals = Refusals()
         unattributed: list[pb.UnattributedInteraction] = []
-        imported = duplicates = unattributed_count = seen = revision = 0
+        imported = duplicates = unattributed_count = unknown_count = seen = revision = 0
         async for request in request_iterator:
             check_batch("interactions", request.interactions)
             batch = await self._read(request.interactions)
@@ -108,6 +113,7 @@ class InteractionService(interaction_service_pb2_grpc.InteractionServiceServicer
             duplicates += len(batch.events) - recorded
             refusals.add(batch.wrong, [event.event_id for event in request.interactions])
             unattributed_count += len(batch.unattributed)
+            unknown_count += len(batch.unknown)
             for event in batch.unattributed[: KEPT - len(unattributed)]:
                 event.position += seen
                 unattributed.append(event)
@@ -120,6 +126,7 @@ class InteractionService(interaction_service_pb2_grpc.InteractionServiceServicer
             revision=revision,
             unattributed_count=unattributed_count,
             unattributed=unattributed,
+            unknown_item_count=unknown_count,
         )
 
     async def RecordImpressions(
@@ -171,11 +178,14 @@ class InteractionService(interaction_service_pb2_grpc.InteractionServiceServicer
                 kept_days=self._kept_days,
             )
             events, wrong = each("interactions", messages, validate)
+            right = [position for position in range(len(messages)) if position not in wrong]
+            held = self._has([event.item_id for event in events])
             return _Batch(
                 events,
                 wrong,
                 statuses(len(messages), wrong),
-                _unattributed(messages, events, wrong),
+                _unattributed(messages, events, right),
+                [at for at, known in zip(right, held, strict=True) if not known],
             )
 
         # A thousand of them take long enough to be felt by others on the event loop; for a few, the
@@ -205,9 +215,8 @@ class InteractionService(interaction_service_pb2_grpc.InteractionServiceServicer
 def _unattributed(
     messages: Sequence[pb.Interaction],
     events: Sequence[Interaction],
-    wrong: Mapping[int, InvalidArgument],
+    right: Sequence[int],
 ) -> list[pb.UnattributedInteraction]:
-    right = (position for position in range(len(messages)) if position not in wrong)
     return [
         pb.UnattributedInteraction(position=position, event_id=event.event_id)
         for position, event in zip(right, events, strict=True)

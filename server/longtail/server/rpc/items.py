@@ -27,11 +27,11 @@ from longtail.server.rpc.repeatable_call import repeatable_call
 from longtail.server.rpc.tokens.page import decode_token, encode_token, foreign_token
 from longtail.server.rpc.write.item import item_message, pages
 from longtail.server.store.items import ItemRecords
-from longtail.server.store.records import BoundEncoder, StoredItem
+from longtail.server.store.records import BoundEncoder, StoredItem, Vector, encode_vector
 from longtail.server.write.encoding import KnownItems, PreparedItems
 from longtail.server.write.idempotency import RepeatableCall
 from longtail.server.write.item_draft import ItemDraft
-from longtail.server.write.writer import Catalogue, ItemEdit
+from longtail.server.write.writer import Catalogue, ItemEdit, Upserted
 from longtail.v1 import item_pb2, item_service_pb2_grpc
 from longtail.v1 import item_service_pb2 as pb
 
@@ -126,11 +126,14 @@ class ItemService(item_service_pb2_grpc.ItemServiceServicer):
         wrong, call = batch.wrong, batch.call
         ids = [item.id for item in request.items]
 
-        def reply(
-            refused: Mapping[str, ServiceError], revision: int
-        ) -> pb.BatchUpsertItemsResponse:
-            said = statuses(len(ids), {**wrong, **_placed(refused, ids)})
-            return pb.BatchUpsertItemsResponse(statuses=said, revision=revision)
+        def reply(upserted: Upserted) -> pb.BatchUpsertItemsResponse:
+            return pb.BatchUpsertItemsResponse(
+                statuses=statuses(len(ids), {**wrong, **_placed(upserted.refused, ids)}),
+                revision=upserted.revision,
+                added_count=upserted.added,
+                changed_count=upserted.changed,
+                unchanged_count=upserted.unchanged,
+            )
 
         prepared = await self._catalogue.encode(batch.known)
         return await self._catalogue.upsert_items(prepared, reply, call)
@@ -182,10 +185,14 @@ class ItemService(item_service_pb2_grpc.ItemServiceServicer):
 
         async def write(batch: tuple[list[str], Wrong, PreparedItems]) -> None:
             ids, wrong, prepared = batch
-            upsert = partial(self._catalogue.upsert_items, prepared, _outcome)
-            refused, answer.revision = await patiently(upsert)
-            wrong = {**wrong, **_placed(refused, ids)}
+            upsert = partial(self._catalogue.upsert_items, prepared, _as_it_is)
+            upserted = await patiently(upsert)
+            wrong = {**wrong, **_placed(upserted.refused, ids)}
             answer.imported_count += len(ids) - len(wrong)
+            answer.added_count += upserted.added
+            answer.changed_count += upserted.changed
+            answer.unchanged_count += upserted.unchanged
+            answer.revision = upserted.revision
             refusals.add(wrong, ids)
 
         await write_in_order(request_iterator, prepare, write, BATCHES_AHEAD)
@@ -276,11 +283,19 @@ class ItemService(item_service_pb2_grpc.ItemServiceServicer):
     def _export(self, after: str) -> tuple[list[bytes], str]:
         """Return answers with the items after `after`, and where the ones after them begin."""
         items = self._records.list_page(after=after, limit=EXPORT_PAGE)
+        vectors = self._catalogue.given_vectors(items)
         answers = [
-            serialized(pb.ExportItemsResponse(items=[item]) for item in page)
+            serialized(pb.ExportItemsResponse(items=[_with_vector(item, vectors)]) for item in page)
             for page in pages(items)
         ]
         return answers, items[-1].content.id if items else after
+
+
+def _with_vector(item: item_pb2.Item, vectors: Mapping[str, Vector]) -> item_pb2.Item:
+    """Return an item with its own vector, where it has one."""
+    if item.id in vectors:
+        item.vector = encode_vector(vectors[item.id])
+    return item
 
 
 def _last_id(token: str) -> str:
@@ -293,10 +308,8 @@ def _last_id(token: str) -> str:
         raise foreign_token() from None
 
 
-def _outcome(
-    refused: Mapping[str, ServiceError], revision: int
-) -> tuple[Mapping[str, ServiceError], int]:
-    return refused, revision
+def _as_it_is(upserted: Upserted) -> Upserted:
+    return upserted
 
 
 def _placed(refused: Mapping[str, ServiceError], ids: Sequence[str]) -> Wrong:

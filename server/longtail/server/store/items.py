@@ -44,22 +44,24 @@ class ItemRecords:
 
     def upsert(
         self, tx: Transaction, new_items: Sequence[NewItem], encoder_id: int, owner: str = ""
-    ) -> int:
-        """Write items, no id twice, with their vectors of one encoder; return the last revision.
+    ) -> tuple[int, int]:
+        """Write items, no id twice, with their vectors of one encoder.
 
-        Those that were not there are of the key `owner`, if that is not empty, as long as they are.
+        Returns how many were not there, and the last revision. Those are of the key `owner`, if
+        that is not empty, as long as they are there.
 
         The vectors that other encoders made of a text that is replaced are dropped. Raises
         EncoderChanged when the encoder is not the catalogue's, or is so no more.
         """
         if not new_items:
-            return current_revision(tx)
+            return 0, current_revision(tx)
         others = require_current(tx, encoder_id)
         if others:
             _drop_outdated(tx, new_items, others)
         there = self.revisions(tx, [item.content.id for item in new_items])
-        move_counts(tx, items=len(new_items) - len(there))
-        move_usage(tx, owner, items=len(new_items) - len(there))
+        added = len(new_items) - len(there)
+        move_counts(tx, items=added)
+        move_usage(tx, owner, items=added)
         come = [item.content.attributes for item in new_items if item.content.attributes]
         move_names(tx, gone=self._attributes(tx, there), come=come)
         moment = now()
@@ -100,7 +102,7 @@ class ItemRecords:
                 for item in new_items
             ],
         )
-        return last
+        return added, last
 
     def remove(self, tx: Transaction, ids: Collection[str]) -> tuple[frozenset[str], int]:
         """Remove items; return those of `ids` that were there, and the revision."""

@@ -60,6 +60,20 @@ class _ReadEdit:
     known: KnownItems
 
 
+@dataclass(frozen=True)
+class Upserted:
+    """What became of a batch: `refused` says of which items, and why, they were not written.
+
+    `added`, `changed` and `unchanged` count the others, the last of which needed no write.
+    """
+
+    refused: Mapping[str, ServiceError]
+    added: int
+    changed: int
+    unchanged: int
+    revision: int
+
+
 class _OvertakenError(Exception):
     """Another write came between the reading of an item and its writing."""
 
@@ -112,6 +126,11 @@ class Catalogue:
         """
         return self._items.look_up(drafts, bound)
 
+    def given_vectors(self, items: Sequence[StoredItem]) -> Mapping[str, Vector]:
+        """Return the vectors of those of `items` that came with one. Reads the store."""
+        given = [item.content.id for item in items if item.vector_given]
+        return self._store.changes.vectors(self.encoder.id, given) if given else {}
+
     async def encode(self, known: KnownItems) -> PreparedItems:
         """Encode what is new."""
         return await self._items.encode(known)
@@ -119,29 +138,29 @@ class Catalogue:
     async def upsert_items(
         self,
         prepared: PreparedItems,
-        reply: Callable[[Mapping[str, ServiceError], int], R],
+        reply: Callable[[Upserted], R],
         call: RepeatableCall[R] | None = None,
     ) -> R:
-        """Write items; `reply` is given what could not be written, and the revision.
+        """Write items; `reply` is given what became of them.
 
-        That is what the encoder made no vector of, and what would bring too many names of
+        Refused is what the encoder made no vector of, and what would bring too many names of
         attributes. What is there unchanged is not written either.
 
         Raises Aborted when other writes come first again and again, and when the encoder changed
         and the items have vectors of the caller's own.
         """
-        quota, beyond = Quota.current(), 0
+        quota, count = Quota.current(), 0
 
-        def counted(refused: Mapping[str, ServiceError], revision: int) -> R:
-            nonlocal beyond
-            beyond = len(refused) - len(prepared.refused)
-            return reply(refused, revision)
+        def counted(upserted: Upserted) -> R:
+            nonlocal count
+            count = upserted.added + upserted.changed
+            return reply(upserted)
 
         for _ in range(ATTEMPTS):
             try:
                 write = partial(self._upsert_and_reply, prepared, counted, quota.name)
                 written = await self._once(call, write, quota)
-                self._tell("items written", len(prepared.new_items) - beyond, call)
+                self._tell("items written", count, call)
                 return written
             except _OvertakenError:
                 bound = prepared.encoder
@@ -289,12 +308,11 @@ class Catalogue:
     def _upsert_and_reply(
         self,
         prepared: PreparedItems,
-        reply: Callable[[Mapping[str, ServiceError], int], R],
+        reply: Callable[[Upserted], R],
         owner: str,
         tx: Transaction,
     ) -> R:
-        beyond, revision = self._upsert(tx, prepared, owner)
-        return reply({**prepared.refused, **beyond}, revision)
+        return reply(self._upsert(tx, prepared, owner))
 
     def _update_and_reply(
         self,
@@ -308,21 +326,26 @@ class Catalogue:
         read = {} if stored is None else {item_id: stored.revision}
         if self._store.items.revisions(tx, [item_id]) != read:
             raise _OvertakenError
-        beyond, revision = self._upsert(tx, prepared, owner)
-        if item_id in beyond:
-            raise beyond[item_id].inside("item")
-        return reply(self._store.items.current(tx, [item_id])[item_id], revision)
+        upserted = self._upsert(tx, prepared, owner)
+        if item_id in upserted.refused:
+            raise upserted.refused[item_id].inside("item")
+        return reply(self._store.items.current(tx, [item_id])[item_id], upserted.revision)
 
-    def _upsert(
-        self, tx: Transaction, prepared: PreparedItems, owner: str
-    ) -> tuple[Mapping[str, ServiceError], int]:
-        """Write what is new; return what would bring too many names, by item, and the revision."""
+    def _upsert(self, tx: Transaction, prepared: PreparedItems, owner: str) -> Upserted:
+        """Write what is new, but for what would bring too many names."""
         unchanged = prepared.unchanged
         if unchanged and self._store.items.revisions(tx, list(unchanged)) != unchanged:
             raise _OvertakenError
         beyond = beyond_names(tx, prepared.new_items, self._attribute_names)
         admitted = [new for new in prepared.new_items if new.content.id not in beyond]
-        return beyond, self._store.items.upsert(tx, admitted, prepared.encoder.id, owner)
+        added, revision = self._store.items.upsert(tx, admitted, prepared.encoder.id, owner)
+        return Upserted(
+            refused={**prepared.refused, **beyond},
+            added=added,
+            changed=len(admitted) - added,
+            unchanged=len(unchanged),
+            revision=revision,
+        )
 
     def _read_edit(
         self,

@@ -12,10 +12,12 @@ from longtail.server.process.pseudonyms import Pseudonyms
 from longtail.server.rpc.tokens.page import encode_token
 from longtail.server.store.records import OperationKind
 from longtail.v1 import interaction_service_pb2 as pb
+from longtail.v1 import item_service_pb2
 
 from tests.unit.server.written_catalogue import (
     WrittenCatalogue,
     fields,
+    item,
     refused,
     written_catalogue,
 )
@@ -63,6 +65,23 @@ async def test_an_event_counts_once(written: WrittenCatalogue) -> None:
     assert fields(first.statuses[1]) == ["interactions[1].user_id"]
     again = await write(written, event("a"))
     assert (again.recorded_count, again.revision) == (0, first.revision)
+
+
+async def test_what_names_no_item_of_the_catalogue_is_recorded_and_told(
+    written: WrittenCatalogue,
+) -> None:
+    await written.items.BatchUpsertItems(
+        item_service_pb2.BatchUpsertItemsRequest(items=[item(event("a").item_id)])
+    )
+    strange = event("b", name="nowhere")
+
+    reply = await write(written, event("a"), event("c", user=""), strange)
+    requests = iter([pb.ImportInteractionsRequest(interactions=[event("a"), strange])])
+    imported = await written.interactions.ImportInteractions(requests)
+
+    assert reply.recorded_count == 2
+    assert list(reply.unknown_item_positions) == [2]
+    assert imported.unknown_item_count == 1
 
 
 async def test_an_import_counts_new_known_and_refused(written: WrittenCatalogue) -> None:

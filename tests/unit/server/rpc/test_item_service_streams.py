@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from grpc import StatusCode
 from longtail.runtime.errors import InvalidArgument, Overloaded, Unavailable, Violation
@@ -12,6 +13,7 @@ from longtail.v1 import item_pb2
 from longtail.v1 import item_service_pb2 as pb
 
 from tests.unit.server.written_catalogue import (
+    OWN,
     WrittenCatalogue,
     fields,
     item,
@@ -133,6 +135,31 @@ async def test_an_export_holds_the_whole_catalogue_in_order(written: WrittenCata
     assert [len(page) for page in pages] == [500, 500, 234]
     assert [exported.id for page in pages for exported in page] == [f"{n:04}" for n in range(1234)]
     assert pages[0][0].title == "title of 0000"
+
+
+async def test_an_export_that_is_imported_again_changes_nothing(written: WrittenCatalogue) -> None:
+    odd = np.array([0.1, 0.2, 0.3, 0.4], "<f4").tobytes()
+    own = [item("own", title="", vector=odd), item("both", vector=OWN), item("encoded")]
+    await written.items.BatchUpsertItems(pb.BatchUpsertItemsRequest(items=own))
+    [page] = [page async for page in written.items.ExportItems(pb.ExportItemsRequest())]
+    assert [bool(exported.vector) for exported in page.items] == [True, False, True]
+
+    reply = await written.items.ImportItems(stream(list(page.items)))
+
+    assert (reply.imported_count, reply.unchanged_count) == (3, 3)
+    [again] = [page async for page in written.items.ExportItems(pb.ExportItemsRequest())]
+    assert again == page
+
+
+async def test_an_import_tells_new_items_from_changed_ones(written: WrittenCatalogue) -> None:
+    await fill(written, 3)
+    changed = [item("0000"), item("0001", title="other"), item("new"), item("")]
+
+    batch = await written.items.BatchUpsertItems(pb.BatchUpsertItemsRequest(items=changed))
+    reply = await written.items.ImportItems(stream(changed[:2], [item("newer")]))
+
+    assert (batch.added_count, batch.changed_count, batch.unchanged_count) == (1, 1, 1)
+    assert (reply.added_count, reply.changed_count, reply.unchanged_count) == (1, 0, 2)
 
 
 async def test_an_export_of_nothing_is_empty(written: WrittenCatalogue) -> None:

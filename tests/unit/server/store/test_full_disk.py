@@ -66,7 +66,7 @@ def test_a_disk_that_fills_up_within_a_group_keeps_what_it_acknowledged(small_di
     refused = 0
     with opened(path) as it:
 
-        def upsert(name: str) -> Future[int]:
+        def upsert(name: str) -> Future[tuple[int, int]]:
             written = [new_item(name, "x" * 1000)]
             return it.writer.submit(lambda tx: it.store.items.upsert(tx, written, it.encoder_id))
 

@@ -24,6 +24,9 @@ MAX_BATCH = 1000
 # In microseconds.
 DAY = 24 * 3600 * 10**6
 
+# How far rounding to float32 may bring a vector from unit length.
+ROUNDING = 1e-6
+
 
 def check_id(field: str, value: str, limit: int = MAX_ID) -> str:
     """Return an id, or another name that is compared and not read, of 1 to `limit` characters."""
@@ -93,7 +96,8 @@ def unit_vector(field: str, data: bytes, dimension: int) -> Vector:
     norm = float(np.linalg.norm(vector))
     if norm == 0:
         raise InvalidArgument(Violation(field, "is all zero"))
-    return (vector / norm).astype(np.float32)
+    # What was brought to it before stays as it is, to the bit: an export can be imported again.
+    return (vector if abs(norm - 1) < ROUNDING else vector / norm).astype(np.float32)
 
 
 def microseconds(field: str, value: timestamp_pb2.Timestamp) -> int:
