@@ -1,6 +1,6 @@
 """`python -m evaluation DATA --out DIR`: evaluate; `python -m evaluation fit DATA`: fit a profile.
 
-Exit codes: 0 done, 2 wrong usage or data that do not allow it.
+Exit codes: 0 done, 2 wrong usage or data that do not allow it, 3 a fit that is not reliable.
 """
 
 import shlex
@@ -47,7 +47,7 @@ PARTS: dict[Only, Callable[[Path, Options, int, experiments.Stage], Part]] = {
     Only.QUERIES: evaluate_queries,
 }
 
-USAGE = 2
+USAGE, UNRELIABLE = 2, 3
 FIT = "fit"
 
 console = Console()
@@ -123,6 +123,10 @@ def fit(
     options = Options(split, valid, test, min_rating, pool, people, seed)
     with _complained():
         fitted = fit_profile(data, options, _stage)
+    if fitted.unreliable:
+        _fail(
+            "\n".join(("not written: P(relevant) is not reliable", *fitted.unreliable)), UNRELIABLE
+        )
     out.parent.mkdir(parents=True, exist_ok=True)
     # The profile comes last: who follows it finds the exposure that belongs to it.
     write_exposure(fitted.exposure, out)
@@ -157,9 +161,9 @@ def _show(lines: Iterable[str]) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _fail(message: str) -> NoReturn:
+def _fail(message: str, code: int = USAGE) -> NoReturn:
     Console(stderr=True).print(message, style="red", markup=False, highlight=False, soft_wrap=True)
-    raise typer.Exit(USAGE)
+    raise typer.Exit(code)
 
 
 def main() -> None:

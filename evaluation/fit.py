@@ -1,12 +1,12 @@
 """`python -m evaluation fit`: a ranking profile for the server, from a folder or from its store."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from longtail.server.ranking.profile import (
     Context,
     RankingProfile,
@@ -21,7 +21,8 @@ from evaluation.experiment import Options, Period, Stage, latest_period
 from evaluation.fitting import cross_fitted, fit_relevance, reach
 from evaluation.methods import DIAL_LENGTH, dial_task
 from evaluation.queries import query_task
-from evaluation.reliability import reliability
+from evaluation.reliability import reliability, unreliable
+from evaluation.report.results import ReliabilityRow
 
 # Fewer people than that say nothing that the default profile does not know better.
 FEWEST_PEOPLE = 20
@@ -31,10 +32,14 @@ QUERIES = 300
 
 @dataclass(frozen=True)
 class Fit:
-    """A profile, and how often its lists show each item: 1 is the average of the catalogue."""
+    """A profile, and how often its lists show each item: 1 is the average of the catalogue.
+
+    `unreliable`: where what it states is not what happened, in words; then it is of no use.
+    """
 
     profile: RankingProfile
     exposure: dict[str, float]
+    unreliable: list[str]
 
 
 def fit_profile(source: Path, options: Options, stage: Stage) -> Fit:
@@ -71,10 +76,12 @@ def fit_profile(source: Path, options: Options, stage: Stage) -> Fit:
         prior = dials[Context.QUERY].overrun
         fitted = fit_dial(queries, share, None, known_taste=False, overrun=prior)
         dials[Context.QUERY] = fitted.dial
-    facts = _facts(source, period, scores)
+    rows = reliability(period, scores)
+    facts = _facts(source, period, rows)
     return Fit(
         _readable(RankingProfile(models, share, dials, sources, facts)),
         dict(zip(item_ids, exposure.tolist(), strict=True)),
+        unreliable(rows),
     )
 
 
@@ -84,7 +91,7 @@ def _readable(profile: RankingProfile) -> RankingProfile:
     return profile_of(json.loads(text, parse_float=lambda number: float(f"{float(number):.6g}")))
 
 
-def _facts(source: Path, period: Period, scores: np.ndarray[Any, Any]) -> dict[str, Any]:
+def _facts(source: Path, period: Period, rows: Sequence[ReliabilityRow]) -> dict[str, Any]:
     """Return what a reader wants to know of the fit."""
     return {
         "name": source.resolve().stem,
@@ -92,5 +99,5 @@ def _facts(source: Path, period: Period, scores: np.ndarray[Any, Any]) -> dict[s
         "people": len(period.requests.users),
         "candidates": int(period.requests.items.size),
         "relevant": int(period.requests.relevant.sum()),
-        "reliability": [vars(row) for row in reliability(period, scores)],
+        "reliability": [vars(row) for row in rows],
     }

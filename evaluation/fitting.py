@@ -13,7 +13,7 @@ from evaluation.requests import Requests
 from evaluation.task import Floats
 
 # How strongly the weights are held to the default profile's, see `relevance.fitted`.
-PRIOR_STRENGTH = 10.0
+PRIOR_STRENGTH = 3.0
 
 
 def fit_relevance(

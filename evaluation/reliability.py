@@ -1,5 +1,7 @@
 """Whether a stated probability is what happens, for the unpopular as for the popular."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from evaluation.experiment import Period
@@ -7,6 +9,9 @@ from evaluation.report.results import ReliabilityRow
 from evaluation.task import Floats
 
 DECILES = 10
+# What is stated of a decile may differ from what happens by this factor, and beyond it by as many
+# standard deviations of a count.
+MOST_OFF, DEVIATIONS = 1.5, 3.0
 
 
 def reliability(period: Period, probability: Floats) -> tuple[ReliabilityRow, ...]:
@@ -31,3 +36,17 @@ def reliability(period: Period, probability: Floats) -> tuple[ReliabilityRow, ..
                 )
             )
     return tuple(rows)
+
+
+def unreliable(rows: Sequence[ReliabilityRow]) -> list[str]:
+    """Return in words where what is stated is not what happens: nothing where a fit can be used."""
+    found = []
+    for row in rows:
+        stated, happened = row.predicted * row.count, row.observed * row.count
+        within = max(stated, happened) <= MOST_OFF * min(stated, happened)
+        if not within and abs(stated - happened) > DEVIATIONS * max(stated, happened) ** 0.5:
+            found.append(
+                f"decile {row.decile} of popularity: {stated:.0f} relevant items are stated, "
+                f"{happened:.0f} were"
+            )
+    return found

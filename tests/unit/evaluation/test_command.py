@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 from longtail.server.ranking.expected_exposure import read_exposure
-from longtail.server.ranking.profile import read_profile
+from longtail.server.ranking.profile import default_profile, read_profile
 
 import evaluation.__main__ as command
 from evaluation import experiment as experiments
 from evaluation import fit as fits
 from evaluation import methods
 from evaluation.experiment import Options, Stage
+from evaluation.fit import Fit
 from evaluation.report.document import part
 from evaluation.report.results import Part, Report
 from evaluation.splits import SplitMethod
@@ -211,3 +212,15 @@ def test_a_fit_writes_a_profile_and_the_exposure_beside_it(
     assert profile.version in ended.out
     assert profile.fit["people"] == 30
     assert len(read_exposure(out)) == invented_data.ITEMS
+
+
+def test_a_fit_that_does_not_say_what_happens_is_not_written(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = Fit(default_profile(), {}, ["decile 1 of popularity: 9 relevant items are stated"])
+    monkeypatch.setattr(command, "fit_profile", lambda *_: told)
+    ended = run("fit", folder, "--out", folder / "profile.json")
+    assert ended.code == 3
+    assert "not reliable" in ended.err
+    assert "decile 1 of popularity: 9" in ended.err
+    assert not (folder / "profile.json").exists()

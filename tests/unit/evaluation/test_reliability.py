@@ -7,7 +7,8 @@ import pytest
 
 from evaluation.experiment import Period
 from evaluation.metrics import Truth
-from evaluation.reliability import DECILES, reliability
+from evaluation.reliability import DECILES, reliability, unreliable
+from evaluation.report.results import ReliabilityRow
 from evaluation.task import Floats
 from evaluation.world import World
 from tests.unit.evaluation import invented_data
@@ -56,6 +57,27 @@ def test_where_all_are_equally_popular_there_is_one_row() -> None:
     period = replace(PERIOD, world=known(np.ones(invented_data.ITEMS)))
     [row] = reliability(period, PROBABILITY)
     assert (row.decile, row.count) == (1, PROBABILITY.size)
+
+
+@pytest.mark.parametrize(
+    ("count", "predicted", "observed", "passes"),
+    [
+        (1000, 0.1, 0.1, True),
+        (1000, 0.1, 0.14, True),
+        (1000, 0.1, 0.25, False),
+        (1000, 0.25, 0.1, False),
+        # Ten where four were stated may be chance.
+        (100, 0.04, 0.1, True),
+        (100, 0.0, 0.0, True),
+    ],
+)
+def test_a_decile_passes_that_is_as_stated_but_for_chance(
+    count: int, predicted: float, observed: float, passes: bool
+) -> None:
+    good = ReliabilityRow(decile=2, count=500, predicted=0.2, observed=0.2)
+    told = unreliable([ReliabilityRow(1, count, predicted, observed), good])
+    assert bool(told) != passes
+    assert all(line.startswith("decile 1 of popularity") for line in told)
 
 
 def known(popularity: Floats) -> World:

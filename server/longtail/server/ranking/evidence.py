@@ -21,6 +21,10 @@ CLIP = 6.0
 # Of each candidate, measured against the others: see Evidence.signals.
 SIGNALS = 5
 
+# Where the effect of popularity may bend: a linear spline in the log of popularity against the
+# catalogue's mean, from a third of it to seven times.
+KNOTS = (-1.0, 0.0, 1.0, 2.0)
+
 FEATURES = (
     "text",
     "text cosine",
@@ -30,9 +34,7 @@ FEATURES = (
     "recent behaviour",
     "aversion",
     "popularity",
-    "popularity squared",
-    "head",
-    "tail",
+    *(f"popularity above {knot:g}" for knot in KNOTS),
     "taste",
     "off taste",
     "tail taste",
@@ -161,9 +163,7 @@ def features(evidence: Evidence, taste: Taste, scale: PoolScale) -> Floats:
         recent,
         aversion,
         popularity,
-        popularity**2,
-        evidence.bucket == _HEAD,
-        evidence.bucket == _TAIL,
+        *np.maximum(popularity - _KNOTS, 0.0),
         off,
         np.abs(off),
         taste.shares[Bucket.TAIL] * popularity,
@@ -184,7 +184,6 @@ def features(evidence: Evidence, taste: Taste, scale: PoolScale) -> Floats:
 
 _OF_TASTE = [at for at, name in enumerate(FEATURES) if name in OF_TASTE]
 _OF_HISTORY = [at for at, name in enumerate(FEATURES) if name in OF_HISTORY]
-# NumPy compares with a plain number in a fifth of the time.
-_HEAD, _TAIL = int(Bucket.HEAD), int(Bucket.TAIL)
+_KNOTS = np.array(KNOTS)[:, None]
 # Its place among the signals.
 _BEHAVIOUR = 1

@@ -4,13 +4,13 @@ from longtail.server.ranking.evidence import (
     CLIP,
     COLD_LIKES,
     FEATURES,
+    KNOTS,
     OF_HISTORY,
     OF_TASTE,
     Evidence,
     PoolScale,
     features,
 )
-from longtail.server.ranking.popularity import Bucket
 from longtail.server.ranking.taste import Taste
 from numpy.typing import NDArray
 
@@ -28,7 +28,7 @@ def evidence(seed: int = 0, **signals: NDArray[np.float64]) -> Evidence:
         "aversion": random.uniform(0, 0.5, N),
         "words": random.exponential(3.0, N),
         "support": random.integers(0, 50, N).astype(float),
-        "popularity": random.normal(size=N),
+        "popularity": random.normal(scale=2.0, size=N),
     } | signals
     return Evidence(**values, bucket=random.integers(0, 3, N).astype(np.int8))
 
@@ -78,12 +78,12 @@ def test_popularity_stands_against_the_persons_taste() -> None:
     values = features(found, KNOWN, PoolScale.of(found))
     popularity = found.popularity
     assert column(values, "popularity") == pytest.approx(popularity)
-    assert column(values, "popularity squared") == pytest.approx(popularity**2)
+    for knot in KNOTS:
+        above = np.where(popularity > knot, popularity - knot, 0)
+        assert column(values, f"popularity above {knot:g}") == pytest.approx(above)
     assert column(values, "taste") == pytest.approx(popularity - 0.4)
     assert column(values, "off taste") == pytest.approx(abs(popularity - 0.4))
     assert column(values, "tail taste") == pytest.approx(0.6 * popularity)
-    assert column(values, "head").tolist() == (found.bucket == Bucket.HEAD).tolist()
-    assert column(values, "tail").tolist() == (found.bucket == Bucket.TAIL).tolist()
 
 
 @pytest.mark.parametrize(
