@@ -58,6 +58,15 @@ def words_of(text: str) -> list[str]:
     return words
 
 
+# Lucene's English stop words.
+_GRAMMAR = frozenset(
+    words_of(
+        "a an and are as at be but by for if in into is it no not of on or such that the their then"
+        " there these they this to was will with"
+    )
+)
+
+
 @lru_cache(maxsize=_KNOWN)
 def key_of(word: str) -> int:
     """Return 64 bits that stand for a word and its English plural.
@@ -69,11 +78,15 @@ def key_of(word: str) -> int:
 
 
 def distinct_words(text: str) -> tuple[str, ...]:
-    """Return the words of a text that are compared as different ones, the first of each."""
+    """Return the words of a query that are compared as different ones, the first of each.
+
+    Those of grammar are left out where there are others: in short texts they are as rare as names.
+    """
     found: dict[int, str] = {}
     for word in words_of(text):
         found.setdefault(key_of(word), word)
-    return tuple(found.values())
+    words = tuple(found.values())
+    return tuple(word for word in words if word not in _GRAMMAR) or words
 
 
 def _singular(word: str) -> str:

@@ -51,4 +51,9 @@ def test_what_only_ends_like_a_plural_is_none(one: str, other: str) -> None:
 
 
 def test_a_word_is_looked_for_once_as_it_was_said_first() -> None:
-    assert distinct_words("Robots and a robot and robots") == ("robots", "and", "a")
+    assert distinct_words("Robots near robot dogs, robots") == ("robots", "near", "dogs")
+
+
+def test_words_of_grammar_are_looked_for_where_there_are_no_others() -> None:
+    assert distinct_words("To be or not to be") == ("to", "be", "or", "not")
+    assert distinct_words("Dances with the wolves") == ("dances", "wolves")
