@@ -58,7 +58,8 @@ class Opened:
             self.submit(items[start : start + _BATCH]).result()
 
     def _upsert(self, items: Sequence[NewItem], tx: Transaction) -> int:
-        return self.store.items.upsert(tx, items, self.view.state.encoder.id)
+        _, revision = self.store.items.upsert(tx, items, self.view.state.encoder.id)
+        return revision
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from longtail.runtime.identity import Limits, Role
 from longtail.runtime.keys import HEADER, SCHEME, Key, KeyRing, hashed, write_keys
 from longtail.server.rpc.roles import ROLES
 from longtail.server.store import usage
+from longtail.server.store.clock import now
 from longtail.server.store.usage import Usage, usage_of
 from longtail.v1 import interaction_service_pb2, item_service_pb2
 
@@ -108,7 +109,7 @@ async def test_events_are_counted_by_the_day(
             await record(written, "4")
         assert "3 interactions and impressions a day (UTC): 0 are left" in str(refused.value)
         assert written.store.counts().interactions == 3
-        tomorrow = usage.now() + usage.DAY
+        tomorrow = now() + usage.DAY
         monkeypatch.setattr(usage, "now", lambda: tomorrow)
         assert used(written) == Usage(events=0)
         assert await record(written, "4") == 1

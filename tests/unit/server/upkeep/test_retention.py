@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from longtail.server.operations.restore import restore
 from longtail.server.operations.snapshots import SNAPSHOT_FOLDER, Snapshots
 from longtail.server.process.audit import Audit
 from longtail.server.process.part import Part
+from longtail.server.ranking.behaviour import Behaviour
 from longtail.server.settings import DAY
 from longtail.server.store.clock import now
 from longtail.server.store.erasures import Expiry, Left
@@ -161,7 +163,7 @@ async def test_memory_forgets_what_expired_in_every_process(tmp_path: Path) -> N
                 person = view.people.load("ann")
                 assert person.seen(frozenset()) == {"kept"}
                 assert [past.item_id for past in person.history] == ["kept"]
-                await until(lambda view=view, before=before: view.behaviour is not before)
+                await until(partial(_is_new, view, before))
                 # Nothing of it, not even the name of an item that nobody else liked.
                 assert view.behaviour.ids == ["kept"]
                 assert view.is_complete
@@ -206,3 +208,7 @@ async def test_its_bytes_go_from_files_snapshots_and_restores(tmp_path: Path) ->
         assert left(store) == []
         assert store.erasures.expiry().before > expiry.before
     assert not (tmp_path / DATABASE).read_bytes().count(b"person 3")
+
+
+def _is_new(view: BehaviourView, before: Behaviour) -> bool:
+    return view.behaviour is not before
