@@ -13,7 +13,7 @@ from longtail.server.catalogue.index.vector_index import VectorIndex
 from longtail.server.catalogue.people import History, Person
 from longtail.server.catalogue.scope import Scope
 from longtail.server.catalogue.state import CatalogueState
-from longtail.server.catalogue.words.word_index import Sought
+from longtail.server.catalogue.words.word_search import Sought, WordSearch
 from longtail.server.ranking.behaviour import Behaviour, Scores
 from longtail.server.ranking.interest import (
     CancelledInterestError,
@@ -92,7 +92,8 @@ class RequestContext:
 
     def parts_of_words(self, rows: Ints) -> Floats:
         """Return what each word that is looked for adds to the score of `rows` (n,), (m, n)."""
-        words, sought = self.state.words, self.sought
+        words: WordSearch | None = self.state.words
+        sought = self.sought
         if words is None or sought is None:
             return np.empty((0, len(rows)))
         return words.parts(sought, rows)

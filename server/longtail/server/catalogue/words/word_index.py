@@ -18,6 +18,7 @@ from longtail.server.catalogue.kept_results import KeptResults
 from longtail.server.catalogue.scope import Scope
 from longtail.server.catalogue.words.segment import (
     MOST_COUNTED,
+    Ints,
     Keys,
     Mask,
     Posted,
@@ -25,11 +26,10 @@ from longtail.server.catalogue.words.segment import (
     Segment,
     merged,
 )
+from longtail.server.catalogue.words.word_search import Floats, Sought
 from longtail.server.ranking.words import key_of, rarity, saturated, words_of
 from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 Scores = NDArray[np.float32]
 _Key = tuple[int, tuple[str, ...]]
 
@@ -48,22 +48,6 @@ GROWTH = 1.5
 SPARE = 16
 # Results that are kept, the latest, and how large each may be: 50 MB at most.
 KEPT_RESULTS, LARGEST_KEPT = 4096, 512
-
-
-@dataclass(frozen=True)
-class Sought:
-    """The words (m,) of a query that items hold, from the rarest on, and the rows with the best.
-
-    `weights` (m,): how rare they are. `mean_length`: of all items, in
-    words. `rows` (n,) come with their `scores` (n,), the best first.
-    """
-
-    words: tuple[str, ...]
-    keys: Keys
-    weights: Floats
-    mean_length: float
-    rows: Ints
-    scores: Floats
 
 
 @dataclass(frozen=True)
@@ -151,13 +135,11 @@ class WordIndex:
         return taken
 
     def search(self, words: Sequence[str], k: int, scope: Scope) -> Sought:
-        """Return the `k` rows in `scope` that hold the most of `words`, fewer when fewer do.
-
-        `words`: `distinct_words`. Rows with equal scores come in their order.
-        """
+        """Return what `WordSearch.search` does."""
         if scope.filter is not None:
             return self._search(words, k, scope, scope.mask())
-        asked = k + SPARE
+        # A power of two: people who have seen more or less ask for the same.
+        asked = 1 << (k + SPARE - 1).bit_length()
         found = self._known(words, asked, scope)
         passing = scope.passes(found.rows)
         if len(found.rows) >= asked and np.count_nonzero(passing) < k:
@@ -166,10 +148,7 @@ class WordIndex:
         return replace(found, rows=rows, scores=scores)
 
     def parts(self, sought: Sought, rows: Ints) -> Floats:
-        """Return what each of the words adds to the score of `rows` (n,), (m, n).
-
-        It is zero where a row does not hold the word.
-        """
+        """Return what `WordSearch.parts` does."""
         added = np.zeros((len(sought.words), len(rows)))
         found = zip(added, sought.weights, self._layers.posted(sought.keys), strict=True)
         for of_word, weight, posted in found:

@@ -12,7 +12,8 @@ import pytest
 from longtail.server.catalogue.columns.columns import Columns
 from longtail.server.catalogue.scope import Scope
 from longtail.server.catalogue.words import word_index
-from longtail.server.catalogue.words.word_index import Sought, WordIndex
+from longtail.server.catalogue.words.word_index import WordIndex
+from longtail.server.catalogue.words.word_search import Sought
 from longtail.server.ranking.words import K1, B, distinct_words, key_of, words_of
 from longtail.server.store.records import ItemChange, State
 from numpy.typing import NDArray
@@ -206,9 +207,9 @@ def test_what_was_found_is_kept_until_an_item_changes(
     for _ in range(3):
         shelf.search("w1 w2")
     assert looked_up == ["w1", "w2"]
-    # What happens to people moves the revision, but no item.
+    # What happens to people moves the revision, but no item; and they have seen more or less.
     shelf.revision += 1
-    shelf.search("w1 w2")
+    shelf.search("w1 w2", 12)
     assert looked_up == ["w1", "w2"]
     shelf.put("w1 w1 w1")
     check(shelf, "w1 w2")
