@@ -1,8 +1,7 @@
 """`python -m evaluation fit`: a ranking profile for the server, from a folder or from its store."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,17 +14,27 @@ from longtail.server.ranking.profile import (
     profile_of,
 )
 
-from evaluation.dataset import DatasetError
+from evaluation.dataset import DatasetError, holds
 from evaluation.dial import fit_dial
 from evaluation.experiment import Options, Period, Stage, latest_period
 from evaluation.fitting import cross_fitted, fit_relevance, reach
 from evaluation.methods import DIAL_LENGTH, dial_task
 from evaluation.queries import query_task
+from evaluation.query_experiment import asked_period
+from evaluation.query_source import holds_queries
 from evaluation.reliability import reliability, unreliable
 from evaluation.report.results import ReliabilityRow
+from evaluation.task import Floats
+from evaluation.world import World
 
-# Fewer people than that say nothing that the default profile does not know better.
+Rows = tuple[ReliabilityRow, ...]
+
+# Fewer people, or queries, than that say nothing that the default profile does not know better.
 FEWEST_PEOPLE = 20
+NEEDED = {
+    Context.HISTORY: "people liked something before and something new in the latest period",
+    Context.QUERY: "queries have something that is relevant to them",
+}
 # Texts of items that stand in for queries.
 QUERIES = 300
 
@@ -43,46 +52,80 @@ class Fit:
 
 
 def fit_profile(source: Path, options: Options, stage: Stage) -> Fit:
-    """Fit on the latest period of `source`; the weights of a query stay the default's.
+    """Fit what `source` tells of: people on its latest period, queries on what is relevant to them.
 
-    Raises DatasetError when there is too little to fit on.
+    What it does not tell of stays the default's. Raises DatasetError when there is too little to
+    fit on.
     """
-    period, sources, item_ids = latest_period(source, options, stage)
-    requests = period.requests
+    profile, exposure = default_profile(), dict[str, float]()
+    asks = source.is_dir() and holds_queries(source)
+    world: World | None = None
+    facts: dict[str, Any] = {
+        "name": source.resolve().stem,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    unlike: list[str] = []
+    if not asks or holds(source, "interactions"):
+        period, sources, item_ids = latest_period(source, options, stage)
+        world = period.world
+        profile = replace(profile, sources=sources, reach=reach(period.requests))
+        profile, shown, rows = _learned(profile, Context.HISTORY, period, options, stage)
+        exposure = dict(zip(item_ids, shown.tolist(), strict=True))
+        facts |= _counts("people", period, rows)
+        unlike += [f"histories, {line}" for line in unreliable(rows)]
+    if asks:
+        period, item_ids = asked_period(source, options, stage)
+        if world is None:
+            profile = replace(profile, reach=reach(period.requests))
+        profile, shown, rows = _learned(profile, Context.QUERY, period, options, stage)
+        exposure = exposure or dict(zip(item_ids, shown.tolist(), strict=True))
+        facts["asked"] = _counts("queries", period, rows)
+        unlike += [f"queries, {line}" for line in unreliable(rows)]
+    elif world is not None:
+        profile = _with_texts(profile, world, options, stage)
+    return Fit(_readable(replace(profile, fit=facts)), exposure, unlike)
+
+
+def _learned(
+    profile: RankingProfile, context: Context, period: Period, options: Options, stage: Stage
+) -> tuple[RankingProfile, Floats, Rows]:
+    """Return the profile with a fit to a context, and the exposure (I,) of its lists, as reliable.
+
+    The period's requests are all of this context. Raises DatasetError when there are too few.
+    """
+    requests, prior = period.requests, profile.models[context]
     if len(requests.users) < FEWEST_PEOPLE:
-        raise DatasetError(
-            f"{len(requests.users)} people liked something before and something new in the latest "
-            f"period: {FEWEST_PEOPLE} are needed to fit on"
-        )
-    default = default_profile()
-    models, dials = dict(default.models), dict(default.dials)
-    with stage("relevance"):
-        models[Context.HISTORY] = fit_relevance(requests, models[Context.HISTORY])
-    scores = cross_fitted(requests, default.models[Context.HISTORY])
-    share = reach(requests)
-    with stage("dial of histories"):
+        found = f"{len(requests.users)} {NEEDED[context]}"
+        raise DatasetError(f"{found}: {FEWEST_PEOPLE} are needed to fit on")
+    with stage(f"relevance, {context}"):
+        model = fit_relevance(requests, prior)
+        scores = cross_fitted(requests, prior)
+    with stage(f"dial, {context}"):
         task, observed = dial_task(period, scores, options.seed)
-        fitted = fit_dial(task, share, observed)
-        dials[Context.HISTORY], exposure = fitted.dial, fitted.exposure
+        taste = context is Context.HISTORY
+        dial = fit_dial(task, profile.reach, observed, known_taste=taste)
+    models = {**profile.models, context: model}
+    dials = {**profile.dials, context: dial.dial}
+    fitted = replace(profile, models=models, dials=dials)
+    return fitted, dial.exposure, reliability(period, scores)
+
+
+def _with_texts(
+    profile: RankingProfile, world: World, options: Options, stage: Stage
+) -> RankingProfile:
+    """Return the profile with a dial for queries, for which texts of items stand in."""
     with stage("dial of queries"):
         queries = query_task(
-            period.world,
-            models[Context.QUERY],
+            world,
+            profile.models[Context.QUERY],
             count=QUERIES,
             pool=options.pool,
             k=DIAL_LENGTH,
             seed=options.seed,
         )
-        prior = dials[Context.QUERY].overrun
-        fitted = fit_dial(queries, share, None, known_taste=False, overrun=prior)
-        dials[Context.QUERY] = fitted.dial
-    rows = reliability(period, scores)
-    facts = _facts(source, period, rows)
-    return Fit(
-        _readable(RankingProfile(models, share, dials, sources, facts)),
-        dict(zip(item_ids, exposure.tolist(), strict=True)),
-        unreliable(rows),
-    )
+        overrun = profile.dials[Context.QUERY].overrun
+        found = fit_dial(queries, profile.reach, None, known_taste=False, overrun=overrun)
+    return replace(profile, dials={**profile.dials, Context.QUERY: found.dial})
 
 
 def _readable(profile: RankingProfile) -> RankingProfile:
@@ -91,13 +134,12 @@ def _readable(profile: RankingProfile) -> RankingProfile:
     return profile_of(json.loads(text, parse_float=lambda number: float(f"{float(number):.6g}")))
 
 
-def _facts(source: Path, period: Period, rows: Sequence[ReliabilityRow]) -> dict[str, Any]:
-    """Return what a reader wants to know of the fit."""
+def _counts(who: str, period: Period, rows: Rows) -> dict[str, Any]:
+    """Return what a reader wants to know of what was fitted on."""
+    requests = period.requests
     return {
-        "name": source.resolve().stem,
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "people": len(period.requests.users),
-        "candidates": int(period.requests.items.size),
-        "relevant": int(period.requests.relevant.sum()),
+        who: len(requests.users),
+        "candidates": int(requests.items.size),
+        "relevant": int(requests.relevant.sum()),
         "reliability": [vars(row) for row in rows],
     }

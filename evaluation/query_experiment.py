@@ -71,6 +71,28 @@ def query_experiment(folder: Path, options: Options, stage: Stage) -> QueryExper
     return QueryExperiment(options, texts, valid, test)
 
 
+def asked_period(folder: Path, options: Options, stage: Stage) -> tuple[Period, list[str]]:
+    """Return all queries of a folder to fit on, at most `options.people`, and the item ids.
+
+    Without interactions it is half of them, as popularity is what is relevant to the other half.
+    Raises DatasetError when there are too few.
+    """
+    settings = load(WorkerSettings, os.environ)
+    with stage("reading of queries"):
+        data = read(folder)
+        queries = read_queries(folder, data.item_ids)
+    drawn = np.random.default_rng(options.seed).permutation(len(queries.ids))
+    middle = 0 if holds(folder, "interactions") else len(drawn) // 2
+    chosen = drawn[middle:][: options.people]
+    with stage("vectors of queries") as tell:
+        vectors = item_vectors(data.titles, data.texts, settings, tell)
+        asked = query_vectors([queries.texts[at] for at in chosen.tolist()], settings, tell)
+    world = _world(folder, data, options, [queries.ids[at] for at in drawn[:middle]], vectors)
+    with stage("requests of queries"):
+        words = Words(tuple(map(text_to_encode, data.titles, data.texts)))
+        return _half(world, words, queries, chosen, asked, options.pool).period, data.item_ids
+
+
 def _world(
     folder: Path, data: Dataset, options: Options, fitted: Sequence[str], vectors: Matrix
 ) -> World:

@@ -1,4 +1,5 @@
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from longtail.server.ranking.profile import Context, default_profile, document, 
 
 from evaluation import experiment as experiments
 from evaluation import fit as fits
-from evaluation import methods
+from evaluation import methods, query_experiment
 from evaluation.dataset import DatasetError
 from evaluation.fit import Fit, fit_profile
 from evaluation.fitting import fit_relevance, reach
@@ -91,3 +92,54 @@ def test_too_few_people_fit_nothing(folder: Path) -> None:
         fit_profile(folder, few, stage)
     enough = replace(OPTIONS, people=fits.FEWEST_PEOPLE)
     assert fit_profile(folder, enough, stage).profile.fit["people"] == fits.FEWEST_PEOPLE
+
+
+@pytest.fixture
+def asked(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Write queries beside the usual data: each topic's words ask for its items."""
+    data = dataset()
+    made = invented_data.vectors(data)
+    topics = [attributes["topic"] for attributes in data.attributes]
+    monkeypatch.setattr(query_experiment, "item_vectors", lambda *_: made)
+    # A query's vector is that of the item whose text it is.
+    monkeypatch.setattr(
+        query_experiment, "query_vectors", lambda texts, *_: made[[int(t[5:8]) for t in texts]]
+    )
+    source = tmp_path / "asked"
+    shutil.copytree(folder, source)
+    queries = [f"item {at:03} {data.texts[at]}" for at in range(40)]
+    lines = [f"q{at},{text}" for at, text in enumerate(queries)]
+    (source / "queries.csv").write_text("\n".join(["query_id,query", *lines]) + "\n")
+    relevant = [
+        f"q{at},{item_id}"
+        for at in range(40)
+        for number, item_id in enumerate(data.item_ids)
+        if topics[number] == topics[at] and number % 3 == at % 3
+    ]
+    (source / "relevance.csv").write_text("\n".join(["query_id,item_id", *relevant]) + "\n")
+    return source
+
+
+def test_queries_teach_the_weights_of_a_query(asked: Path, fitted: Fit) -> None:
+    found = fit_profile(asked, OPTIONS, stage)
+    profile, without = found.profile, fitted.profile
+    assert profile.fit["asked"]["queries"] == 40
+    assert profile.fit["people"] == without.fit["people"]
+    query, other = (each.models[Context.QUERY].weights for each in (profile, without))
+    assert not np.array_equal(query, other)
+    np.testing.assert_array_equal(
+        profile.models[Context.HISTORY].weights, without.models[Context.HISTORY].weights
+    )
+    assert profile.dials[Context.QUERY] != without.dials[Context.QUERY]
+
+
+def test_without_people_queries_alone_are_fitted(asked: Path) -> None:
+    (asked / "interactions.csv").unlink()
+    profile = fit_profile(asked, OPTIONS, stage).profile
+    default = default_profile()
+    # Popularity is what is relevant to the other half.
+    assert profile.fit["asked"]["queries"] == 20
+    assert "people" not in profile.fit
+    history, usual = (each.models[Context.HISTORY].weights for each in (profile, default))
+    np.testing.assert_array_equal(history, usual)
+    assert profile.sources == default.sources
