@@ -9,8 +9,8 @@ from evaluation.experiment import Period
 from evaluation.relevance_metrics import ndcg
 from evaluation.task import Floats, Ints
 
-# People who are scored at a time.
-BLOCK = 256
+# Scores that are held at a time: of as many people as that allows.
+CELLS = 1 << 22
 # Of items with the same score the more popular one comes first.
 TIE = 1e-9
 ROUNDS = 2
@@ -26,7 +26,8 @@ class Field:
     def lists(self, score: Score, length: int) -> Ints:
         """Return the `length` best unseen items (U, length) of each, the best first."""
         asked = self._period.requests.users
-        blocks = np.array_split(np.arange(len(asked)), -(-len(asked) // BLOCK))
+        most = max(1, CELLS // self._period.world.items)
+        blocks = np.array_split(np.arange(len(asked)), -(-len(asked) // most))
         return np.concatenate([self._listed(score, rows, length) for rows in blocks])
 
     def reached(self, score: Score, k: int) -> float:
