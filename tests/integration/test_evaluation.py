@@ -15,6 +15,7 @@ from PIL import Image
 from evaluation.baselines.registry import BASELINES
 from evaluation.report.document import SCHEMA
 from evaluation.report.figures import LOSS_METRICS, PAIRS
+from evaluation.run import SLOW
 from tests import processes
 from tests.unit.evaluation import invented_data
 
@@ -52,7 +53,7 @@ def test_a_folder_is_evaluated_whole(
     home: Path, folder: Path, artefact: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    done = evaluation(home, artefact, folder, "--out", out, "--k", "5", *SMALL)
+    done = evaluation(home, artefact, folder, "--out", out, "--k", "5", "--fast", *SMALL)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert str(out / "index.html") in done.stdout
@@ -64,6 +65,11 @@ def test_a_folder_is_evaluated_whole(
     assert [each["regime"] for each in report["comparisons"]] == ["calibrated", "raw"]
     for comparison in report["comparisons"]:
         assert_whole(comparison)
+        # Theirs are the slow ones; their tests are those of the adapters.
+        assert not SLOW & set(comparison["methods"])
+    assert "EASE" in report["base"]["recommenders"]
+    assert [dial["rows"][0]["lost"]["value"] for dial in report["dials"]] == [0, 0]
+    assert report["queries"] is None
     assert sum(row["count"] for row in report["reliability"]) == 60 * 60
     assert max(report["cross_check"]["largest_differences"].values()) < 1e-9
 
