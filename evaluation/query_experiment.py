@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from longtail.runtime.settings import load
+from longtail.server.catalogue.words.word_index import MOST_WORDS
 from longtail.server.write.encoding import text_to_encode
 from longtail.worker.settings import WorkerSettings
 
@@ -118,5 +119,7 @@ def _half(
     said = np.concatenate(rows)
     truth = Truth(offsets, queries.items[said], queries.grades[said])
     texts = tuple(queries.texts[at] for at in chosen.tolist())
-    asked = query_requests(world, vectors, words.scores(texts), truth, pool)
+    # The server looks up no more of a query's words.
+    counted = words.scores(texts, MOST_WORDS)
+    asked = query_requests(world, vectors, counted, truth, pool)
     return Half(texts, vectors, Period(world, asked))
