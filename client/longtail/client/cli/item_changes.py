@@ -38,7 +38,9 @@ def change(
         _check(field)
         try:
             _set(item, field, value)
-        except (RowError, ValueError) as error:
+        except RowError as error:
+            raise ValueError(f"{field} cannot be {value!r}: {error.detail}") from error
+        except ValueError as error:
             raise ValueError(f"{field} cannot be {value!r}") from error
         fields.append(field)
     for field in cleared:
