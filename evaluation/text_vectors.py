@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from longtail.server.encoder.passages import Embedded, Read, read_whole
+from longtail.server.encoder.passages import Read, read_whole
 from longtail.server.write.encoding import text_to_encode
 from longtail.worker import artefact as artefacts
 from longtail.worker import loading
@@ -139,13 +139,10 @@ def _encode(
             progress(done, wanted)
         return [found[row] for row in range(len(texts))]
 
-    async def cut(texts: Sequence[str]) -> list[Embedded]:
-        return [each.vector for each in await read(texts)]
-
     try:
-        # As the server has them: items whole, queries to where the encoder ends.
-        whole = read_whole(texts, read) if role is Role.ITEM else cut(texts)
-        return np.array(asyncio.run(whole), np.float32).reshape(-1, artefact.manifest.dimension)
+        # Long ones in passages, as the server has them.
+        whole = asyncio.run(read_whole(texts, read))
+        return np.array(whole, np.float32).reshape(-1, artefact.manifest.dimension)
     finally:
         # Whoever interrupts this does not wait for the batches that are left.
         threads.shutdown(cancel_futures=True)

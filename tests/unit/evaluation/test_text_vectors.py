@@ -162,12 +162,12 @@ def test_items_are_encoded_as_they_are_served(artefact: Path, tmp_path: Path) ->
 
 
 @pytest.mark.model
-def test_a_long_text_is_read_to_its_end_and_a_query_is_not(artefact: Path, tmp_path: Path) -> None:
+def test_a_long_text_is_read_to_its_end(artefact: Path, tmp_path: Path) -> None:
     settings = WorkerSettings(home=str(tmp_path), model=str(artefact), device="cpu", slots=1)
     end = "A submarine sinks in the Arctic."
-    long = "An old man and a boy fly away. " * 60 + end
+    begins = "An old man and a boy fly away. " * 60
 
-    [whole] = item_vectors([""], [long], settings, lambda done, all_: None)
-    cut, query = query_vectors([long, end], settings, lambda done, all_: None)
+    [cut, whole] = item_vectors(["", ""], [begins, begins + end], settings, lambda done, all_: None)
+    [query] = query_vectors([end], settings, lambda done, all_: None)
 
-    assert whole @ query > cut @ query + 0.05
+    assert whole @ query > cut @ query + 0.02

@@ -115,15 +115,12 @@ class Encoder:
     ) -> list[Embedded]:
         """Return what becomes of each text, within the deadline of the RPC being worked on.
 
-        An item's text is read whole, in passages where it is long; a query is cut where the encoder
-        ends. Raises Unavailable, Overloaded or DeadlineExceeded as the workers of that encoder do.
+        A text is read whole, in passages where it is long. Raises Unavailable, Overloaded or
+        DeadlineExceeded as the workers of that encoder do.
         """
-        if role == pb.ROLE_ITEM:
-            return await read_whole(
-                texts, lambda passages: self._embed_parts(passages, role, lane, binding)
-            )
-        read = await self._embed_parts(texts, role, lane, binding)
-        return [each.vector for each in read]
+        return await read_whole(
+            texts, lambda passages: self._embed_parts(passages, role, lane, binding)
+        )
 
     async def _embed_parts(
         self, texts: Sequence[str], role: pb.Role, lane: pb.Lane, binding: EncoderBinding

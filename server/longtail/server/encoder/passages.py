@@ -1,4 +1,4 @@
-"""Items whose texts are longer than the encoder reads: read in passages, and given their mean.
+"""Texts that are longer than the encoder reads: read in passages, and given their mean.
 
 How much an encoder reads is counted in tokens, which only the workers know. So a text of which a
 part was cut is halved, and its halves again, until nothing is.
