@@ -160,7 +160,8 @@ class Indexer:
                 reason,
                 time.monotonic() - started,
             )
-            self._view.adopt(generation)
+            if self._view.adopt(generation):
+                self._view.state.keep_words(generation)
             self._prune()
 
     def _reporting(self, progress: Progress) -> Progress:

@@ -15,6 +15,7 @@ from longtail.server.catalogue.index.graph import IndexParameters, Rows
 from longtail.server.catalogue.index.vector_index import VectorIndex
 from longtail.server.catalogue.scope import Scope
 from longtail.server.catalogue.words.word_index import WordIndex
+from longtail.server.catalogue.words.words_file import read_words, write_words
 from longtail.server.store.changes import ChangeLog
 from longtail.server.store.popularity_weights import PopularityWeights
 from longtail.server.store.records import BoundEncoder, ItemChange
@@ -72,7 +73,11 @@ class CatalogueState:
         """
         revision = changes.position().revision
         columns = Columns()
-        held_words = WordIndex(columns) if words else None
+        kept = None
+        if words and generation is not None:
+            kept = read_words(generation.folder, len(generation.table))
+        # Of all items, or of those behind what was kept.
+        read = WordIndex(columns) if words else None
         index = VectorIndex(parameters) if generation is None else VectorIndex.of(generation)
         held = np.empty(0, np.int64) if generation is None else generation.table["revision"]
         present = changes.current()
@@ -86,18 +91,20 @@ class CatalogueState:
                 index.append(np.stack([vectors[ch.id] for ch in late if ch.id in vectors]))
             without = {change.revision for change in late if change.id not in vectors}
             lacking += [change.id for change in late if change.revision in without]
-            held_here = [change for change in part if change.revision not in without]
-            if held_words is not None:
-                held_words.append(list(map(_words, held_here)))
-            columns.append(held_here)
+            if read is not None:
+                said = part if kept is None else late
+                read.append([_words(each) for each in said if each.revision not in without])
+            columns.append([change for change in part if change.revision not in without])
         if generation is not None:
             born = columns.born[: columns.count]
             rest = np.flatnonzero(~np.isin(born, held))
             rows = np.concatenate([_positions(born, held), rest])
             columns = columns.take(rows)
-            if held_words is not None:
-                held_words = held_words.take(rows, columns)
-        state = cls(encoder, columns, index, revision, weights, held_words)
+            if read is not None and kept is not None:
+                read = read.behind(kept).take(np.arange(len(rows)), columns)
+            elif read is not None:
+                read = read.take(rows, columns)
+        state = cls(encoder, columns, index, revision, weights, read)
         state._lacking.update(lacking)
         state.count_popularity(changes, after=0, until=revision)
         state.count_exposure(changes, after=0, until=revision)
@@ -156,6 +163,12 @@ class CatalogueState:
         return Source(
             self.columns.born[rows], lambda positions: self.index.vectors(rows[positions])
         )
+
+    def keep_words(self, generation: Generation) -> None:
+        """Write the words of the rows of `generation` beside it, if this state is over it."""
+        rows = len(generation.table)
+        if self.words is not None and self.index.graph_rows == rows:
+            write_words(generation.folder, self.words.first(rows))
 
     def dead_share(self) -> float:
         """Return the share of the graph's rows that are no longer current."""

@@ -27,6 +27,7 @@ from longtail.server.catalogue.words.segment import (
     merged,
 )
 from longtail.server.catalogue.words.word_search import Floats, Sought
+from longtail.server.catalogue.words.words_file import KeptWords
 from longtail.server.ranking.words import key_of, rarity, saturated, words_of
 from numpy.typing import NDArray
 
@@ -133,6 +134,22 @@ class WordIndex:
         total = taken._lengths.values[current].sum(dtype=np.int64)
         taken._size = len(current), int(total)
         return taken
+
+    def first(self, rows: int) -> KeptWords:
+        """Return the words of the first `rows` rows, to be kept."""
+        places = np.arange(self._lengths.count, dtype=np.int32)
+        places[rows:] = -1
+        segment = merged(_sealed(self._layers).segments, places)
+        return KeptWords(segment, self._lengths.values[:rows])
+
+    def behind(self, kept: KeptWords) -> "WordIndex":
+        """Return the index of the rows that were `kept`, and of these behind them."""
+        whole, start = WordIndex(self._columns), len(kept.lengths)
+        places = np.arange(start, start + self._lengths.count, dtype=np.int32)
+        late = merged(_sealed(self._layers).segments, places)
+        whole._layers = _Layers.over(kept.segment, late)
+        whole._lengths = GrowingArray(np.concatenate((kept.lengths, self._lengths.values)))
+        return whole
 
     def search(self, words: Sequence[str], k: int, scope: Scope) -> Sought:
         """Return what `WordSearch.search` does."""

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 from longtail.server.catalogue.replica import CatalogueReplica
+from longtail.server.catalogue.words import word_index, words_file
+from longtail.server.catalogue.words.words_file import FILE, KeptWords, read_words, write_words
+from longtail.server.ranking.words import words_of
 from longtail.server.store.records import NewItem, State
 
 from tests.unit.server.catalogues import (
@@ -71,15 +74,20 @@ def test_what_may_not_be_recommended_is_not_found(written: Written, tmp_path: Pa
     assert holding(view, "shoes") == {"a", "b"}
 
 
-@pytest.mark.parametrize("merged", [False, True])
-def test_a_start_finds_what_was_found_before(
-    written: Written, tmp_path: Path, merged: bool
-) -> None:
+@pytest.mark.parametrize("kept", ["nothing", "index", "index and words", "damaged words"])
+def test_a_start_finds_what_was_found_before(written: Written, tmp_path: Path, kept: str) -> None:
     view = view_of(written, tmp_path)
     written.upsert(*(saying(f"i{at}", f"word{at % 5} all") for at in range(30)))
     written.remove("i7")
-    if merged:
+    if kept != "nothing":
         indexer_of(written, view, tmp_path).rebuild(view.state.encoder, lambda _, __: None)
+        [file] = (tmp_path / "index").rglob(FILE)
+        if kept == "index":
+            file.unlink()
+        elif kept == "damaged words":
+            content = bytearray(file.read_bytes())
+            content[len(content) // 2] ^= 1
+            file.write_bytes(content)
     written.upsert(saying("i3", "word4 all"), saying("new", "word3"))
     view.follow()
     again = view_of(written, tmp_path)
@@ -113,3 +121,59 @@ def test_words_can_be_left_out(written: Written, tmp_path: Path) -> None:
     written.upsert(saying("b", "shoes"))
     view.follow()
     assert view.state.words is None
+
+
+def test_a_start_reads_the_words_of_what_came_after_those_kept_alone(
+    written: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = view_of(written, tmp_path)
+    written.upsert(*(saying(f"i{at}", f"word{at}") for at in range(20)))
+    indexer_of(written, view, tmp_path).rebuild(view.state.encoder, lambda _, __: None)
+    written.upsert(saying("new", "latest words"), saying("i1", "other"))
+    read: list[str] = []
+
+    def noted(text: str) -> list[str]:
+        read.append(text.strip())
+        return words_of(text)
+
+    monkeypatch.setattr(word_index, "words_of", noted)
+    again = view_of(written, tmp_path)
+    assert read == ["latest words", "other"]
+    assert holding(again, "word2") == {"i2"}
+    assert holding(again, "word1") == set()
+    assert holding(again, "latest", "other") == {"new", "i1"}
+    written.upsert(saying("i2", "word2 again"))
+    again.follow()
+    assert holding(again, "again") == {"i2"}
+
+
+def test_words_of_other_rows_or_of_another_format_are_not_used(
+    written: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = view_of(written, tmp_path)
+    written.upsert(saying("a", "red shoes"), saying("b", "blue shoes"))
+    view.follow()
+    assert view.state.words is not None
+    kept = view.state.words.first(2)
+    write_words(tmp_path, kept)
+    found = read_words(tmp_path, 2)
+    assert isinstance(found, KeptWords)
+    assert found.segment.rows.tolist() == kept.segment.rows.tolist()
+    assert read_words(tmp_path, 3) is None
+    monkeypatch.setattr(words_file, "FORMAT", 0)
+    assert read_words(tmp_path, 2) is None
+    assert read_words(tmp_path / "nowhere", 2) is None
+
+
+def test_without_room_the_words_are_not_kept_and_nothing_else_fails(
+    written: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(words_file, "flush", full)
+    view = view_of(written, tmp_path)
+    written.upsert(saying("a", "red shoes"))
+    indexer_of(written, view, tmp_path).rebuild(view.state.encoder, lambda _, __: None)
+    assert not list((tmp_path / "index").rglob("words*"))
+    assert holding(view_of(written, tmp_path), "shoes") == {"a"}
