@@ -2,6 +2,7 @@
 
 import math
 import random
+import threading
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from types import SimpleNamespace
@@ -256,3 +257,30 @@ def test_nothing_is_found_of_no_words(shelf: Shelf, query: str) -> None:
 def test_an_empty_catalogue_holds_no_words() -> None:
     assert not len(Shelf().search("anything").rows)
     assert not len(Shelf().taken([]).search("anything").rows)
+
+
+def test_readers_see_one_revision_while_items_are_written() -> None:
+    shelf, last = Shelf(), 300
+    # Items by revision, told after they can be seen.
+    items, wrong = [0], list[tuple[int, int]]()
+
+    def read() -> None:
+        while (revision := len(items) - 1) < last:
+            found = shelf.search("common", 2 * last, revision=revision)
+            if len(found.rows) != items[revision]:
+                wrong.append((items[revision], len(found.rows)))
+
+    readers = [threading.Thread(target=read, daemon=True) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    for row in range(last):
+        if row % 5 == 4:
+            shelf.replace(row - 1, "common again")
+            items.append(items[-1])
+        else:
+            shelf.put(f"common {row}")
+            items.append(items[-1] + 1)
+    for reader in readers:
+        reader.join()
+    assert not wrong
+    assert len(shelf.search("common", 2 * last).rows) == items[-1]
