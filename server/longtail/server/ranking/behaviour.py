@@ -15,7 +15,7 @@ from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise, repeat
 from typing import Self
 
 import numpy as np
@@ -29,8 +29,11 @@ Int32s = NDArray[np.int32]
 
 # The latest likes of a person, and the latest people of an item, that are looked at.
 LIKES_PER_PERSON, PEOPLE_PER_ITEM = 200, 500
-# Neighbours that an item keeps, and items whose neighbours are kept: 32 MiB in all.
+# Neighbours that an item keeps, and items whose neighbours are kept: 48 MiB in all.
 NEIGHBOURS, KEPT = 200, 20_000
+# What was liked next follows whole, what came after it by so much less for each place, so far.
+_AHEAD = np.arange(1, 11)
+_FOLLOWS = 0.8 ** (_AHEAD - 1)
 # The share of a similarity that a regression says at most.
 REGRESSION_SHARE = 0.75
 # Neighbours are counted anew when so large a share of an item's likes has changed, one at least.
@@ -49,10 +52,14 @@ Opinions = tuple[Sequence[str], Sequence[str], Sequence[float]]
 
 @dataclass(frozen=True, eq=False)
 class Neighbours:
-    """The items (m,) most similar to an item, by number, and how similar they are (m,), 0 to 1."""
+    """The items (m,) most similar to an item, by number, and how similar they are (m,), 0 to 1.
+
+    `following` (m,) is that and how many people liked them soon after it.
+    """
 
     items: Int32s
     similarity: NDArray[np.float32]
+    following: NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,17 +221,21 @@ class Behaviour:
     def scores(self, liked: Sequence[int], weights: Sequence[Floats]) -> Scores:
         """Return how strongly `liked` (m,) lead to items, for each of several `weights` (m,).
 
-        A score is the weighted mean of the similarities, at most 1.
+        A score is the weighted mean of the similarities. The first weights are of all likes; those
+        after them are of the last few, to which what people liked next counts too.
         """
         found = self._neighbours(liked)
         items = np.frombuffer(b"".join([each.items.data for each in found]), np.int32)
         if not len(items):
             return Scores(np.empty(0, np.int64), np.empty((len(weights), 0)))
         similarity = np.frombuffer(b"".join([each.similarity.data for each in found]), np.float32)
+        following = np.frombuffer(b"".join([each.following.data for each in found]), np.float32)
         lengths = np.array([len(neighbours.items) for neighbours in found])
         led = [
-            (np.repeat(weight, lengths) * similarity, np.abs(weight).sum() or 1.0)
-            for weight in weights
+            (np.repeat(weight, lengths) * led_by, np.abs(weight).sum() or 1.0)
+            for weight, led_by in zip(
+                weights, chain((similarity,), repeat(following)), strict=False
+            )
         ]
         if len(self.ids) <= DENSE * len(items):
             # Summed in arrays as long as the catalogue, and what was not led to taken out.
@@ -291,21 +302,25 @@ class Behaviour:
     def _counted_of(self, item: int, likes: list[bytes], places: Int32s) -> Neighbours:
         together = np.frombuffer(b"".join(likes), np.int32)
         if not len(together):
-            return Neighbours(np.empty(0, np.int32), np.empty(0, np.float32))
+            return Neighbours(np.empty(0, np.int32), *np.empty((2, 0), np.float32))
         lengths = np.fromiter(map(len, likes), np.int64, len(likes)) // NUMBER_BYTES
         others = _distinct(together, places)
         common = np.bincount(places[together], np.repeat(1 / np.sqrt(1 + lengths), lengths))
-        others, common = others[others != item], common[others != item]
+        followed = _followed(item, together, lengths, places, len(others))
+        kept = others != item
+        others, common, followed = others[kept], common[kept], followed[kept]
         support, theirs = self._support[item], self._support[others]
         # Of very many people the latest stand for all.
-        whole = np.minimum(common * (support / len(likes)), theirs)
+        standing_for = support / len(likes)
+        whole = np.minimum(common * standing_for, theirs)
         similarity = shrunk(whole, support, theirs)
         if self._regression is not None:
             similarity = _regressed(self._regression, item, others, theirs, similarity)
+        following = similarity + shrunk(followed * standing_for, support, theirs)
         if len(others) > NEIGHBOURS:
             nearest = np.argpartition(-similarity, NEIGHBOURS)[:NEIGHBOURS]
-            others, similarity = others[nearest], similarity[nearest]
-        return Neighbours(others, similarity.astype(np.float32))
+            others, similarity, following = others[nearest], similarity[nearest], following[nearest]
+        return Neighbours(others, similarity.astype(np.float32), following.astype(np.float32))
 
     def _add(self, item_ids: Sequence[str]) -> None:
         count = len(self.ids) + len(item_ids)
@@ -346,6 +361,21 @@ def _regressed(
     at = place[found]
     similarity[at] += share[at] * weights[found]
     return similarity
+
+
+def _followed(item: int, together: Int32s, lengths: Ints, places: Int32s, count: int) -> Floats:
+    """Return how many people liked each of the others (count,) soon after an item.
+
+    `together`: what each of them likes, the earliest first, `lengths` of them each; `places` says
+    where among the others.
+    """
+    at = np.flatnonzero(together == item)
+    ends = np.cumsum(lengths)
+    ahead = at[:, None] + _AHEAD
+    within = ahead < ends[ends.searchsorted(at, side="right"), None]
+    weights = np.broadcast_to(_FOLLOWS, ahead.shape)[within]
+    at = places[together[ahead[within]]]
+    return np.bincount(at, weights, minlength=count).astype(np.float64)
 
 
 class _Numbers(dict[str, int]):

@@ -80,7 +80,29 @@ def test_scores_are_the_weighted_means_of_similarities() -> None:
     even, first = found.at(np.array([behaviour.number_of["c"], liked[1], -1, liked[0]]))
     of_a, of_b = similarities(behaviour, "a"), similarities(behaviour, "b")
     assert even == pytest.approx([(of_a["c"] + of_b["c"]) / 2, of_a["b"] / 2, 0, of_b["a"] / 2])
-    assert first == pytest.approx([of_a["c"], of_a["b"], 0, 0])
+    # Three liked b next after a, and two of them c after that.
+    after_a = {"b": 3 / (3 + SHRINKAGE), "c": 2 * 0.8 / (np.sqrt(6) + SHRINKAGE)}
+    expected = [of_a["c"] + after_a["c"], of_a["b"] + after_a["b"], 0, 0]
+    assert first == pytest.approx(expected)
+
+
+def test_what_is_liked_soon_after_follows_and_not_what_was_before_or_is_far() -> None:
+    behaviour = Behaviour()
+    for item in ("a", *map(str, range(9)), "b", "c"):
+        behaviour.like("ann", item)
+    for item in ("c", "b"):
+        behaviour.like("bob", item)
+
+    def followed(item: str) -> dict[str, float]:
+        found = behaviour.neighbours(behaviour.number_of[item])
+        names = [behaviour.ids[number] for number in found.items]
+        more = (found.following - found.similarity).tolist()
+        return {name: value for name, value in zip(names, more, strict=True) if value > 0}
+
+    assert followed("a").keys() == {*map(str, range(9)), "b"}
+    assert followed("a")["8"] == pytest.approx(0.8**8 / (1 + SHRINKAGE), rel=1e-5)
+    # Nothing came after the last of ann's; bob's b came after c, and ann's before it.
+    assert followed("c") == pytest.approx({"b": 1 / (2 + SHRINKAGE)}, rel=1e-5)
 
 
 def test_without_likes_nothing_is_led_to() -> None:
