@@ -66,8 +66,7 @@ def fitted(
     """
     if not 0 < relevant.sum() < len(relevant):
         raise ValueError("the fit needs relevant examples and others")
-    mean, deviation = features.mean(axis=0), features.std(axis=0)
-    deviation[deviation == 0] = 1.0
+    mean, deviation = features.mean(axis=0), np.maximum(features.std(axis=0), LEAST_DEVIATION)
     design = np.column_stack((np.ones(len(features)), (features - mean) / deviation))
     held = np.concatenate(([0.0], prior.weights * deviation))
     penalty = np.diag(np.concatenate(([0.0], np.full(len(deviation), strength))))
@@ -88,4 +87,6 @@ def fitted(
     return RelevanceModel(float(values[0] - weights @ mean), weights)
 
 
+# What hardly any example has is held to the prior all the same.
+LEAST_DEVIATION = 0.05
 MAX_STEPS, MAX_STEP, CONVERGED = 100, 2.0, 1e-8

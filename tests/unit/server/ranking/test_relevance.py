@@ -98,6 +98,15 @@ def test_a_feature_that_never_differs_keeps_its_prior() -> None:
     assert fitted(features, relevant, TRUTH, 1.0).weights[text] == pytest.approx(2.0)
 
 
+def test_what_hardly_any_example_has_gets_no_huge_weight() -> None:
+    features, relevant = sample(NONE, 20_000)
+    rare = FEATURES.index("popularity above 2")
+    features[:, rare] = 0.0
+    features[:5, rare], relevant[:5] = 0.01, 0.0
+    model = fitted(features, relevant, NONE, 3.0)
+    assert abs(model.weights[rare]) < 5
+
+
 def test_data_that_separates_is_no_trouble() -> None:
     features = np.zeros((40, WIDTH))
     features[:, 0] = np.linspace(-1, 1, 40)
