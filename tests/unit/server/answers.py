@@ -92,6 +92,7 @@ def candidates_of(state: CatalogueState, ids: Sequence[str]) -> Candidates:
         vectors=vectors,
         mass=mass,
         parts=parts,
+        word_parts=np.empty((n, 0)),
         evidence=Evidence(parts[:, 0], behaviour, zeros, zeros, zeros, zeros, zeros, bucket),
         scale=PoolScale(np.zeros(SIGNALS), np.ones(SIGNALS)),
         features=features,

@@ -70,9 +70,10 @@ def fused(near: Iterable[int], words: Sequence[int], size: int) -> Iterator[int]
     # Each row once, with the sum of its worth in both.
     order = np.argsort(rows, kind="stable")
     rows = rows[order]
-    first = np.flatnonzero(np.diff(rows, prepend=-1))
+    first = np.ones(len(rows), np.bool_)
+    np.not_equal(rows[1:], rows[:-1], out=first[1:])
     if len(rows):
-        rows, worth = rows[first], np.add.reduceat(worth[order], first)
+        rows, worth = rows[first], np.add.reduceat(worth[order], first.nonzero()[0])
     yield from rows[np.lexsort((rows, -worth))].tolist()
     yield from rest
 

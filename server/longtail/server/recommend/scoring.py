@@ -25,7 +25,8 @@ class Candidates:
     """n items and all that is known of them for one request; all arrays start with (n,).
 
     `rows`: in the columns of the state. `mass`: popularity. `parts` (n, 3): of query, examples and
-    history in the cosine to the nearest interest. `features` (n, len(FEATURES)) on `scale`,
+    history in the cosine to the nearest interest. `word_parts` (n, m): of the m words looked for in
+    the item's score of words. `features` (n, len(FEATURES)) on `scale`,
     `estimate`: P(relevant) by `model`. `rule_factor`, `penalty` and `rotation` make `relevance` of
     it. `rarity`: 0 to 1, how seldom the item is shown.
     """
@@ -35,6 +36,7 @@ class Candidates:
     vectors: Matrix
     mass: Floats
     parts: Floats
+    word_parts: Floats
     evidence: Evidence
     scale: PoolScale
     features: Floats
@@ -65,7 +67,8 @@ def scored(
     ids = list(map(columns.ids.__getitem__, rows.tolist()))
     mass = columns.mass(rows)
     parts = nearest_parts(vectors, context.interests)
-    evidence = _evidence(context, ids, rows, vectors, mass, parts)
+    word_parts = context.parts_of_words(rows).T
+    evidence = _evidence(context, ids, vectors, mass, parts, word_parts)
     if scale is None:
         scale = PoolScale.of(evidence) if ids else NOTHING_TO_SCALE
     values = features(evidence, context.taste, scale)
@@ -82,6 +85,7 @@ def scored(
         vectors=vectors,
         mass=mass,
         parts=parts,
+        word_parts=word_parts,
         evidence=evidence,
         scale=scale,
         features=values,
@@ -109,10 +113,10 @@ def rule_factors(rules: Sequence[OddsRule], scope: Scope, ids: Sequence[str], ro
 def _evidence(
     context: RequestContext,
     ids: Sequence[str],
-    rows: Ints,
     vectors: Matrix,
     mass: Floats,
     parts: Floats,
+    word_parts: Floats,
 ) -> Evidence:
     behaviour = context.behaviour
     each = map(behaviour.number_of.get, ids, repeat(-1))
@@ -125,7 +129,7 @@ def _evidence(
         np.where(numbers >= 0, behaviour.support(numbers), 0.0),
         mass,
         context.popularity,
-        context.parts_of_words(rows).sum(axis=0),
+        word_parts.sum(axis=1),
     )
 
 

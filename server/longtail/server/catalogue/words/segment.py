@@ -30,12 +30,10 @@ class Posted:
         """Return those that are `kept`, (n,) or their places."""
         return Posted(self.rows[kept], self.counts[kept])
 
-    def among(self, rows: Ints) -> tuple[Ints, Ints]:
+    def among(self, rows: Rows) -> tuple[Ints, Ints]:
         """Return the places in `rows` (m,), in any order, of those that hold it, and their own."""
-        # Of the type of what they are searched in, which would be copied otherwise.
-        wanted = rows.astype(np.int32)
-        at = self.rows.searchsorted(wanted)
-        there = np.flatnonzero(self.rows.take(at, mode="clip") == wanted)
+        at = self.rows.searchsorted(rows)
+        there = np.flatnonzero(self.rows.take(at, mode="clip") == rows)
         return there, at[there]
 
 

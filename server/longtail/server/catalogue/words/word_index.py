@@ -18,6 +18,7 @@ from longtail.server.catalogue.kept_results import KeptResults
 from longtail.server.catalogue.scope import Scope
 from longtail.server.catalogue.words.segment import (
     MOST_COUNTED,
+    Counts,
     Ints,
     Keys,
     Mask,
@@ -167,11 +168,20 @@ class WordIndex:
     def parts(self, sought: Sought, rows: Ints) -> Floats:
         """Return what `WordSearch.parts` does."""
         added = np.zeros((len(sought.words), len(rows)))
-        found = zip(added, sought.weights, self._layers.posted(sought.keys), strict=True)
-        for of_word, weight, posted in found:
+        wanted = rows.astype(np.int32)
+        # Where a word is held, and how often: of all words together, for they are few each.
+        places, holding, counts = list[Ints](), list[Rows](), list[Counts]()
+        for number, posted in enumerate(self._layers.posted(sought.keys)):
             for each in posted:
-                there, at = each.among(rows)
-                of_word[there] = weight * self._saturated(each.where(at), sought.mean_length)
+                there, at = each.among(wanted)
+                places.append(number * len(rows) + there)
+                holding.append(wanted[there])
+                counts.append(each.counts[at])
+        if places:
+            at = np.concatenate(places)
+            held = Posted(np.concatenate(holding), np.concatenate(counts))
+            said = self._saturated(held, sought.mean_length)
+            added.reshape(-1)[at] = sought.weights[at // len(rows)] * said
         return added
 
     def _known(self, words: Sequence[str], k: int, scope: Scope) -> Sought:
@@ -238,7 +248,7 @@ class WordIndex:
         places, best = _leading(*found, WIDER * k)
         for weight, of_word in zip(sought.weights[whole:], posted[whole:], strict=True):
             for each in of_word:
-                there, at = each.among(places)
+                there, at = each.among(places.astype(np.int32))
                 best[there] += weight * self._saturated(each.where(at), sought.mean_length)
         return _leading(places, best, k)
 

@@ -114,7 +114,7 @@ def _described(
             results, placed_by, _relevance_reasons(context, candidates, positions), strict=True
         ):
             result["reasons"] = reasons if first is None else [first, *reasons]
-        _add_matched_words(results, context, rows)
+        _add_matched_words(results, context, candidates.word_parts[positions])
         _add_nearest(results, context, candidates.vectors[positions], rows)
     if in_full:
         _add_breakdowns(results, context, candidates, positions)
@@ -189,11 +189,13 @@ def _drawn(
     return [REASONS[-at] for _, _, at in weighed]
 
 
-def _add_matched_words(results: Sequence[Fields], context: RequestContext, rows: Ints) -> None:
+def _add_matched_words(
+    results: Sequence[Fields], context: RequestContext, word_parts: Floats
+) -> None:
     if context.sought is None:
         return
     words = context.sought.words
-    for result, parts in zip(results, context.parts_of_words(rows).T.tolist(), strict=True):
+    for result, parts in zip(results, word_parts.tolist(), strict=True):
         result["matched_words"] = [
             word for word, part in zip(words, parts, strict=True) if part > 0
         ]

@@ -338,6 +338,10 @@ def test_the_words_of_the_query_that_it_holds_are_said(state: CatalogueState) ->
     assert state.words is not None
     made = answer(state)
     sought = state.words.search(("of", "a", "drama"), 10, made.context.scope)
-    made = replace(made, context=replace(made.context, sought=sought))
+    parts = state.words.parts(sought, made.candidates.rows).T
+    made = replace(
+        made,
+        context=replace(made.context, sought=sought),
+        candidates=replace(made.candidates, word_parts=parts),
+    )
     assert explained(made, "a").summary.endswith(" It holds of the query's words: 'a', 'of'.")
-    assert " It holds of the query's words: 'drama', 'of'." in explained(made, "drama").summary

@@ -303,7 +303,9 @@ def test_the_words_that_an_item_holds_are_named_from_the_rarest_on(state: Catalo
     sought = state.words.search(("of", "a", "nobody"), 10, context.scope)
     candidates = candidates_of(state, CANDIDATES)
     listing = listing_of(candidates.relevance, [0, 1])
-    one, other = explained(answer_of(context_of(state, sought=sought), candidates, listing))
+    parts = state.words.parts(sought, candidates.rows).T
+    worded = replace(candidates, word_parts=parts)
+    one, other = explained(answer_of(context_of(state, sought=sought), worded, listing))
     assert list(one.matched_words) == ["a", "of"]
     assert list(other.matched_words) == ["of"]
     assert not explained(answer_of(context, candidates, listing))[0].matched_words
