@@ -61,10 +61,9 @@ def find(context: RequestContext, size: int, sources: Sources) -> Found:
         led = np.fromiter(islice(_led_to(context, of_behaviour), of_behaviour), np.int64)
         # What behaviour proposes too takes no place of theirs.
         popular = np.fromiter(islice(_best_known(context), of_behaviour + of_popularity), np.int64)
-    worded = _worded(context)
     most = size
     while True:
-        texts = _near(context, most) if context.interests else []
+        texts, worded = _near(context, most) if context.interests else ([], [])
         near = _with_words(texts, worded, most)
         if texts:
             rows = merged(most, sources, led.tolist(), popular.tolist(), near, shares)
@@ -96,16 +95,6 @@ def find(context: RequestContext, size: int, sources: Sources) -> Found:
         rows = np.concatenate((drawn, pinned[~np.isin(pinned, drawn)]))
         vectors = index.vectors(rows)
     return Found(rows, vectors, copies=True)
-
-
-def _worded(context: RequestContext) -> list[int]:
-    """Return the rows that hold words of the query, the best first; of copies, one."""
-    if context.sought is None:
-        return []
-    rows = context.sought.rows
-    if not context.request.allow_copies:
-        rows, _ = _standing(context, rows)
-    return list(_not_left_out(context, rows[rows != NO_ROW]))
 
 
 def _with_words(
@@ -182,8 +171,11 @@ class _Nearest:
             yield from _not_left_out(context, rows[rows != NO_ROW])
 
 
-def _near(context: RequestContext, size: int) -> list[_Nearest]:
-    """Return the rows nearest to each interest."""
+def _near(context: RequestContext, size: int) -> tuple[list[_Nearest], list[int]]:
+    """Return the rows nearest to each interest, and those with the words of the query, best first.
+
+    Of rows that are copies of each other there is one, in either.
+    """
     # Each item that is left out may take a place among the nearest, but few do.
     left_out = sum(map(len, context.left_out))
     wanted = size + min(left_out, size)
@@ -191,16 +183,20 @@ def _near(context: RequestContext, size: int) -> list[_Nearest]:
     once = not context.request.allow_copies
     searched = context.state.index.search_each(vectors, wanted, context.scope, once=once)
     found, have_copies = [rows for rows, _ in searched], False
+    if context.sought is not None:
+        found.append(context.sought.rows)
     if once:
         together, have_copies = _standing(context, np.concatenate(found))
         ends = np.cumsum([len(rows) for rows in found])
         found = np.split(together, ends[:-1])
     nearest = [
         _Nearest(context, vector, rows, wanted, size + left_out)
-        for vector, rows in zip(vectors, found, strict=True)
+        for vector, rows in zip(vectors, found, strict=False)
     ]
     nearest[0].have_copies = have_copies
-    return nearest
+    if context.sought is None:
+        return nearest, []
+    return nearest, list(_not_left_out(context, found[-1][found[-1] != NO_ROW]))
 
 
 def _standing(context: RequestContext, rows: Ints) -> tuple[Ints, bool]:
