@@ -255,7 +255,10 @@ async def test_nothing_of_a_request_that_was_refused_is_kept() -> None:
             for _ in range(3):
                 with pytest.raises(grpc.aio.AioRpcError):
                     await send(channel, bytes(size))
-            assert kept() == 0
+            # The caller has its answer a moment before the call is over.
+            async with asyncio.timeout(10):
+                while kept():
+                    await asyncio.sleep(0.01)
     finally:
         gc.enable()
 
