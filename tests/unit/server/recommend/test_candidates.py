@@ -241,9 +241,9 @@ def test_a_pin_joins_the_pool_if_it_may_be_recommended(tmp_path: Path) -> None:
 
 
 def test_a_later_page_draws_what_is_left_of_the_first(films: Cinema) -> None:
+    films.does("ann", "alien")
     first = films.candidates(query=direction("space"))
     frozen = FrozenCandidates(("jaws", "wall-e", "gone", "alien", "big"), first.scale, 5)
-    films.does("ann", "alien")
     pool = films.candidates(
         user_id="ann", query=direction("space"), frozen=frozen, pins=(PinRule("", "up", 0),)
     )
