@@ -27,17 +27,33 @@ def share_heaps() -> None:
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, HEAPS)
 
 
+class _Heaps(ctypes.Structure):
+    """What mallinfo2 tells of all heaps, in bytes or pieces; see mallinfo(3)."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in (
+            "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks",
+            "fordblks", "keepcost",
+        )
+    )  # fmt: skip
+
+
 async def give_back_freed_memory(seconds: float = SECONDS) -> None:
-    """Look every `seconds` whether the process has grown, and give back what is free, for ever."""
+    """Look every `seconds` whether much was taken or freed, and give back what is free, for ever.
+
+    What is freed later than it was looked for makes no process grow, so both are looked at.
+    """
     trim = _trim()
-    least = _resident_bytes()
+    resident, free = _resident_bytes(), _free_bytes()
     while trim is not None:
         await asyncio.sleep(seconds)
-        if _resident_bytes() > least + GROWTH_BYTES:
-            # In a thread, which holds no lock of Python's meanwhile.
+        # In threads, which hold no lock of Python's meanwhile.
+        now_free = await asyncio.to_thread(_free_bytes)
+        if _resident_bytes() > resident + GROWTH_BYTES or now_free > free + GROWTH_BYTES:
             await asyncio.to_thread(trim, 0)
-            least = _resident_bytes()
-        least = min(least, _resident_bytes())
+            resident, free = _resident_bytes(), now_free
+        resident, free = min(resident, _resident_bytes()), min(free, now_free)
     await asyncio.Event().wait()
 
 
@@ -54,3 +70,13 @@ def _resident_bytes() -> int:
     if not _STATUS.exists():
         return 0
     return int(_STATUS.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _free_bytes() -> int:
+    """Return what is free in the heaps, given back or not; 0 where that is not told."""
+    try:
+        told = ctypes.CDLL(None).mallinfo2
+    except (AttributeError, OSError):
+        return 0
+    told.restype = _Heaps
+    return int(told().fordblks)
