@@ -1,22 +1,19 @@
-"""Files that something happened to: every row is accounted for, and nothing ends in a traceback."""
+"""Files that something happened to, and what an import reads of them."""
 
 import csv
 import gzip
 import io
 import json
-import os
 import random
 from contextlib import suppress
 from pathlib import Path
 
 import pyarrow
-import pytest
 from longtail.client.importing.rows import FileError
 from pyarrow import parquet
 
 from tests.unit.client.importing.reading import interactions_in, items_in
 
-FILES = 10_000 if os.environ.get("LONGTAIL_FAULTS") == "full" else 150
 PIECES = [b'"', b"\0", b"\n", b"\r", b",", b"|", b"::", b"[", b"{", b"}", b"NaN", b"\xef\xbb\xbf"]
 
 
@@ -80,13 +77,12 @@ def mutated(content: bytes, draw: random.Random) -> bytes:
     return content
 
 
-@pytest.mark.timeout(3600)
-def test_every_row_of_a_mutated_file_is_accounted_for(tmp_path: Path) -> None:
-    draw, files = random.Random(7), sound()
-    read = 0
-    for _ in range(FILES):
-        content = mutated(draw.choice(files), draw)
-        path = tmp_path / "file"
+def read_mutated(folder: Path, files: int) -> int:
+    """Return how many of `files` mutated ones were read; assert that each row was accounted for."""
+    draw, whole = random.Random(7), sound()
+    path, read = folder / "file", 0
+    for _ in range(files):
+        content = mutated(draw.choice(whole), draw)
         path.write_bytes(content)
         for messages_in in (items_in, interactions_in):
             with suppress(FileError):
@@ -94,4 +90,4 @@ def test_every_row_of_a_mutated_file_is_accounted_for(tmp_path: Path) -> None:
                 counted = len(messages) + report.duplicates + report.dropped_count
                 assert report.rows_read == counted, content
                 read += 1
-    assert read > FILES / 2
+    return read
