@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import compress, islice
+from operator import not_
 
 import numpy as np
 from longtail.server.catalogue.columns.columns import NO_ROW, Mask
@@ -51,22 +52,28 @@ def find(context: RequestContext, size: int, sources: Sources) -> Found:
     if request.frozen is not None:
         rows = _offered(context, _rows(context, request.frozen.item_ids))
         return Found(rows, index.vectors(rows))
-    pinned = led = popular = np.empty(0, np.int64)
+    pinned = led = np.empty(0, np.int64)
     if request.pins:
         pinned = _offered(context, _rows(context, [pin.item_id for pin in request.pins]))
     shares = [interest.share for interest in context.interests]
+    best_known = 0
     if context.kind == Context.HISTORY:
         # A query says what is wanted: what others liked besides is not near to it.
         of_behaviour, of_popularity = sources.rooms(size)
         led = np.fromiter(islice(_led_to(context, of_behaviour), of_behaviour), np.int64)
         # What behaviour proposes too takes no place of theirs.
-        popular = np.fromiter(islice(_best_known(context), of_behaviour + of_popularity), np.int64)
+        best_known = of_behaviour + of_popularity
+
+    def popular() -> Iterator[int]:
+        # Most of them are not looked at.
+        return islice(_best_known(context), best_known)
+
     most = size
     while True:
         texts, worded = _near(context, most) if context.interests else ([], [])
         near = _with_words(texts, worded, most)
         if texts:
-            rows = merged(most, sources, led.tolist(), popular.tolist(), near, shares)
+            rows = merged(most, sources, led.tolist(), popular(), near, shares)
         else:
             rows = _popular(context)
         if len(pinned):
@@ -88,7 +95,7 @@ def find(context: RequestContext, size: int, sources: Sources) -> Found:
             size,
             sources,
             filter(among.__contains__, led.tolist()),
-            filter(among.__contains__, popular.tolist()),
+            filter(among.__contains__, popular()),
             [filter(among.__contains__, found) for found in _with_words(texts, worded, size)],
             shares,
         )
@@ -303,10 +310,9 @@ def _are_not_left_out(context: RequestContext, rows: Ints) -> Mask:
 
 
 def _kept(context: RequestContext, rows: Ints) -> Iterator[bool]:
-    ids = context.state.columns.ids
-    # Mostly what was seen alone.
-    first, *others = context.left_out or (frozenset[str](),)
-    return (
-        (item_id := ids[row]) not in first and not any(item_id in each for each in others)
-        for row in rows.tolist()
-    )
+    item_ids = map(context.state.columns.ids.__getitem__, rows.tolist())
+    if len(context.left_out) == 1:
+        # Mostly what was seen alone: without a step of Python's for each row.
+        [left_out] = context.left_out
+        return map(not_, map(left_out.__contains__, item_ids))
+    return (not any(item_id in each for each in context.left_out) for item_id in item_ids)
