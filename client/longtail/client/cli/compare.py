@@ -86,4 +86,7 @@ def _metrics(lists: Sequence[ComparedList]) -> list[list[str]]:
     gave_way = [", ".join(result.gave_way(each.response.policy)) for each in lists]
     if any(gave_way):
         rows.append(["gave way", *gave_way])
+    missing = [", ".join(result.missing(each.response.missing_attributes)) for each in lists]
+    if any(missing):
+        rows.append([result.NO_ITEM_HAS, *missing])
     return rows

@@ -55,5 +55,6 @@ def _rows(response: ExplainItemResponse) -> list[tuple[str, str]]:
             for part in result.PARTS
             if not part.is_idle(breakdown)
         ),
+        (result.NO_ITEM_HAS, ", ".join(result.missing(response.missing_attributes))),
     ]
     return [(name, value) for name, value in rows if value]

@@ -146,6 +146,8 @@ def _summary(response: RecommendResponse) -> list[tuple[str, str]]:
         rows.append(("degraded", output.enum_word(Degradation.Name(degradation), "DEGRADATION_")))
     if response.missing_ids:
         rows.append(("unknown items", ", ".join(response.missing_ids)))
+    if response.missing_attributes:
+        rows.append((result.NO_ITEM_HAS, ", ".join(result.missing(response.missing_attributes))))
     if response.short_page_reason:
         reason = ShortPageReason.Name(response.short_page_reason)
         rows.append(("short because", output.enum_word(reason, "SHORT_PAGE_REASON_")))

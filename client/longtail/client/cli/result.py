@@ -1,5 +1,6 @@
 """How one recommended item is shown: its bucket, its reasons and what its score is made of."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from longtail.client.cli import output
@@ -8,12 +9,14 @@ from longtail.v1.recommendation_service_pb2 import (
     Bucket,
     EffectivePolicy,
     GaveWay,
+    MissingAttribute,
     Reason,
     Recommendation,
 )
 
 # What rounds to zero at the two places that are shown.
 SMALLEST_TERM = 0.005
+NO_ITEM_HAS = "no item has"
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,14 @@ def terms(breakdown: Breakdown) -> str:
         for term in breakdown.terms
         if abs(term.log_odds) >= SMALLEST_TERM
     )
+
+
+def missing(attributes: Iterable[MissingAttribute]) -> list[str]:
+    """Return which attributes no item has that the request names, and what may be meant."""
+    return [
+        f"{each.field} (is {each.nearest} meant?)" if each.nearest else each.field
+        for each in attributes
+    ]
 
 
 def gave_way(policy: EffectivePolicy) -> list[str]:

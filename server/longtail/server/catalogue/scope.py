@@ -1,12 +1,14 @@
 """What one request may find, as a mask of rows or for the few rows that a search came upon."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
 from longtail.server.catalogue.columns.columns import Columns
-from longtail.server.catalogue.columns.filter import Filter
+from longtail.server.catalogue.columns.filter import Condition, Filter
 from longtail.server.catalogue.columns.mask_cache import MaskCache
 from longtail.server.catalogue.columns.matching import matching_among
+from longtail.server.catalogue.columns.missing import MissingAttribute, missing_attributes
 from longtail.server.catalogue.index.graph import Rows
 from longtail.server.catalogue.index.vector_index import Mask
 
@@ -48,6 +50,14 @@ class Scope:
         Raises FilterTypeError as `matching` does.
         """
         return matching_among(self.columns.attributes, wanted, rows)
+
+    def missing(self, conditions: Iterable[Condition]) -> list[MissingAttribute]:
+        """Return the attributes of `conditions` that no item has at the request's revision."""
+        return missing_attributes(
+            self.columns.attributes,
+            conditions,
+            lambda rows: self.columns.are_visible(rows, self.revision),
+        )
 
     @cached_property
     def _mask(self) -> Mask:

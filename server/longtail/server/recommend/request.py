@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from longtail.server.catalogue.columns.filter import Filter
+from longtail.server.catalogue.columns.filter import Condition, Filter
 from longtail.server.ranking.dial import Knobs
 from longtail.server.ranking.evidence import PoolScale
 from longtail.server.ranking.interest import Vector
@@ -121,6 +121,12 @@ class Request:
     rotation: Rotation | None = None
     seed: int = 0
     frozen: FrozenCandidates | None = None
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """Return the conditions of the filter and of the filters of rules."""
+        filters = [self.filter, *(rule.filter for rule in self.odds_rules)]
+        return tuple(each for one in filters if one is not None for each in one.conditions)
 
     @property
     def rule_cost(self) -> int:

@@ -43,7 +43,11 @@ from longtail.server.rpc.tokens.recommendation import RecommendedList, TokenCode
 from longtail.server.rpc.write.comparison import compared_lists
 from longtail.server.rpc.write.explanation import explain_listed, explain_unlisted
 from longtail.server.rpc.write.item import item_message
-from longtail.server.rpc.write.recommend_response import duration, recommend_response
+from longtail.server.rpc.write.recommend_response import (
+    duration,
+    missing_attributes,
+    recommend_response,
+)
 from longtail.server.store.clock import now
 from longtail.server.store.decisions import DecisionRecords
 from longtail.server.store.items import ItemRecords
@@ -334,6 +338,7 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
                     raise NotFound("item", item_id)
             response = explain_unlisted(answer, item_id, alone, decision)
         response.degraded.extend(prepared.degraded)
+        response.missing_attributes.extend(missing_attributes(answer))
         if message.request.include_items:
             self._add_items([response.recommendation])
         return response

@@ -15,6 +15,7 @@ from longtail.v1.recommendation_service_pb2 import (
     EffectivePolicy,
     ExplainItemRequest,
     ExplainItemResponse,
+    MissingAttribute,
     NearestExample,
     Recommendation,
     RecommendResponse,
@@ -143,6 +144,19 @@ def test_the_summary_says_what_gave_way(fake: Fake) -> None:
     assert row(printed, "gave way", "exploration to budget")
     assert row(printed, "no more tail", "budget")
     assert "secret" not in printed
+
+
+def test_attributes_that_no_item_has_are_told(fake: Fake) -> None:
+    missing = [MissingAttribute(field="genre", nearest="genres"), MissingAttribute(field="[zip]")]
+    told = "genre (is genres meant?), [zip]"
+    fake.pages = [RecommendResponse(missing_attributes=missing)]
+    fake.explanation.missing_attributes.extend(missing)
+    fake.comparison.lists.add(name="one", response=fake.pages[0])
+
+    assert row(run("recommend", address=fake.address).stdout, "no item has").endswith(told)
+    assert row(run("explain", "7", address=fake.address).stdout, "no item has").endswith(told)
+    compared = run("compare", "--policy", "one: tail=0", address=fake.address).stdout
+    assert told in row(compared, "no item has")
 
 
 def test_pages_are_shown_one_after_another(fake: Fake) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from longtail.client import filter_of, where
 from longtail.runtime.deadline import within
 from longtail.runtime.errors import (
     DeadlineExceeded,
@@ -443,6 +444,12 @@ async def test_an_item_that_is_in_no_list_is_explained(serving: Serving) -> None
     left_out = await serving.explain("past", query="robots", include_items=True)
     assert left_out.verdict == pb.VERDICT_NOT_RETRIEVED
     assert left_out.recommendation.item.id == "past"
+
+
+async def test_an_explanation_names_the_attributes_that_no_item_has(serving: Serving) -> None:
+    wanted = filter_of(none_of=[where("genres").equals("crime")])
+    reply = await serving.explain("b", query="robots", filter=wanted)
+    assert list(reply.missing_attributes) == [pb.MissingAttribute(field="genres", nearest="genre")]
 
 
 async def test_what_the_catalogue_does_not_hold_is_not_found(serving: Serving) -> None:

@@ -95,6 +95,11 @@ class AttributeColumns:
         """Return what the attribute of a dotted path holds, None when no row ever had it."""
         return self._fields.get(path)
 
+    def paths(self) -> list[str]:
+        """Return the dotted paths of all attributes."""
+        # In one step, as another thread may append.
+        return list(self._fields)
+
     def values(self, rows: Ints) -> tuple[Ints, NDArray[np.int32], Ints]:
         """Return the values of `rows` (n,), -1 for a row without any.
 

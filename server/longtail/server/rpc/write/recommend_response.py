@@ -1,6 +1,7 @@
 """From answers to messages."""
 
 from google.protobuf import duration_pb2
+from longtail.server.catalogue.columns.filter import Condition, Exists
 from longtail.server.ranking.listing import GaveWay, Listing
 from longtail.server.recommend.answer import Answer
 from longtail.server.rpc.write.recommendation import listed
@@ -26,11 +27,22 @@ def recommend_response(answer: Answer, explain: pb.Explain) -> pb.RecommendRespo
             ranking_profile=answer.profile,
         ),
         missing_ids=context.missing,
+        missing_attributes=missing_attributes(answer),
         short_page_reason=_short_page_reason(answer, len(results)),
         timings=pb.RecommendTimings(
             search=duration(answer.search_seconds), ranking=duration(answer.ranking_seconds)
         ),
     )
+
+
+def missing_attributes(answer: Answer) -> list[pb.MissingAttribute]:
+    """Return the attributes that the request names and that no item has."""
+    capped = [Condition(cap.field, Exists(True)) for cap in answer.policy.caps]
+    conditions = (*answer.context.request.conditions, *capped)
+    return [
+        pb.MissingAttribute(field=each.path, nearest=each.nearest)
+        for each in answer.context.scope.missing(conditions)
+    ]
 
 
 def duration(seconds: float) -> duration_pb2.Duration:

@@ -9,7 +9,7 @@ from longtail.server.catalogue.columns.filter import Condition, Exists, Filter
 from longtail.server.ranking.evidence import SIGNALS, PoolScale
 from longtail.server.ranking.listing import GaveWay
 from longtail.server.ranking.quota import Limits, Saturation
-from longtail.server.recommend.request import FrozenCandidates, Policy, Request
+from longtail.server.recommend.request import Cap, FrozenCandidates, OddsRule, Policy, Request
 from longtail.server.rpc.write.recommend_response import recommend_response
 from longtail.v1 import recommendation_service_pb2 as pb
 
@@ -135,6 +135,21 @@ def test_why_a_page_is_short(
     catalogue: SmallCatalogue, asked: Request, capped: tuple[int, ...], reason: pb.ShortPageReason
 ) -> None:
     assert response(catalogue, asked, capped=capped).short_page_reason == reason
+
+
+def test_attributes_that_no_item_has_are_named_once(catalogue: SmallCatalogue) -> None:
+    held, misspelt = Condition("genre", Exists(True)), Condition("color", Exists(True))
+    request = replace(
+        REQUEST,
+        policy=Policy(0.3, caps=(Cap("genres", 2), Cap("colour", 1))),
+        filter=Filter(all_of=(held,), none_of=(misspelt,)),
+        odds_rules=(OddsRule("", 2.0, Filter(any_of=(held, misspelt)), frozenset(), 0),),
+    )
+    assert list(response(catalogue, request).missing_attributes) == [
+        pb.MissingAttribute(field="color", nearest="colour"),
+        pb.MissingAttribute(field="genres", nearest="genre"),
+    ]
+    assert not response(catalogue).missing_attributes
 
 
 def test_an_empty_list(catalogue: SmallCatalogue) -> None:
