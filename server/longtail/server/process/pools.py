@@ -4,20 +4,16 @@ Who changes one item does not wait for an import, and nobody for the statistics.
 """
 
 import asyncio
-import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Self, TypeVar
 
-from longtail.runtime.admission import WAIT_SHARE
-from longtail.runtime.deadline import remaining_seconds
-from longtail.runtime.errors import Overloaded
+from longtail.server.process.fair_thread import FairThread
 
 R = TypeVar("R")
 
 # Somebody waits for so few; a batch of more comes from a program, which can.
 FEW = 4
-_SMOOTHING = 0.1
 
 
 class Pools:
@@ -29,9 +25,7 @@ class Pools:
     """
 
     def __init__(self) -> None:
-        self._answers = ThreadPoolExecutor(1, thread_name_prefix="answers")
-        # Of answers: how many there are to be made, and what one takes of late.
-        self._to_answer, self._answer_seconds = 0, 0.0
+        self._answers = FairThread("answers")
         self._few = ThreadPoolExecutor(2, thread_name_prefix="few")
         self._bulk = ThreadPoolExecutor(2, thread_name_prefix="bulk")
         self._administration = ThreadPoolExecutor(2, thread_name_prefix="administration")
@@ -40,30 +34,16 @@ class Pools:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for pool in (self._answers, self._few, self._bulk, self._administration):
+        self._answers.shutdown()
+        for pool in (self._few, self._bulk, self._administration):
             pool.shutdown(cancel_futures=True)
 
     async def answers(self, work: Callable[[], R]) -> R:
-        """Return what `work` on a list returns, one at a time.
+        """Return what `work` on a list returns, one at a time, callers in rotation.
 
         Raises Overloaded when so many wait that the RPC would not be answered in time.
         """
-        wait = self._to_answer * self._answer_seconds
-        if wait and wait > WAIT_SHARE * remaining_seconds():
-            raise Overloaded("too many long answers are asked for", retry_seconds=wait)
-        self._to_answer += 1
-        try:
-            return await _done(self._answers, lambda: self._timed(work))
-        finally:
-            self._to_answer -= 1
-
-    def _timed(self, work: Callable[[], R]) -> R:
-        started = time.perf_counter()
-        try:
-            return work()
-        finally:
-            taken = time.perf_counter() - started
-            self._answer_seconds += _SMOOTHING * (taken - self._answer_seconds)
+        return await self._answers.run(work)
 
     async def elements(self, count: int, work: Callable[[], R]) -> R:
         """Return what `work` on `count` elements returns, done beside other work on few or many."""

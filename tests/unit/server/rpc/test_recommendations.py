@@ -19,6 +19,7 @@ from longtail.runtime.errors import (
     ServiceError,
     Unavailable,
 )
+from longtail.runtime.identity import Caller, Role, set_caller
 from longtail.server.catalogue.people import Person
 from longtail.server.catalogue.state import CatalogueState
 from longtail.server.process.pools import Pools
@@ -49,6 +50,7 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallCatalog
 
 @pytest.fixture
 def serving(catalogue: SmallCatalogue) -> Iterator[Serving]:
+    set_caller(Caller("caller", Role.READ))
     with Pools() as pools, within(30):
         yield Serving(catalogue, pools)
 
