@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from longtail.client import filter_of, where
+from longtail.runtime import identity
 from longtail.runtime.deadline import within
 from longtail.runtime.errors import (
     DeadlineExceeded,
@@ -19,7 +20,6 @@ from longtail.runtime.errors import (
     ServiceError,
     Unavailable,
 )
-from longtail.runtime.identity import Caller, Role, set_caller
 from longtail.server.catalogue.people import Person
 from longtail.server.catalogue.state import CatalogueState
 from longtail.server.process.pools import Pools
@@ -50,9 +50,10 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallCatalog
 
 @pytest.fixture
 def serving(catalogue: SmallCatalogue) -> Iterator[Serving]:
-    set_caller(Caller("caller", Role.READ))
+    caller = identity._caller.set(identity.Caller("caller", identity.Role.READ))
     with Pools() as pools, within(30):
         yield Serving(catalogue, pools)
+    identity._caller.reset(caller)
 
 
 def ids(reply: pb.RecommendResponse) -> list[str]:
