@@ -64,7 +64,7 @@ def test_help_lists_every_setting(tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    assert "LONGTAIL_WORKER_BATCH_TOKENS (default: 0)" in shown.stdout
+    assert "--worker-batch-tokens VALUE" in shown.stdout
 
 
 def failed(home: Path, *, code: int = 1, **variables: str) -> str:

@@ -16,7 +16,7 @@ from tests.processes import ROOT
 from tests.unit.test_layers import MAY_IMPORT
 
 MAKEFILE = (ROOT / "Makefile").read_text()
-OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
+SETTINGS = (ROOT / "docs" / "settings.md").read_text()
 # Where the options of the commands that are shown and not run are declared.
 PROGRAMS = {
     ".venv/bin/longtail-export": "export/longtail/export/__main__.py",
@@ -29,10 +29,12 @@ PROGRAMS = {
     ".venv/bin/python -m loadtest": "loadtest/__main__.py",
     ".venv/bin/python -m longtail.export": "export/longtail/export/__main__.py",
 }
+# What processes of ours have in common.
+PROCESS = "runtime/longtail/runtime/command_line.py"
 # What these run takes no options that are shown.
 WITHOUT_OPTIONS = {"make serve", "make test", "make test-faults"}
 # The languages of blocks, and whether what is in them is run.
-RUN = {"sh", "python", "js", "csv"}
+RUN = {"sh", "python", "js", "csv", "toml"}
 # Sentences shorter than this, in words, may well be said twice.
 SENTENCE = 7
 
@@ -47,12 +49,12 @@ def test_every_setting_is_documented_with_its_default_and_meaning() -> None:
     # What both read is told in the server's words.
     for name, (default, text) in {**worker, **server}.items():
         reader = "worker" if name not in server else "both" if name in worker else "server"
-        assert f"| `{name}` | {reader} | `{default}` | {text} |" in OPERATIONS.splitlines()
+        assert f"| `{name}` | {reader} | `{default}` | {text} |" in SETTINGS.splitlines()
 
 
 def test_no_setting_is_documented_that_is_none() -> None:
     known = {name for name, *_ in [*describe(ServerSettings), *describe(WorkerSettings)]}
-    shown = set(re.findall(r"^\| `(LONGTAIL_\w+)` \|", OPERATIONS, re.MULTILINE))
+    shown = set(re.findall(r"^\| `(LONGTAIL_\w+)` \|", SETTINGS, re.MULTILINE))
     assert shown == known
 
 
@@ -60,7 +62,7 @@ def test_a_block_is_run_or_says_why_not() -> None:
     for block in all_blocks():
         if block.language:
             assert block.language in RUN, block
-            assert (block.language == "csv") == bool(block.name), block
+            assert (block.language in {"csv", "toml"}) == bool(block.name), block
         if block.language == "sh" and not block.not_run:
             for command in block.commands:
                 assert command.startswith(".venv/bin/longtail "), command
@@ -75,7 +77,7 @@ def test_what_is_shown_and_not_run_exists() -> None:
             continue
         called = _recipe(command) if command.startswith("make ") else command
         program = next(name for name in PROGRAMS if called.startswith(f"{name} "))
-        source = (ROOT / PROGRAMS[program]).read_text()
+        source = "".join((ROOT / file).read_text() for file in (PROGRAMS[program], PROCESS))
         for option in set(re.findall(r"--([a-z-]+)", called)) - {"help"}:
             # A literal of argparse, or a parameter that Typer makes an option of.
             declared = rf'"--{option}"|\b{option.replace("-", "_")}:'

@@ -34,10 +34,10 @@ class ListenAddress:
 
     @classmethod
     def parse(cls, variable: str, text: str) -> Self:
-        """Return the address in `text`; raise ValueError when it is not host:port."""
+        """Return the address in `text`; raise ValueError that goes on after it."""
         found = _HOST_AND_PORT.fullmatch(text)
         if found is None or int(found[2]) > _LAST_PORT:
-            raise ValueError(f"{variable}={text!r} is not host:port")
+            raise ValueError("is not host:port")
         return cls(variable, found[1], int(found[2]))
 
     def __str__(self) -> str:

@@ -1,19 +1,26 @@
-"""Settings as one frozen, documented object per process, read once from the environment."""
+"""Settings as one frozen, documented object per process, read once: flags, environment, file.
+
+What a flag says counts before the environment, and that before the file; what is empty is not set.
+"""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
+from longtail.runtime import setting_names
 from longtail.runtime.listening import ListenAddress
 
 T = TypeVar("T")
 
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
+_NUMBERS = {int: "a whole number", float: "a number"}
 
 
 class SettingsError(Exception):
-    """A variable has a value that cannot be used; the message names both."""
+    """What is set cannot be used; the message says where it is set, to what, and what may be."""
 
 
 @dataclass(frozen=True)
@@ -24,14 +31,48 @@ class Bounds:
     high: float
 
 
-def setting(variable: str, default: T, help_text: str, bounds: Bounds | None = None) -> T:
-    """Declare a dataclass field that is read from the environment variable `variable`.
+@dataclass(frozen=True)
+class Given:
+    """The text that is given for a setting, and where: a variable, a flag, or a key of a file."""
 
-    `help_text` says what the setting trades; it is what an operator reads.
+    text: str
+    place: str
+
+
+def setting(
+    variable: str,
+    default: T,
+    help_text: str,
+    bounds: Bounds | None = None,
+    *,
+    check: Callable[[str], object] | None = None,
+    secret: bool = False,
+) -> T:
+    """Declare a dataclass field that is set by the environment's `variable`, its flag or its key.
+
+    `help_text` says what the setting trades; it is what an operator reads. `check` raises
+    ValueError for text of no use, whose message goes on after the text, such as "is not host:port".
+    What is `secret` is shown nowhere.
     """
-    metadata = {"variable": variable, "help": help_text, "bounds": bounds}
+    metadata = {
+        "variable": variable,
+        "help": help_text,
+        "bounds": bounds,
+        "check": check,
+        "secret": secret,
+    }
     declared: T = field(default=default, metadata=metadata)
     return declared
+
+
+def one_of(*allowed: str) -> Callable[[str], None]:
+    """Return the check of a setting that has one of a few values, in whatever case."""
+
+    def check(text: str) -> None:
+        if text.lower() not in allowed:
+            raise ValueError(f"is not one of {', '.join(allowed)}")
+
+    return check
 
 
 def listen_address(variable: str, default: str, help_text: str) -> ListenAddress:
@@ -63,13 +104,41 @@ def check_closed(
 
 
 def load(settings: type[T], environment: Mapping[str, str]) -> T:
-    """Read every declared field of `settings`; raise SettingsError on a value of no use."""
+    """Return `settings` as a process without flags reads them; raises as `find` and `read` do."""
+    return read(settings, find(environment))
+
+
+def read(settings: type[T], given: Mapping[str, Given]) -> T:
+    """Return `settings` with what is given; raise SettingsError on a value of no use."""
     values: dict[str, Any] = {}
     for declared in dataclasses.fields(settings):  # type: ignore[arg-type]  # T is a dataclass
-        raw = environment.get(declared.metadata["variable"], "")
-        if raw:
-            values[declared.name] = _parse(raw, type(declared.default), declared.metadata)
+        found = given.get(declared.metadata["variable"])
+        if found is not None:
+            values[declared.name] = _parse(found, declared)
     return settings(**values)
+
+
+def find(
+    environment: Mapping[str, str], flags: Mapping[str, str] | None = None
+) -> Mapping[str, Given]:
+    """Return what is given for each variable, from where it counts.
+
+    `flags` are those of the command line, by the variables that they stand for. The file is the one
+    that LONGTAIL_CONFIG names. Raises SettingsError for a name that nothing of ours reads.
+    """
+    flags = flags or {}
+    for name in setting_names.unknown(environment):
+        known = setting_names.SETTINGS | setting_names.OTHERS
+        raise SettingsError(
+            f"{name} is no variable of ours; the nearest is {setting_names.nearest(name, known)}"
+        )
+    path = flags.get(setting_names.FILE) or environment.get(setting_names.FILE)
+    sources = [
+        _read_file(path) if path else {},
+        {name: Given(text, name) for name, text in environment.items()},
+        {name: Given(text, setting_names.flag(name)) for name, text in flags.items()},
+    ]
+    return {name: each for source in sources for name, each in source.items() if each.text}
 
 
 def describe(settings: type[Any]) -> list[tuple[str, str, str]]:
@@ -80,22 +149,54 @@ def describe(settings: type[Any]) -> list[tuple[str, str, str]]:
     ]
 
 
-def _parse(raw: str, kind: type[Any], metadata: Mapping[str, Any]) -> object:
-    variable, bounds = metadata["variable"], metadata["bounds"]
-    if kind is bool:
-        if raw.lower() not in _TRUE | _FALSE:
-            raise SettingsError(f"{variable}={raw!r} is neither true nor false")
-        return raw.lower() in _TRUE
-    if kind is ListenAddress:
-        try:
-            return ListenAddress.parse(variable, raw)
-        except ValueError as error:
-            raise SettingsError(str(error)) from error
+def _read_file(path: str) -> dict[str, Given]:
+    """Return what a file of settings says, by variable."""
     try:
-        value = kind(raw)
+        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise SettingsError(f"{path}: {why}") from error
+    variables = {setting_names.key(variable): variable for variable in setting_names.SETTINGS}
+    found = {}
+    for key, value in content.items():
+        if key not in variables:
+            near = setting_names.nearest(key, variables)
+            raise SettingsError(f"{path}: {key} is no setting; the nearest is {near}")
+        if not isinstance(value, str | int | float):
+            raise SettingsError(f"{path}: {key} is neither text, nor a number, nor true or false")
+        found[variables[key]] = Given(str(value), f"{path}: {key}")
+    return found
+
+
+def _parse(given: Given, declared: "dataclasses.Field[Any]") -> object:
+    kind, metadata, text = type(declared.default), declared.metadata, given.text
+    shown = given.place if metadata["secret"] else f"{given.place}={text!r}"
+    try:
+        if kind is ListenAddress:
+            return ListenAddress.parse(metadata["variable"], text)
+        if kind is bool:
+            return _truth(text)
+        if kind in _NUMBERS:
+            return _number(text, kind, metadata["bounds"])
+        if metadata["check"] is not None:
+            metadata["check"](text)
     except ValueError as error:
-        raise SettingsError(f"{variable}={raw!r} is not a {kind.__name__}") from error
+        raise SettingsError(f"{shown} {error}") from error
+    return text
+
+
+def _truth(text: str) -> bool:
+    if text.lower() not in _TRUE | _FALSE:
+        raise ValueError("is neither true nor false")
+    return text.lower() in _TRUE
+
+
+def _number(text: str, kind: type[Any], bounds: Bounds | None) -> object:
+    try:
+        value = kind(text)
+    except ValueError:
+        raise ValueError(f"is not {_NUMBERS[kind]}") from None
     # Written so that NaN, which compares false with everything, is refused too.
     if bounds is not None and not bounds.low <= value <= bounds.high:
-        raise SettingsError(f"{variable}={raw!r} is not in {bounds.low:g} to {bounds.high:g}")
+        raise ValueError(f"is not in {bounds.low:g} to {bounds.high:g}")
     return value

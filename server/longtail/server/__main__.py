@@ -8,8 +8,15 @@ import sys
 from collections.abc import Sequence
 from itertools import islice
 
+from longtail.runtime.command_line import (
+    Parser,
+    add_flags,
+    find_with_flags,
+    hand_down,
+    write_settings,
+)
 from longtail.runtime.freed_memory import share_heaps
-from longtail.runtime.settings import SettingsError, describe, load
+from longtail.runtime.settings import SettingsError, read
 from longtail.runtime.telemetry import configure_logging
 from longtail.server.process.folder_lock import held
 from longtail.server.process.memory import keep_collections_short, keep_freed_memory
@@ -31,7 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the server; return the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        settings = load(Settings, os.environ)
+        given = find_with_flags(options)
+        settings = read(Settings, given)
+        if options.check:
+            settings.check_closed()
+            write_settings(settings, given)
+            return 0
         configure_logging(settings.log_level)
         if options.process is not None:
             # The parent holds the folder, and this process its lock with it.
@@ -48,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 if admin is not None:
                     admin.check()
                 return _serve(settings, None, check=True)
+            hand_down(given)
             # Whoever is started later finds others that write.
             first = iter(["--first"])
             command = [sys.executable, "-m", "longtail.server", "--process"]
@@ -87,16 +100,7 @@ def _serve(settings: Settings, process: int | None, *, check: bool) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    variables = "\n".join(
-        f"{variable} (default {default})\n    {text}"
-        for variable, default, text in describe(Settings)
-    )
-    parser = argparse.ArgumentParser(
-        prog="longtail-server",
-        description="Serve recommendations.",
-        epilog=f"The rest is set by environment variables:\n\n{variables}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Parser("longtail-server", "Serve recommendations.")
     parser.add_argument(
         "--processes",
         type=_count,
@@ -106,6 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--process", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--first", action="store_true", help=argparse.SUPPRESS)
+    add_flags(parser, Settings)
     return parser
 
 

@@ -133,11 +133,8 @@ async def run(settings: Settings, *, process: int | None, check: bool) -> None:
     tls, worker_tls = _followed(settings.tls), _followed(settings.worker_tls)
     metrics = settings.metrics_address.further(process or 0)
     start_metrics(metrics, tls=settings.tls, keys=keys)
-    try:
-        security = None if worker_tls is None else Security(worker_tls, settings.worker_name)
-        encoder = Encoder(settings.worker_address, security=security)
-    except ValueError as error:
-        raise SettingsError(f"LONGTAIL_WORKER_ADDRESS: {error}") from error
+    security = None if worker_tls is None else Security(worker_tls, settings.worker_name)
+    encoder = Encoder(settings.worker_address, security=security)
     pseudonyms = _pseudonyms(settings)
     try:
         profiles = ProfileWatch(settings.profile_path)

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
+from longtail.runtime.command_line import add_file, find_with_flags
 from longtail.runtime.identity import Limits, Role
 from longtail.runtime.keys import (
     MAX_LIMIT,
@@ -22,7 +23,7 @@ from longtail.runtime.keys import (
     read_keys,
     write_keys,
 )
-from longtail.runtime.settings import SettingsError, load
+from longtail.runtime.settings import SettingsError, read
 from longtail.server.settings import Settings
 from longtail.server.store.record_store import DATABASE
 from longtail.server.store.usage import Usage, read_usage
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; return the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        settings = load(Settings, os.environ)
+        settings = read(Settings, find_with_flags(options))
         path = settings.keys_path
         with _alone(path.parent):
             if options.command == "add":
@@ -113,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
         "keys.json in LONGTAIL_HOME; a server takes a change over within seconds. Once the file is "
         "there, nobody is answered without a key.",
     )
+    add_file(parser)
     commands = parser.add_subparsers(dest="command", required=True)
     add = commands.add_parser("add", help="make a key, and print it once")
     add.add_argument("name", type=_name, help="who has it; of the log and of list")

@@ -1,7 +1,8 @@
-"""Settings of the server, read from the environment."""
+"""Settings of the server; `longtail-server --help` prints them."""
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from longtail.runtime.listening import ListenAddress
@@ -11,11 +12,15 @@ from longtail.runtime.settings import (
     check_closed,
     check_pair,
     listen_address,
+    one_of,
     setting,
 )
+from longtail.runtime.telemetry import LOG_LEVELS
 from longtail.runtime.tls import TlsFiles
+from longtail.server.encoder.addresses import parse_addresses
 from longtail.server.store.popularity_weights import PopularityWeights
 
+_ADMIN = "LONGTAIL_SERVER_ADMIN_ADDRESS"
 # In microseconds.
 DAY = 24 * 3600 * 10**6
 
@@ -37,13 +42,15 @@ class Settings:
         "127.0.0.1:50052",
         "Where the worker is found, host:port; or several workers of one encoder, separated by "
         "commas, or dns:///name:port for one at every address of the name.",
+        check=parse_addresses,
     )
     home: str = setting("LONGTAIL_HOME", "var", "Folder of all state; the store is in data/.")
     admin: str = setting(
-        "LONGTAIL_SERVER_ADMIN_ADDRESS",
+        _ADMIN,
         "",
         "Where AdminService and ReviewService answer, host:port, and then there alone. Empty: "
         "where the rest does.",
+        check=partial(ListenAddress.parse, _ADMIN),
     )
     keys: str = setting(
         "LONGTAIL_SERVER_KEYS",
@@ -158,6 +165,7 @@ class Settings:
         "*=1",
         "How much each type of interaction counts in popularity, such as view=0.1,purchase=5,*=1; "
         "* stands for all others.",
+        check=PopularityWeights.parse,
     )
     exposure_half_life_days: float = setting(
         "LONGTAIL_EXPOSURE_HALF_LIFE_DAYS",
@@ -263,12 +271,12 @@ class Settings:
         "How long calls in flight may go on after SIGTERM.",
         Bounds(0, 600),
     )
-    log_level: str = setting("LONGTAIL_LOG_LEVEL", "info", "debug, info, warning or error.")
+    log_level: str = setting(
+        "LONGTAIL_LOG_LEVEL", "info", "debug, info, warning or error.", check=one_of(*LOG_LEVELS)
+    )
 
     def __post_init__(self) -> None:
-        """Raise SettingsError where text is not what it should be."""
-        self.type_weights  # noqa: B018 (read for what it raises)
-        self.admin_address  # noqa: B018
+        """Raise SettingsError where half of what belongs together is set."""
         check_pair("LONGTAIL_SERVER", self.certificate, self.private_key)
         if self.client_authorities and not self.certificate:
             raise SettingsError("LONGTAIL_SERVER_CLIENT_CA needs LONGTAIL_SERVER_CERTIFICATE")
@@ -296,11 +304,7 @@ class Settings:
     @property
     def admin_address(self) -> ListenAddress | None:
         """Where administration has a listener of its own, None where it has none."""
-        try:
-            variable = "LONGTAIL_SERVER_ADMIN_ADDRESS"
-            return ListenAddress.parse(variable, self.admin) if self.admin else None
-        except ValueError as error:
-            raise SettingsError(str(error)) from None
+        return ListenAddress.parse(_ADMIN, self.admin) if self.admin else None
 
     @property
     def tls(self) -> TlsFiles | None:
@@ -323,10 +327,7 @@ class Settings:
     @property
     def type_weights(self) -> PopularityWeights:
         """The weights of types of interactions in popularity."""
-        try:
-            return PopularityWeights.parse(self.popularity_weights)
-        except ValueError as error:
-            raise SettingsError(f"LONGTAIL_POPULARITY_WEIGHTS: {error}") from None
+        return PopularityWeights.parse(self.popularity_weights)
 
     @property
     def popularity_half_life(self) -> float:

@@ -26,7 +26,7 @@ def test_an_address_is_shown_as_it_was_given(text: str) -> None:
 # gRPC listens on 443 for the first, on 80 for the second, on 4464 for the third.
 @pytest.mark.parametrize("text", ["127.0.0.1", "127.0.0.1:http", "127.0.0.1:70000"])
 def test_what_grpc_would_make_something_else_of_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=f"^{VARIABLE}='{text}' is not host:port$"):
+    with pytest.raises(ValueError, match=r"^is not host:port$"):
         at(text)
 
 
@@ -34,7 +34,7 @@ def test_what_grpc_would_make_something_else_of_is_refused(text: str) -> None:
     "text", ["", "50051", ":50051", "localhost:", "::1:50051", "a:1,b:2", "unix:/a", "localhost:٣"]
 )
 def test_what_is_no_address_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=f"^{VARIABLE}='.*' is not host:port$"):
+    with pytest.raises(ValueError, match=r"^is not host:port$"):
         at(text)
 
 

@@ -63,10 +63,9 @@ def test_a_device_is_read(text: str, choice: DeviceChoice) -> None:
 @pytest.mark.parametrize(
     "text", ["", "gpu", "CUDA", "cuda:", "cuda:-1", "cuda:x", "cuda:1,2", "cpu:0", "cuda:1\n"]
 )
-def test_any_other_device_is_refused_by_name(text: str) -> None:
-    with pytest.raises(ValueError, match="is none of auto, cpu, cuda and cuda:N") as caught:
+def test_any_other_device_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^is none of auto, cpu, cuda and cuda:N"):
         parse_device(text)
-    assert repr(text) in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,16 @@
 """`longtail-worker`: build the objects, run them until told to stop."""
 
-import argparse
 import asyncio
 import logging
 import os
 import sys
 
-from longtail.runtime import settings as runtime_settings
+from longtail.runtime.command_line import Parser, add_flags, find_with_flags, write_settings
 from longtail.runtime.freed_memory import share_heaps
 from longtail.runtime.interceptor import ServiceInterceptor
 from longtail.runtime.lifecycle import HealthBoard, Listener, new_server, serve
 from longtail.runtime.metrics_server import start_metrics
-from longtail.runtime.settings import SettingsError
+from longtail.runtime.settings import SettingsError, read
 from longtail.runtime.telemetry import configure_logging
 from longtail.runtime.tls import FollowedFiles, TlsError
 from longtail.v1.embedding_service_pb2_grpc import add_EmbeddingServiceServicer_to_server
@@ -36,14 +35,20 @@ _SWITCH_SECONDS = 1e-4
 
 def main() -> int:
     """Run the worker; return 0 after a drain, 1 for a failure, 2 for a setting of no use."""
-    _parser().parse_args()
+    parser = Parser("longtail-worker", "Serve an exported encoder.")
+    add_flags(parser, WorkerSettings)
+    options = parser.parse_args()
     try:
-        settings = runtime_settings.load(WorkerSettings, os.environ)
-        configure_logging(settings.log_level)
+        given = find_with_flags(options)
+        settings = read(WorkerSettings, given)
         settings.check_closed()
+        if options.check:
+            write_settings(settings, given)
+            return 0
     except SettingsError as error:
         sys.stderr.write(f"worker: {error}\n")
         return 2
+    configure_logging(settings.log_level)
     # An inference that ends has to wait for the thread that serves calls to let go of the
     # interpreter; by default it may keep it for as long as a whole inference takes.
     sys.setswitchinterval(_SWITCH_SECONDS)
@@ -122,18 +127,6 @@ async def _run(
         background={"batcher": batcher.run(), "golden": proof},
         drain_seconds=settings.drain_seconds,
         tls=tls,
-    )
-
-
-def _parser() -> argparse.ArgumentParser:
-    rows = runtime_settings.describe(WorkerSettings)
-    table = "\n".join(
-        f"  {name} (default: {default})\n      {text}" for name, default, text in rows
-    )
-    return argparse.ArgumentParser(
-        prog="longtail-worker",
-        description="Serve an exported encoder. It is set by the environment:\n\n" + table,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
 
 

@@ -48,12 +48,12 @@ _RUNS_ON = {
 
 
 def parse_device(text: str) -> DeviceChoice:
-    """Read auto, cpu, cuda or cuda:N; raise ValueError for anything else."""
+    """Read auto, cpu, cuda or cuda:N; raise ValueError that goes on after the text."""
     if match := _ONE_GPU.fullmatch(text):
         return DeviceChoice(Device.CUDA, int(match[1]))
     if text in [device.value for device in Device]:
         return DeviceChoice(Device(text))
-    raise ValueError(f"{text!r} is none of auto, cpu, cuda and cuda:N, N being 0 for the first GPU")
+    raise ValueError("is none of auto, cpu, cuda and cuda:N, N being 0 for the first GPU")
 
 
 def check_precision(precision: str, device: Device) -> None:

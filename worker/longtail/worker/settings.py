@@ -1,4 +1,4 @@
-"""The worker's settings, read from the environment; `longtail-worker --help` prints them."""
+"""Settings of the worker; `longtail-worker --help` prints them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +10,10 @@ from longtail.runtime.settings import (
     check_closed,
     check_pair,
     listen_address,
+    one_of,
     setting,
 )
+from longtail.runtime.telemetry import LOG_LEVELS
 from longtail.runtime.tls import TlsFiles
 from longtail.worker.devices import parse_device
 
@@ -58,6 +60,7 @@ class WorkerSettings:
         "auto",
         "cpu, cuda, cuda:N for the GPU number N, or auto: the GPU when it can be used. "
         "cuda fails without one.",
+        check=parse_device,
     )
     gpu_mb: int = setting(
         "LONGTAIL_WORKER_GPU_MB",
@@ -127,14 +130,12 @@ class WorkerSettings:
         "How long calls in flight may go on after SIGTERM.",
         Bounds(0, 3_600),
     )
-    log_level: str = setting("LONGTAIL_LOG_LEVEL", "info", "debug, info, warning or error.")
+    log_level: str = setting(
+        "LONGTAIL_LOG_LEVEL", "info", "debug, info, warning or error.", check=one_of(*LOG_LEVELS)
+    )
 
     def __post_init__(self) -> None:
-        """Refuse a device that means nothing; numbers are bounded where they are declared."""
-        try:
-            parse_device(self.device)
-        except ValueError as error:
-            raise SettingsError(f"LONGTAIL_WORKER_DEVICE={error}") from error
+        """Raise SettingsError where half of what belongs together is set."""
         check_pair("LONGTAIL_WORKER", self.certificate, self.private_key)
         if self.client_authorities and not self.certificate:
             raise SettingsError("LONGTAIL_WORKER_CLIENT_CA needs LONGTAIL_WORKER_CERTIFICATE")

@@ -15,14 +15,17 @@ Resolve = Callable[[str], Awaitable[Sequence[str]]]
 
 
 def parse_addresses(text: str) -> Sequence[str]:
-    """Return the addresses in a list that is separated by commas, each once; raise ValueError."""
+    """Return the addresses in a list that is separated by commas, each once.
+
+    Raises ValueError that goes on after the text.
+    """
     addresses = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
     if not addresses:
-        raise ValueError(f"{text!r} names no worker")
+        raise ValueError("names no worker")
     for address in addresses:
         host, _, port = address.removeprefix(DNS).rpartition(":")
         if not host or (address.startswith(DNS) and not port.isdecimal()):
-            raise ValueError(f"{address!r} is not host:port")
+            raise ValueError(f"has {address!r}, which is not host:port")
     return addresses
 
 

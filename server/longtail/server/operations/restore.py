@@ -4,6 +4,7 @@ The server must be stopped. The store that was there is kept beside the new one.
 since the snapshot was made is not brought back by it, nor what was deleted by its age.
 """
 
+import argparse
 import os
 import sqlite3
 import sys
@@ -13,8 +14,9 @@ from functools import partial
 from pathlib import Path
 
 from grpc import StatusCode
+from longtail.runtime.command_line import add_file, find_with_flags
 from longtail.runtime.errors import ServiceError
-from longtail.runtime.settings import SettingsError, load
+from longtail.runtime.settings import SettingsError, read
 from longtail.server.operations.erasure import NOTHING_EXPIRED, Deleted, delete_from
 from longtail.server.operations.snapshots import (
     SNAPSHOT_FOLDER,
@@ -61,18 +63,23 @@ class RestoreError(Exception):
 
 def main() -> int:
     """Restore the snapshot that the command line names; return the exit code."""
-    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
-        sys.stdout.write("Usage: longtail-restore SNAPSHOT_ID, with LONGTAIL_HOME set\n")
-        return 0 if sys.argv[1:] in (["-h"], ["--help"]) else 2
+    parser = argparse.ArgumentParser(
+        prog="longtail-restore",
+        description="Put a snapshot in the place of the store in LONGTAIL_HOME; the server must be "
+        "stopped. The store that was there is kept.",
+    )
+    add_file(parser)
+    parser.add_argument("snapshot", metavar="SNAPSHOT_ID")
+    options = parser.parse_args()
     try:
-        data = load(Settings, os.environ).data
+        data = read(Settings, find_with_flags(options)).data
         if not data.is_dir():
             raise RestoreError(f"there is no folder {data}: set LONGTAIL_HOME")
         keep_private(data)
         with held(data):
-            restored = restore(data, sys.argv[1])
+            restored = restore(data, options.snapshot)
     except DamagedSnapshot as error:
-        folder = data / SNAPSHOT_FOLDER / sys.argv[1]
+        folder = data / SNAPSHOT_FOLDER / options.snapshot
         sys.stderr.write(f"restore: {folder}: {error}; restore another snapshot\n")
         return 1
     except (SettingsError, ServiceError, RestoreError, OSError) as error:

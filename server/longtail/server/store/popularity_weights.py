@@ -24,15 +24,15 @@ class PopularityWeights:
     def parse(cls, text: str) -> "PopularityWeights":
         """Return the weights of a text like "view=0.1,purchase=5,*=1"; without * it is 1.
 
-        Raises ValueError that says what is wrong.
+        Raises ValueError that goes on after the text.
         """
         weights: dict[str, float] = {}
         for part in text.split(","):
             kind, equals, number = (piece.strip() for piece in part.rpartition("="))
             if not (kind and equals):
-                raise ValueError(f"{part.strip()!r} is not type=weight")
+                raise ValueError(f"has {part.strip()!r}, which is not type=weight")
             if kind in weights:
-                raise ValueError(f"{kind!r} comes twice")
+                raise ValueError(f"has {kind!r} twice")
             weights[kind] = _weight(kind, number)
         other = weights.pop(ANY, 1.0)
         return cls(weights, other)
@@ -59,5 +59,5 @@ def _weight(kind: str, number: str) -> float:
         weight = math.nan
     # Written so that NaN, which compares false with everything, is refused too.
     if not 0 <= weight <= MAX_WEIGHT:
-        raise ValueError(f"the weight of {kind!r} is {number!r}, not 0 to {MAX_WEIGHT:g}")
+        raise ValueError(f"has {number!r} as the weight of {kind!r}, not 0 to {MAX_WEIGHT:g}")
     return weight
