@@ -122,7 +122,8 @@ MAY = {
         "RecommendationService/CompareRecommendations RecommendationService/ExplainItem "
         "ItemService/GetItem ItemService/BatchGetItems ItemService/ListItems "
         "ItemService/ExportItems InsightService/GetCatalogStats InsightService/GetExposureReport "
-        "InsightService/GetItemPopularity AdminService/GetServerInfo"
+        "InsightService/GetItemPopularity AdminService/GetServerInfo "
+        "AdminService/ListVectorSpaces"
     ),
     "write": (
         "ItemService/BatchUpsertItems ItemService/UpdateItem ItemService/ImportItems "
@@ -135,7 +136,8 @@ MAY = {
     "admin": (
         "InteractionService/ListInteractions InteractionService/DeleteUserData "
         "AdminService/RebuildIndex AdminService/GetOperation AdminService/CreateSnapshot "
-        "AdminService/ListSnapshots AdminService/VerifySnapshot AdminService/DeleteSnapshot"
+        "AdminService/ListSnapshots AdminService/VerifySnapshot AdminService/DeleteSnapshot "
+        "AdminService/CreateVectorSpace AdminService/DeleteVectorSpace"
     ),
 }
 REFLECTION = f"/{V1}/ServerReflectionInfo"

@@ -53,6 +53,7 @@ from longtail.server.upkeep.recall_canary import watch_recall
 from longtail.server.upkeep.retention import watch_retention
 from longtail.server.upkeep.service_health import ServiceHealth
 from longtail.server.upkeep.writing_health import watch_writing
+from longtail.server.write.spaces import VectorSpaces
 from longtail.server.write.writer import Catalogue
 from longtail.v1 import (
     admin_service_pb2_grpc,
@@ -347,7 +348,7 @@ async def _serve(
         ReviewService(store, catalogue, pools), administration
     )
     admin_service_pb2_grpc.add_AdminServiceServicer_to_server(
-        AdminService(view, operations), administration
+        AdminService(view, operations, VectorSpaces(store, commit, audit), pools), administration
     )
     await health.set(WRITING, commit.damage is None)
     background = {

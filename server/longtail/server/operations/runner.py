@@ -23,7 +23,7 @@ from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.encoder.encoder import Encoder
 from longtail.server.operations.erasure import Erasure
 from longtail.server.operations.progress import Progress
-from longtail.server.operations.reembedding import Reembedding
+from longtail.server.operations.reembedding import DROPPED_AT_ONCE, Reembedding
 from longtail.server.operations.snapshots import Snapshot, SnapshotLimits, Snapshots
 from longtail.server.process.audit import Audit
 from longtail.server.process.part import Part
@@ -155,6 +155,8 @@ class OperationRunner:
                         rebuilds = operation.kind == OperationKind.REBUILD_INDEX
                         if rebuilds not in running:
                             running[rebuilds] = asyncio.create_task(self._do(operation))
+                    if await asyncio.to_thread(self._store.spaces.any_deleted):
+                        await self._write(self._drop_deleted_spaces)
                     if not pruned or time.monotonic() - pruned > PRUNE_SECONDS:
                         await self._write(self._prune)
                         await self._write(self._ask_for_erasure)
@@ -278,6 +280,9 @@ class OperationRunner:
             logger.warning("operation not written id=%s error=%s", operation.id, error)
             return False
         return True
+
+    def _drop_deleted_spaces(self, tx: Transaction) -> int:
+        return self._store.spaces.drop_deleted(tx, DROPPED_AT_ONCE)
 
     def _prune(self, tx: Transaction) -> int:
         before = now() - KEPT_MICROSECONDS

@@ -1,14 +1,19 @@
-"""AdminService: the running server, its operations and its snapshots."""
+"""AdminService: the running server, its operations, snapshots and vector spaces."""
 
 import importlib.metadata
+from collections.abc import Mapping
 
 from google.protobuf import timestamp_pb2
 from grpc.aio import ServicerContext
 from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.operations.runner import OperationRunner
 from longtail.server.operations.snapshots import Snapshot
+from longtail.server.process.pools import Pools
 from longtail.server.rpc.read.fields import check_id
-from longtail.server.store.records import Operation
+from longtail.server.rpc.read.spaces import MAX_NAME as MAX_SPACE_NAME
+from longtail.server.rpc.read.spaces import new_dimension, new_space_name
+from longtail.server.store.records import Operation, VectorSpace
+from longtail.server.write.spaces import VectorSpaces
 from longtail.v1 import admin_service_pb2 as pb
 from longtail.v1 import admin_service_pb2_grpc
 
@@ -16,9 +21,17 @@ from longtail.v1 import admin_service_pb2_grpc
 class AdminService(admin_service_pb2_grpc.AdminServiceServicer):
     """Describes the server, and takes down what is to be done in the background."""
 
-    def __init__(self, view: CatalogueReplica, operations: OperationRunner) -> None:
+    def __init__(
+        self,
+        view: CatalogueReplica,
+        operations: OperationRunner,
+        spaces: VectorSpaces,
+        pools: Pools,
+    ) -> None:
         self._view = view
         self._operations = operations
+        self._spaces = spaces
+        self._pools = pools
         self._version = importlib.metadata.version("longtail")
         self._started = timestamp_pb2.Timestamp()
         self._started.GetCurrentTime()
@@ -104,6 +117,37 @@ class AdminService(admin_service_pb2_grpc.AdminServiceServicer):
         operation = await self._operations.verify_snapshot(check_id("id", request.id))
         return pb.VerifySnapshotResponse(operation=_operation(operation))
 
+    async def CreateVectorSpace(
+        self,
+        request: pb.CreateVectorSpaceRequest,
+        context: ServicerContext[pb.CreateVectorSpaceRequest, pb.CreateVectorSpaceResponse],
+    ) -> pb.CreateVectorSpaceResponse:
+        """Declare a vector space."""
+        name = new_space_name("name", request.name)
+        dimension = new_dimension("dimension", request.dimension)
+        space, revision = await self._spaces.create(name, dimension)
+        counts = await self._pools.administration(self._spaces.item_counts)
+        return pb.CreateVectorSpaceResponse(vector_space=_space(space, counts), revision=revision)
+
+    async def ListVectorSpaces(
+        self,
+        request: pb.ListVectorSpacesRequest,
+        context: ServicerContext[pb.ListVectorSpacesRequest, pb.ListVectorSpacesResponse],
+    ) -> pb.ListVectorSpacesResponse:
+        """List the vector spaces in the order of their names."""
+        spaces = await self._pools.administration(self._spaces.all)
+        counts = await self._pools.administration(self._spaces.item_counts)
+        return pb.ListVectorSpacesResponse(vector_spaces=[_space(each, counts) for each in spaces])
+
+    async def DeleteVectorSpace(
+        self,
+        request: pb.DeleteVectorSpaceRequest,
+        context: ServicerContext[pb.DeleteVectorSpaceRequest, pb.DeleteVectorSpaceResponse],
+    ) -> pb.DeleteVectorSpaceResponse:
+        """Delete a vector space."""
+        name = check_id("name", request.name, MAX_SPACE_NAME)
+        return pb.DeleteVectorSpaceResponse(revision=await self._spaces.delete(name))
+
 
 def _operation(operation: Operation) -> pb.Operation:
     message = pb.Operation(
@@ -123,6 +167,12 @@ def _operation(operation: Operation) -> pb.Operation:
     message.error.code = operation.error_code
     message.error.message = operation.error_message
     return message
+
+
+def _space(space: VectorSpace, counts: Mapping[int, int]) -> pb.VectorSpace:
+    return pb.VectorSpace(
+        name=space.name, dimension=space.dimension, item_count=counts.get(space.id, 0)
+    )
 
 
 def _snapshot(snapshot: Snapshot) -> pb.Snapshot:

@@ -21,13 +21,20 @@ from longtail.server.rpc.read.fields import (
     each,
 )
 from longtail.server.rpc.read.item import item_draft
-from longtail.server.rpc.read.item_update import VECTOR, item_mask, masked
+from longtail.server.rpc.read.item_update import EXTRA_VECTORS, VECTOR, item_mask, masked
+from longtail.server.rpc.read.spaces import Spaces
 from longtail.server.rpc.refusals import Refusals, statuses
 from longtail.server.rpc.repeatable_call import repeatable_call
 from longtail.server.rpc.tokens.page import decode_token, encode_token, foreign_token
-from longtail.server.rpc.write.item import item_message, pages
+from longtail.server.rpc.write.item import item_message, item_with_vectors, pages
 from longtail.server.store.items import ItemRecords
-from longtail.server.store.records import BoundEncoder, StoredItem, Vector, encode_vector
+from longtail.server.store.records import (
+    NO_VECTORS,
+    BoundEncoder,
+    StoredItem,
+    Vector,
+    VectorSpace,
+)
 from longtail.server.write.encoding import KnownItems, PreparedItems
 from longtail.server.write.idempotency import RepeatableCall
 from longtail.server.write.item_draft import ItemDraft
@@ -150,14 +157,22 @@ class ItemService(item_service_pb2_grpc.ItemServiceServicer):
         if answered is not None:
             return answered
 
-        def change(stored: StoredItem | None, bound: BoundEncoder) -> ItemEdit:
+        def change(
+            stored: StoredItem | None, bound: BoundEncoder, extra: Mapping[VectorSpace, Vector]
+        ) -> ItemEdit:
             if stored is None and not request.allow_missing:
                 raise NotFound("item", request.item.id)
             present = item_pb2.Item(id=request.item.id) if stored is None else item_message(stored)
             keeps = stored is not None and stored.vector_given and VECTOR not in mask.fields
             item = masked(mask, request.item, present)
             try:
-                draft = item_draft(item, bound.binding.dimension, keeps_vector=keeps)
+                draft = item_draft(
+                    item,
+                    bound.binding.dimension,
+                    self._spaces([item]),
+                    keeps_vector=keeps,
+                    kept=NO_VECTORS if EXTRA_VECTORS in mask.fields else extra,
+                )
             except InvalidArgument as error:
                 raise error.inside("item") from None
             return ItemEdit(draft, keeps)
@@ -260,8 +275,12 @@ class ItemService(item_service_pb2_grpc.ItemServiceServicer):
 
     def _read(self, items: Sequence[item_pb2.Item]) -> _Batch:
         bound = self._catalogue.encoder
-        drafts, wrong = _drafts(items, bound.binding.dimension)
+        drafts, wrong = _drafts(items, bound.binding.dimension, self._spaces(items))
         return _Batch(self._catalogue.look_up(drafts, bound), wrong)
+
+    def _spaces(self, items: Sequence[item_pb2.Item]) -> Spaces:
+        """Return the vector spaces, if any of `items` has a vector in one."""
+        return self._catalogue.spaces() if any(item.extra_vectors for item in items) else {}
 
     def _several(self, ids: Sequence[str]) -> bytes:
         found = self._records.get(ids)
@@ -273,7 +292,7 @@ class ItemService(item_service_pb2_grpc.ItemServiceServicer):
     def _page(self, after: str, size: int) -> bytes:
         # One more than the page tells whether there is another.
         found = self._records.list_page(after=after, limit=size + 1)
-        items = next(pages(found[:size]), [])
+        items = next(pages(map(item_message, found[:size])), [])
         token = (
             encode_token(LIST_ARGUMENTS, items[-1].id.encode()) if len(items) < len(found) else ""
         )
@@ -283,19 +302,19 @@ class ItemService(item_service_pb2_grpc.ItemServiceServicer):
     def _export(self, after: str) -> tuple[list[bytes], str]:
         """Return answers with the items after `after`, and where the ones after them begin."""
         items = self._records.list_page(after=after, limit=EXPORT_PAGE)
-        vectors = self._catalogue.given_vectors(items)
+        own = self._catalogue.given_vectors(items)
+        extra = self._catalogue.extra_vectors([item.content.id for item in items])
+        messages = (
+            item_with_vectors(
+                item, own.get(item.content.id), extra.get(item.content.id, NO_VECTORS)
+            )
+            for item in items
+        )
         answers = [
-            serialized(pb.ExportItemsResponse(items=[_with_vector(item, vectors)]) for item in page)
-            for page in pages(items)
+            serialized(pb.ExportItemsResponse(items=[message]) for message in page)
+            for page in pages(messages)
         ]
         return answers, items[-1].content.id if items else after
-
-
-def _with_vector(item: item_pb2.Item, vectors: Mapping[str, Vector]) -> item_pb2.Item:
-    """Return an item with its own vector, where it has one."""
-    if item.id in vectors:
-        item.vector = encode_vector(vectors[item.id])
-    return item
 
 
 def _last_id(token: str) -> str:
@@ -321,10 +340,12 @@ def _placed(refused: Mapping[str, ServiceError], ids: Sequence[str]) -> Wrong:
     }
 
 
-def _drafts(items: Sequence[item_pb2.Item], dimension: int) -> tuple[list[ItemDraft], Wrong]:
+def _drafts(
+    items: Sequence[item_pb2.Item], dimension: int, spaces: Spaces
+) -> tuple[list[ItemDraft], Wrong]:
     check_batch("items", items)
     check_unique({f"items[{at}].id": item.id for at, item in enumerate(items)})
-    return each("items", items, lambda item: item_draft(item, dimension))
+    return each("items", items, lambda item: item_draft(item, dimension, spaces))
 
 
 def _check_ids(ids: Sequence[str]) -> None:

@@ -18,6 +18,7 @@ _METHODS = {
         "InsightService/GetExposureReport",
         "InsightService/GetItemPopularity",
         "AdminService/GetServerInfo",
+        "AdminService/ListVectorSpaces",
     ),
     Role.WRITE: (
         "ItemService/BatchUpsertItems",
@@ -45,6 +46,8 @@ _METHODS = {
         "AdminService/ListSnapshots",
         "AdminService/VerifySnapshot",
         "AdminService/DeleteSnapshot",
+        "AdminService/CreateVectorSpace",
+        "AdminService/DeleteVectorSpace",
     ),
 }
 ROLES = {

@@ -1,6 +1,6 @@
 """What a view reads to follow the store: the rows that changed above the revision it holds."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, islice
 from typing import Any
 
@@ -10,6 +10,7 @@ from longtail.server.store.impressions import EXPOSURE
 from longtail.server.store.json_object import decode_object
 from longtail.server.store.popularity import decay_of
 from longtail.server.store.records import (
+    NO_VECTORS,
     DecisionKind,
     ExposureChange,
     ItemChange,
@@ -22,6 +23,7 @@ from longtail.server.store.records import (
     State,
     TypeCount,
     Vector,
+    VectorSpace,
     decode_vector,
 )
 from longtail.server.store.schema import (
@@ -29,12 +31,14 @@ from longtail.server.store.schema import (
     decisions,
     encoders,
     exposure,
+    extra_vectors,
     items,
     popularity,
     sequence,
     vectors,
 )
-from sqlalchemy import Engine, Row, Select, and_, bindparam, select
+from longtail.server.store.spaces import declared_spaces, extra_vectors_of
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, bindparam, select
 
 # Rows that are read at a time.
 CHUNK = 1000
@@ -130,19 +134,29 @@ class ChangeLog:
     def vectors(self, encoder_id: int, ids: Collection[str]) -> dict[str, Vector]:
         """Return an encoder's vectors (d,) of those of `ids` that it has one of."""
         query = select(vectors.c.item_id, vectors.c.data).where(vectors.c.encoder_id == encoder_id)
-        found: dict[str, Vector] = {}
-        waiting = iter(ids)
-        while chunk := list(islice(waiting, CHUNK)):
-            with self._engine.connect() as connection:
-                rows = connection.execute(query.where(vectors.c.item_id.in_(chunk)))
-                found.update((row.item_id, decode_vector(row.data)) for row in rows)
-        return found
+        return self._vectors(query, vectors.c.item_id, ids)
+
+    def vector_spaces(self) -> tuple[VectorSpace, ...]:
+        """Return the spaces beside the encoder's that there are, in the order of their names."""
+        with self._engine.connect() as connection:
+            return declared_spaces(connection)
+
+    def vectors_in(self, space_id: int, ids: Collection[str]) -> dict[str, Vector]:
+        """Return the vectors (d,) in a space of those of `ids` that have one in it."""
+        of_space = extra_vectors.c.space_id == space_id
+        query = select(extra_vectors.c.item_id, extra_vectors.c.data).where(of_space)
+        return self._vectors(query, extra_vectors.c.item_id, ids)
+
+    def extra_vectors(self, ids: Collection[str]) -> dict[str, dict[VectorSpace, Vector]]:
+        """Return the vectors (d,) of items in the spaces that there are, by item and space."""
+        with self._engine.connect() as connection:
+            return extra_vectors_of(connection, ids)
 
     def item_changes(self, after: int, until: int, encoder_id: int) -> Iterator[ItemChange]:
         """Yield the items whose current version lies in the revisions after .. until, in order.
 
-        They come with the encoder's vectors. What is replaced while this is read goes beyond
-        `until`, and is left out.
+        They come with the encoder's vectors and those in other spaces. What is replaced while this
+        is read goes beyond `until`, and is left out.
         """
         query = (
             _with_vectors(encoder_id)
@@ -154,19 +168,21 @@ class ChangeLog:
         while True:
             with self._engine.connect() as connection:
                 rows = connection.execute(query.where(items.c.revision > after)).all()
-            yield from map(_change_with_vector, rows)
+                found = _with_extra_vectors(connection, rows)
+            yield from found
             if len(rows) < CHUNK:
                 return
             after = rows[-1].revision
 
     def versions(self, ids: Collection[str], encoder_id: int) -> Iterator[ItemChange]:
-        """Yield the current versions of those of `ids` that exist, with the encoder's vectors."""
+        """Yield the current versions of those of `ids` that exist, with all their vectors."""
         query = _with_vectors(encoder_id).where(~items.c.removed)
         waiting = iter(ids)
         while chunk := list(islice(waiting, CHUNK)):
             with self._engine.connect() as connection:
                 rows = connection.execute(query.where(items.c.id.in_(chunk))).all()
-            yield from map(_change_with_vector, rows)
+                found = _with_extra_vectors(connection, rows)
+            yield from found
 
     def popularity_decay(self) -> PopularityDecay:
         """Return how the sums of interactions decay."""
@@ -211,17 +227,40 @@ class ChangeLog:
             for item_id, rows in groupby(found, lambda row: row[0]):
                 yield RulingsChange(item_id, _rulings(rows))
 
+    def _vectors(
+        self, query: Select[Any], item_id: ColumnElement[str], ids: Collection[str]
+    ) -> dict[str, Vector]:
+        found: dict[str, Vector] = {}
+        waiting = iter(ids)
+        while chunk := list(islice(waiting, CHUNK)):
+            with self._engine.connect() as connection:
+                rows = connection.execute(query.where(item_id.in_(chunk)))
+                found.update((row.item_id, decode_vector(row.data)) for row in rows)
+        return found
+
 
 def _with_vectors(encoder_id: int) -> Select[Any]:
     theirs = and_(vectors.c.encoder_id == encoder_id, vectors.c.item_id == items.c.id)
     return select(*_ITEM, vectors.c.data).outerjoin(vectors, theirs)
 
 
-def _change_with_vector(row: Row[Any]) -> ItemChange:
-    return _change(row, None if row.data is None else decode_vector(row.data))
+def _with_extra_vectors(connection: Connection, rows: Sequence[Row[Any]]) -> list[ItemChange]:
+    extra = extra_vectors_of(connection, [row.id for row in rows if not row.removed])
+    return [
+        _change(
+            row,
+            None if row.data is None else decode_vector(row.data),
+            {space.name: vector for space, vector in extra[row.id].items()}
+            if row.id in extra
+            else NO_VECTORS,
+        )
+        for row in rows
+    ]
 
 
-def _change(row: Sequence[Any], vector: Vector | None) -> ItemChange:
+def _change(
+    row: Sequence[Any], vector: Vector | None, extra: Mapping[str, Vector] = NO_VECTORS
+) -> ItemChange:
     item_id, revision, removed, title, prior, state, opening, end, attributes, *rest = row[:12]
     penalty, content_revision, text = rest
     return ItemChange(
@@ -238,6 +277,7 @@ def _change(row: Sequence[Any], vector: Vector | None) -> ItemChange:
         penalty,
         content_revision,
         text,
+        extra,
     )
 
 

@@ -14,7 +14,8 @@ from longtail.server.store.log_check import log_problem
 # Each finds a number that is zero in a sound store.
 RULES = {
     "items have no vector of the catalogue's encoder": """
-        SELECT count(*) FROM items WHERE NOT removed AND NOT EXISTS (
+        SELECT count(*) FROM items WHERE NOT removed
+        AND (title <> '' OR text <> '' OR vector_given) AND NOT EXISTS (
             SELECT 1 FROM vectors WHERE item_id = items.id AND encoder_id = (
                 SELECT id FROM encoders WHERE role = 'current'))""",
     "vectors are not of the dimension of their encoder": """
@@ -23,6 +24,15 @@ RULES = {
     "vectors are of items that do not exist": """
         SELECT count(*) FROM vectors LEFT JOIN items ON items.id = vectors.item_id
         WHERE items.id IS NULL OR items.removed""",
+    "vectors are not of the dimension of their space": """
+        SELECT count(*) FROM extra_vectors
+        LEFT JOIN vector_spaces ON vector_spaces.id = extra_vectors.space_id
+        WHERE vector_spaces.id IS NULL OR length(data) <> 4 * dimension""",
+    "vectors in spaces are of items that do not exist": """
+        SELECT count(*) FROM extra_vectors LEFT JOIN items ON items.id = extra_vectors.item_id
+        WHERE items.id IS NULL OR items.removed""",
+    "vector spaces have revisions that were never given out": """
+        SELECT count(*) FROM vector_spaces WHERE id > (SELECT revision FROM sequence)""",
     "items have revisions that were never given out": """
         SELECT count(*) FROM items WHERE revision > (SELECT revision FROM sequence)""",
     "interactions have revisions that were never given out": """

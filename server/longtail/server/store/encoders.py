@@ -14,7 +14,18 @@ from longtail.server.store.records import (
 from longtail.server.store.revisions import take_revisions
 from longtail.server.store.schema import Role, encoders, items, vectors
 from longtail.server.store.transaction import Transaction
-from sqlalchemy import ColumnElement, Engine, Select, and_, delete, exists, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Engine,
+    Select,
+    and_,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.sqlite import Insert, insert
 
 
@@ -185,7 +196,9 @@ def _retire(tx: Transaction, role: Role) -> None:
 
 def _lacks_vector(encoder_id: int) -> ColumnElement[bool]:
     has = exists().where(vectors.c.encoder_id == encoder_id, vectors.c.item_id == items.c.id)
-    return and_(~items.c.removed, ~has)
+    # Without a text, and without a vector of its own, an item is found by those in other spaces.
+    can_have = or_(items.c.title != "", items.c.text != "", items.c.vector_given)
+    return and_(~items.c.removed, can_have, ~has)
 
 
 def _of_retired() -> ColumnElement[bool]:

@@ -19,6 +19,7 @@ from longtail.server.store.records import (
 )
 from longtail.server.store.revisions import current_revision, take_revisions
 from longtail.server.store.schema import encoders, items, vectors
+from longtail.server.store.spaces import remove_extra_vectors, replace_extra_vectors
 from longtail.server.store.transaction import Transaction
 from longtail.server.store.usage import move_usage
 from sqlalchemy import (
@@ -51,13 +52,15 @@ class ItemRecords:
         that is not empty, as long as they are there.
 
         The vectors that other encoders made of a text that is replaced are dropped. Raises
-        EncoderChanged when the encoder is not the catalogue's, or is so no more.
+        EncoderChanged when the encoder is not the catalogue's, or is so no more, and Aborted when a
+        space that a vector is of is there no more.
         """
         if not new_items:
             return 0, current_revision(tx)
         others = require_current(tx, encoder_id)
         if others:
             _drop_outdated(tx, new_items, others)
+        replace_extra_vectors(tx, new_items)
         there = self.revisions(tx, [item.content.id for item in new_items])
         added = len(new_items) - len(there)
         move_counts(tx, items=added)
@@ -91,17 +94,7 @@ class ItemRecords:
                 for content in (item.content,)
             ],
         )
-        tx.execute(
-            UPSERT_VECTOR,
-            [
-                {
-                    "encoder_id": encoder_id,
-                    "item_id": item.content.id,
-                    "data": encode_vector(item.vector),
-                }
-                for item in new_items
-            ],
-        )
+        _put_vectors(tx, encoder_id, new_items)
         return added, last
 
     def remove(self, tx: Transaction, ids: Collection[str]) -> tuple[frozenset[str], int]:
@@ -131,6 +124,7 @@ class ItemRecords:
                 vectors.c.item_id.in_(list(there)),
             )
         )
+        remove_extra_vectors(tx, there)
         return frozenset(there), last
 
     def revisions(self, tx: Transaction, ids: Collection[str]) -> dict[str, int]:
@@ -190,6 +184,24 @@ class ItemRecords:
                 row.id: EncodedText(row.title, row.text, decode_vector(row.data))
                 for row in connection.execute(query)
             }
+
+
+def _put_vectors(tx: Transaction, encoder_id: int, new_items: Sequence[NewItem]) -> None:
+    rows = [
+        {
+            "encoder_id": encoder_id,
+            "item_id": item.content.id,
+            "data": encode_vector(item.vector),
+        }
+        for item in new_items
+        if item.vector is not None
+    ]
+    if rows:
+        tx.execute(UPSERT_VECTOR, rows)
+    without = [item.content.id for item in new_items if item.vector is None]
+    if without:
+        theirs = vectors.c.encoder_id == encoder_id, vectors.c.item_id.in_(without)
+        tx.execute(delete(vectors).where(*theirs))
 
 
 def _drop_outdated(tx: Transaction, new_items: Sequence[NewItem], others: Collection[int]) -> None:

@@ -31,6 +31,7 @@ from longtail.server.store.schema import (
     pseudonyms,
     token_key,
 )
+from longtail.server.store.spaces import SpaceRecords
 from longtail.server.store.transaction import Transaction
 from sqlalchemy import Connection, Engine, exists, or_, select, update
 
@@ -40,7 +41,7 @@ DATABASE = "longtail.db"
 
 
 class RecordStore:
-    """Items, vectors, interactions and popularity, under one sequence of revisions.
+    """Items, their vectors, interactions and popularity, under one sequence of revisions.
 
     Any number of threads read, and what they read is consistent; writes are given to a GroupCommit.
     Several processes may have the same store open.
@@ -56,6 +57,7 @@ class RecordStore:
         self.interactions = InteractionRecords(engine)
         self.impressions = ImpressionRecords(engine, self.erasures)
         self.changes = ChangeLog(engine)
+        self.spaces = SpaceRecords(engine)
         self.activity = ActivityLog(engine, self.person_hash)
         self.requests = RequestRecords(engine)
         self.encoders = EncoderRecords(engine)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +11,8 @@ from longtail.server.store.decay import DecayedSum
 from numpy.typing import NDArray
 
 Vector = NDArray[np.float32]
+# Of an item that has none in any space.
+NO_VECTORS: Mapping[Any, Vector] = MappingProxyType({})
 
 FLOAT32 = np.dtype("<f4")
 # Before every moment: when a decision that is none, or counts for ever, ends.
@@ -69,6 +72,15 @@ class BoundEncoder:
 
 
 @dataclass(frozen=True)
+class VectorSpace:
+    """A space beside the encoder's that items can have vectors in; no other ever has its id."""
+
+    id: int
+    name: str
+    dimension: int
+
+
+@dataclass(frozen=True)
 class ItemContent:
     """An item as its writer gave it; `attributes` is a JSON object.
 
@@ -88,11 +100,16 @@ class ItemContent:
 
 @dataclass(frozen=True)
 class NewItem:
-    """An item to be written, with its unit vector (d,); `vector_given` when it is the caller's."""
+    """An item to be written, with its unit vector (d,); `vector_given` when it is the caller's.
+
+    `vector` is None where there is no text to make one of. `extra_vectors` are those in other
+    spaces, of unit length too.
+    """
 
     content: ItemContent
-    vector: Vector
+    vector: Vector | None
     vector_given: bool
+    extra_vectors: Mapping[VectorSpace, Vector] = field(default_factory=lambda: NO_VECTORS)
 
 
 @dataclass(frozen=True)
@@ -247,7 +264,8 @@ class ItemChange:
     """The current version of an item, as a view needs it.
 
     `vector` (d,) is None when the item was removed, when the encoder asked for has none of it, and
-    when vectors were not asked for.
+    when vectors were not asked for. `extra_vectors`, of unit length, are those in the spaces beside
+    the encoder's, by name; empty in the first and the last of these cases.
     """
 
     id: str
@@ -263,6 +281,7 @@ class ItemChange:
     penalty: float = 0.0
     content_revision: int = 0
     text: str = ""
+    extra_vectors: Mapping[str, Vector] = field(default_factory=lambda: NO_VECTORS)
 
 
 # Not frozen for the same reason, and the next one too.

@@ -9,12 +9,14 @@ from longtail.runtime.errors import ServiceError
 from longtail.server.process.pools import FEW
 from longtail.server.store.record_store import RecordStore
 from longtail.server.store.records import (
+    NO_VECTORS,
     BoundEncoder,
     EncoderBinding,
     ItemContent,
     NewItem,
     StoredItem,
     Vector,
+    VectorSpace,
 )
 from longtail.server.write.item_draft import ItemDraft
 from longtail.v1 import embedding_service_pb2 as pb
@@ -54,7 +56,11 @@ class PreparedItems:
 
     def encoded(self) -> dict[str, Vector]:
         """Return the vectors of the drafts' texts, by item."""
-        return {new.content.id: new.vector for new in self.new_items if not new.vector_given}
+        return {
+            new.content.id: new.vector
+            for new in self.new_items
+            if new.vector is not None and not new.vector_given
+        }
 
 
 class ItemEncoder:
@@ -74,7 +80,7 @@ class ItemEncoder:
         wanted = [
             draft.content
             for draft in new
-            if draft.vector is None and draft.content.id not in vectors
+            if draft.to_be_encoded and draft.content.id not in vectors
         ]
         if wanted:
             texts = [text_to_encode(content.title, content.text) for content in wanted]
@@ -88,8 +94,9 @@ class ItemEncoder:
         new_items = [
             NewItem(
                 draft.content,
-                vectors[draft.content.id] if draft.vector is None else draft.vector,
+                vectors[draft.content.id] if draft.to_be_encoded else draft.vector,
                 vector_given=draft.vector is not None,
+                extra_vectors=draft.extra_vectors,
             )
             for draft in new
             if draft.content.id not in refused
@@ -105,22 +112,29 @@ class ItemEncoder:
         """Return what is known of `drafts`, with the vectors that were `encoded` just now."""
         stored = self._store.items.get([draft.content.id for draft in drafts])
         alike = [draft for draft in drafts if _alike(draft, stored.get(draft.content.id))]
+        extra = self._store.changes.extra_vectors([draft.content.id for draft in alike])
+        alike = [
+            draft
+            for draft in alike
+            if _same_vectors(draft.extra_vectors, extra.get(draft.content.id, NO_VECTORS))
+        ]
         given = [draft.content.id for draft in alike if draft.vector is not None]
         held = self._store.changes.vectors(bound.id, given) if given else {}
         # What this encoder made nothing of is tried again.
         encoded_before = self._store.items.with_vector(
-            [draft.content.id for draft in alike if draft.vector is None], bound.id
+            [draft.content.id for draft in alike if draft.to_be_encoded], bound.id
         )
         unchanged = {
             draft.content.id: stored[draft.content.id].revision
             for draft in alike
             if draft.content.id in encoded_before
+            or not (draft.to_be_encoded or draft.vector is not None)
             or (draft.vector is not None and _equal(draft.vector, held.get(draft.content.id)))
         }
         touched = {
             draft.content.id: draft.content
             for draft in drafts
-            if draft.vector is None
+            if draft.to_be_encoded
             and draft.content.id in stored
             and draft.content.id not in unchanged
         }
@@ -153,6 +167,12 @@ def _same_content(one: ItemContent, other: ItemContent) -> bool:
 
 def _json(content: ItemContent) -> str:
     return json.dumps(content.attributes, sort_keys=True) if content.attributes else ""
+
+
+def _same_vectors(one: Mapping[VectorSpace, Vector], other: Mapping[VectorSpace, Vector]) -> bool:
+    return one.keys() == other.keys() and all(
+        _equal(vector, other[space]) for space, vector in one.items()
+    )
 
 
 def _equal(one: Vector, other: Vector | None) -> bool:

@@ -6,7 +6,7 @@ brings the view up to date before it says that they are done.
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -18,6 +18,7 @@ from longtail.server.store.encoders import EncoderChanged
 from longtail.server.store.group_commit import GroupCommit
 from longtail.server.store.record_store import RecordStore
 from longtail.server.store.records import (
+    NO_VECTORS,
     BoundEncoder,
     Forgotten,
     Impression,
@@ -27,6 +28,7 @@ from longtail.server.store.records import (
     OperationKind,
     StoredItem,
     Vector,
+    VectorSpace,
 )
 from longtail.server.store.transaction import Transaction
 from longtail.server.write.attribute_limit import beyond_names
@@ -49,6 +51,9 @@ class ItemEdit:
 
     draft: ItemDraft
     keeps_vector: bool
+
+
+Change = Callable[[StoredItem | None, BoundEncoder, Mapping[VectorSpace, Vector]], ItemEdit]
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,10 @@ class Catalogue:
         """Return the encoder that vectors are to be of now."""
         return self._bound()
 
+    def spaces(self) -> dict[str, VectorSpace]:
+        """Return the spaces beside the encoder's, by name. Reads the store."""
+        return {space.name: space for space in self._store.changes.vector_spaces()}
+
     def answered(self, call: RepeatableCall[R] | None) -> R | None:
         """Return the answer that `call` had, before anything is done for it; None without one.
 
@@ -130,6 +139,10 @@ class Catalogue:
         """Return the vectors of those of `items` that came with one. Reads the store."""
         given = [item.content.id for item in items if item.vector_given]
         return self._store.changes.vectors(self.encoder.id, given) if given else {}
+
+    def extra_vectors(self, ids: Collection[str]) -> dict[str, dict[VectorSpace, Vector]]:
+        """Return the vectors (d,) of items in other spaces, by item. Reads the store."""
+        return self._store.changes.extra_vectors(ids)
 
     async def encode(self, known: KnownItems) -> PreparedItems:
         """Encode what is new."""
@@ -173,14 +186,15 @@ class Catalogue:
     async def update_item(
         self,
         item_id: str,
-        change: Callable[[StoredItem | None, BoundEncoder], ItemEdit],
+        change: Change,
         reply: Callable[[StoredItem, int], R],
         call: RepeatableCall[R] | None = None,
     ) -> R:
         """Write what `change` makes of an item; `reply` gets it as it is then, and the revision.
 
-        `change` is done anew when another write came first. Raises Aborted as upsert_items does,
-        and why the encoder makes no vector of the item.
+        `change` is given the item, if it is there, the encoder, and the vectors (d,) that it has in
+        other spaces. It is done anew when another write came first. Raises Aborted as upsert_items
+        does, and why the encoder makes no vector of the item.
         """
         bound, quota = self.encoder, Quota.current()
         for _ in range(ATTEMPTS):
@@ -350,11 +364,12 @@ class Catalogue:
     def _read_edit(
         self,
         item_id: str,
-        change: Callable[[StoredItem | None, BoundEncoder], ItemEdit],
+        change: Change,
         bound: BoundEncoder,
     ) -> _ReadEdit:
         stored = self._store.items.get([item_id]).get(item_id)
-        edit = change(stored, bound)
+        extra = self._store.changes.extra_vectors([item_id]).get(item_id, NO_VECTORS)
+        edit = change(stored, bound, extra)
         draft = self._with_own_vector(edit.draft, bound) if edit.keeps_vector else edit.draft
         return _ReadEdit(stored, edit.draft, self._items.look_up([draft], bound))
 
@@ -369,7 +384,7 @@ class Catalogue:
         if draft.content.id not in vectors:
             # It was removed since it was read, or it has a vector of another encoder.
             raise _OvertakenError
-        return ItemDraft(draft.content, vectors[draft.content.id])
+        return replace(draft, vector=vectors[draft.content.id])
 
     async def _next_encoder(self, drafts: Sequence[ItemDraft]) -> BoundEncoder:
         """Return the encoder that the store has now; the view may not know of it yet."""

@@ -1,5 +1,7 @@
 """From an item as it is sent to one that can be written."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from longtail.runtime.errors import InvalidArgument, Violation
 from longtail.server.rpc.read.fields import (
@@ -10,7 +12,8 @@ from longtail.server.rpc.read.fields import (
     unit_vector,
 )
 from longtail.server.rpc.read.item_attributes import attributes_object
-from longtail.server.store.records import ItemContent, State
+from longtail.server.rpc.read.spaces import Spaces, extra_vectors
+from longtail.server.store.records import NO_VECTORS, ItemContent, State, Vector, VectorSpace
 from longtail.server.write.item_draft import ItemDraft
 from longtail.v1 import item_pb2
 
@@ -26,16 +29,28 @@ STATES = {
 }
 
 
-def item_draft(item: item_pb2.Item, dimension: int, *, keeps_vector: bool = False) -> ItemDraft:
-    """Return the item to be written. One that keeps the vector it has needs no text."""
+def item_draft(
+    item: item_pb2.Item,
+    dimension: int,
+    spaces: Spaces,
+    *,
+    keeps_vector: bool = False,
+    kept: Mapping[VectorSpace, Vector] = NO_VECTORS,
+) -> ItemDraft:
+    """Return the item to be written. One that keeps the vector it has needs no text.
+
+    `kept` are the vectors (d,) in other spaces of one that comes with none.
+    """
     check_id("id", item.id)
     check_text("title", item.title, MAX_TITLE)
     check_text("text", item.text, MAX_TEXT)
     prior = check_number("popularity_prior", item.popularity_prior, 0, MAX_PRIOR)
     penalty = check_number("penalty", item.penalty, 0, 1)
     vector = unit_vector("vector", item.vector, dimension) if item.vector else None
-    if vector is None and not (item.title or item.text or keeps_vector):
-        raise InvalidArgument(Violation("text", "is empty, and so are title and vector"))
+    extra = extra_vectors(item, spaces) or kept
+    if vector is None and not (item.title or item.text or keeps_vector or extra):
+        problem = "is empty, and so are title, vector and extra_vectors"
+        raise InvalidArgument(Violation("text", problem))
     state = STATES.get(item.state)
     if state is None:
         raise InvalidArgument(Violation("state", f"is {item.state}, which is no state"))
@@ -51,7 +66,7 @@ def item_draft(item: item_pb2.Item, dimension: int, *, keeps_vector: bool = Fals
         available_until=available_until,
         penalty=penalty,
     )
-    return ItemDraft(content, vector)
+    return ItemDraft(content, vector, extra)
 
 
 def _window(item: item_pb2.Item) -> tuple[int | None, int | None]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from longtail.runtime.errors import InvalidArgument, Violation
 from longtail.v1 import item_pb2
 
-ATTRIBUTES, VECTOR = "attributes", "vector"
+ATTRIBUTES, VECTOR, EXTRA_VECTORS = "attributes", "vector", "extra_vectors"
 ATTRIBUTE = ATTRIBUTES + "."
 MAX_PATHS = 1000
 # Of a path that is none, as it is said.
@@ -22,6 +22,7 @@ FIELDS = frozenset(
         "available_from",
         "available_until",
         "penalty",
+        EXTRA_VECTORS,
     )
 )
 

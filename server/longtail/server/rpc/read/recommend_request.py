@@ -166,6 +166,8 @@ def _examples(
     for position, example in enumerate(message.examples):
         field = f"examples[{position}]"
         weight = _weight(f"{field}.weight", example)
+        if example.space:
+            raise InvalidArgument(Violation(f"{field}.space", "is no space that is searched"))
         match example.WhichOneof("kind"):
             case "item_id":
                 item_id = check_id(f"{field}.item_id", example.item_id)

@@ -1,9 +1,9 @@
 """From stored items to messages."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from google.protobuf import timestamp_pb2
-from longtail.server.store.records import StoredItem
+from longtail.server.store.records import StoredItem, Vector, VectorSpace, encode_vector
 from longtail.v1 import item_pb2
 
 # Every gRPC client takes 4 MiB if it is not told otherwise; items at their limits would pass that.
@@ -11,7 +11,7 @@ PAGE_BYTES = 3 * 2**20
 
 
 def item_message(stored: StoredItem) -> item_pb2.Item:
-    """Return an item, without its vector."""
+    """Return an item, without its vectors."""
     content = stored.content
     message = item_pb2.Item(
         id=content.id,
@@ -32,12 +32,23 @@ def item_message(stored: StoredItem) -> item_pb2.Item:
     return message
 
 
-def pages(items: Iterable[StoredItem]) -> Iterator[list[item_pb2.Item]]:
+def item_with_vectors(
+    stored: StoredItem, own: Vector | None, extra: Mapping[VectorSpace, Vector]
+) -> item_pb2.Item:
+    """Return an item with the vectors (d,) that were given with it: its `own`, and in spaces."""
+    message = item_message(stored)
+    if own is not None:
+        message.vector = encode_vector(own)
+    for space, vector in extra.items():
+        message.extra_vectors.add(name=space.name, vector=encode_vector(vector))
+    return message
+
+
+def pages(messages: Iterable[item_pb2.Item]) -> Iterator[list[item_pb2.Item]]:
     """Yield items in pages that fit into a message."""
     page: list[item_pb2.Item] = []
     size = 0
-    for stored in items:
-        message = item_message(stored)
+    for message in messages:
         length = message.ByteSize()
         if page and size + length > PAGE_BYTES:
             yield page

@@ -30,6 +30,7 @@ from longtail.server.store.schema.sequence import (
     token_key,
 )
 from longtail.server.store.schema.service import operations, requests, usage
+from longtail.server.store.schema.spaces import extra_vectors, vector_spaces
 
 __all__ = [
     "Role",
@@ -40,6 +41,7 @@ __all__ = [
     "expiry",
     "exposure",
     "exposure_decay",
+    "extra_vectors",
     "forgotten",
     "impressions",
     "interactions",
@@ -53,5 +55,6 @@ __all__ = [
     "sequence",
     "token_key",
     "usage",
+    "vector_spaces",
     "vectors",
 ]

@@ -92,7 +92,7 @@ BAD_ITEMS = {
 @pytest.mark.parametrize(("field", "values"), BAD_ITEMS.values(), ids=BAD_ITEMS.keys())
 def test_what_is_wrong_with_an_item_is_named(field: str, values: dict[str, Any]) -> None:
     item = Item(**{"id": "film", "title": "A title", **values})
-    assert violated(lambda: item_draft(item, DIMENSION)) == field
+    assert violated(lambda: item_draft(item, DIMENSION, {})) == field
 
 
 def test_an_item_is_taken_as_it_is() -> None:
@@ -100,6 +100,7 @@ def test_an_item_is_taken_as_it_is() -> None:
     draft = item_draft(
         Item(id="é 1", title="x" * 1000, text="y" * 20_000, attributes=sent, popularity_prior=2),
         DIMENSION,
+        {},
     )
     assert draft.vector is None
     assert (draft.content.id, draft.content.prior) == ("é 1", 2)
@@ -108,13 +109,13 @@ def test_an_item_is_taken_as_it_is() -> None:
 
 
 def test_what_an_item_does_not_say() -> None:
-    content = item_draft(Item(id="film", title="A title"), DIMENSION).content
+    content = item_draft(Item(id="film", title="A title"), DIMENSION, {}).content
     assert (content.state, content.attributes) == (State.ACTIVE, {})
     assert (content.available_from, content.available_until) == (None, None)
 
 
 def test_an_item_without_text_may_keep_its_vector() -> None:
-    assert item_draft(Item(id="film"), DIMENSION, keeps_vector=True).vector is None
+    assert item_draft(Item(id="film"), DIMENSION, {}, keeps_vector=True).vector is None
 
 
 @given(
@@ -173,7 +174,7 @@ def test_attributes_may_be_deep_but_not_bottomless() -> None:
 
 @pytest.mark.parametrize("scale", [1.0, 1e30, 1e-40])
 def test_a_vector_is_brought_to_unit_length_and_needs_no_text(scale: float) -> None:
-    draft = item_draft(Item(id="film", vector=packed(3 * scale, 0, 4 * scale, 0)), DIMENSION)
+    draft = item_draft(Item(id="film", vector=packed(3 * scale, 0, 4 * scale, 0)), DIMENSION, {})
     assert draft.vector is not None
     assert draft.vector.dtype == np.float32
     assert draft.vector == pytest.approx([0.6, 0, 0.8, 0], abs=1e-4)
