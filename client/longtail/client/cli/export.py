@@ -1,20 +1,23 @@
 """`longtail items export`: the whole catalogue as a file that `longtail import items` takes."""
 
-import gzip
 import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from gzip import GzipFile
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import IO, Annotated, TextIO, cast
 
 import typer
 from longtail.client.calls.call import STREAM_SECONDS
 from longtail.client.calls.sync import LongtailClient
 from longtail.client.cli import options, output
 from longtail.client.cli.progress import progress_bar
+from longtail.client.importing.columns import OUTPUT_ONLY
 from longtail.client.importing.rows import FileError
+from longtail.v1.item_pb2 import Item
 
 STANDARD_OUTPUT = Path("-")
 # Higher levels take several times as long for a few percent.
@@ -32,8 +35,9 @@ def export_items(
 ) -> None:
     """Write every item, one JSON object a line, in the order of the ids.
 
-    A vector that was given with an item is with it, in base64; what the encoder made is not. The
-    file appears when it is complete. `longtail import items` reads it back and changes nothing.
+    A vector that was given with an item is with it, in base64; what the encoder made is not, nor
+    when the item was written. So equal catalogues are equal files. The file appears when it is
+    complete. `longtail import items` reads it back and changes nothing.
     """
     if as_json and file == STANDARD_OUTPUT:
         raise typer.BadParameter("--json reports on standard output, where the items go")
@@ -43,10 +47,7 @@ def export_items(
         count = 0
         with _opened(file) as lines, progress_bar("items") as show:
             for item in client.export_items(timeout=timeout):
-                values = output.message_as_dict(item)
-                if not item.vector:
-                    del values["vector"]
-                lines.write(json.dumps(values, ensure_ascii=False) + "\n")
+                lines.write(_line(item) + "\n")
                 count += 1
                 if count % SHOWN_EVERY == 0:
                     show(min(count / max(expected, 1), 1.0), count)
@@ -57,10 +58,27 @@ def export_items(
         output.console().print(f"exported {count:,} items to {file}", markup=False, soft_wrap=True)
 
 
+def _line(item: Item) -> str:
+    values = output.message_as_dict(item)
+    for name in OUTPUT_ONLY:
+        values.pop(name, None)
+    if not item.vector:
+        del values["vector"]
+    if "attributes" in values:
+        # A Struct has no order, and so each reading another.
+        values["attributes"] = json.loads(json.dumps(values["attributes"], sort_keys=True))
+    return json.dumps(values, ensure_ascii=False)
+
+
 @contextmanager
 def _opened(file: Path) -> Iterator[TextIO]:
     if file == STANDARD_OUTPUT:
-        yield sys.stdout
+        # Whatever the terminal's encoding is: JSON is UTF-8.
+        text = TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="")
+        try:
+            yield text
+        finally:
+            text.detach()
         return
     if not file.name.endswith((".jsonl", ".jsonl.gz")):
         raise FileError(f"{file}: the extension must be .jsonl or .jsonl.gz")
@@ -76,7 +94,12 @@ def _opened(file: Path) -> Iterator[TextIO]:
         raise FileError(f"{file}: {error.strerror or error}") from error
 
 
-def _text_file(path: Path, compressed: bool) -> TextIO:
-    if compressed:
-        return gzip.open(path, "wt", GZIP_LEVEL, encoding="utf-8")
-    return path.open("w", encoding="utf-8")
+@contextmanager
+def _text_file(path: Path, compressed: bool) -> Iterator[TextIO]:
+    with ExitStack() as stack:
+        binary: IO[bytes] = stack.enter_context(path.open("wb"))
+        if compressed:
+            # With neither a name nor the time in it.
+            packed = GzipFile("", "wb", GZIP_LEVEL, binary, mtime=0)
+            binary = cast(IO[bytes], stack.enter_context(packed))
+        yield stack.enter_context(TextIOWrapper(binary, encoding="utf-8", newline=""))

@@ -33,6 +33,8 @@ TYPE_COLUMNS = ("type", "event_type", "event", "action")
 QUERY_COLUMNS, EVENT_COLUMNS = ("query", "search_query"), ("event_id",)
 VECTOR_COLUMNS = ("vector",)
 _DIVIDES = re.compile(r"[\s_.-]+")
+# What an export has of every item, and what only the server writes.
+EXPORTED = frozenset({"id", "title", "text", "popularity_prior", "state", "penalty"})
 OUTPUT_ONLY = frozenset({"create_time", "update_time"})
 
 
@@ -75,7 +77,8 @@ class ItemColumns:
 
     Every other column becomes an attribute, save those of `ignored`: a list, a text or a number
     where `list_columns`, `text_columns` or `number_columns` say so. What the file itself calls a
-    list, `split_columns`, is divided by blanks.
+    list, `split_columns`, is divided by blanks. The ids and texts of a file that was `exported` by
+    us are taken as they stand.
     """
 
     item_id: str
@@ -92,6 +95,7 @@ class ItemColumns:
     number_columns: frozenset[str] = frozenset()
     split_columns: frozenset[str] = frozenset()
     ignored: frozenset[str] = frozenset()
+    exported: bool = False
 
     @cached_property
     def fields(self) -> frozenset[str | None]:
@@ -243,6 +247,9 @@ def item_columns(source: Source, form: Form, options: ItemOptions) -> ItemColumn
         number_columns=named(options.numbers, "--number-column"),
         split_columns=source.split,
         ignored=_ignored(header, article) | named(options.ignored, "--ignore"),
+        exported=source.typed
+        and (options.item_id, options.title, options.text) == (None, None, None)
+        and set(header) >= EXPORTED,
     )
 
 
@@ -315,7 +322,7 @@ def _is_article(header: Sequence[str], form: Form) -> bool:
 def _ignored(header: Sequence[str], article: bool) -> frozenset[str]:
     if article:
         return frozenset({"user_id", "query"})
-    # An export of ours says what only the server writes.
+    # Items as the server tells them say what only it writes.
     return OUTPUT_ONLY if set(header) >= OUTPUT_ONLY | {"id", "state"} else frozenset()
 
 

@@ -41,11 +41,7 @@ def item_reader(
     fields = columns.fields
 
     def read(row: Mapping[str, Any]) -> Item:
-        item = Item(
-            id=values.identifier(row, columns.item_id, "id"),
-            title=_without_markup(values.text(row, columns.title)),
-            text=_without_markup(values.text(row, columns.text)),
-        )
+        item = _as_exported(row) if columns.exported else _read(row, columns)
         if columns.vector and not _is_empty(row.get(columns.vector)):
             item.vector = values.vector(row, columns.vector)
         if not (item.title or item.text or item.vector):
@@ -63,6 +59,21 @@ def item_reader(
         return item
 
     return read
+
+
+def _read(row: Mapping[str, Any], columns: ItemColumns) -> Item:
+    return Item(
+        id=values.identifier(row, columns.item_id, "id"),
+        title=_without_markup(values.text(row, columns.title)),
+        text=_without_markup(values.text(row, columns.text)),
+    )
+
+
+def _as_exported(row: Mapping[str, Any]) -> Item:
+    try:
+        return Item(id=row["id"], title=row["title"], text=row["text"])
+    except (KeyError, TypeError) as error:
+        raise RowError("not as an export has it", str(error)) from error
 
 
 def _set_fields(item: Item, row: Mapping[str, Any], columns: ItemColumns) -> None:
@@ -115,8 +126,7 @@ def _set_typed(attributes: Struct, name: str, value: object, columns: ItemColumn
     """Set what a file with types of its own holds."""
     if name == "attributes" and isinstance(value, Mapping):
         # As an export writes them.
-        for member, plain in value.items():
-            _put(attributes, member, _plain(member, plain))
+        attributes.update(_plain(name, value))
         return
     if isinstance(value, str) and name in columns.list_columns:
         divider = next((each for each in "|;," if each in value), "|")
@@ -178,13 +188,18 @@ def _plain(name: str, value: object) -> Any:  # noqa: ANN401
 
 def _check_size(attributes: Struct) -> None:
     plain = attributes_of(Item(attributes=attributes))
-    if len(json.dumps(plain).encode()) > MAX_ATTRIBUTES:
-        largest = max(plain, key=lambda name: len(json.dumps(plain[name])))
+    if _size(plain) > MAX_ATTRIBUTES:
+        largest = max(plain, key=lambda name: _size(plain[name]))
         raise RowError(
             "attributes too large",
             f"over {MAX_ATTRIBUTES:,} bytes as JSON; the largest is {largest}: leave it out with "
             f"--ignore {largest!r}",
         )
+
+
+def _size(plain: Any) -> int:  # noqa: ANN401 (JSON)
+    """Return the bytes of a JSON value, as the server counts them."""
+    return len(json.dumps(plain, ensure_ascii=False, separators=(",", ":")).encode())
 
 
 def _is_empty(value: object) -> bool:
