@@ -13,6 +13,7 @@ attribute. Quotes make anything text: `year="1999"` is not `year=1999`.
 import json
 import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -59,7 +60,7 @@ def read_requirement(text: str) -> Requirement:
     negated = match["not"] is not None
     try:
         if match["operator"] is not None:
-            condition = _comparison(attribute, match["operator"], _value(match["value"].strip()))
+            condition = _comparison(attribute, match["operator"], match["value"].strip())
             negated ^= match["operator"] == "!="
         elif match["values"] is not None:
             condition = attribute.one_of(*_values(match["values"]))
@@ -79,13 +80,17 @@ def filter_from(tests: Iterable[Requirement]) -> Filter:
     )
 
 
-def _comparison(attribute: Attribute, operator: str, value: Value) -> Condition:
+def _comparison(attribute: Attribute, operator: str, text: str) -> Condition:
+    value = _value(text)
     if operator not in _BOUNDS:
         return attribute.equals(value)
+    if isinstance(value, str):
+        # What is no number as a column has them may be one where only numbers are: 1e6.
+        with suppress(ValueError):
+            value = float(text)
     if isinstance(value, str | bool):
         raise ValueError(f"{operator} compares numbers or times")
-    bound: Bound = value
-    return _BOUNDS[operator](attribute, bound)
+    return _BOUNDS[operator](attribute, value)
 
 
 def _values(text: str) -> list[Value]:

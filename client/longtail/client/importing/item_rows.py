@@ -3,14 +3,14 @@
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from math import isfinite
 from typing import Any
 
 from google.protobuf.struct_pb2 import Struct
 from longtail.client.calls.attributes import MAX_INTEGER, attributes_of
-from longtail.client.importing import values
+from longtail.client.importing import literals, values
 from longtail.client.importing.columns import ItemColumns
 from longtail.client.importing.survey import Column, Kind, listed
 from longtail.client.importing.times import read_time
@@ -24,7 +24,6 @@ _MARKUP = re.compile(
     r"</?(?:a|b|i|p|br|ul|ol|li|em|div|span|strong|table|tr|td|h[1-6]|img|font|blockquote)\b[^>]*>"
     r"|&(?:#\d+|#x[0-9a-fA-F]+|[a-zA-Z]{2,8});"
 )
-_FLAGS = {"true": True, "false": False}
 
 # What becomes of the text in a cell: an attribute's value, None where there is none.
 ReadCell = Callable[[str], Any]
@@ -101,7 +100,7 @@ def _cell_reader(name: str, column: Column, columns: ItemColumns) -> ReadCell:
         return lambda cell: _number(name, cell)
     kind = Kind.TEXT if name in columns.text_columns else column.kind
     if kind is Kind.FLAG:
-        return lambda cell: _FLAGS[cell.lower()]
+        return literals.flag
     if kind is Kind.NUMBER:
         return float
     return _literal_list if kind is Kind.LIST else str
@@ -133,8 +132,10 @@ def _set_typed(attributes: Struct, name: str, value: object, columns: ItemColumn
         _put(attributes, name, _elements(value, divider))
         return
     plain = _plain(name, value)
+    if values.is_missing(plain):
+        return
     if name in columns.text_columns and isinstance(plain, int | float):
-        plain = values.text({name: plain}, name)
+        plain = json.dumps(plain) if isinstance(plain, bool) else values.text({name: plain}, name)
     elif name in columns.number_columns and isinstance(plain, str):
         plain = _number(name, plain)
     _put(attributes, name, plain.strip() if isinstance(plain, str) else plain)
@@ -167,10 +168,18 @@ def _plain(name: str, value: object) -> Any:  # noqa: ANN401
     """
     if value is None or isinstance(value, str | bool):
         return value
-    if isinstance(value, datetime | date):
+    if isinstance(value, datetime) and value.tzinfo is None:
+        # Without a zone no filter would take it for a time.
+        return value.replace(tzinfo=UTC).isoformat()
+    if isinstance(value, datetime | date | time):
         return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
     if isinstance(value, bytes):
-        return values.text({name: value}, name)
+        try:
+            return value.decode()
+        except UnicodeDecodeError as error:
+            raise RowError("bad attribute", f"{name}: bytes, no text; {_leave(name)}") from error
     if isinstance(value, float | Decimal) and not isfinite(value):
         return None
     if isinstance(value, Decimal):
@@ -183,7 +192,9 @@ def _plain(name: str, value: object) -> Any:  # noqa: ANN401
         return {str(member): _plain(name, inner) for member, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(name, element) for element in value]
-    raise RowError("bad attribute", f"{name}: {type(value).__name__} is not of JSON")
+    raise RowError(
+        "bad attribute", f"{name}: {type(value).__name__} is not of JSON; {_leave(name)}"
+    )
 
 
 def _check_size(attributes: Struct) -> None:
@@ -192,9 +203,12 @@ def _check_size(attributes: Struct) -> None:
         largest = max(plain, key=lambda name: _size(plain[name]))
         raise RowError(
             "attributes too large",
-            f"over {MAX_ATTRIBUTES:,} bytes as JSON; the largest is {largest}: leave it out with "
-            f"--ignore {largest!r}",
+            f"over {MAX_ATTRIBUTES:,} bytes as JSON; the largest is {largest}: {_leave(largest)}",
         )
+
+
+def _leave(name: str) -> str:
+    return f"leave it out with --ignore {name!r}"
 
 
 def _size(plain: Any) -> int:  # noqa: ANN401 (JSON)

@@ -11,18 +11,33 @@ from datetime import UTC, datetime
 from longtail.client.calls.attributes import MAX_INTEGER
 
 # Codes such as 007 and numbers that a double cannot hold stay text.
-_WHOLE = re.compile(r"-?(0|[1-9]\d{0,15})")
-_NUMBER = re.compile(r"-?(0|[1-9]\d{0,14})(\.\d+)?([eE][+-]?\d{1,2})?")
+WHOLE = re.compile(r"0|-?[1-9]\d{0,15}")
+DECIMAL = re.compile(r"-?(?:0|[1-9]\d{0,14})\.(\d+)")
+# Characters of a number that a double holds with all of its digits, and zeros behind them.
+MAX_DECIMAL = 16
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}([Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2}))?")
 _FLAGS = {"true": True, "false": False}
 
 
 def number(text: str) -> float | None:
-    """Return the number that a text is, None when it is none."""
-    if _WHOLE.fullmatch(text):
+    """Return the number that a text is, None when it is none, or would change in writing it back.
+
+    A zero at the end of a fraction is no change: 3.50 is one.
+    """
+    if WHOLE.fullmatch(text):
         whole = int(text)
         return whole if abs(whole) <= MAX_INTEGER else None
-    return float(text) if _NUMBER.fullmatch(text) else None
+    if is_written_so(text) or (DECIMAL.fullmatch(text) and len(text) <= MAX_DECIMAL):
+        return float(text)
+    return None
+
+
+def is_written_so(text: str) -> bool:
+    """Whether a text is a number with a fraction, as Python writes it."""
+    try:
+        return repr(float(text)) == text and text not in ("inf", "-inf", "nan")
+    except ValueError:
+        return False
 
 
 def time(text: str) -> datetime | None:
@@ -37,8 +52,8 @@ def time(text: str) -> datetime | None:
 
 
 def flag(text: str) -> bool | None:
-    """Return True of `true` and False of `false`, else None."""
-    return _FLAGS.get(text)
+    """Return True of `true` and False of `false`, in any case; else None."""
+    return _FLAGS.get(text.lower())
 
 
 def attribute(text: str) -> str | bool | float:

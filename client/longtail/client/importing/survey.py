@@ -7,20 +7,16 @@ text.
 
 import ast
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
 from longtail.client.calls.attributes import MAX_INTEGER
-from longtail.client.importing import values
+from longtail.client.importing import literals, values
 from longtail.client.importing.rows import Row, Source
 from longtail.client.importing.times import Times
 
-_WHOLE = re.compile(r"-?(0|[1-9]\d{0,15})")
-_DECIMAL = re.compile(r"-?(?:0|[1-9]\d{0,14})\.(\d+)")
-_FLAGS = {"true", "false"}
 # What divides the elements of a list that is written in a cell, the surest first.
 DIVIDERS = ("|", ";", ",")
 
@@ -60,7 +56,7 @@ class Column:
             self.numbers = False
             self.against = (line, text) if self.seen else None
         if self.flags:
-            self.flags = text.lower() in _FLAGS
+            self.flags = literals.flag(text) is not None
         if self.lists:
             self.lists = text.startswith("[") and listed(text) is not None
         self.dividers.update(each for each in DIVIDERS if each in text)
@@ -83,17 +79,17 @@ class Column:
         return next((each for each in DIVIDERS if each in self.dividers), DIVIDERS[0])
 
     def _take_number(self, text: str) -> bool:
-        if _WHOLE.fullmatch(text):
+        if literals.WHOLE.fullmatch(text):
             return abs(int(text)) <= MAX_INTEGER
-        decimal = _DECIMAL.fullmatch(text)
+        decimal = literals.DECIMAL.fullmatch(text)
         if decimal is None:
-            return _as_written(text)
+            return literals.is_written_so(text)
         self.places.add(len(decimal[1]))
-        if _as_written(text):
+        if literals.is_written_so(text):
             return True
         # 3.50 among others with two places is a number; alone among others it is a code.
         self.padded = True
-        return len(text) <= 16
+        return len(text) <= literals.MAX_DECIMAL
 
 
 @dataclass(frozen=True)
@@ -135,11 +131,3 @@ def listed(text: str) -> list[Any] | None:
             continue
         return found if isinstance(found, list) else None
     return None
-
-
-def _as_written(text: str) -> bool:
-    """Whether Python writes the number that a text is in the same way."""
-    try:
-        return repr(float(text)) == text and text not in ("inf", "-inf", "nan")
-    except ValueError:
-        return False

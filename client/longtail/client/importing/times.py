@@ -7,6 +7,7 @@ says 1/31/2021. So a column is looked through before its times are read.
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 
@@ -15,14 +16,26 @@ from longtail.client.importing.values import RowError
 
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?")
 _DIGITS = re.compile(r"\d{8}")
-_NUMBERED = re.compile(
-    r"(?P<first>\d{1,2})[/.-](?P<second>\d{1,2})[/.-](?P<year>\d{4})"
-    r"(?:,?[ T]+(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second_>\d{2})(?:\.\d+)?)?"
-    r"(?: ?(?P<half>[AaPp][Mm]))?)?"
+_CLOCK = (
+    r"(?:,?[ T]+(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<seconds>\d{2})(?:[.,](?P<part>\d+))?)?"
+    r"(?: ?(?P<half>[AaPp])\.?[Mm]\.?)?(?P<zone> ?[+-]\d{2}:?\d{2}| ?[+-]\d{2})?)?"
 )
-_YEAR_FIRST = re.compile(r"(\d{4})/(\d{1,2})/(\d{1,2})(.*)")
-_UNIVERSAL = re.compile(r" ?(UTC|GMT|Z)$", re.IGNORECASE)
+_NUMBERED = re.compile(
+    r"(?P<first>\d{1,2})[/. -](?P<second>\d{1,2})(?:[/.-]|,? )(?P<year>\d{4})" + _CLOCK
+)
+_YEAR_FIRST = re.compile(
+    r"(?P<year>\d{4})[/.年-](?P<month>\d{1,2})[/.月-](?P<day>\d{1,2})日?" + _CLOCK
+)
+_UNIVERSAL = re.compile(r" ?(UTC|GMT|UT|Z)$", re.IGNORECASE)
+# What is told beside an offset: JavaScript's (Central European Time), Java's [Europe/Berlin].
+_TOLD_TWICE = re.compile(r"([+-]\d{2}:?\d{2}|Z) ?(?:\([^()]*\)|\[[^\[\]]*\])$")
+_OFFSET_OF_GMT = re.compile(r"\b(?:GMT|UTC)(?=[+-]\d{2}:?\d{2}$)")
 _LETTERS = re.compile(r"[A-Za-z]{3}")
+# RFC 822, section 5: a zone of other letters is nobody's.
+_MAIL = re.compile(
+    r"([A-Za-z]{3}, *)?\d{1,2} [A-Za-z]{3} \d{2,4} \d{1,2}:\d{2}(:\d{2})? "
+    r"([+-]\d{4}|UTC?|GMT|Z|[ECMP][SD]T)"
+)
 # Years that a number of four, or the first four of eight digits, may be.
 FIRST_YEAR, LAST_YEAR = 1900, 2100
 MONTHS = 12
@@ -124,38 +137,32 @@ class Times:
             unit = next((unit for low, high, unit in _SPANS if low <= size < high), None)
             if unit is None:
                 raise ValueError(_HINT)
-        factor = _NANOSECONDS[unit]
-        nanoseconds = int(text) * factor if text.isdigit() else round(float(text) * factor)
+        # A float would round the last digits of a second.
+        nanoseconds = int(Decimal(text) * _NANOSECONDS[unit])
         # Times are kept to the microsecond.
         timestamp.FromNanoseconds(nanoseconds // 1000 * 1000)
 
     def _moment(self, text: str) -> datetime:
-        numbered = _NUMBERED.fullmatch(text)
+        text = _OFFSET_OF_GMT.sub("", _TOLD_TWICE.sub(r"\1", text))
+        plain = _UNIVERSAL.sub("", text)
+        numbered = _NUMBERED.fullmatch(plain)
         if numbered:
-            return self._numbered(numbered)
-        year_first = _YEAR_FIRST.fullmatch(text)
+            return _dated(numbered, *self._month_and_day(numbered))
+        year_first = _YEAR_FIRST.fullmatch(plain)
         if year_first:
-            year, month, day, rest = year_first.groups()
-            text = f"{year}-{int(month):02}-{int(day):02}{rest}"
-        for read in (_iso, parsedate_to_datetime, _named_month):
+            return _dated(year_first, int(year_first["month"]), int(year_first["day"]))
+        for read in (_iso, _mailed, _named_month):
             try:
                 return read(text)
             except (ValueError, TypeError, OverflowError):
                 continue
         raise ValueError(f"no known form of time: {_HINT}")
 
-    def _numbered(self, match: re.Match[str]) -> datetime:
+    def _month_and_day(self, match: re.Match[str]) -> tuple[int, int]:
         if self.days_first == self.months_first:
             raise ValueError(f"the day or the month may come first: {_HINT}")
         first, second = int(match["first"]), int(match["second"])
-        day, month = (first, second) if self.days_first else (second, first)
-        hour = int(match["hour"] or 0)
-        if match["half"]:
-            hour = hour % 12 + (12 if match["half"].lower() == "pm" else 0)
-        return datetime(
-            int(match["year"]), month, day, hour, int(match["minute"] or 0),
-            int(match["second_"] or 0), tzinfo=UTC,
-        )  # fmt: skip
+        return (second, first) if self.days_first else (first, second)
 
 
 def read_time(value: object) -> Timestamp:
@@ -191,8 +198,29 @@ def _is_year(text: str) -> bool:
     return text.isdigit() and len(text) == 4 and FIRST_YEAR <= int(text) <= LAST_YEAR
 
 
+def _dated(match: re.Match[str], month: int, day: int) -> datetime:
+    hour = int(match["hour"] or 0)
+    if match["half"]:
+        if not 1 <= hour <= MONTHS:
+            raise ValueError("half a day has twelve hours")
+        hour = hour % 12 + (12 if match["half"] in "Pp" else 0)
+    zone = (match["zone"] or "").strip()
+    return datetime(
+        int(match["year"]), month, day, hour, int(match["minute"] or 0),
+        int(match["seconds"] or 0), int((match["part"] or "0").ljust(6, "0")[:6]),
+        tzinfo=datetime.strptime(zone.ljust(5, "0"), "%z").tzinfo if zone else UTC,
+    )  # fmt: skip
+
+
 def _iso(text: str) -> datetime:
     return datetime.fromisoformat(_UNIVERSAL.sub("+00:00", text))
+
+
+def _mailed(text: str) -> datetime:
+    """Return the moment of a time as mail has it; ValueError of another."""
+    if not _MAIL.fullmatch(text):
+        raise ValueError
+    return parsedate_to_datetime(text)
 
 
 def _named_month(text: str) -> datetime:
@@ -202,10 +230,17 @@ def _named_month(text: str) -> datetime:
     if not _LETTERS.search(text):
         raise ValueError
     # What a text does not say is taken from the default: then the two differ.
-    one, other = (parser.parse(text, default=default) for default in _DEFAULTS)
+    one, other = (parser.parse(text, default=default, tzinfos=_no_zone) for default in _DEFAULTS)
     if one != other:
         raise ValueError
     return one
+
+
+def _no_zone(name: str | None, offset: int | None) -> int | None:
+    # IST is of India, Ireland and Israel.
+    if name and offset is None:
+        raise ValueError(f"{name} is no zone that all agree on")
+    return offset
 
 
 _DEFAULTS = (datetime(2000, 1, 1), datetime(2003, 3, 3))

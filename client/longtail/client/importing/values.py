@@ -1,7 +1,8 @@
 """Reads the values of a row, by one rule for all kinds of files.
 
-Ids are text or whole numbers. Texts are text, numbers or lists of texts. Null, NaN and the empty
-text are missing. Bytes are text in UTF-8. Whatever else stands there is refused by name.
+Ids are text or whole numbers. Texts are text, numbers or lists of texts. Null, NaN, the empty text
+and what programs write in its place are missing. Bytes are text in UTF-8. Whatever else stands
+there is refused by name.
 """
 
 import math
@@ -21,7 +22,8 @@ _STATES: dict[str, State] = {
 }
 # A whole number on its way through a data frame.
 _WHOLE = re.compile(r"-?\d+\.0+")
-_NAN = {"nan", "NaN", "NAN"}
+# What data frames, databases and spreadsheets write where there is nothing.
+_NOTHING = {"nan", "NaN", "NAN", "NaT", "<NA>", "#N/A", "NULL", "null", r"\N"}
 PARAGRAPHS = "\n"
 
 
@@ -43,10 +45,8 @@ def identifier(row: Mapping[str, Any], column: str, what: str) -> str:
     if type(value) is bytes:
         value = _decoded(value, column)
     if type(value) is str:
-        text = value.strip()
-        if text in _NAN:
-            text = ""
-        elif _WHOLE.fullmatch(text):
+        text = _present(value)
+        if _WHOLE.fullmatch(text):
             text = text.partition(".")[0]
     elif value is None or (isinstance(value, float | Decimal) and math.isnan(value)):
         text = ""
@@ -66,11 +66,11 @@ def text(row: Mapping[str, Any], column: str | None) -> str:
     """
     value = row.get(column) if column else None
     if type(value) is str:
-        return value.strip()
+        return _present(value)
     if value is None:
         return ""
     if type(value) is bytes:
-        return _decoded(value, column).strip()
+        return _present(_decoded(value, column))
     if isinstance(value, list | tuple):
         name = str(column)
         return PARAGRAPHS.join(filter(None, (text({name: each}, name) for each in value)))
@@ -93,7 +93,9 @@ def number(row: Mapping[str, Any], column: str) -> float:
     """Return the finite number in a column; RowError when it is none."""
     value = row[column]
     try:
-        found = math.nan if isinstance(value, bool) else float(value)
+        # Python takes 1_000 for a number.
+        none = isinstance(value, bool) or (isinstance(value, str) and "_" in value)
+        found = math.nan if none else float(value)
     except (TypeError, ValueError, OverflowError):
         found = math.nan
     if not math.isfinite(found):
@@ -104,7 +106,7 @@ def number(row: Mapping[str, Any], column: str) -> float:
 def is_missing(value: object) -> bool:
     """Whether a value says nothing: null, NaN, or a text that is empty or says so."""
     if isinstance(value, str):
-        return not value or value.isspace() or value in _NAN
+        return not value or value.isspace() or value in _NOTHING
     return value is None or (isinstance(value, float | Decimal) and math.isnan(value))
 
 
@@ -148,6 +150,11 @@ def int_of(value: float | Decimal) -> int | None:
     return int(value) if math.isfinite(value) else None
 
 
+def _present(value: str) -> str:
+    text = value.strip()
+    return "" if text in _NOTHING else text
+
+
 def _decoded(value: bytes, column: str | None) -> str:
     try:
         return value.decode()
@@ -157,5 +164,11 @@ def _decoded(value: bytes, column: str | None) -> str:
 
 def _named(value: object) -> str:
     """Return what kind of thing a value is, for people."""
-    kinds = {bool: "a truth value", dict: "an object", list: "a list", float: "a fraction"}
+    kinds = {
+        bool: "a truth value",
+        dict: "an object",
+        list: "a list",
+        float: "a fraction",
+        Decimal: "a fraction",
+    }
     return kinds.get(type(value), type(value).__name__)

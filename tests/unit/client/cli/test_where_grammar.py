@@ -21,6 +21,10 @@ NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
         ("code=007", where("code").equals("007")),
         ("id=9007199254740991", where("id").equals(2**53 - 1)),
         ("id=9007199254740993", where("id").equals("9007199254740993")),
+        # As an import reads a column of such.
+        ("sku=12e3", where("sku").equals("12e3")),
+        ("price=3.50", where("price").equals(3.5)),
+        ("new=TRUE", where("new").equals(True)),
         ("made=2026-01-01", where("made").equals(NEW_YEAR)),
         ("year>=1990", where("year").between(at_least=1990)),
         ("year<=1990", where("year").between(at_most=1990)),

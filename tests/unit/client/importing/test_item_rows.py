@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -85,7 +85,12 @@ def test_values_of_other_formats_keep_their_kind() -> None:
         ({"title": "", "text": " "}, "missing text"),
         ({"downloads": "many"}, "bad number"),
         ({"downloads": "inf"}, "bad number"),
-        ({"picture": b"\xff"}, "not UTF-8"),
+        ({"downloads": "1_000"}, "bad number"),
+        ({"picture": b"\xff"}, "bad attribute"),
+        ({"text": b"\xff"}, "not UTF-8"),
+        ({"title": "NaN", "text": r"\N"}, "missing text"),
+        ({"item_id": "NULL"}, "missing id"),
+        ({"item_id": Decimal("1.5")}, "bad id"),
         ({"size": 3j}, "bad attribute"),
         ({"text": {"en": "A fox"}}, "bad text"),
         ({"title": True}, "bad text"),
@@ -184,7 +189,10 @@ def test_an_object_of_attributes_is_taken_as_it_is() -> None:
         (Decimal(2**53 + 1), "9007199254740993"),
         ("-" + "9" * 40, "-" + "9" * 40),
         ([1, {"a": 2**53 + 1}], [1, {"a": "9007199254740993"}]),
-        ({"made": [datetime(2020, 1, 2)]}, {"made": ["2020-01-02T00:00:00"]}),
+        (time(1, 2, 3), "01:02:03"),
+        (timedelta(minutes=1.5), 90),
+        (["NaN", None], ["NaN", None]),
+        ({"made": [datetime(2020, 1, 2)]}, {"made": ["2020-01-02T00:00:00+00:00"]}),
     ],
 )
 def test_a_number_is_what_the_file_says(given: object, kept: object) -> None:
