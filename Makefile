@@ -10,15 +10,16 @@ OUT         ?= $(HOME_DIR)/models/$(notdir $(MODEL))
 ARTEFACT    := $(HOME_DIR)/models/all-MiniLM-L6-v2/manifest.json
 REFERENCE   := $(HOME_DIR)/models/all-MiniLM-L6-v2-fp32/manifest.json
 REPORT      ?= $(HOME_DIR)/evaluation
+TRAINED     ?= $(HOME_DIR)/training
 RATE        ?= 50
 SECONDS     ?= 30
 
 INSTALLED   := $(VENV)/.installed
 PROTOS      := $(wildcard protos/longtail/v1/*.proto)
 STUBS       := $(PROTOS:.proto=_pb2.py)
-PYTHON_CODE := runtime worker server export client demo evaluation loadtest bench examples tests
+PYTHON_CODE := runtime worker server export client demo evaluation training loadtest bench examples tests
 
-.PHONY: help serve test lint proto export evaluate load-test bench-worker bench-index bench-ranking bench-request bench-attacks test-faults clean
+.PHONY: help serve test lint proto export evaluate train load-test bench-worker bench-index bench-ranking bench-request bench-attacks test-faults clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +50,10 @@ endif
 evaluate: $(INSTALLED) $(STUBS) $(ARTEFACT) ## Compare re-rankers on DATA (items.csv, interactions.csv), into REPORT.
 	@# One thread for a product of matrices: the methods themselves run side by side.
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m evaluation $(DATA) --out $(REPORT) $(ARGS)
+
+train: $(INSTALLED) $(STUBS) $(ARTEFACT) ## Learn a head from DATA (items.csv, interactions.csv), into TRAINED.
+	@# One thread for a product of matrices, as the server has it: a seed gives the same head again.
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m training head $(DATA) --out $(TRAINED) $(ARGS)
 
 load-test: $(INSTALLED) $(STUBS) ## Load the running server at RATE requests per second for SECONDS.
 	$(BIN)/python -m loadtest --rate $(RATE) --seconds $(SECONDS) $(ARGS)

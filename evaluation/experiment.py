@@ -14,12 +14,11 @@ from longtail.server.ranking.relevance import RelevanceModel
 from longtail.server.ranking.retrieval import Sources
 from longtail.worker.settings import WorkerSettings
 
-from evaluation.dataset import Dataset, DatasetError, Mask, negatives, positives, read
-from evaluation.film_source import holds_films, read_films
+from evaluation.dataset import Dataset, DatasetError, Mask
+from evaluation.opinions import read_opinions
 from evaluation.requests import Requests, requests
 from evaluation.sources import fitted_sources
 from evaluation.splits import Part, Parts, SplitMethod, split
-from evaluation.store_source import read_store
 from evaluation.task import Catalogue, Floats, Matrix, Task
 from evaluation.text_vectors import encoder_id, item_vectors
 from evaluation.world import World
@@ -143,18 +142,10 @@ class _Rows:
 
 def _read(source: Path, options: Options, stage: Stage) -> _Rows:
     with stage("reading"):
-        if source.is_dir():
-            data = read_films(source) if holds_films(source) else read(source)
-            likes = positives(data, options.min_rating)
-            dislikes = negatives(data, options.min_rating)
-        elif not source.exists():
-            raise DatasetError(f"{source}: there is no such folder or file")
-        else:
-            data = read_store(source)
-            likes, dislikes = data.ratings > 0, data.ratings < 0
+        found = read_opinions(source, options.min_rating)
         shares = {"valid": options.valid, "test": options.test}
-        part = split(data, options.split, positives=likes, **shares)
-        return _Rows(data, likes, dislikes, part)
+        part = split(found.data, options.split, positives=found.likes, **shares)
+        return _Rows(found.data, found.likes, found.dislikes, part)
 
 
 def _vectors(data: Dataset, settings: WorkerSettings, stage: Stage) -> Matrix:

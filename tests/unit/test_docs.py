@@ -27,6 +27,7 @@ PROGRAMS = {
     ".venv/bin/python -m bench": "bench/__main__.py",
     ".venv/bin/python -m evaluation": "evaluation/__main__.py",
     ".venv/bin/python -m loadtest": "loadtest/__main__.py",
+    ".venv/bin/python -m training": "training/__main__.py",
     ".venv/bin/python -m longtail.export": "export/longtail/export/__main__.py",
 }
 # What processes of ours have in common.

@@ -21,6 +21,7 @@ FOLDERS = {
     "loadtest": "loadtest",
     "bench": "bench",
     "evaluation": "evaluation",
+    "training": "training",
 }
 # What each may import of ours beside itself.
 MAY_IMPORT = {
@@ -33,6 +34,7 @@ MAY_IMPORT = {
     "loadtest": {RUNTIME, CLIENT, STUBS},
     "bench": {RUNTIME, WORKER, SERVER, EXPORT, STUBS, "demo", "loadtest"},
     "evaluation": {RUNTIME, WORKER, SERVER, "demo"},
+    "training": {RUNTIME, WORKER, SERVER, "evaluation"},
 }
 # Where a part is laid out in layers: what each package of it may import of the part beside itself.
 CALLS, IMPORTING, COMMANDS = f"{CLIENT}.calls", f"{CLIENT}.importing", f"{CLIENT}.cli"

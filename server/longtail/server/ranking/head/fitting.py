@@ -116,6 +116,7 @@ def fit_head(
         },
         "text alone": means(before),
         "with the head": means(reached),
+        "gain": round(gain(reached, before), 5),
     }
     return replace(best, encoder=material.encoder, facts=facts)
 

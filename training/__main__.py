@@ -1,0 +1,132 @@
+"""`python -m training head DATA --out FOLDER`: train what a catalogue's behaviour has to teach.
+
+Exit codes: 0 done, 2 wrong usage or data that do not allow it, 3 nothing was gained.
+"""
+
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from longtail.runtime.settings import SettingsError
+from longtail.server.ranking.head.fitting import ROUNDS, STEPS
+from longtail.server.ranking.head.learning import BATCH, USUAL, Recipe
+from longtail.worker.artefact import ArtefactError
+from longtail.worker.devices import DeviceError
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from evaluation.dataset import DatasetError
+from training.head import HEAD, LOG, Learned, best, learned, material, write
+
+USAGE, NOTHING = 2, 3
+
+console = Console()
+app = typer.Typer(add_completion=False, no_args_is_help=True)
+
+
+@app.callback()
+def training() -> None:
+    """Train what a catalogue's behaviour has to teach."""
+
+
+@app.command()
+def head(
+    data: Annotated[Path, typer.Argument(help="A folder of data, or a server's longtail.db.")],
+    out: Annotated[
+        Path, typer.Option(file_okay=False, help=f"Folder for {HEAD} and {LOG}.")
+    ] = Path("head"),
+    min_rating: Annotated[
+        float | None, typer.Option(help="The least rating of a like. [all are]")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Heads to learn; the best is written.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Of the first head; then by one more.")] = 0,
+    restraint: Annotated[
+        float, typer.Option(min=0, help="What it costs to move a vector away from its text.")
+    ] = USUAL.restraint,
+    tail_weight: Annotated[
+        float,
+        typer.Option(min=-2, max=0, help="Pairs are drawn with popularity to this power; 0: not."),
+    ] = USUAL.tail_weight,
+) -> None:
+    """Learn a head: vectors of texts moved to where what the same people like is near."""
+    recipe = Recipe(restraint=restraint, tail_weight=tail_weight)
+    try:
+        found = _learned(data, min_rating, recipe, range(seed, seed + seeds))
+    except (DatasetError, SettingsError, ArtefactError, DeviceError) as error:
+        _fail(str(error), USAGE)
+    taken = best(found)
+    write(taken, found, out)
+    if taken is None:
+        _fail("\n".join(f"seed {each.seed}: {each.why}" for each in found), NOTHING)
+    console.print(_table(found))
+    console.print(
+        "Text queries go by the vectors of the texts, as before: they are not touched.\n"
+        f"{taken.version} written to {out / HEAD}, its rounds to {out / LOG}",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _learned(data: Path, min_rating: float | None, recipe: Recipe, seeds: range) -> list[Learned]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as bars:
+        reading = bars.add_task("text vectors", total=None, rate="")
+        given = material(
+            data,
+            min_rating,
+            lambda done, total: bars.update(reading, completed=done, total=total),
+        )
+        bars.update(reading, completed=1, total=1)
+        found = []
+        for seed in seeds:
+            bar = bars.add_task(f"head, seed {seed}", total=ROUNDS * STEPS, rate="")
+
+            def step(done: int, bar: TaskID = bar) -> None:
+                speed = bars.tasks[bar].speed or 0.0
+                bars.update(bar, completed=done, rate=f"{BATCH * speed:,.0f} pairs/s")
+
+            found.append(learned(given, recipe, seed, step))
+            bars.update(bar, completed=ROUNDS * STEPS)
+        return found
+
+
+def _table(found: list[Learned]) -> Table:
+    """Return the figures of every seed beside those of the texts alone."""
+    table = Table()
+    before = dict(found[0].rounds[0][1].figures)
+    for name in ("", *before):
+        table.add_column(name, justify="right" if name else "left")
+    table.add_row("text alone", *(f"{value:.4f}" for value in before.values()))
+    for each in found:
+        if each.head is None:
+            table.add_row(f"seed {each.seed}: {each.why}")
+            continue
+        after = each.head.facts["with the head"]
+        cells = (
+            f"{after[name]:.4f} ({after[name] / was - 1:+.0%})" for name, was in before.items()
+        )
+        table.add_row(f"seed {each.seed}", *cells)
+    return table
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    Console(stderr=True).print(message, style="red", markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(code)
+
+
+if __name__ == "__main__":
+    app()
