@@ -17,7 +17,7 @@ from longtail.server.ranking.profile import (
 from evaluation.dataset import DatasetError, holds
 from evaluation.dial import fit_dial
 from evaluation.experiment import Options, Period, Stage, latest_period
-from evaluation.fitting import cross_fitted, fit_relevance, reach
+from evaluation.fitting import learned, reach
 from evaluation.methods import DIAL_LENGTH, dial_task
 from evaluation.queries import query_task
 from evaluation.query_experiment import asked_period
@@ -74,7 +74,8 @@ def fit_profile(source: Path, options: Options, stage: Stage) -> Fit:
         facts |= _counts("people", period, rows)
         unlike += [f"histories, {line}" for line in unreliable(rows)]
     if asks:
-        period, item_ids = asked_period(source, options, stage)
+        period, sources, item_ids = asked_period(source, options, stage)
+        profile = replace(profile, sources=replace(profile.sources, words=sources.words))
         if world is None:
             profile = replace(profile, reach=reach(period.requests))
         profile, shown, rows = _learned(profile, Context.QUERY, period, options, stage)
@@ -98,13 +99,13 @@ def _learned(
         found = f"{len(requests.users)} {NEEDED[context]}"
         raise DatasetError(f"{found}: {FEWEST_PEOPLE} are needed to fit on")
     with stage(f"relevance, {context}"):
-        model = fit_relevance(requests, prior)
-        scores = cross_fitted(requests, prior)
+        relevance = learned(requests, prior)
+        scores = relevance.held_out
     with stage(f"dial, {context}"):
         task, observed = dial_task(period, scores, options.seed)
         taste = context is Context.HISTORY
         dial = fit_dial(task, profile.reach, observed, known_taste=taste)
-    models = {**profile.models, context: model}
+    models = {**profile.models, context: relevance.model}
     dials = {**profile.dials, context: dial.dial}
     fitted = replace(profile, models=models, dials=dials)
     return fitted, dial.exposure, reliability(period, scores)

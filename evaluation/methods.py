@@ -13,7 +13,7 @@ from longtail.server.ranking.relevance import RelevanceModel
 
 from evaluation.dial import fit_dial
 from evaluation.experiment import Experiment, Period
-from evaluation.fitting import cross_fitted, fit_relevance, reach
+from evaluation.fitting import learned, reach
 from evaluation.longtail import longtail, serve
 from evaluation.metrics import Truth
 from evaluation.task import Family, Floats, Ints, Method, Rerank, Task
@@ -78,11 +78,10 @@ def raw(experiment: Experiment) -> Scores:
 def calibrated(experiment: Experiment, without: frozenset[str] = frozenset()) -> Scores:
     """Return the calibrated regime's scores; `without`: features that the fit goes without."""
     prior = default_profile().models[Context.HISTORY]
-    model = fit_relevance(experiment.valid.requests, prior, without)
+    found = learned(experiment.valid.requests, prior, without)
+    models = {**default_profile().models, Context.HISTORY: found.model}
     # The dial is not fitted to probabilities that know their own outcomes.
-    valid = cross_fitted(experiment.valid.requests, prior, without)
-    models = {**default_profile().models, Context.HISTORY: model}
-    return scored(experiment, valid, experiment.test.probabilities(model), models)
+    return scored(experiment, found.held_out, experiment.test.probabilities(found.model), models)
 
 
 def uncalibrated(experiment: Experiment) -> Scores:

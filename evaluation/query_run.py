@@ -9,7 +9,7 @@ from evaluation.base.table import DEFAULT, FITTED
 from evaluation.dial import fit_dial
 from evaluation.dial_table import dial_table
 from evaluation.experiment import Options, Stage
-from evaluation.fitting import cross_fitted, fit_relevance, reach
+from evaluation.fitting import learned, reach
 from evaluation.methods import dial_task
 from evaluation.query_experiment import query_experiment
 from evaluation.query_table import query_table
@@ -40,14 +40,14 @@ def evaluate_queries(folder: Path, options: Options, k: int, stage: Stage) -> Qu
             seed,
         )
     with stage("dial of queries, fitted"):
+        share, model = reach(valid.requests), learned(valid.requests, prior)
         # The dial is not fitted to probabilities that know their own outcomes.
-        share = reach(valid.requests)
-        task, observed = dial_task(valid, cross_fitted(valid.requests, prior), seed)
+        task, observed = dial_task(valid, model.held_out, seed)
         found = fit_dial(task, share, observed, known_taste=False)
         fitted = dial_table(
             FITTED,
             test,
-            test.probabilities(fit_relevance(valid.requests, prior)),
+            test.probabilities(model.model),
             found.dial,
             share,
             found.exposure,

@@ -4,7 +4,7 @@ import numpy as np
 from longtail.server.ranking.profile import Context, default_profile
 
 from evaluation.base.table import DEFAULT, DEPTH, FITTED, compared, ranked
-from evaluation.fitting import fit_relevance
+from evaluation.fitting import learned
 from evaluation.query_experiment import QueryExperiment
 from evaluation.report.results import BaseTable
 from evaluation.task import Floats, Ints
@@ -22,7 +22,7 @@ def query_table(material: QueryExperiment, k: int) -> BaseTable:
     requests, world = test.period.requests, test.period.world
     depth = min(DEPTH, requests.items.shape[1])
     prior = default_profile().models[Context.QUERY]
-    fitted = fit_relevance(material.valid.period.requests, prior)
+    fitted = learned(material.valid.period.requests, prior).model
     shown = {
         name: ranked(requests.items, test.period.probabilities(model), depth)
         for name, model in ((FITTED, fitted), (DEFAULT, prior))

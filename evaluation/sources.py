@@ -1,6 +1,8 @@
-"""What each source of candidates is worth: how much of what people liked later it would propose."""
+"""What each source of candidates is worth: how much of what was relevant it would propose."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from longtail.server.catalogue.history import HISTORY_LENGTH, INTEREST_LENGTH
@@ -10,10 +12,15 @@ from evaluation.dataset import Dataset, Mask
 from evaluation.requests import proposals
 from evaluation.world import Floats, Ints, World
 
+_Tried = TypeVar("_Tried")
+
 # People whose candidates are looked at, and the steps in which shares are tried.
 PEOPLE, STEP = 300, 0.1
 # Shares that find so much less than the best are as good; the nearest to the usual ones are taken.
 AS_GOOD = 0.01
+# What words are tried to count. At either end a few candidates are those of the other, which may
+# know what it does not.
+WORDS = (0.2, 0.35, 0.5, 0.65, 0.8)
 
 
 @dataclass(frozen=True)
@@ -48,15 +55,30 @@ def fitted_sources(
         return usual
     steps = [round(STEP * step, 3) for step in range(round((1 - LEAST_TEXT) / STEP) + 1)]
     tried = [
-        Sources(behaviour, popularity)
+        replace(usual, behaviour=behaviour, popularity=popularity)
         for behaviour in steps
         for popularity in steps
         if behaviour + popularity <= 1 - LEAST_TEXT + STEP / 2
     ]
     found = [places.found(sources, pool) for sources in tried]
+    return min(_good(tried, found), key=lambda sources: _distance(sources, usual))
+
+
+def fitted_words(found: Callable[[float], float], usual: float) -> float:
+    """Return what words count with which most of what is relevant to queries is a candidate.
+
+    `found`: the share that is one at what words count. `usual` stands where others find hardly
+    more.
+    """
+    return min(
+        _good(WORDS, [found(share) for share in WORDS]), key=lambda share: abs(share - usual)
+    )
+
+
+def _good(tried: Sequence[_Tried], found: Sequence[float]) -> list[_Tried]:
+    """Return what finds hardly less than the best of those that were tried."""
     enough = max(found) * (1 - AS_GOOD)
-    good = [sources for sources, share in zip(tried, found, strict=True) if share >= enough]
-    return min(good, key=lambda sources: _distance(sources, usual))
+    return [each for each, share in zip(tried, found, strict=True) if share >= enough]
 
 
 def _places(world: World, data: Dataset, wanted: Mask, seed: int) -> Places:

@@ -13,7 +13,7 @@ from evaluation.base.choice import Field, best_setting
 from evaluation.base.known import Base, Setting, TooLargeError
 from evaluation.comparison import REPLICATES
 from evaluation.experiment import Experiment, Period, Progress
-from evaluation.fitting import fit_relevance, reach
+from evaluation.fitting import learned, reach
 from evaluation.metrics import Judge
 from evaluation.relevance_metrics import recall
 from evaluation.report.results import BaseResult, BaseTable
@@ -51,7 +51,7 @@ def base_table(
 
 def _ours(material: Experiment) -> list[tuple[str, Floats]]:
     prior = default_profile().models[Context.HISTORY]
-    fitted = fit_relevance(material.valid.requests, prior)
+    fitted = learned(material.valid.requests, prior).model
     test = material.test
     return [
         (FITTED, test.probabilities(fitted)),

@@ -69,7 +69,10 @@ def test_a_fit_is_on_the_latest_period(folder: Path) -> None:
     assert item_ids == data.item_ids
     np.testing.assert_array_equal(period.world.popularity, test.world.popularity)
     np.testing.assert_array_equal(period.requests.truth.items, test.requests.truth.items)
-    asked, usual = (part_of_rows(data) == Part.TEST) & (data.ratings >= LIKED), Sources(0.7, 0.1)
+    asked, usual = (
+        (part_of_rows(data) == Part.TEST) & (data.ratings >= LIKED),
+        Sources(0.7, 0.1, 0.5),
+    )
     expected = fitted_sources(test.world, data, asked, OPTIONS.pool, OPTIONS.seed, usual)
     assert sources == expected
 

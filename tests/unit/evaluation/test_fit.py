@@ -13,7 +13,7 @@ from evaluation import fit as fits
 from evaluation import methods, query_experiment
 from evaluation.dataset import DatasetError
 from evaluation.fit import Fit, fit_profile
-from evaluation.fitting import fit_relevance, reach
+from evaluation.fitting import learned, reach
 from tests.unit.evaluation import invented_data
 from tests.unit.evaluation.invented_data import OPTIONS, dataset, stage
 
@@ -51,7 +51,7 @@ def test_it_is_fitted_on_the_latest_period_and_says_so(fitted: Fit, folder: Path
     period, sources, _ = experiments.latest_period(folder, OPTIONS, stage)
     latest = period.requests
     assert profile.sources == sources
-    expected = fit_relevance(latest, default_profile().models[Context.HISTORY])
+    expected = learned(latest, default_profile().models[Context.HISTORY]).model
     # It is written with six digits.
     np.testing.assert_allclose(
         profile.models[Context.HISTORY].weights, expected.weights, rtol=1e-5, atol=1e-9

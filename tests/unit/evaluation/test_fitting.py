@@ -5,7 +5,7 @@ from longtail.server.ranking.profile import LEAST_REACH, Context, default_profil
 from longtail.server.ranking.relevance import RelevanceModel
 
 from evaluation.dataset import DatasetError
-from evaluation.fitting import cross_fitted, fit_relevance, reach
+from evaluation.fitting import learned, reach
 from evaluation.metrics import Truth
 from evaluation.requests import Requests
 
@@ -35,22 +35,33 @@ def simulated(people: int, pool: int, seed: int = 0, model: RelevanceModel = TRU
 
 
 def test_the_weights_behind_the_likes_are_found() -> None:
-    model = fit_relevance(simulated(400, 50), PRIOR)
+    model = learned(simulated(400, 50), PRIOR).model
     np.testing.assert_allclose(model.weights, TRUE.weights, atol=0.1)
     assert model.intercept == pytest.approx(TRUE.intercept, abs=0.1)
 
 
 def test_little_data_leaves_the_weights_where_they_were() -> None:
-    model = fit_relevance(simulated(1, 12), PRIOR)
+    model = learned(simulated(4, 12), PRIOR).model
     np.testing.assert_allclose(model.weights, PRIOR.weights, atol=0.45)
     assert np.abs(TRUE.weights - PRIOR.weights).max() >= 0.9
-    more = fit_relevance(simulated(100, 12), PRIOR)
+    more = learned(simulated(100, 12), PRIOR).model
     assert np.abs(more.weights - TRUE.weights).sum() < np.abs(model.weights - TRUE.weights).sum()
+
+
+def test_what_does_harm_to_people_it_was_not_fitted_on_is_not_learned() -> None:
+    requests = simulated(200, 20)
+    # To every other person the opposite applies.
+    requests.features[1::2] *= -1
+    model = learned(requests, PRIOR).model
+    np.testing.assert_allclose(model.weights, PRIOR.weights, atol=0.001)
+    rate = requests.relevant.mean()
+    values = requests.features.reshape(-1, len(FEATURES)).astype(np.float64)
+    assert model.probability(values).mean() == pytest.approx(rate, abs=1e-6)
 
 
 def test_the_mean_of_what_is_stated_is_the_share_that_was_liked() -> None:
     requests = simulated(30, 20)
-    model = fit_relevance(requests, PRIOR)
+    model = learned(requests, PRIOR).model
     values = requests.features.reshape(-1, len(FEATURES)).astype(np.float64)
     assert model.probability(values).mean() == pytest.approx(requests.relevant.mean(), abs=1e-6)
 
@@ -58,11 +69,11 @@ def test_the_mean_of_what_is_stated_is_the_share_that_was_liked() -> None:
 def test_features_that_are_left_out_have_no_weight_and_no_influence() -> None:
     without = frozenset(("behaviour", "recent behaviour"))
     requests = simulated(60, 30)
-    model = fit_relevance(requests, PRIOR, without)
+    model = learned(requests, PRIOR, without).model
     out = [FEATURES.index(name) for name in without]
     assert not model.weights[out].any()
     requests.features[:, :, out] = 7
-    again = fit_relevance(requests, PRIOR, without)
+    again = learned(requests, PRIOR, without).model
     np.testing.assert_array_equal(again.weights, model.weights)
     assert model.weights[FEATURES.index("text")] == pytest.approx(0.8, abs=0.2)
 
@@ -70,7 +81,7 @@ def test_features_that_are_left_out_have_no_weight_and_no_influence() -> None:
 def test_the_requests_and_the_prior_are_left_as_they_were() -> None:
     requests, weights = simulated(10, 20), PRIOR.weights.copy()
     before = requests.features.copy()
-    fit_relevance(requests, PRIOR, frozenset(("text",)))
+    learned(requests, PRIOR, frozenset(("text",)))
     np.testing.assert_array_equal(requests.features, before)
     np.testing.assert_array_equal(PRIOR.weights, weights)
 
@@ -79,28 +90,28 @@ def test_the_requests_and_the_prior_are_left_as_they_were() -> None:
 def test_without_an_example_of_each_kind_nothing_is_fitted(intercept: float) -> None:
     requests = simulated(5, 10, model=RelevanceModel.of(intercept, {}))
     with pytest.raises(DatasetError, match="nothing to fit on"):
-        fit_relevance(requests, PRIOR)
+        learned(requests, PRIOR)
 
 
 def test_what_a_person_liked_has_no_part_in_their_own_probabilities() -> None:
     requests = simulated(40, 20)
-    before = cross_fitted(requests, PRIOR)
+    before = learned(requests, PRIOR).held_out
     own = requests.items[6]
     without_own = ~np.isin(requests.truth.items, own)
     kept = np.bincount(requests.truth.requests[without_own], minlength=40)
     offsets = np.concatenate(([0], np.cumsum(kept)))
     other = _with_truth(requests, Truth(offsets, requests.truth.items[without_own]))
     assert other.relevant.sum() < requests.relevant.sum()
-    after = cross_fitted(other, PRIOR)
+    after = learned(other, PRIOR).held_out
     np.testing.assert_array_equal(after[6], before[6])
     assert not np.array_equal(after[7], before[7])
 
 
 def test_cross_fitted_probabilities_are_those_of_half_the_people() -> None:
     requests = simulated(300, 20)
-    probabilities = cross_fitted(requests, PRIOR)
+    probabilities = learned(requests, PRIOR).held_out
     values = requests.features.reshape(-1, len(FEATURES)).astype(np.float64)
-    whole = fit_relevance(requests, PRIOR).probability(values).reshape(300, 20)
+    whole = learned(requests, PRIOR).model.probability(values).reshape(300, 20)
     np.testing.assert_allclose(probabilities, whole, atol=0.15)
     assert not np.allclose(probabilities, whole, atol=0.001)
 
@@ -108,9 +119,9 @@ def test_cross_fitted_probabilities_are_those_of_half_the_people() -> None:
 def test_cross_fitted_probabilities_go_without_what_is_left_out() -> None:
     requests = simulated(40, 20)
     without = frozenset(("behaviour", "behaviour x text"))
-    before = cross_fitted(requests, PRIOR, without)
+    before = learned(requests, PRIOR, without).held_out
     requests.features[:, :, [FEATURES.index(name) for name in without]] = 5
-    np.testing.assert_array_equal(cross_fitted(requests, PRIOR, without), before)
+    np.testing.assert_array_equal(learned(requests, PRIOR, without).held_out, before)
 
 
 def test_reach_is_the_share_of_the_likes_that_the_pools_hold() -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -82,13 +83,26 @@ def test_queries_are_compared_with_meaning_words_and_both(folder: Path) -> None:
         assert dial.rows[-1].metrics["aplt"].value > dial.rows[0].metrics["aplt"].value
 
 
-def test_without_people_the_half_that_is_fitted_on_says_what_is_popular(folder: Path) -> None:
+def test_without_people_what_was_relevant_to_others_is_what_is_popular(folder: Path) -> None:
     (folder / "interactions.csv").unlink()
     material = query_experiment.query_experiment(folder, OPTIONS, stage)
-    world = material.test.period.world
-    assert world.popularity.sum() == 20 * 5
-    fitted_on = material.valid.period.requests.truth.items
-    assert world.popularity.tolist() == np.bincount(fitted_on, minlength=world.items).tolist()
+    before, after = material.valid.period.world, material.test.period.world
+    # Of the 20 to fit on, half say what is popular to the others, and all what is to the rest.
+    assert before.popularity.sum() == 10 * 5
+    fitted_on = np.bincount(material.valid.period.requests.truth.items, minlength=before.items)
+    assert fitted_on.sum() == 10 * 5
+    assert after.popularity.tolist() == (before.popularity + fitted_on).tolist()
+
+
+def test_where_meaning_says_nothing_words_propose_more(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = query_experiment.query_experiment(folder, replace(OPTIONS, pool=20), stage).sources
+    noise = np.random.default_rng(0).normal(size=(40, 24)).astype(np.float32)
+    noise /= np.linalg.norm(noise, axis=1, keepdims=True)
+    monkeypatch.setattr(query_experiment, "query_vectors", lambda texts, *_: noise[: len(texts)])
+    unsaid = query_experiment.query_experiment(folder, replace(OPTIONS, pool=20), stage).sources
+    assert unsaid.words > said.words
 
 
 def test_one_query_is_too_few(folder: Path) -> None:

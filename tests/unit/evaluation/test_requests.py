@@ -13,7 +13,7 @@ from evaluation.world import World
 from tests.unit.evaluation import invented_data
 from tests.unit.evaluation.invented_data import PEOPLE, dataset, part_of_rows, untold, vectors
 
-SOURCES = Sources(behaviour=0.5, popularity=0.1)
+SOURCES = Sources(behaviour=0.5, popularity=0.1, words=0.5)
 
 
 def asked(

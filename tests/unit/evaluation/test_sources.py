@@ -5,13 +5,13 @@ from longtail.server.ranking.retrieval import LEAST_TEXT, Sources
 
 from evaluation import sources as module
 from evaluation.dataset import Dataset
-from evaluation.sources import Places, fitted_sources
+from evaluation.sources import WORDS, Places, fitted_sources, fitted_words
 from evaluation.splits import Part
 from evaluation.task import Matrix
 from evaluation.world import World
 from tests.unit.evaluation.invented_data import LIKED, dataset, part_of_rows, vectors
 
-USUAL = Sources(behaviour=0.3, popularity=0.3)
+USUAL = Sources(behaviour=0.3, popularity=0.3, words=0.5)
 
 
 def fitted(data: Dataset, made: Matrix, pool: int = 30) -> Sources:
@@ -26,9 +26,9 @@ def test_what_is_found_is_among_the_first_proposals_of_a_source() -> None:
         popularity=np.array([9.0, 9, 9, 1, 2, 9]),
         text=np.array([9.0, 9, 9, 9, 2, 3]),
     )
-    assert places.found(Sources(0.5, 0.2), 10) == 4 / 6
-    assert places.found(Sources(0.6, 0.2), 10) == 4 / 6
-    assert places.found(Sources(0.6, 0.0), 10) == 5 / 6
+    assert places.found(Sources(0.5, 0.2, 0.5), 10) == 4 / 6
+    assert places.found(Sources(0.6, 0.2, 0.5), 10) == 4 / 6
+    assert places.found(Sources(0.6, 0.0, 0.5), 10) == 5 / 6
 
 
 def test_where_texts_say_nothing_text_shrinks() -> None:
@@ -51,3 +51,9 @@ def test_without_anybody_to_go_by_the_usual_shares_stand() -> None:
     nobody = np.zeros(len(data.ratings), np.bool_)
     assert fitted_sources(world, data, nobody, 20, 0, USUAL) == USUAL
     assert not len(module._places(world, data, data.ratings >= LIKED, 0).text)
+
+
+def test_words_count_what_finds_most_and_the_usual_where_nothing_tells() -> None:
+    assert fitted_words(lambda share: share, 0.5) == max(WORDS)
+    assert fitted_words(lambda share: 1 - share, 0.5) == min(WORDS)
+    assert fitted_words(lambda share: 0.3 + share / 1000, 0.5) == 0.5

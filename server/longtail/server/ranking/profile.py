@@ -40,7 +40,7 @@ class RankingProfile:
     """The weights of relevance and the dial, each by context.
 
     `reach`: the share of what is relevant to a request that its candidates hold, above 0.
-    `sources`: what proposes the candidates of a history. `fit`: what it was fitted on, for people.
+    `sources`: what proposes the candidates. `fit`: what it was fitted on, for people.
     """
 
     models: Mapping[Context, RelevanceModel]
@@ -75,6 +75,7 @@ def document(profile: RankingProfile) -> dict[str, Any]:
         "candidates": {
             "behaviour": profile.sources.behaviour,
             "popularity": profile.sources.popularity,
+            "words": profile.sources.words,
         },
         "dial": {context.value: dial_rows(dial) for context, dial in profile.dials.items()},
         "overrun": {context.value: dial.overrun for context, dial in profile.dials.items()},
@@ -140,11 +141,13 @@ def _dial(content: Mapping[str, Any], context: Context) -> Dial:
 
 
 def _sources(shares: Mapping[str, Any]) -> Sources:
-    names = ("behaviour", "popularity")
-    behaviour, popularity = (_number(name, shares[name], least=0.0) for name in names)
+    names = ("behaviour", "popularity", "words")
+    behaviour, popularity, words = (_number(name, shares[name], least=0.0) for name in names)
     if behaviour + popularity > 1 - LEAST_TEXT + ROUNDING:
         raise ProfileError(f"candidates leave less than {LEAST_TEXT:g} of them for the text")
-    return Sources(behaviour, popularity)
+    if words > 1:
+        raise ProfileError(f"words is {words:g}, above 1")
+    return Sources(behaviour, popularity, words)
 
 
 def _rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:

@@ -19,11 +19,13 @@ FUSION_PLACES = 60
 class Sources:
     """What behaviour and what popularity may propose of a history's candidates, 0 to 1.
 
-    The rest, LEAST_TEXT or more, is for the text.
+    The rest, LEAST_TEXT or more, is for the text. `words`, 0 to 1: what the places by the words of
+    a query count when its candidates are chosen; the rest is for the places by its meaning.
     """
 
     behaviour: float
     popularity: float
+    words: float
 
     def rooms(self, size: int) -> tuple[int, int]:
         """Return how many of `size` candidates behaviour and popularity may propose."""
@@ -57,16 +59,22 @@ def merged(
     return np.fromiter(taken, np.int64, len(taken))
 
 
-def fused(near: Iterable[int], words: Sequence[int], size: int) -> Iterator[int]:
+def fused(near: Iterable[int], words: Sequence[int], size: int, share: float) -> Iterator[int]:
     """Yield what the meaning of a query and its words lead to, then the rest of `near`.
 
     The first `size` of `near` and `words`, the best of each first, are put in the order of the sum
-    of 1 / (60 + place): reciprocal rank fusion (Cormack, Clarke and Buettcher, SIGIR 2009).
+    of 1 / (60 + place), that of words weighed by `share` and that of meaning by the rest of 1:
+    reciprocal rank fusion (Cormack, Clarke and Buettcher, SIGIR 2009).
     """
     rest = iter(near)
     found = [np.fromiter(islice(rest, size), np.int64), np.array(words, np.int64)]
     rows = np.concatenate(found)
-    worth = np.concatenate([1 / (FUSION_PLACES + 1 + np.arange(len(each))) for each in found])
+    worth = np.concatenate(
+        [
+            weight / (FUSION_PLACES + 1 + np.arange(len(each)))
+            for weight, each in zip((1 - share, share), found, strict=True)
+        ]
+    )
     # Each row once, with the sum of its worth in both.
     order = np.argsort(rows, kind="stable")
     rows = rows[order]

@@ -43,7 +43,8 @@ class Found:
 def find(context: RequestContext, size: int, sources: Sources) -> Found:
     """Return up to `size` candidates and the pins; of those that are the same, one.
 
-    `sources` says what each of them may propose where there is a history alone.
+    `sources` says what each of them may propose where there is a history alone, and what words
+    count where there is a query.
 
     Of a later page, they are what is left of the first page's. Raises FilterTypeError when the
     request's filter does not fit the catalogue.
@@ -71,7 +72,7 @@ def find(context: RequestContext, size: int, sources: Sources) -> Found:
     most = size
     while True:
         texts, worded = _near(context, most) if context.interests else ([], [])
-        near = _with_words(texts, worded, most)
+        near = _with_words(texts, worded, most, sources.words)
         if texts:
             rows = merged(most, sources, led.tolist(), popular(), near, shares)
         else:
@@ -96,7 +97,10 @@ def find(context: RequestContext, size: int, sources: Sources) -> Found:
             sources,
             filter(among.__contains__, led.tolist()),
             filter(among.__contains__, popular()),
-            [filter(among.__contains__, found) for found in _with_words(texts, worded, size)],
+            [
+                filter(among.__contains__, found)
+                for found in _with_words(texts, worded, size, sources.words)
+            ],
             shares,
         )
         rows = np.concatenate((drawn, pinned[~np.isin(pinned, drawn)]))
@@ -105,10 +109,13 @@ def find(context: RequestContext, size: int, sources: Sources) -> Found:
 
 
 def _with_words(
-    texts: Sequence[Iterable[int]], worded: Sequence[int], size: int
+    texts: Sequence[Iterable[int]], worded: Sequence[int], size: int, share: float
 ) -> Sequence[Iterable[int]]:
-    """Return `texts`, of which a query has one, with what holds its words where that is due."""
-    return [fused(near, worded, size) for near in texts] if worded else texts
+    """Return `texts`, of which a query has one, with what holds its words where that is due.
+
+    `share`: see Sources.words.
+    """
+    return [fused(near, worded, size, share) for near in texts] if worded else texts
 
 
 def _without_copies(

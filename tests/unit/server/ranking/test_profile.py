@@ -105,6 +105,7 @@ def changed(*path: str | int, value: object) -> dict[str, Any]:
             changed("candidates", "behaviour", value=0.85),
             "leave less than 0.1 of them for the text",
         ),
+        (changed("candidates", "words", value=1.5), "words is 1.5, above 1"),
         (changed("overrun", "query", value=0), "dial of query: overrun is 0"),
         ([], "list indices"),
         (None, "NoneType"),

@@ -9,20 +9,20 @@ def rows(*values: int) -> np.ndarray:
     return np.array(values, np.int64)
 
 
-HALF = Sources(behaviour=0.5, popularity=0.0)
+HALF = Sources(behaviour=0.5, popularity=0.0, words=0.5)
 
 
 def test_each_source_proposes_its_share_and_each_interest_its_own() -> None:
     texts, popular = [np.arange(100, 200), np.arange(200, 300)], np.arange(300, 400)
     found = merged(20, HALF, np.arange(50), popular, texts, [0.7, 0.3]).tolist()
     assert found == [*range(10), *range(100, 107), *range(200, 203)]
-    sources = Sources(behaviour=0.25, popularity=0.2)
+    sources = Sources(behaviour=0.25, popularity=0.2, words=0.5)
     found = merged(20, sources, np.arange(50), popular, texts, [0.7, 0.3]).tolist()
     assert found == [*range(5), *range(300, 304), *range(100, 108), *range(200, 203)]
 
 
 def test_what_behaviour_proposes_takes_no_place_of_the_popular() -> None:
-    sources = Sources(behaviour=0.5, popularity=0.25)
+    sources = Sources(behaviour=0.5, popularity=0.25, words=0.5)
     found = merged(4, sources, rows(1, 2), rows(2, 1, 7), [rows(1, 7, 5)], [1.0]).tolist()
     assert found == [1, 2, 7, 5]
 
@@ -57,7 +57,7 @@ FEW_ROWS = st.lists(st.integers(0, 20), unique=True, max_size=15)
 def test_none_comes_twice_and_none_is_lacking(
     size: int, behaviour: list[int], popular: list[int], texts: list[list[int]]
 ) -> None:
-    shares, sources = [1 / len(texts) for _ in texts], Sources(0.4, 0.2)
+    shares, sources = [1 / len(texts) for _ in texts], Sources(0.4, 0.2, 0.5)
     near = [rows(*text) for text in texts]
     found = merged(size, sources, rows(*behaviour), rows(*popular), near, shares).tolist()
     everything = set(behaviour).union(popular, *texts)
@@ -69,13 +69,14 @@ def test_none_comes_twice_and_none_is_lacking(
     near=st.lists(st.integers(0, 30), unique=True),
     words=st.lists(st.integers(0, 30), unique=True),
     size=st.integers(1, 20),
+    share=st.sampled_from((0.0, 0.25, 0.5, 1.0)),
 )
 def test_meaning_and_words_are_fused_by_their_places(
-    near: list[int], words: list[int], size: int
+    near: list[int], words: list[int], size: int, share: float
 ) -> None:
     worth: dict[int, float] = {}
-    for rows in (near[:size], words):
+    for rows, weight in ((near[:size], 1 - share), (words, share)):
         for place, row in enumerate(rows, 1):
-            worth[row] = worth.get(row, 0.0) + 1 / (FUSION_PLACES + place)
+            worth[row] = worth.get(row, 0.0) + weight / (FUSION_PLACES + place)
     expected = sorted(worth, key=lambda row: (-worth[row], row))
-    assert list(fused(near, words, size)) == [*expected, *near[size:]]
+    assert list(fused(near, words, size, share)) == [*expected, *near[size:]]

@@ -41,7 +41,7 @@ TAIL = 1 << 13
 MERGED_AT_ONCE = 1 << 18
 # Words of a query that are looked up, the rarest, and the postings that are read for it: beyond,
 # those of more common words count only for what was found by then.
-MOST_WORDS, MOST_POSTINGS = 64, 1 << 14
+MOST_WORDS, MOST_POSTINGS = 128, 1 << 14
 # So many times what is asked for is found where words are left to be counted.
 WIDER = 4
 # Of the room for the scores of rows, beyond those that there are.
