@@ -48,6 +48,25 @@ class FakeAdmin(AdminServiceServicer):
             ]
         )
 
+    def CreateVectorSpace(
+        self, request: admin_service_pb2.CreateVectorSpaceRequest, context: grpc.ServicerContext
+    ) -> admin_service_pb2.CreateVectorSpaceResponse:
+        self.fake.receive(request, context)
+        space = admin_service_pb2.VectorSpace(name=request.name, dimension=request.dimension)
+        return admin_service_pb2.CreateVectorSpaceResponse(vector_space=space, revision=7)
+
+    def ListVectorSpaces(
+        self, request: admin_service_pb2.ListVectorSpacesRequest, context: grpc.ServicerContext
+    ) -> admin_service_pb2.ListVectorSpacesResponse:
+        space = admin_service_pb2.VectorSpace(name="image", dimension=512, item_count=12_345)
+        return admin_service_pb2.ListVectorSpacesResponse(vector_spaces=[space])
+
+    def DeleteVectorSpace(
+        self, request: admin_service_pb2.DeleteVectorSpaceRequest, context: grpc.ServicerContext
+    ) -> admin_service_pb2.DeleteVectorSpaceResponse:
+        self.fake.receive(request, context)
+        return admin_service_pb2.DeleteVectorSpaceResponse(revision=8)
+
     def GetOperation(
         self, request: admin_service_pb2.GetOperationRequest, context: grpc.ServicerContext
     ) -> admin_service_pb2.GetOperationResponse:

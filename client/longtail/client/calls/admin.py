@@ -1,17 +1,24 @@
 """The calls of AdminService: see `recommendations`."""
 
+from longtail.client.calls.built import built
 from longtail.client.calls.call import Call
 from longtail.v1.admin_service_pb2 import (
     CreateSnapshotRequest,
     CreateSnapshotResponse,
+    CreateVectorSpaceRequest,
+    CreateVectorSpaceResponse,
     DeleteSnapshotRequest,
     DeleteSnapshotResponse,
+    DeleteVectorSpaceRequest,
+    DeleteVectorSpaceResponse,
     GetOperationRequest,
     GetOperationResponse,
     GetServerInfoRequest,
     GetServerInfoResponse,
     ListSnapshotsRequest,
     ListSnapshotsResponse,
+    ListVectorSpacesRequest,
+    ListVectorSpacesResponse,
     RebuildIndexRequest,
     RebuildIndexResponse,
     VerifySnapshotRequest,
@@ -73,3 +80,29 @@ def delete_snapshot(
 ) -> Call[DeleteSnapshotRequest, DeleteSnapshotResponse]:
     """Delete a snapshot; NOT_FOUND when there is none of that id."""
     return Call(DeleteSnapshotRequest(id=snapshot_id), DeleteSnapshotResponse, timeout)
+
+
+def create_vector_space(
+    name: str, dimension: int, *, timeout: float | None = None
+) -> Call[CreateVectorSpaceRequest, CreateVectorSpaceResponse]:
+    """Declare a vector space, so that items can have vectors of `dimension` in it.
+
+    Harmless to repeat. FAILED_PRECONDITION when it is there with another dimension.
+    """
+    request = built(CreateVectorSpaceRequest, name=name, dimension=dimension)
+    return Call(request, CreateVectorSpaceResponse, timeout)
+
+
+def list_vector_spaces(
+    *, timeout: float | None = None
+) -> Call[ListVectorSpacesRequest, ListVectorSpacesResponse]:
+    """List the vector spaces that were declared, and how many items have a vector in each."""
+    return Call(ListVectorSpacesRequest(), ListVectorSpacesResponse, timeout)
+
+
+def delete_vector_space(
+    name: str, *, timeout: float | None = None
+) -> Call[DeleteVectorSpaceRequest, DeleteVectorSpaceResponse]:
+    """Delete a vector space and the items' vectors in it; NOT_FOUND when there is none."""
+    request = built(DeleteVectorSpaceRequest, name=name)
+    return Call(request, DeleteVectorSpaceResponse, timeout)

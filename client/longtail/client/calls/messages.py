@@ -3,12 +3,13 @@
 import array
 import sys
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from longtail.client.calls.built import built
 from longtail.v1.filter_pb2 import Condition, Filter
 from longtail.v1.interaction_service_pb2 import Interaction
+from longtail.v1.item_pb2 import NamedVector
 from longtail.v1.recommendation_service_pb2 import Example, Pin, Rule
 
 Vector = bytes | Iterable[float]
@@ -29,11 +30,13 @@ def example(
     item_id: str | None = None,
     text: str | None = None,
     vector: Vector | None = None,
+    space: str = "",
     weight: float | None = None,
 ) -> Example:
     """Return something to be near to (`weight` above zero, 1 when None) or far from (below zero).
 
-    Exactly one of `item_id`, `text` and `vector` must be given; ValueError otherwise.
+    Exactly one of `item_id`, `text` and `vector` must be given; ValueError otherwise. `space` is
+    the vector space that the vector is of, or whose vector of the item is meant.
     """
     if sum(kind is not None for kind in (item_id, text, vector)) != 1:
         raise ValueError("an example is exactly one of item_id, text and vector")
@@ -41,8 +44,14 @@ def example(
         item_id=item_id,
         text=text,
         vector=None if vector is None else pack_vector(vector),
+        space=space,
         weight=weight,
     )
+
+
+def named_vectors(vectors: Mapping[str, Vector]) -> list[NamedVector]:
+    """Return the `extra_vectors` of an item: vectors, lists or arrays, by their vector spaces."""
+    return [NamedVector(name=name, vector=pack_vector(vector)) for name, vector in vectors.items()]
 
 
 def pin(item_id: str, position: int, *, name: str = "") -> Rule:

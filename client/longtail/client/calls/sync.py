@@ -115,6 +115,9 @@ class LongtailClient:
     list_snapshots = _answered(admin.list_snapshots)
     verify_snapshot = _answered(admin.verify_snapshot)
     delete_snapshot = _answered(admin.delete_snapshot)
+    create_vector_space = _answered(admin.create_vector_space)
+    list_vector_spaces = _answered(admin.list_vector_spaces)
+    delete_vector_space = _answered(admin.delete_vector_space)
 
     def wait_for_operation(
         self,

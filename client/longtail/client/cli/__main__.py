@@ -24,6 +24,7 @@ from longtail.client.cli import (
     output,
     recommend,
     review,
+    vector_spaces,
 )
 from longtail.client.importing.rows import FileError
 
@@ -48,6 +49,7 @@ app.add_typer(interactions.interactions, name="interactions")
 app.add_typer(interactions.user, name="user")
 app.add_typer(review.app, name="review")
 app.add_typer(admin.app, name="admin")
+app.add_typer(vector_spaces.app, name="vector-spaces")
 app.command()(catalogue.stats)
 app.command()(insight.exposure)
 app.command()(catalogue.info)

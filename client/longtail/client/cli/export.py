@@ -62,8 +62,9 @@ def _line(item: Item) -> str:
     values = output.message_as_dict(item)
     for name in OUTPUT_ONLY:
         values.pop(name, None)
-    if not item.vector:
-        del values["vector"]
+    for name in ("vector", "extra_vectors"):
+        if not getattr(item, name):
+            del values[name]
     if "attributes" in values:
         # A Struct has no order, and so each reading another.
         values["attributes"] = json.loads(json.dumps(values["attributes"], sort_keys=True))

@@ -1,6 +1,6 @@
 """The options that both kinds of import share: how a file is read, and when it has failed."""
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 from longtail.client.importing.columns import Form, Scale
@@ -76,6 +76,31 @@ ScaleOption = Annotated[
         metavar="log|FACTOR",
         help="Bring values, after --neutral, into -1,000 to 1,000: times FACTOR, or, "
         "for what grows without end, such as plays, log2(1 + value).",
+    ),
+]
+
+
+class NamedVector(NamedTuple):
+    """The column of the vectors in a vector space."""
+
+    name: str
+    column: str
+
+
+def _named_vector(text: str) -> NamedVector:
+    name, _, column = text.partition("=")
+    if not name or not column:
+        raise typer.BadParameter(f"{text!r} is no NAME=COLUMN")
+    return NamedVector(name, column)
+
+
+NamedVectors = Annotated[
+    list[NamedVector] | None,
+    typer.Option(
+        "--named-vector",
+        parser=_named_vector,
+        metavar="NAME=COLUMN",
+        help="Column of vectors in the vector space NAME, as with --vector. Repeatable.",
     ),
 ]
 

@@ -57,6 +57,7 @@ def import_items(
             help="Column of vectors of your own, lists of numbers or base64 of float32 (vector)."
         ),
     ] = None,
+    named_vector: import_options.NamedVectors = None,
     list_column: Annotated[
         list[str] | None,
         typer.Option(help="Attribute that is a list: JSON, or divided by | ; or ,. Repeatable."),
@@ -113,6 +114,7 @@ def import_items(
                 text=text,
                 prior=prior,
                 vector=vector,
+                named_vectors=named_vector or (),
                 lists=list_column or (),
                 texts=text_column or (),
                 numbers=number_column or (),

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property, partial
 
@@ -35,6 +35,8 @@ VECTOR_COLUMNS = ("vector",)
 _DIVIDES = re.compile(r"[\s_.-]+")
 # What an export has of every item, and what only the server writes.
 EXPORTED = frozenset({"id", "title", "text", "popularity_prior", "state", "penalty"})
+# Of an export too, where an item has them, which need be none of the first ones.
+SOMETIMES_EXPORTED = ("available_from", "available_until", "vector", "extra_vectors")
 OUTPUT_ONLY = frozenset({"create_time", "update_time"})
 
 
@@ -77,8 +79,9 @@ class ItemColumns:
 
     Every other column becomes an attribute, save those of `ignored`: a list, a text or a number
     where `list_columns`, `text_columns` or `number_columns` say so. What the file itself calls a
-    list, `split_columns`, is divided by blanks. The ids and texts of a file that was `exported` by
-    us are taken as they stand.
+    list, `split_columns`, is divided by blanks. `named_vectors` are the columns of vectors by their
+    vector spaces; in `extra_vectors` they are as an export writes them. The ids and texts of a file
+    that was `exported` by us are taken as they stand.
     """
 
     item_id: str
@@ -90,6 +93,8 @@ class ItemColumns:
     available_until: str | None = None
     penalty: str | None = None
     vector: str | None = None
+    extra_vectors: str | None = None
+    named_vectors: Mapping[str, str] = field(default_factory=dict[str, str])
     list_columns: frozenset[str] = frozenset()
     text_columns: frozenset[str] = frozenset()
     number_columns: frozenset[str] = frozenset()
@@ -110,6 +115,8 @@ class ItemColumns:
             self.available_until,
             self.penalty,
             self.vector,
+            self.extra_vectors,
+            *self.named_vectors.values(),
         }
 
     def attributes(self, header: Sequence[str]) -> list[str]:
@@ -132,8 +139,10 @@ class ItemColumns:
             self.available_until: "available_until",
             self.penalty: "penalty",
             self.vector: "vector",
+            self.extra_vectors: "extra_vectors",
         }
-        return roles | {name: role for name, role in fields.items() if name is not None}
+        fields.update((column, f"vector of {name}") for name, column in self.named_vectors.items())
+        return roles | {name: fields[name] for name in header if name in fields}
 
     def _kind(self, name: str, column: Column | None) -> str:
         for names, kind in (
@@ -198,6 +207,7 @@ class ItemOptions:
     text: str | None = None
     prior: str | None = None
     vector: str | None = None
+    named_vectors: Sequence[tuple[str, str]] = ()
     lists: Sequence[str] = ()
     texts: Sequence[str] = ()
     numbers: Sequence[str] = ()
@@ -230,7 +240,13 @@ def item_columns(source: Source, form: Form, options: ItemOptions) -> ItemColumn
     article = _is_article(header, form)
     named = partial(_require_all, header)
     attributes = named(options.attributes, "--attribute")
-    known = [name for name in header if name not in attributes]
+    exported = (
+        source.typed
+        and (options.item_id, options.title, options.text) == (None, None, None)
+        and set(header) >= EXPORTED
+    )
+    there = dict.fromkeys((*header, *(SOMETIMES_EXPORTED if exported else ())))
+    known = [name for name in there if name not in attributes]
     chosen = partial(choose, known)
     return ItemColumns(
         item_id=require(known, options.item_id, ID_COLUMNS, "id", "--id"),
@@ -242,14 +258,14 @@ def item_columns(source: Source, form: Form, options: ItemOptions) -> ItemColumn
         available_until=chosen(None, ("available_until",), ""),
         penalty=chosen(None, ("penalty",), ""),
         vector=chosen(options.vector, VECTOR_COLUMNS, "--vector"),
+        extra_vectors=chosen(None, ("extra_vectors",), ""),
+        named_vectors=_named_vectors(known, options.named_vectors),
         list_columns=named(options.lists, "--list-column"),
         text_columns=named(options.texts, "--text-column") | source.texts,
         number_columns=named(options.numbers, "--number-column"),
         split_columns=source.split,
         ignored=_ignored(header, article) | named(options.ignored, "--ignore"),
-        exported=source.typed
-        and (options.item_id, options.title, options.text) == (None, None, None)
-        and set(header) >= EXPORTED,
+        exported=exported,
     )
 
 
@@ -301,6 +317,16 @@ def require(
             "Where a file has no header, --columns says their names"
         )
     return column
+
+
+def _named_vectors(header: Sequence[str], named: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Return the column of each vector space; FileError when one is absent or comes twice."""
+    columns: dict[str, str] = {}
+    for name, column in named:
+        if name in columns:
+            raise FileError(f"two columns for --named-vector {name}: {columns[name]}, {column}")
+        columns[name] = require(header, column, (), "vector", "--named-vector")
+    return columns
 
 
 def _require_all(header: Sequence[str], names: Sequence[str], option: str) -> frozenset[str]:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from math import isfinite
@@ -15,7 +15,7 @@ from longtail.client.importing.columns import ItemColumns
 from longtail.client.importing.survey import Column, Kind, listed
 from longtail.client.importing.times import read_time
 from longtail.client.importing.values import RowError
-from longtail.v1.item_pb2 import Item
+from longtail.v1.item_pb2 import Item, NamedVector
 
 # Bytes that an item's attributes may have as JSON, and from which on it is worth a count.
 MAX_ATTRIBUTES, MANY_ATTRIBUTES = 16 * 1024, 8 * 1024
@@ -43,7 +43,8 @@ def item_reader(
         item = _as_exported(row) if columns.exported else _read(row, columns)
         if columns.vector and not _is_empty(row.get(columns.vector)):
             item.vector = values.vector(row, columns.vector)
-        if not (item.title or item.text or item.vector):
+        item.extra_vectors.extend(_extra_vectors(row, columns))
+        if not (item.title or item.text or item.vector or item.extra_vectors):
             raise RowError("missing text")
         _set_fields(item, row, columns)
         for name, value in row.items():
@@ -88,6 +89,21 @@ def _set_fields(item: Item, row: Mapping[str, Any], columns: ItemColumns) -> Non
             getattr(item, name).CopyFrom(read_time(row[column]))
     if columns.penalty and values.text(row, columns.penalty):
         item.penalty = values.number(row, columns.penalty)
+
+
+def _extra_vectors(row: Mapping[str, Any], columns: ItemColumns) -> Iterator[NamedVector]:
+    """Yield the vectors of a row in vector spaces: of columns of their own, or of an export's."""
+    for name, column in columns.named_vectors.items():
+        if not _is_empty(row.get(column)):
+            yield NamedVector(name=name, vector=values.vector(row, column))
+    exported = columns.extra_vectors
+    if exported is None or _is_empty(row.get(exported)):
+        return
+    given = row[exported]
+    for each in given if isinstance(given, list) else [given]:
+        if not isinstance(each, Mapping) or each.keys() != {"name", "vector"}:
+            raise RowError("bad vector", f"{exported}: {each!r:.80} is no name and vector")
+        yield NamedVector(name=values.text(each, "name"), vector=values.vector(each, "vector"))
 
 
 def _cell_reader(name: str, column: Column, columns: ItemColumns) -> ReadCell:

@@ -5,19 +5,24 @@ import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 
+import numpy as np
 import pytest
 from google.protobuf.json_format import MessageToDict
 from longtail.client import (
     boost,
     bury,
+    example,
     filter_of,
     interaction,
+    named_vectors,
+    pack_vector,
     pin,
     policy,
     recommend_request,
     where,
 )
 from longtail.client.calls.recommend_request import RecommendOptions
+from longtail.v1.item_pb2 import Item
 from longtail.v1.recommendation_service_pb2 import RecommendRequest, Rule
 
 NOIR = where("genres").equals("Film-Noir")
@@ -45,6 +50,20 @@ def test_a_factor_is_for_a_filter_for_a_condition_or_for_items(
     assert not by_items.HasField("filter")
     with pytest.raises(ValueError, match="where or of item_ids"):
         build(2)
+
+
+def test_vectors_in_spaces_are_lists_or_arrays() -> None:
+    image = np.array([0.5, -1], np.float64)
+    given = named_vectors({"image": image, "sound": [2, 3], "sent": pack_vector([4])})
+    assert [(each.name, np.frombuffer(each.vector, "<f4").tolist()) for each in given] == [
+        ("image", [0.5, -1]),
+        ("sound", [2, 3]),
+        ("sent", [4]),
+    ]
+    assert Item(id="1", extra_vectors=given).extra_vectors[1] == given[1]
+    wanted = example(vector=image, space="image", weight=-1)
+    assert (wanted.vector, wanted.space) == (pack_vector([0.5, -1]), "image")
+    assert example(item_id="1", space="image").space == "image"
 
 
 def test_an_interaction_says_which_list_led_to_it_and_when() -> None:

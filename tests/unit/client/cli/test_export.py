@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
-from longtail.client import attributes
+from longtail.client import attributes, named_vectors
 from longtail.client.calls.messages import pack_vector
+from longtail.client.importing.json_rows import HEADER_ROWS
 from longtail.v1.item_pb2 import STATE_ACTIVE, STATE_HIDDEN, STATE_IN_REVIEW, Item
 
 from tests.unit.client.cli.command_line import run
@@ -38,7 +39,11 @@ def catalogue() -> list[Item]:
         Item(id="hidden", title="Hidden", state=STATE_HIDDEN, penalty=0.3, popularity_prior=12.25),
         Item(id="review", title="Review", state=STATE_IN_REVIEW, penalty=1, popularity_prior=1e30),
         window,
+        Item(id="picture", extra_vectors=named_vectors({"image": [0.5, 1], "sound": [1e-30]})),
+        Item(id="both", title="Both", extra_vectors=named_vectors({"image": [1, 0]})),
     ]
+    # What few have is known for what it is, though none of the first items have it.
+    items = [*(Item(id=f"first {number}", title="T") for number in range(HEADER_ROWS)), *items]
     for item in items:
         # As a server tells it.
         item.state = item.state or STATE_ACTIVE

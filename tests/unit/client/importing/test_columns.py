@@ -68,6 +68,19 @@ def test_a_column_kept_as_an_attribute_is_no_field_of_the_item() -> None:
         items(header, attributes=("price",))
 
 
+def test_a_column_of_vectors_is_of_the_space_that_it_is_said_to_be() -> None:
+    header = ("id", "clip", "loud")
+    found = items(header, named_vectors=(("image", "clip"), ("sound", "loud")))
+
+    assert found.named_vectors == {"image": "clip", "sound": "loud"}
+    assert found.attributes(header) == []
+    assert found.roles(header, {})["clip"] == "vector of image"
+    with pytest.raises(FileError, match="'clop' for --named-vector; there are id, clip, loud"):
+        items(header, named_vectors=(("image", "clop"),))
+    with pytest.raises(FileError, match="two columns for --named-vector image: clip, loud"):
+        items(header, named_vectors=(("image", "clip"), ("image", "loud")))
+
+
 def test_what_only_the_server_writes_is_left_out_of_an_export_and_of_nothing_else() -> None:
     written = ("create_time", "update_time")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from google.protobuf.json_format import MessageToDict
-from longtail.client import attributes_of
+from longtail.client import attributes_of, named_vectors
 from longtail.client.importing.columns import ItemColumns
 from longtail.client.importing.item_rows import item_reader
 from longtail.client.importing.values import RowError
@@ -143,6 +143,31 @@ def test_a_vector_of_no_use_says_why(given: object) -> None:
     with pytest.raises(RowError, match="bad vector"):
         item_from_row({"id": "1", "title": "t", "v": given}, columns)
     assert not item_from_row({"id": "1", "title": "t", "v": None}, columns).vector
+
+
+def test_vectors_in_spaces_come_from_columns_of_their_own() -> None:
+    columns = ItemColumns("id", None, None, None, named_vectors={"image": "i", "sound": "s"})
+    item = item_from_row({"id": "1", "i": [0.5, 1], "s": "[2]", "year": 7}, columns)
+    assert list(item.extra_vectors) == named_vectors({"image": [0.5, 1], "sound": [2]})
+    assert attributes_of(item) == {"year": 7}
+    one = item_from_row({"id": "1", "i": None, "s": [3.0]}, columns)
+    assert list(one.extra_vectors) == named_vectors({"sound": [3]})
+    with pytest.raises(RowError, match="missing text"):
+        item_from_row({"id": "1", "i": None, "s": []}, columns)
+    with pytest.raises(RowError, match="bad vector"):
+        item_from_row({"id": "1", "i": [1], "s": ["x"]}, columns)
+
+
+@pytest.mark.parametrize(
+    "given", [7, "x", {"image": [1]}, [[1]], [{"name": "image"}], [{"name": "a", "vector": [None]}]]
+)
+def test_vectors_in_spaces_are_as_an_export_writes_them(given: object) -> None:
+    columns = ItemColumns("id", "title", None, None, extra_vectors="extra_vectors")
+    row = {"id": "1", "title": "t", "extra_vectors": [{"name": "image", "vector": "AAAAPwAAgD8="}]}
+    assert list(item_from_row(row, columns).extra_vectors) == named_vectors({"image": [0.5, 1]})
+    assert not item_from_row({**row, "extra_vectors": None}, columns).extra_vectors
+    with pytest.raises(RowError, match="bad vector"):
+        item_from_row({**row, "extra_vectors": given}, columns)
 
 
 def test_states_and_windows_are_the_items_own() -> None:

@@ -39,8 +39,8 @@ def item_with_vectors(
     message = item_message(stored)
     if own is not None:
         message.vector = encode_vector(own)
-    for space, vector in extra.items():
-        message.extra_vectors.add(name=space.name, vector=encode_vector(vector))
+    for space in sorted(extra, key=lambda each: each.name):
+        message.extra_vectors.add(name=space.name, vector=encode_vector(extra[space]))
     return message
 
 
