@@ -71,16 +71,24 @@ class Context(context.Context):
         """Run a server on a home."""
         return server(home, self.worker.address, self.out, under, **extra)
 
-    def cpu(self, services: Sequence[Service], method: str, requests: Sequence[bytes]) -> float:
+    def cpu(
+        self,
+        services: Sequence[Service],
+        method: str,
+        requests: Sequence[bytes],
+        afterwards: float = 0.0,
+    ) -> float:
         """Return the milliseconds of processor time that services spend on a call, one at a time.
 
-        What they spend without being asked is taken off. The first of them is asked.
+        What they spend without being asked is taken off, and what they do within so many seconds
+        `afterwards` counts too. The first of them is asked.
         """
         started, before = time.perf_counter(), _spent(services)
         time.sleep(_IDLE_SECONDS)
         idle = (_spent(services) - before) / (time.perf_counter() - started)
         before = _spent(services)
-        taken = self.generator.ask(services[0].address, method, requests).seconds
+        taken = self.generator.ask(services[0].address, method, requests).seconds + afterwards
+        time.sleep(afterwards)
         return 1e3 * (_spent(services) - before - idle * taken) / len(requests)
 
     def cpu_of(

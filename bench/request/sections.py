@@ -19,6 +19,7 @@ from bench.processes import ROOT
 from bench.request.context import RECOMMEND, WARMUP, Context, of_people, of_texts
 from bench.request.heavy import HEAVY
 from bench.request.homes import PEOPLE, home_of, write_likes
+from bench.request.receiver import receiver
 from bench.state import copied
 from loadtest.open_loop import Schedule
 
@@ -44,6 +45,8 @@ _PROBES, _DEADLINE_SECONDS = 200.0, 5.0
 # which deadline; and what somebody else asks for meanwhile, a second.
 _OVERLOAD, _OVERLOAD_SECONDS, _OVERLOAD_WARMUP, _PATIENCE_SECONDS = 3.0, 60.0, 3.0, 0.5
 _OTHER_RATE = 10.0
+# By then the traces of all calls are sent.
+_SETTLED_SECONDS = 2.0
 
 
 @SECTIONS.add(
@@ -320,6 +323,32 @@ def _history(bench: Context) -> Iterator[Measured]:
         for _ in bench.turns("CPU of a long history"):
             pairs.append([bench.cpu([running], RECOMMEND, requests) for requests in asked])
     yield against(pairs, "ms of CPU")
+
+
+@SECTIONS.add(
+    "traces",
+    "server CPU with every call traced, over that with none",
+    "demo, a person traced <= 1.1 x",
+    "demo, a query traced that was asked before <= 1.1 x",
+)
+def _traces(bench: Context) -> Iterator[Measured]:
+    with (
+        receiver() as endpoint,
+        copied(bench.demo_home, "home-traces") as home,
+        bench.serving(home, LONGTAIL_TRACES_ENDPOINT=endpoint) as traced,
+        bench.serving(bench.demo_home) as plain,
+    ):
+        for requests in (of_people(_DEMO_USERS, bench.calls), of_texts(_QUERIES, bench.calls)):
+            for running in (traced, plain):
+                bench.cpu([running], RECOMMEND, requests[:WARMUP], _SETTLED_SECONDS)
+            pairs = [
+                [
+                    bench.cpu([running], RECOMMEND, requests, _SETTLED_SECONDS)
+                    for running in (traced, plain)
+                ]
+                for _ in bench.turns("CPU of traces")
+            ]
+            yield against(pairs, "ms of CPU")
 
 
 def _overloading(bench: Context, capacity: float) -> Schedule:

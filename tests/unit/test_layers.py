@@ -72,6 +72,7 @@ HOMES = {
     "pyversity": ["evaluation/outside"],
     "pytrec_eval": ["evaluation/cross_check.py"],
     "implicit": ["evaluation/base"],
+    "opentelemetry": ["runtime/longtail/runtime/span_export.py"],
 }
 # Where gRPC does not enter: these compute.
 WITHOUT_GRPC = [

@@ -26,10 +26,12 @@ from longtail.runtime.errors import (
 from longtail.runtime.identity import Allowance, caller_at
 from longtail.runtime.statuses import RETRY_SECONDS, Context, abort, abort_overloaded
 from longtail.runtime.telemetry import RPC_SECONDS, RPC_TOTAL
+from longtail.runtime.tracing import Tracer, set_trace
 from longtail.runtime.work import Work, patience
 
 logger = logging.getLogger(__name__)
 
+PACKAGE = "longtail.v1."
 OK, CANCELLED = grpc.StatusCode.OK, grpc.StatusCode.CANCELLED
 
 
@@ -48,11 +50,18 @@ class Bounds:
     places: Places
 
 
-def admitted(name: str, work: Work, bounds: Bounds, turns: Turns, idle_seconds: float) -> Work:
+def admitted(
+    name: str,
+    work: Work,
+    bounds: Bounds,
+    turns: Turns,
+    idle_seconds: float,
+    tracer: Tracer | None = None,
+) -> Work:
     """Take of a method's calls what can be answered in time, and refuse the rest unread."""
     observe = RPC_SECONDS.labels(name).observe
     refused = RPC_TOTAL.labels(name, Overloaded.code.name).inc
-    answered = guarded(name, work, bounds, turns)
+    answered = guarded(name, work, bounds, turns, tracer)
 
     async def call(_: object, context: Context) -> bytes | None:
         remaining, caller = context.time_remaining(), caller_at(context.peer)
@@ -88,12 +97,21 @@ async def _request(context: Context, idle_seconds: float) -> object:
     return content
 
 
-def guarded(name: str, work: Work, bounds: Bounds, turns: Turns | None = None) -> Work:
-    """Bound, count and translate the RPCs of a method, which take `turns` where they wait."""
+def guarded(
+    name: str,
+    work: Work,
+    bounds: Bounds,
+    turns: Turns | None = None,
+    tracer: Tracer | None = None,
+) -> Work:
+    """Bound, count, trace and translate the RPCs of a method, which take `turns` where they wait.
+
+    Without a `tracer` they have no traces.
+    """
     limit_seconds, places = bounds.seconds, bounds.places
     observe = RPC_SECONDS.labels(name).observe
     totals = _Totals(name)
-    again = f"{name} again"
+    again, method = f"{name} again", f"{PACKAGE}{name}"
 
     async def guarded(content: object, context: Context) -> bytes | None:
         caller = caller_at(context.peer)
@@ -103,6 +121,10 @@ def guarded(name: str, work: Work, bounds: Bounds, turns: Turns | None = None) -
             return await abort_overloaded(context, RETRY_SECONDS)
         started = time.perf_counter()
         code = OK
+        trace = None
+        if tracer is not None:
+            trace = tracer.begin(method, context.invocation_metadata() or ())
+            set_trace(trace)
         try:
             remaining = context.time_remaining()
             seconds = limit_seconds if remaining is None else min(remaining, limit_seconds)
@@ -110,6 +132,8 @@ def guarded(name: str, work: Work, bounds: Bounds, turns: Turns | None = None) -
             if turns is not None:
                 if turn := turns.enter(name, caller.name):
                     await turn
+                    if trace is not None:
+                        trace.note("admission", started, time.perf_counter())
                     seconds = remaining_seconds()
                     if not turns.worth(name, seconds):
                         raise DeadlineExceeded("the deadline would pass before the answer")
@@ -141,7 +165,12 @@ def guarded(name: str, work: Work, bounds: Bounds, turns: Turns | None = None) -
         finally:
             places.leave(caller.name)
             totals[code]()
-            observe(time.perf_counter() - started)
+            taken = time.perf_counter() - started
+            if trace is None:
+                observe(taken)
+            else:
+                observe(taken, trace.context.exemplar)
+                trace.end(code.name)
         # gRPC keeps the error that ends an RPC, and with it this frame, in a cycle that Python's
         # collector comes by late. The request would be in it.
         del content

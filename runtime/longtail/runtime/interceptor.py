@@ -13,16 +13,17 @@ import grpc
 from longtail.runtime import health
 from longtail.runtime.admission import Places, Turns, places_of_calls
 from longtail.runtime.errors import ServiceError
-from longtail.runtime.guard import Bounds, admitted, guarded, received
+from longtail.runtime.guard import PACKAGE, Bounds, admitted, guarded, received
 from longtail.runtime.identity import set_caller
 from longtail.runtime.intake import Intake
 from longtail.runtime.keys import KeyRing
 from longtail.runtime.message_size import MAX_MESSAGE_BYTES, MAX_REQUEST_BYTES
 from longtail.runtime.statuses import Handler, refusing
 from longtail.runtime.telemetry import RPC_IN_FLIGHT
+from longtail.runtime.tracing import Tracer
 from longtail.runtime.work import Works
 
-OURS = "/longtail.v1."
+OURS = f"/{PACKAGE}"
 # Open to everybody at any time, and watched for as long as the watcher likes.
 HEALTH = f"/{health.SERVICE}/"
 # Of streams, a caller has at most this part of the places.
@@ -39,7 +40,7 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):
     `ItemService/BatchUpsertItems`, and those of streams up to MAX_MESSAGE_BYTES. The services
     `administration`, such as `AdminService`, have places of their own. A stream ends when nothing
     is sent, or nothing read, for `idle_seconds`, a call when its request does not come. Without
-    `keys` everybody may do all.
+    `keys` everybody may do all, and without a `tracer` nothing is traced.
     """
 
     # Those of this process; each has its own places.
@@ -56,12 +57,14 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):
         batches: Collection[str] = (),
         administration: Collection[str] = (),
         keys: KeyRing | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self._unary_seconds = unary_seconds
         self._stream_seconds = stream_seconds
         self._idle_seconds = idle_seconds
         self._batches = batches
         self._keys = keys
+        self._tracer = tracer
         self._turns = Turns()
         self._calls = places_of_calls(max_in_flight)
         self._streams = Places(max_streams, math.ceil(STREAM_SHARE * max_streams))
@@ -126,27 +129,34 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):
         forms = ours.request_deserializer, ours.response_serializer
         name = method.removeprefix(OURS).removeprefix("/")
         apart = self._apart(method, name)
+        tracer = self._tracer if method.startswith(OURS) else None
         if handler.unary_unary is not None:
             limit = MAX_MESSAGE_BYTES if name in self._batches else MAX_REQUEST_BYTES
             unary: Any = self._works.unary(ours.unary_unary, *forms, limit)
             if apart is not None:
-                unary = guarded(name, unary, Bounds(self._unary_seconds, apart))
+                unary = guarded(name, unary, Bounds(self._unary_seconds, apart), tracer=tracer)
                 unary = received(unary, self._idle_seconds)
             else:
                 bounds = Bounds(self._unary_seconds, self._calls)
-                unary = admitted(name, unary, bounds, self._turns, self._idle_seconds)
+                unary = admitted(name, unary, bounds, self._turns, self._idle_seconds, tracer)
             return grpc.stream_unary_rpc_method_handler(unary)
         bounds = Bounds(self._stream_seconds, self._streams)
         if handler.unary_stream is not None:
             # A watch of health ends when the watcher says so.
             seconds = math.inf if method.startswith(HEALTH) else self._stream_seconds
             bounds = Bounds(seconds, apart or self._streams)
-            answers: Any = guarded(name, self._works.answers(ours.unary_stream, *forms), bounds)
+            answers: Any = guarded(
+                name, self._works.answers(ours.unary_stream, *forms), bounds, tracer=tracer
+            )
             return grpc.stream_stream_rpc_method_handler(received(answers, self._idle_seconds))
         if handler.stream_unary is not None:
-            requests: Any = guarded(name, self._works.requests(ours.stream_unary, *forms), bounds)
+            requests: Any = guarded(
+                name, self._works.requests(ours.stream_unary, *forms), bounds, tracer=tracer
+            )
             return grpc.stream_unary_rpc_method_handler(requests)
-        exchange: Any = guarded(name, self._works.exchange(ours.stream_stream, *forms), bounds)
+        exchange: Any = guarded(
+            name, self._works.exchange(ours.stream_stream, *forms), bounds, tracer=tracer
+        )
         return grpc.stream_stream_rpc_method_handler(exchange)
 
     def _apart(self, method: str, name: str) -> Places | None:

@@ -16,6 +16,9 @@ RPC_TOTAL = Counter("longtail_rpc_total", "Requests answered.", ["method", "code
 REFUSED_CALLERS = Counter(
     "longtail_refused_callers_total", "Calls without a key that may make them.", ["code"]
 )
+TRACES_LOST = Counter(
+    "longtail_traces_lost_total", "Traced calls that the receiver of traces did not get.", ["why"]
+)
 RPC_IN_FLIGHT = Gauge("longtail_rpc_in_flight", "Requests being worked on.")
 SERVING = Gauge("longtail_serving", "1 while the service answers, else 0.", ["service"])
 

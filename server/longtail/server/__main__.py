@@ -85,6 +85,7 @@ def _serve(settings: Settings, process: int | None, *, check: bool) -> int:
     # Imported only now, because numpy reads that once, and because the parent of several
     # processes has no use for gRPC and all that comes with it.
     from longtail.runtime.errors import ServiceError
+    from longtail.runtime.receiver import tracing_to
     from longtail.server.app import StartError, run
 
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -92,7 +93,10 @@ def _serve(settings: Settings, process: int | None, *, check: bool) -> int:
     keep_freed_memory()
     keep_collections_short()
     try:
-        asyncio.run(run(settings, process=process, check=check))
+        with tracing_to(
+            settings.traces_endpoint, settings.traces_ca, "longtail-server", settings.traces_ratio
+        ) as tracer:
+            asyncio.run(run(settings, tracer, process=process, check=check))
     except (StartError, ServiceError) as error:
         sys.stderr.write(f"server: {error}\n")
         return 1

@@ -16,6 +16,7 @@ from longtail.runtime.lifecycle import HealthBoard, Listener, new_server, serve
 from longtail.runtime.metrics_server import start_metrics
 from longtail.runtime.settings import SettingsError
 from longtail.runtime.tls import FollowedFiles, TlsError, TlsFiles
+from longtail.runtime.tracing import Tracer
 from longtail.server.catalogue.behaviour import BehaviourView
 from longtail.server.catalogue.indexer import Indexer
 from longtail.server.catalogue.replica import CatalogueReplica
@@ -124,7 +125,9 @@ class _Sources:
             raise
 
 
-async def run(settings: Settings, *, process: int | None, check: bool) -> None:
+async def run(
+    settings: Settings, tracer: Tracer | None, *, process: int | None, check: bool
+) -> None:
     """Serve; as number `process` of several that share the port, or alone.
 
     `check`: whether to look for damage first, which takes that nobody has the store open.
@@ -168,6 +171,7 @@ async def run(settings: Settings, *, process: int | None, check: bool) -> None:
                         tls,
                         audit,
                         pseudonyms,
+                        tracer,
                         process,
                     )
     finally:
@@ -239,6 +243,7 @@ async def _serve(
     tls: FollowedFiles | None,
     audit: Audit,
     pseudonyms: Pseudonyms,
+    tracer: Tracer | None,
     process: int | None,
 ) -> None:
     store, view = sources.store, sources.view
@@ -262,6 +267,7 @@ async def _serve(
             batches=BATCHES,
             administration=ADMINISTRATION,
             keys=keys,
+            tracer=tracer,
         )
         return new_server([interceptor], board, reuse_port=process is not None)
 

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from longtail.runtime.listening import ListenAddress
+from longtail.runtime.receiver import Receiver
 from longtail.runtime.settings import (
     Bounds,
     SettingsError,
@@ -270,6 +271,24 @@ class Settings:
         10.0,
         "How long calls in flight may go on after SIGTERM.",
         Bounds(0, 600),
+    )
+    traces_endpoint: str = setting(
+        "LONGTAIL_TRACES_ENDPOINT",
+        "",
+        "Where traces go, an OTLP/gRPC receiver: http://host:port, or https. Empty: nowhere.",
+        check=Receiver.parse,
+    )
+    traces_ca: str = setting(
+        "LONGTAIL_TRACES_CA",
+        "",
+        "PEM file of the authorities of an https receiver's certificate. Empty: the usual ones.",
+    )
+    traces_ratio: float = setting(
+        "LONGTAIL_TRACES_RATIO",
+        1.0,
+        "Share of calls to trace, of those whose callers do not say. Fewer take less of the "
+        "processor and of the receiver.",
+        Bounds(0, 1),
     )
     log_level: str = setting(
         "LONGTAIL_LOG_LEVEL", "info", "debug, info, warning or error.", check=one_of(*LOG_LEVELS)

@@ -18,8 +18,11 @@ from longtail.runtime.deadline import remaining_seconds
 from longtail.runtime.errors import InvalidArgument, Overloaded, Violation
 from longtail.runtime.interceptor import ServiceInterceptor
 from longtail.runtime.message_size import MAX_MESSAGE_BYTES, MAX_REQUEST_BYTES
+from longtail.runtime.tracing import Spans, Tracer, current_trace
 from longtail.v1 import embedding_service_pb2 as pb
 from longtail.v1 import embedding_service_pb2_grpc as pb_grpc
+from prometheus_client import REGISTRY
+from prometheus_client.openmetrics.exposition import generate_latest
 
 Answer = Callable[[], Awaitable[pb.GetModelResponse | bytes]]
 
@@ -47,9 +50,13 @@ async def serving(
     max_in_flight: int = 10,
     unary_seconds: float = 10.0,
     options: Sequence[tuple[str, int]] = (),
+    tracer: Tracer | None = None,
 ) -> AsyncIterator[pb_grpc.EmbeddingServiceStub]:
     guard = ServiceInterceptor(
-        max_in_flight=max_in_flight, unary_seconds=unary_seconds, stream_seconds=10.0
+        max_in_flight=max_in_flight,
+        unary_seconds=unary_seconds,
+        stream_seconds=10.0,
+        tracer=tracer,
     )
     server = grpc.aio.server(interceptors=[guard])
     pb_grpc.add_EmbeddingServiceServicer_to_server(FakeService(answer), server)
@@ -66,6 +73,30 @@ async def failure(stub: pb_grpc.EmbeddingServiceStub, seconds: float = 10.0) -> 
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await stub.GetModel(pb.GetModelRequest(), timeout=seconds)
     return error_from_rpc(caught.value)
+
+
+async def test_a_traced_call_is_sent_with_its_status_and_is_the_example_of_its_time() -> None:
+    sent: list[Spans] = []
+
+    async def answer() -> pb.GetModelResponse:
+        trace = current_trace()
+        assert trace is not None
+        assert not sent
+        raise InvalidArgument(Violation("texts[3]", "is blank"))
+
+    async with serving(answer, tracer=Tracer(sent.append, 1.0)) as stub:
+        await failure(stub)
+    [spans] = sent
+    [span] = spans.spans
+    assert span.name == "longtail.v1.EmbeddingService/GetModel"
+    assert span.attributes["rpc.response.status_code"] == "INVALID_ARGUMENT"
+    exposed: bytes = generate_latest(REGISTRY)  # type: ignore[no-untyped-call]  # of a library
+    buckets = [
+        line
+        for line in exposed.decode().splitlines()
+        if line.startswith("longtail_rpc_seconds_bucket") and "EmbeddingService/GetModel" in line
+    ]
+    assert any(f'trace_id="{spans.trace_id}"' in line for line in buckets)
 
 
 async def test_an_expected_failure_keeps_its_status_and_details() -> None:

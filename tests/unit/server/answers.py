@@ -20,7 +20,7 @@ from longtail.server.ranking.profile import Context
 from longtail.server.ranking.quota import Prices, Saturation
 from longtail.server.ranking.relevance import RelevanceModel
 from longtail.server.ranking.taste import taste
-from longtail.server.recommend.answer import Answer
+from longtail.server.recommend.answer import Answer, Moments
 from longtail.server.recommend.context import Floats, Liked, RequestContext
 from longtail.server.recommend.request import Policy, Request
 from longtail.server.recommend.scoring import Candidates
@@ -150,8 +150,7 @@ def answer_of(context: RequestContext, candidates: Candidates, listing: Listing 
         copies=False,
         intra_list_diversity=0.75,
         profile="default@0",
-        search_seconds=0.25,
-        ranking_seconds=0.125,
+        moments=Moments(begun=1.0, understood=1.125, found=1.25, ranking=1.25, ranked=1.375),
     )
 
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import numpy as np
 from longtail.runtime.errors import ServiceError
+from longtail.runtime.tracing import SpanContext, Tracer
 from longtail.worker.batcher import Batcher, Embedded, Queued
 from longtail.worker.vectors import TokenIds, Vectors
 from longtail.worker.waiting import Lane
@@ -24,10 +25,14 @@ class Answer:
         self.batcher: Batcher
         self.entry: Queued
         self.lane: Lane
+        self.spans: list[SpanContext] = []
 
     @property
     def done(self) -> bool:
         return self.future.done()
+
+    def contexts(self) -> list[SpanContext]:
+        return self.spans
 
     def embedded(self, embedded: Embedded) -> None:
         self.future.set_result(embedded)
@@ -74,10 +79,19 @@ def text(name: int, length: int = 10) -> list[int]:
 
 @asynccontextmanager
 async def running(
-    encoder: FakeEncoder, *, slots: int = 1, batch_tokens: int = 40, max_queued_tokens: int = 1_000
+    encoder: FakeEncoder,
+    *,
+    slots: int = 1,
+    batch_tokens: int = 40,
+    max_queued_tokens: int = 1_000,
+    tracer: Tracer | None = None,
 ) -> AsyncIterator[Batcher]:
     batcher = Batcher(
-        encoder, slots=slots, batch_tokens=batch_tokens, max_queued_tokens=max_queued_tokens
+        encoder,
+        slots=slots,
+        batch_tokens=batch_tokens,
+        max_queued_tokens=max_queued_tokens,
+        tracer=tracer,
     )
     task = asyncio.create_task(batcher.run())
     try:

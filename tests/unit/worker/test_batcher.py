@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import prometheus_client
 import pytest
 from longtail.runtime.errors import DeadlineExceeded, Overloaded
+from longtail.runtime.tracing import SpanContext, Spans, Tracer
 from longtail.worker.batcher import Batcher
 from longtail.worker.vectors import TokenIds, Vectors
 from longtail.worker.waiting import Lane
@@ -52,6 +53,26 @@ async def test_what_waits_is_batched_across_callers_within_the_budget() -> None:
         assert await values(first) == [0]
         assert [await values(answers) for answers in others] == [[i] for i in range(1, 7)]
     assert encoder.batches == [[0], [1, 2, 3, 4], [5, 6]]
+
+
+async def test_an_inference_has_a_span_that_leads_to_the_calls_in_it() -> None:
+    encoder, sent = FakeEncoder(), list[Spans]()
+    calls = [SpanContext("a" * 32, "b" * 16), SpanContext("c" * 32, "d" * 16)]
+    async with running(encoder, tracer=Tracer(sent.append, 0.0)) as batcher:
+        first = await occupy(batcher, encoder)
+        answers = [submit(batcher, text(i), caller=str(i))[0] for i in range(1, 4)]
+        # Two texts of one call, one of another; that of the first batch is of none.
+        for answer, call in zip(answers, [calls[0], calls[0], calls[1]], strict=True):
+            answer.spans.append(call)
+        encoder.gate.set()
+        assert await values(first) == [0]
+        embedded = [await answer for answer in answers]
+    [spans] = sent
+    [span] = spans.spans
+    assert list(span.links) == calls
+    assert span.attributes == {"longtail.texts": 3, "longtail.padded_tokens": 30}
+    assert {each.batch for each in embedded} == {SpanContext(spans.trace_id, span.span_id)}
+    assert span.ended - span.started == pytest.approx(embedded[0].inference_seconds)
 
 
 async def test_a_text_beyond_the_budget_has_a_batch_to_itself() -> None:

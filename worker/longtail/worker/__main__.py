@@ -10,9 +10,11 @@ from longtail.runtime.freed_memory import share_heaps
 from longtail.runtime.interceptor import ServiceInterceptor
 from longtail.runtime.lifecycle import HealthBoard, Listener, new_server, serve
 from longtail.runtime.metrics_server import start_metrics
+from longtail.runtime.receiver import tracing_to
 from longtail.runtime.settings import SettingsError, read
 from longtail.runtime.telemetry import configure_logging
 from longtail.runtime.tls import FollowedFiles, TlsError
+from longtail.runtime.tracing import Tracer
 from longtail.v1.embedding_service_pb2_grpc import add_EmbeddingServiceServicer_to_server
 from longtail.worker import artefact as artefacts
 from longtail.worker import golden, loading, metrics
@@ -31,6 +33,8 @@ from longtail.worker.tokenizer import Tokenizer
 logger = logging.getLogger(__name__)
 
 _SWITCH_SECONDS = 1e-4
+# Of calls that come without a trace: the server decides for its own.
+TRACED_UNASKED = 0.0
 
 
 def main() -> int:
@@ -60,10 +64,15 @@ def main() -> int:
         settings.address.check()
         start_metrics(settings.metrics_address, tls=settings.tls)
         tls = None if settings.tls is None else FollowedFiles(settings.tls)
-        artefact = artefacts.load(settings.artefact)
-        encoders = loading.load(artefact, settings)
-        tokenizer = Tokenizer(artefact)
-        asyncio.run(_run(settings, tls, artefact, encoders, tokenizer))
+        with tracing_to(
+            settings.traces_endpoint, settings.traces_ca, "longtail-worker", TRACED_UNASKED
+        ) as tracer:
+            artefact = artefacts.load(settings.artefact)
+            encoders = loading.load(artefact, settings)
+            asyncio.run(_run(settings, tls, artefact, encoders, Tokenizer(artefact), tracer))
+    except SettingsError as error:
+        sys.stderr.write(f"worker: {error}\n")
+        return 2
     except (ArtefactError, GoldenError) as error:
         advice = "export it anew with longtail-export, or set LONGTAIL_MODEL to another"
         sys.stderr.write(f"worker: the encoder is of no use: {error}; {advice}\n")
@@ -80,6 +89,7 @@ async def _run(
     artefact: Artefact,
     encoders: EncoderPool,
     tokenizer: Tokenizer,
+    tracer: Tracer | None,
 ) -> None:
     manifest, placement = artefact.manifest, encoders.placements[0]
     loaded = {
@@ -99,6 +109,7 @@ async def _run(
         max_waste=settings.max_waste,
         max_queued_tokens=settings.max_queued_tokens,
         on_health=health.part("batcher"),
+        tracer=tracer,
     )
     embedder = Embedder(tokenizer, batcher, VectorCache(settings.cache_mb * 2**20))
     interceptor = ServiceInterceptor(
@@ -106,6 +117,7 @@ async def _run(
         unary_seconds=settings.unary_seconds,
         stream_seconds=settings.unary_seconds,
         batches=["EmbeddingService/Embed"],
+        tracer=tracer,
     )
     server = new_server([interceptor], board)
     service = EmbeddingService(

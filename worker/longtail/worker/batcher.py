@@ -16,9 +16,11 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import chain
 from typing import NamedTuple, Protocol, TypeAlias
 
 from longtail.runtime.errors import DeadlineExceeded, InferenceFailed, ServiceError, Unavailable
+from longtail.runtime.tracing import SpanContext, Tracer
 from longtail.worker import metrics
 from longtail.worker.admission import Admission
 from longtail.worker.scheduler import Batch, Scheduler
@@ -27,6 +29,9 @@ from longtail.worker.vectors import TokenIds, Vectors
 from longtail.worker.waiting import Entry, Lane
 
 logger = logging.getLogger(__name__)
+
+# Of a batch's span, as many as OpenTelemetry's SDKs keep.
+MOST_LINKS = 128
 
 Infer = Callable[[Sequence[TokenIds]], Vectors]
 
@@ -39,12 +44,13 @@ _NICE = 5
 class Embedded(NamedTuple):
     """A text's vector as little-endian float32, when its inference started and how long it took.
 
-    Times are in seconds, of `time.monotonic`.
+    Times are in seconds, of `time.monotonic`. `batch` is the span of the inference, if it has one.
     """
 
     row: bytes
     started: float
     inference_seconds: float
+    batch: SpanContext | None = None
 
 
 class Receiver(Protocol):
@@ -53,6 +59,9 @@ class Receiver(Protocol):
     @property
     def done(self) -> bool:
         """Say whether it was told, or wants to hear nothing any more."""
+
+    def contexts(self) -> list[SpanContext]:
+        """Return the spans of traced calls that want it, on the thread of an inference."""
 
     def embedded(self, embedded: Embedded) -> None:
         """Take the vector."""
@@ -76,7 +85,8 @@ class Batcher:
     padding; a longer text has a batch to itself. At most `max_queued_tokens` wait. Inferences of
     the bulk lane last about `bulk_seconds` and get at least `bulk_share` of the tokens while the
     interactive lane waits too. `on_health` is told False when a slot died and True when it works
-    again. `clock` gives the time that deadlines are in.
+    again. `clock` gives the time that deadlines are in. With a `tracer` an inference has a span of
+    its own, with links to the calls whose texts are in it.
     """
 
     def __init__(
@@ -91,7 +101,9 @@ class Batcher:
         bulk_share: float = 0.05,
         on_health: Callable[[bool], Awaitable[None]] = _nobody_asks,
         clock: Callable[[], float] = time.monotonic,
+        tracer: Tracer | None = None,
     ) -> None:
+        self._tracer = tracer
         self._infer = infer
         self._slots = slots
         self._clock = clock
@@ -237,8 +249,9 @@ class Batcher:
             return
         ended = self._clock()
         seconds = ended - started
-        self._report(entries, [Embedded(row, started, seconds) for row in rows])
-        self._observe(entries, ended, seconds)
+        span = self._span(entries, started, ended)
+        self._report(entries, [Embedded(row, started, seconds, span) for row in rows])
+        self._observe(entries, ended, seconds, None if span is None else span.exemplar)
 
     def _rows(self, entries: list[Queued]) -> list[bytes]:
         vectors = self._infer([entry.ids for entry in entries])
@@ -247,7 +260,25 @@ class Batcher:
         # Copies: a row of the batch would keep all of the batch in memory.
         return [vector.tobytes() for vector in vectors.astype("<f4", copy=False)]
 
-    def _observe(self, entries: list[Queued], ended: float, seconds: float) -> None:
+    def _span(self, entries: list[Queued], started: float, ended: float) -> SpanContext | None:
+        """Send the span of an inference; None when it is of no traced call."""
+        if self._tracer is None:
+            return None
+        links = dict.fromkeys(chain.from_iterable(entry.answer.contexts() for entry in entries))
+        if not links:
+            return None
+        padded = max(entry.length for entry in entries) * len(entries)
+        return self._tracer.note_batch(
+            "batch",
+            started,
+            ended,
+            attributes={"longtail.texts": len(entries), "longtail.padded_tokens": padded},
+            links=list(links)[:MOST_LINKS],
+        )
+
+    def _observe(
+        self, entries: list[Queued], ended: float, seconds: float, exemplar: dict[str, str] | None
+    ) -> None:
         tokens = sum(entry.length for entry in entries)
         padded = max(entry.length for entry in entries) * len(entries)
         with self._queue:
@@ -256,7 +287,7 @@ class Batcher:
         metrics.BATCH_TOKENS.observe(padded)
         metrics.TOKENS.inc(tokens)
         metrics.PADDING_TOKENS.inc(padded - tokens)
-        metrics.INFERENCE_SECONDS.observe(seconds)
+        metrics.INFERENCE_SECONDS.observe(seconds, exemplar)
         metrics.DEADLINE_MISSES.inc(sum(entry.deadline < ended for entry in entries))
 
     def _still_wanted(self, entries: list[Queued]) -> list[Queued]:

@@ -75,7 +75,8 @@ class Embedder:
             if unknown:
                 tokens = await self._tokenise(list(unknown.values()), terms)
                 tokenised = time.monotonic()
-                metrics.TOKENIZE_SECONDS.observe(tokenised - started)
+                exemplar = terms.trace.context.exemplar if terms.trace is not None else None
+                metrics.TOKENIZE_SECONDS.observe(tokenised - started, exemplar)
                 self._take_off(call, dict(zip(unknown, tokens, strict=True)))
             await self._land(call)
         finally:
@@ -85,7 +86,8 @@ class Embedder:
             return Result(outcomes, tokenised - started)
         # What was joined may have started before this call came.
         queued = max(0.0, call.last.started - tokenised)
-        return Result(outcomes, tokenised - started, queued, call.last.inference_seconds)
+        seconds, batch = call.last.inference_seconds, call.last.batch
+        return Result(outcomes, tokenised - started, queued, seconds, batch)
 
     async def embed_anew(self, text: str, role: Role, deadline: float) -> Vector:
         """Compute one text's vector even when it is known, through every stage there is.

@@ -4,11 +4,12 @@ import time
 
 import grpc
 from longtail.runtime.deadline import remaining_seconds
+from longtail.runtime.tracing import Trace, current_trace
 from longtail.v1 import embedding_service_pb2 as pb
 from longtail.v1 import embedding_service_pb2_grpc as pb_grpc
 from longtail.worker import answer, validation
 from longtail.worker.artefact import Manifest
-from longtail.worker.call import Terms
+from longtail.worker.call import Result, Terms
 from longtail.worker.embedder import Embedder
 from longtail.worker.model import Placement
 from longtail.worker.validation import MAX_TEXT_CHARACTERS, MAX_TEXTS
@@ -36,15 +37,19 @@ class EmbeddingService(pb_grpc.EmbeddingServiceServicer):
         context: grpc.aio.ServicerContext[pb.EmbedRequest, pb.EmbedResponse],
     ) -> pb.EmbedResponse:
         """Embed the texts; one that cannot be embedded says so alone."""
-        ask = validation.read(request, self._model.dimension)
+        started = time.perf_counter()
+        ask, trace = validation.read(request, self._model.dimension), current_trace()
         terms = Terms(
             role=ask.role,
             truncation=ask.truncation,
             lane=ask.lane,
             deadline=time.monotonic() + remaining_seconds(),
             caller=context.peer(),
+            trace=trace,
         )
         result = await self._embedder.embed(ask.allowed, terms)
+        if trace is not None:
+            _note(trace, started, result)
         outcomes = ask.with_refused(result.outcomes)
         return answer.response(outcomes, result, self._model, ask.dimensions)
 
@@ -55,6 +60,18 @@ class EmbeddingService(pb_grpc.EmbeddingServiceServicer):
     ) -> pb.GetModelResponse:
         """Describe the encoder."""
         return pb.GetModelResponse(model=self._model)
+
+
+def _note(trace: Trace, started: float, result: Result) -> None:
+    """Note the stages of an answer, of which the inference that ended last tells."""
+    tokenised = started + result.tokenize_seconds
+    if result.tokenize_seconds:
+        trace.note("tokenize", started, tokenised)
+    if result.inference_seconds:
+        began = tokenised + result.queue_seconds
+        links = () if result.batch is None else (result.batch,)
+        trace.note("queue", tokenised, began)
+        trace.note("inference", began, began + result.inference_seconds, links=links)
 
 
 def _describe(manifest: Manifest, placement: Placement, max_queued_tokens: int) -> pb.Model:

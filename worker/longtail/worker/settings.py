@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from longtail.runtime.listening import ListenAddress
+from longtail.runtime.receiver import Receiver
 from longtail.runtime.settings import (
     Bounds,
     SettingsError,
@@ -129,6 +130,17 @@ class WorkerSettings:
         20.0,
         "How long calls in flight may go on after SIGTERM.",
         Bounds(0, 3_600),
+    )
+    traces_endpoint: str = setting(
+        "LONGTAIL_TRACES_ENDPOINT",
+        "",
+        "Where traces go, an OTLP/gRPC receiver: http://host:port, or https. Empty: nowhere.",
+        check=Receiver.parse,
+    )
+    traces_ca: str = setting(
+        "LONGTAIL_TRACES_CA",
+        "",
+        "PEM file of the authorities of an https receiver's certificate. Empty: the usual ones.",
     )
     log_level: str = setting(
         "LONGTAIL_LOG_LEVEL", "info", "debug, info, warning or error.", check=one_of(*LOG_LEVELS)

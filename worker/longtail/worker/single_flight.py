@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from longtail.runtime.errors import DeadlineExceeded, InferenceFailed, ServiceError
+from longtail.runtime.tracing import SpanContext
 from longtail.worker.batcher import Embedded, Queued
 from longtail.worker.cache import Key, Known
 from longtail.worker.call import Outcome, Terms
@@ -36,6 +37,11 @@ class Flight:
         # The inference that gave the vector.
         self.embedding: Embedded | None = None
         self.done = False
+
+    def contexts(self) -> list[SpanContext]:
+        """Return the spans of the calls that wait for it, of those that are traced. Any thread."""
+        traces = [call.terms.trace for call in self.calls]
+        return [trace.context for trace in traces if trace is not None]
 
     def embedded(self, embedded: Embedded) -> None:
         """Bring every call its vector."""

@@ -17,6 +17,7 @@ import numpy as np
 from longtail.runtime.admission import turn_again
 from longtail.runtime.deadline import remaining_seconds, within
 from longtail.runtime.errors import DeadlineExceeded, Overloaded
+from longtail.runtime.tracing import Trace, current_trace, set_trace
 from longtail.server.encoder.encoder import TEXTS_PER_CALL
 from longtail.server.encoder.passages import Embedded
 from longtail.server.store.records import EncoderBinding, Vector
@@ -46,10 +47,11 @@ Key = bytes
 
 @dataclass(eq=False)
 class _Asked:
-    """A text that is asked for, until a moment of the monotonic clock."""
+    """A text that is asked for, until a moment of the monotonic clock, by a call with a trace."""
 
     text: str
     until: float
+    trace: Trace | None
     vector: "asyncio.Future[Vector]"
 
 
@@ -128,7 +130,9 @@ class QueryVectors:
         if asked is not None and key in waiting:
             asked.until = max(asked.until, now + seconds)
         elif asked is None or asked.until - now < LEAST_SHARE * seconds:
-            asked = _Asked(text, now + seconds, asyncio.get_running_loop().create_future())
+            asked = _Asked(
+                text, now + seconds, current_trace(), asyncio.get_running_loop().create_future()
+            )
             # A failure that nobody waits for any more is no news.
             asked.vector.add_done_callback(lambda done: done.cancelled() or done.exception())
             self._coming[key] = waiting[key] = asked
@@ -175,6 +179,11 @@ class QueryVectors:
     async def _encode(self, batch: dict[Key, _Asked], binding: EncoderBinding) -> None:
         failure: BaseException | None = None
         embedded: Sequence[Embedded | BaseException] = ()
+        traces = {asked.trace: None for asked in batch.values() if asked.trace is not None}
+        first = next(iter(traces), None)
+        # Begun by whichever call came, or had ended, last.
+        set_trace(first)
+        started = time.perf_counter()
         try:
             # Whoever has less time stops waiting by itself.
             with within(max(asked.until for asked in batch.values()) - time.monotonic()):
@@ -182,6 +191,10 @@ class QueryVectors:
                 embedded = await self._embed(texts, pb.ROLE_QUERY, pb.LANE_INTERACTIVE, binding)
         except Exception as error:
             failure = error
+        for trace in traces:
+            if first is not None and trace is not first:
+                ended = time.perf_counter()
+                trace.note("shared encoder call", started, ended, links=[first.context])
         for at, (key, asked) in enumerate(batch.items()):
             if self._coming.get(key) is asked:
                 del self._coming[key]

@@ -14,6 +14,7 @@ from grpc_status import rpc_status
 from longtail.runtime.errors import DeadlineExceeded, Overloaded, Unavailable
 from longtail.runtime.message_size import MAX_MESSAGE_BYTES
 from longtail.runtime.tls import FollowedFiles, channel_credentials
+from longtail.runtime.tracing import current_trace, new_span_id
 from longtail.server.store.records import EncoderBinding
 from longtail.v1 import embedding_service_pb2 as pb
 from longtail.v1 import embedding_service_pb2_grpc as pb_grpc
@@ -21,6 +22,7 @@ from longtail.v1 import embedding_service_pb2_grpc as pb_grpc
 logger = logging.getLogger(__name__)
 
 SERVICE = "longtail.v1.EmbeddingService"
+METHOD = f"{SERVICE}/Embed"
 RECONNECT_SECONDS = 0.5
 GET_MODEL_SECONDS = 5.0
 # While a worker does not say when to come back.
@@ -165,13 +167,29 @@ class Worker:
         return reply
 
     async def _answer(self, request: pb.EmbedRequest, seconds: float) -> pb.EmbedResponse:
-        call = self._stub.Embed(request, timeout=seconds)
+        trace = current_trace()
+        if trace is None:
+            return await self._outcome(request, self._stub.Embed(request, timeout=seconds))
+        span_id, started = new_span_id(), time.perf_counter()
+        call = self._stub.Embed(request, timeout=seconds, metadata=trace.metadata(span_id))
+        try:
+            return await self._outcome(request, call)
+        finally:
+            # That of a call which nobody waits for any more is known already too.
+            code = (await call.code()).name if call.done() else "CANCELLED"
+            trace.note_call(METHOD, self.address, span_id, started, code)
+
+    async def _outcome(
+        self,
+        request: pb.EmbedRequest,
+        call: "grpc.aio.UnaryUnaryCall[pb.EmbedRequest, pb.EmbedResponse]",
+    ) -> pb.EmbedResponse:
         if request.lane == pb.LANE_BULK:
             # It has the time to wait for what is stuck.
-            return cast(pb.EmbedResponse, await call)
+            return await call
         self._calls.add(call)
         try:
-            return cast(pb.EmbedResponse, await call)
+            return await call
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import compress
+from typing import NamedTuple
 
 import numpy as np
 from longtail.server.ranking.listing import Listing
@@ -11,13 +12,25 @@ from longtail.server.recommend.request import Policy
 from longtail.server.recommend.scoring import Candidates
 
 
+class Moments(NamedTuple):
+    """When an answer had come so far, in seconds of `time.perf_counter`.
+
+    `ranking` begins later than `found` where the list under another policy was made between them.
+    """
+
+    begun: float
+    understood: float
+    found: float
+    ranking: float
+    ranked: float
+
+
 @dataclass(frozen=True)
 class Answer:
     """A list, the candidates it was chosen from, and what was asked. `listing`: None when empty.
 
     `copies`: items were left out for being the same as a candidate. `policy`: of the list, the
     request's or one that it is compared with. `profile`: version of the ranking profile.
-    `search_seconds` and `ranking_seconds`: what it took.
     """
 
     context: RequestContext
@@ -28,8 +41,17 @@ class Answer:
     copies: bool
     intra_list_diversity: float
     profile: str
-    search_seconds: float
-    ranking_seconds: float
+    moments: Moments
+
+    @property
+    def search_seconds(self) -> float:
+        """What it took to find the candidates."""
+        return self.moments.found - self.moments.begun
+
+    @property
+    def ranking_seconds(self) -> float:
+        """What it took to make the list of them."""
+        return self.moments.ranked - self.moments.ranking
 
     @property
     def offset(self) -> int:

@@ -19,7 +19,7 @@ from longtail.server.ranking.diversity import intra_list_diversity
 from longtail.server.ranking.listing import Exploration, Listing, Order, compose
 from longtail.server.ranking.profile import RankingProfile
 from longtail.server.ranking.quota import Candidates as Choice
-from longtail.server.recommend.answer import Answer
+from longtail.server.recommend.answer import Answer, Moments
 from longtail.server.recommend.candidates import find
 from longtail.server.recommend.context import RequestContext, context_of
 from longtail.server.recommend.request import Policy, Request
@@ -75,6 +75,7 @@ class Recommender:
         started = time.perf_counter()
         profile, expected = self._profiles.profile, self._profiles.expected
         context = self._context(state, request, person)
+        understood = time.perf_counter()
         try:
             found = find(context, self._size, profile.sources)
         except FilterTypeError as error:
@@ -102,8 +103,7 @@ class Recommender:
                     copies=found.copies,
                     intra_list_diversity=diversity,
                     profile=profile.version,
-                    search_seconds=searched - started,
-                    ranking_seconds=ended - ranking_started,
+                    moments=Moments(started, understood, searched, ranking_started, ended),
                 )
             )
             ranking_started = ended

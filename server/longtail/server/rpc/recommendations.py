@@ -24,6 +24,7 @@ from longtail.runtime.errors import (
     Unavailable,
     Violation,
 )
+from longtail.runtime.tracing import Trace, current_trace
 from longtail.server.catalogue.people import People, Person
 from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.catalogue.state import CatalogueState
@@ -78,13 +79,17 @@ ENCODER_OUT = (Unavailable, Overloaded, DeadlineExceeded)
 
 @dataclass(frozen=True)
 class _Prepared:
-    """A request, ready to be answered from `state`; `degraded`: what it has to do without."""
+    """A request, ready to be answered from `state`; `degraded`: what it has to do without.
+
+    `trace` is that of the call; who answers may be a thread that knows of none.
+    """
 
     state: CatalogueState
     request: Request
     person: Person
     degraded: Sequence[pb.Degradation]
     embedding_seconds: float
+    trace: Trace | None
 
 
 class RecommendationService(recommendation_service_pb2_grpc.RecommendationServiceServicer):
@@ -246,7 +251,7 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
         there is or, when the request allows for an answer without it, a share. Raises what the
         encoder raises, but for what the request allows.
         """
-        request, seconds = asked.wordless, 0.0
+        request, seconds, trace = asked.wordless, 0.0, current_trace()
         # Asked before it is used: what is complete by then may be said to be missing, not the
         # other way round.
         degraded = [] if self._complete() else [pb.DEGRADATION_BEHAVIOUR_INCOMPLETE]
@@ -262,11 +267,14 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
                 if not asked.allow_degraded:
                     raise
                 degraded.append(pb.DEGRADATION_ENCODER_UNAVAILABLE)
-            seconds = time.perf_counter() - started
+            ended = time.perf_counter()
+            seconds = ended - started
+            if trace is not None:
+                trace.note("encode", started, ended)
         person = self._people.known(request.user_id) if request.user_id else NOBODY
         if person is None:
             person = await self._pools.answers(lambda: self._people.load(request.user_id))
-        return _Prepared(state, request, person, degraded, seconds)
+        return _Prepared(state, request, person, degraded, seconds, trace)
 
     async def _state(self, min_revision: int) -> CatalogueState:
         """Return the state to answer from, at `min_revision` or later.
@@ -309,6 +317,8 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
             shown = answer.offset + len(answer.chosen)
             frozen = FrozenCandidates(remaining, answer.candidates.scale, shown)
             response.next_page_token = encode_page(message, frozen)
+        if prepared.trace is not None:
+            _note(prepared.trace, answer)
         return response
 
     def _message(
@@ -375,6 +385,20 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
                 propensities=listing.propensities.tolist(),
             )
         )
+
+
+def _note(trace: Trace, answer: Answer) -> None:
+    """Note the stages of an answer, whose message is made now."""
+    moments = answer.moments
+    trace.note("context", moments.begun, moments.understood)
+    trace.note("candidates", moments.understood, moments.found)
+    trace.note(
+        "ranking",
+        moments.ranking,
+        moments.ranked,
+        attributes={"longtail.candidates": len(answer.candidates.ids)},
+    )
+    trace.note("reply", moments.ranked, time.perf_counter())
 
 
 def _result(result: pb.BatchRecommendResult) -> bytes:

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from longtail.runtime.errors import Overloaded, ServiceError, StoreDamaged, Unavailable
+from longtail.runtime.tracing import Trace, current_trace
 from longtail.server.store.database import for_writing
 from longtail.server.store.failures import told_plainly
 from longtail.server.store.transaction import Transaction
@@ -30,6 +31,8 @@ RETRY_SECONDS = 1.0
 class _Waiting:
     write: Callable[[Transaction], Any]
     future: Future[Any]
+    trace: Trace | None
+    submitted: float
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,8 @@ class GroupCommit:
             if len(self._waiting) >= self._max_waiting:
                 message = f"{self._max_waiting} writes wait already"
                 raise Overloaded(message, retry_seconds=RETRY_SECONDS)
-            self._waiting.append(_Waiting(write, future))
+            submitted = time.perf_counter()
+            self._waiting.append(_Waiting(write, future, current_trace(), submitted))
             self._changed.notify()
         return future
 
@@ -120,6 +124,7 @@ class GroupCommit:
     def _do(self, group: deque[_Waiting]) -> None:
         """Do what waits, or the first of it, and have the futures know."""
         begun: list[_Waiting] = []
+        started = time.perf_counter()
         try:
             with told_plainly():
                 written = self._commit(group, begun)
@@ -132,7 +137,10 @@ class GroupCommit:
                 waiting.future.set_exception(error)
             self._look_for_damage(error)
         else:
-            self._acknowledge(written)
+            committed = time.perf_counter()
+            failure = self._follow(len(written))
+            _note(begun, started, committed)
+            self._acknowledge(written, failure)
         self._give_back(group)
 
     def _commit(self, group: deque[_Waiting], begun: list[_Waiting]) -> list[_Written]:
@@ -157,15 +165,19 @@ class GroupCommit:
                     break
         return written
 
-    def _acknowledge(self, written: Sequence[_Written]) -> None:
-        failure: RuntimeError | None = None
+    def _follow(self, count: int) -> RuntimeError | None:
+        """Have so many writes taken in; return why they were not."""
         try:
             self._committed()
         except BaseException as error:
-            logger.exception("writes are durable but not followed count=%d", len(written))
+            logger.exception("writes are durable but not followed count=%d", count)
             failure = RuntimeError("the write is durable, but the server could not follow it")
             failure.__cause__ = error
             self._look_for_damage(error)
+            return failure
+        return None
+
+    def _acknowledge(self, written: Sequence[_Written], failure: RuntimeError | None) -> None:
         for done in written:
             self._look_for_damage(done.error)
             outcome = done.error or failure
@@ -190,6 +202,17 @@ def _still_wanted(group: deque[_Waiting]) -> Iterator[_Waiting]:
         waiting = group.popleft()
         if waiting.future.set_running_or_notify_cancel():
             yield waiting
+
+
+def _note(writes: Sequence[_Waiting], started: float, committed: float) -> None:
+    """Note the stages of writes that were committed together, and followed now."""
+    followed = time.perf_counter()
+    for each in writes:
+        if each.trace is not None:
+            each.trace.note("write queue", each.submitted, started)
+            together = {"longtail.writes": len(writes)}
+            each.trace.note("commit", started, committed, attributes=together)
+            each.trace.note("follow", committed, followed)
 
 
 def _attempt(connection: Connection, waiting: _Waiting) -> _Written:

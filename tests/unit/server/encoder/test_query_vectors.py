@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from longtail.runtime.deadline import within
 from longtail.runtime.errors import DeadlineExceeded, InferenceFailed, Overloaded, Unavailable
+from longtail.runtime.tracing import Spans, Trace, Tracer, current_trace, set_trace
 from longtail.server.encoder import query_vectors
 from longtail.server.encoder.encoder import TEXTS_PER_CALL
 from longtail.server.encoder.passages import Embedded
@@ -97,6 +98,41 @@ async def test_who_comes_during_calls_shares_the_next() -> None:
     assert found == [vector_of(text, FIRST).tolist() for text in texts]
     assert worker.calls[AT_ONCE:] == [texts[AT_ONCE:]]
     assert len(worker.calls) < 16
+
+
+async def test_a_shared_call_is_in_one_trace_and_the_others_lead_to_it() -> None:
+    sent: list[Spans] = []
+    tracer = Tracer(sent.append, 1.0)
+    seen: list[Trace | None] = []
+    worker = Worker()
+
+    async def embed(
+        texts: Sequence[str], role: pb.Role, lane: pb.Lane, binding: EncoderBinding
+    ) -> list[Embedded]:
+        seen.append(current_trace())
+        return await worker.embed(texts, role, lane, binding)
+
+    vectors = QueryVectors(embed)
+
+    async def traced(text: str) -> Trace:
+        trace = tracer.begin("Recommend", ())
+        assert trace is not None
+        set_trace(trace)
+        await vectors.of([text], FIRST)
+        trace.end("OK")
+        return trace
+
+    full = [asyncio.create_task(traced(f"first {number}")) for number in range(AT_ONCE)]
+    await until_idle()
+    sharing = [asyncio.create_task(traced(text)) for text in ("a", "b")]
+    await until_idle()
+    worker.go.set()
+    await asyncio.gather(*full)
+    mine, other = await asyncio.gather(*sharing)
+    assert seen[AT_ONCE:] == [mine]
+    [spans] = [each.spans for each in sent if each.trace_id == other.context.trace_id]
+    assert [span.name for span in spans] == ["shared encoder call", "Recommend"]
+    assert spans[0].links == [mine.context]
 
 
 async def test_no_call_holds_more_texts_than_a_worker_takes(
