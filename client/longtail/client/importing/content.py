@@ -4,7 +4,9 @@ They are read more than once, as a column has one type over the whole file: what
 only is copied to a temporary file first.
 """
 
+import bz2
 import gzip
+import lzma
 import shutil
 import sys
 import tempfile
@@ -22,11 +24,18 @@ STANDARD_INPUT = "-"
 PARQUET = b"PAR1"
 # The bit that an archive sets for such a file.
 ENCRYPTED = 1
+# Files of an archive that are named.
+NAMED = 5
 _GZIP, _ZSTANDARD, _ZIP = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04"
+_BZIP2, _XZ = b"BZh", b"\xfd7zXZ\x00"
+_PACKINGS = (_GZIP, _ZSTANDARD, _ZIP, _BZIP2, _XZ)
+# What a Mac puts into archives beside the files.
+_HIDDEN = ("__MACOSX/", ".")
 _DAMAGED = (
     EOFError,
     gzip.BadGzipFile,
     zlib.error,
+    lzma.LZMAError,
     zipfile.BadZipFile,
     zstandard.ZstdError,
     # What zipfile says of a method that damage asks for.
@@ -70,17 +79,26 @@ class Content:
                 self._raw, read_across_frames=True, closefd=False
             )
             return cast(BinaryIO, stack.enter_context(reader))
+        if self._packing == _BZIP2:
+            return cast(BinaryIO, stack.enter_context(bz2.BZ2File(self._raw)))
+        if self._packing == _XZ:
+            return cast(BinaryIO, stack.enter_context(lzma.LZMAFile(self._raw)))
         if self._packing == _ZIP:
-            archive = stack.enter_context(zipfile.ZipFile(self._raw))
-            names = [info for info in archive.infolist() if not info.is_dir()]
-            if any(info.filename == "[Content_Types].xml" for info in names):
-                raise FileError("a spreadsheet: save it as CSV")
-            if len(names) != 1:
-                raise FileError(f"the archive holds {len(names)} files, not one")
-            if names[0].flag_bits & ENCRYPTED:
-                raise FileError("the archive is encrypted")
-            return cast(BinaryIO, stack.enter_context(archive.open(names[0])))
+            return _only_file(stack.enter_context(zipfile.ZipFile(self._raw)), stack)
         return self._raw
+
+
+def _only_file(archive: zipfile.ZipFile, stack: ExitStack) -> BinaryIO:
+    names = [info for info in archive.infolist() if not info.is_dir()]
+    if any(info.filename == "[Content_Types].xml" for info in names):
+        raise FileError("a spreadsheet: save it as CSV")
+    names = [info for info in names if not info.filename.startswith(_HIDDEN)]
+    if len(names) != 1:
+        held = ", ".join(info.filename for info in names[:NAMED]) + ", ..." * (len(names) > NAMED)
+        raise FileError(f"the archive holds {len(names)} files, not one: {held or 'none'}")
+    if names[0].flag_bits & ENCRYPTED:
+        raise FileError("the archive is encrypted")
+    return cast(BinaryIO, stack.enter_context(archive.open(names[0])))
 
 
 @contextmanager
@@ -104,8 +122,8 @@ def _content(name: str, stack: ExitStack) -> Content:
         raw = cast(BinaryIO, copy)
     size = raw.seek(0, 2)
     raw.seek(0)
-    begins = raw.read(4)
-    packing = next((each for each in (_GZIP, _ZSTANDARD, _ZIP) if begins.startswith(each)), b"")
+    begins = raw.read(max(map(len, _PACKINGS)))
+    packing = next((each for each in _PACKINGS if begins.startswith(each)), b"")
     return Content(raw, size, packing)
 
 

@@ -5,17 +5,14 @@ its first line alone, and the others are read again, each by itself.
 """
 
 import csv
-import io
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import compress, islice
 
-from longtail.client.importing.content import Content
-from longtail.client.importing.encoding import UTF8, encoding_of, known
-from longtail.client.importing.rows import BadRow, FileError, Row, Rows, Source
+from longtail.client.importing.rows import BadRow, FileError, Row, Rows, Source, distinct, naming
+from longtail.client.importing.text import Text
 
 # Characters that a field, and so a record over several lines, may have.
 MAX_FIELD_CHARACTERS = 2**20
@@ -26,8 +23,13 @@ DELIMITERS = (",", "\t", ";", "|", DOUBLE_COLON)
 JUDGED = 50
 # RecBole: https://recbole.io/docs/user_guide/data/atomic_files.html
 _RECBOLE = re.compile(r"[^:]+:(token|token_seq|float|float_seq)")
-# The names that a data frame gives to a column that has none.
-_NAMELESS = re.compile(r"(Unnamed: \d+)?")
+# What a spreadsheet writes in front of a header to say what divides.
+_TOLD = re.compile(r'"?sep=(.)"?[,;\s]*', re.DOTALL)
+# Where quotes are often no more than letters, as in a title.
+UNQUOTED = ("\t", "|")
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
+# A cell that a spreadsheet is to leave as it stands: ="0441013597".
+_FORMULA = '="'
 
 
 @dataclass(frozen=True)
@@ -42,58 +44,48 @@ class Dialect:
     columns: tuple[str, ...] = ()
 
 
-def delimited(content: Content, dialect: Dialect) -> Source:
+def delimited(text: Text, dialect: Dialect) -> Source:
     """Return the rows of a text; FileError when it has no header, or cannot be read as said."""
     csv.field_size_limit(MAX_FIELD_CHARACTERS)
-    encoding, remark = _encoding(content, dialect.encoding)
-    with _opened(content, encoding) as lines:
+    with _opened(text) as lines:
         first = list(islice(lines, JUDGED))
-    delimiter = dialect.delimiter or _delimiter(first)
+    told = _TOLD.fullmatch(first[0]) if first else None
+    if told:
+        del first[0]
+    delimiter = dialect.delimiter or (told and told[1]) or _delimiter(first)
     header = dialect.columns or _header(first, delimiter)
     names, split, texts = _recbole(header)
-    columns = _distinct(names)
+    columns = distinct(names)
     if not any(columns):
         raise FileError("there is no header")
 
     def rows() -> Rows:
-        with _opened(content, encoding) as lines:
-            records = _records(_Lines(lines), delimiter, len(columns))
+        with _opened(text) as lines:
+            if told:
+                next(lines)
+            if delimiter in UNQUOTED:
+                lines = _quoted(lines, delimiter, len(columns))
+            records = _records(_Lines(lines, before=int(bool(told))), delimiter, len(columns))
             yield from _rows(records, columns, 0 if dialect.columns else 1)
 
+    divided = (
+        "" if dialect.delimiter or delimiter == "," else f"fields are divided by {delimiter!r}"
+    )
     return Source(
         columns=tuple(name for name in columns if name),
         rows=rows,
-        fraction_read=content.fraction_read,
+        fraction_read=text.content.fraction_read,
         typed=False,
         split=split,
         texts=texts,
-        remarks=tuple(filter(None, (remark, *_remarks(delimiter, dialect, names, columns)))),
+        remarks=tuple(filter(None, (text.remark, divided, *naming(names, columns)))),
     )
 
 
-def _encoding(content: Content, wanted: str | None) -> tuple[str, str]:
-    if wanted is not None:
-        return known(wanted), ""
-    with content.opened() as binary:
-        return encoding_of(binary)
-
-
 @contextmanager
-def _opened(content: Content, encoding: str) -> Iterator[Iterator[str]]:
-    """Open the lines of a text; what is not of the encoding becomes surrogates."""
-    name = "utf-8-sig" if encoding == UTF8 else encoding
-    with content.opened() as binary:
-        text = io.TextIOWrapper(binary, encoding=name, errors="surrogateescape", newline="")
-        try:
-            yield iter(lambda: text.readline(MAX_FIELD_CHARACTERS), "")
-        except UnicodeError as error:
-            # Where an encoding has no place for a surrogate.
-            raise FileError(f"it is not in {encoding}: {error}") from error
-        finally:
-            # So that what is opened again is not closed with the text. What nobody reads to its end
-            # may be closed already.
-            with suppress(ValueError):
-                text.detach()
+def _opened(text: Text) -> Iterator[Iterator[str]]:
+    with text.opened() as lines:
+        yield iter(lambda: lines.readline(MAX_FIELD_CHARACTERS), "")
 
 
 def _delimiter(lines: Sequence[str]) -> str:
@@ -141,30 +133,31 @@ def _recbole(header: Sequence[str]) -> tuple[list[str], frozenset[str], frozense
     return [name for name, _ in typed], split, frozenset(n for n, kind in typed if kind == "token")
 
 
-def _distinct(names: Sequence[str]) -> list[str]:
-    """Return the names, the second of two that are equal as `name.1`, what has none as ""."""
-    met: Counter[str] = Counter()
-    distinct = []
-    for name in names:
-        if _NAMELESS.fullmatch(name):
-            distinct.append("")
+def _quoted(lines: Iterator[str], delimiter: str, width: int) -> Iterator[str]:
+    """Yield the lines, with quotes around fields in which a quote at the beginning is a letter.
+
+    A line that has all of its fields as it stands opens no quote that another line closes; in the
+    last field it may.
+    """
+    for line in lines:
+        if '"' not in line:
+            yield line
             continue
-        distinct.append(f"{name}.{met[name]}" if met[name] else name)
-        met[name] += 1
-    return distinct
+        plain = line.rstrip("\r\n")
+        fields = plain.split(delimiter)
+        broken = list(map(_is_broken, fields))
+        if len(fields) == width and (
+            any(broken[:-1]) or (broken[-1] and fields[-1].count('"') % 2 == 0)
+        ):
+            for at in compress(range(width), broken):
+                doubled = fields[at].replace('"', '""')
+                fields[at] = f'"{doubled}"'
+            line = delimiter.join(fields) + line[len(plain) :]
+        yield line
 
 
-def _remarks(
-    delimiter: str, dialect: Dialect, names: Sequence[str], columns: Sequence[str]
-) -> Iterator[str]:
-    if dialect.delimiter is None and delimiter != ",":
-        yield f"fields are divided by {delimiter!r}"
-    nameless = sum(not name for name in columns)
-    if nameless:
-        yield f"columns without a name are left out: {nameless}"
-    renamed = [now for was, now in zip(names, columns, strict=True) if now and now != was]
-    if renamed:
-        yield f"columns that are named twice are read as {', '.join(renamed)}"
+def _is_broken(field: str) -> bool:
+    return field.startswith('"') and not _QUOTED.fullmatch(field)
 
 
 @dataclass
@@ -242,19 +235,30 @@ def _rows(
     for start, fields in islice(records, skipped, None):
         if isinstance(fields, BadRow):
             yield fields
-        elif not _fits(fields, width):
+            continue
+        if not _fits(fields, width):
             detail = f"{len(fields)} instead of {width}"
             yield BadRow(start, "wrong number of fields", detail)
-        elif not _is_text(fields):
+            continue
+        joined = "".join(fields)
+        if not _is_text(joined):
             yield BadRow(start, "not in the file's encoding")
-        elif all_named:
+            continue
+        if _FORMULA in joined:
+            fields = list(map(_plain, fields))
+        if all_named:
             yield Row(start, dict(zip(columns, fields, strict=False)))
         else:
             yield Row(start, {name: fields[at] for at, name in named})
 
 
-def _is_text(fields: Sequence[str]) -> bool:
-    joined = "".join(fields)
+def _plain(field: str) -> str:
+    if field.startswith(_FORMULA) and field.endswith('"') and len(field) > len(_FORMULA):
+        return field[len(_FORMULA) : -1]
+    return field
+
+
+def _is_text(joined: str) -> bool:
     if joined.isascii():
         return True
     try:

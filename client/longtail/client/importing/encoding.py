@@ -1,6 +1,7 @@
 """Which encoding the bytes of a text are in, where nobody says so."""
 
 import codecs
+import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -26,6 +27,9 @@ _USUAL = [
     "cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "gb18030", "big5",
     "cp932", "euc_jp", "cp949",
 ]  # fmt: skip
+# What a letter of one byte is in: a text in which no two such follow each other has no others.
+_SINGLE = [name for name in _USUAL if name.startswith("cp125")]
+_RUN = re.compile(rb"[\x80-\xff]{2}")
 # A short text in one of these reads as well in the other. The most used one is taken where the
 # language does not say better.
 _LATIN = {"cp1250", "cp1254"}
@@ -101,7 +105,8 @@ def _guessed(lines: bytes) -> tuple[str, str]:
     # Takes a while to import, which a file in UTF-8 need not pay.
     from charset_normalizer import from_bytes
 
-    best = from_bytes(lines, cp_isolation=_USUAL).best()
+    likely = _USUAL if _RUN.search(lines) else _SINGLE
+    best = from_bytes(lines, cp_isolation=likely).best()
     if best is None:
         raise FileError("it is no UTF-8: say with --encoding what it is")
     name = best.encoding

@@ -1,70 +1,84 @@
-"""Reads rows of JSON: an object a line, or one array of objects."""
+"""Reads rows of JSON: an object a line, objects laid out in any other way, or one array of them."""
 
-import io
 import json
-from collections.abc import Callable
-from contextlib import closing, suppress
-from itertools import islice
-from typing import Any, TextIO
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from typing import Any, BinaryIO, TextIO
 
-from longtail.client.importing.content import Content
+from longtail.client.importing import literals
+from longtail.client.importing.encoding import UTF8
 from longtail.client.importing.rows import BadRow, FileError, Row, Rows, Source
+from longtail.client.importing.text import Text
 
 MAX_LINE_CHARACTERS = 2**20
 # JSON has no header: the columns are those of its first rows.
-HEADER_ROWS = 100
+HEADER_ROWS = 1_000
 
 
-def json_lines(content: Content) -> Source:
-    """Return the rows of a text with an object a line."""
-    return _source(content, lambda: _lines(content))
+def json_objects(text: Text) -> Source:
+    """Return the rows of a text of objects: one a line, or, where its first line is none, many."""
+    with text.opened() as lines:
+        first = _row(1, lines.readline(MAX_LINE_CHARACTERS))
+    if isinstance(first, BadRow) and _begins_with_object(text):
+        return _source(text, lambda: _values(text, "", several=True))
+    return _source(text, lambda: _lines(text))
 
 
-def json_array(content: Content) -> Source:
+def json_array(text: Text) -> Source:
     """Return the rows of a text that is one array of objects; FileError where it is broken."""
-    return _source(content, lambda: _elements(content))
+    return _source(text, lambda: _values(text, "item"))
 
 
-def _source(content: Content, rows: Callable[[], Rows]) -> Source:
+def _source(text: Text, rows: Callable[[], Rows]) -> Source:
+    columns: dict[str, None] = {}
+    good, bad = 0, None
     with closing(rows()) as begun:
-        first = list(islice(begun, HEADER_ROWS))
-    columns = dict.fromkeys(
-        column for row in first if isinstance(row, Row) for column in row.values
-    )
-    return Source(tuple(columns), rows, content.fraction_read, typed=True)
+        for row in begun:
+            if isinstance(row, Row):
+                good += 1
+                columns |= dict.fromkeys(row.values)
+            bad = bad or (row if isinstance(row, BadRow) else None)
+            if good == HEADER_ROWS:
+                break
+    if not good and bad is not None:
+        detail = f": {bad.detail}" if bad.detail else ""
+        raise FileError(f"no row can be read; row {bad.line}: {bad.reason}{detail}")
+    remarks = tuple(filter(None, (text.remark,)))
+    return Source(tuple(columns), rows, text.content.fraction_read, typed=True, remarks=remarks)
 
 
-def _lines(content: Content) -> Rows:
-    with content.opened() as binary:
-        # Bytes that are no UTF-8 become surrogates, which are found row by row.
-        text = io.TextIOWrapper(binary, "utf-8-sig", errors="surrogateescape", newline="")
-        try:
-            yield from _rows(text)
-        finally:
-            # So that what is opened again is not closed with the text. What nobody reads to its end
-            # may be closed already.
-            with suppress(ValueError):
-                text.detach()
-
-
-def _rows(text: TextIO) -> Rows:
-    line = 0
-    while read := text.readline(MAX_LINE_CHARACTERS):
-        line += 1
-        if len(read) == MAX_LINE_CHARACTERS:
-            while read and not read.endswith("\n"):
-                read = text.readline(MAX_LINE_CHARACTERS)
-            yield BadRow(line, "line too long", f"more than {MAX_LINE_CHARACTERS:,} characters")
-        elif read.strip():
-            yield _row(line, read)
+def _lines(text: Text) -> Rows:
+    with text.opened() as lines:
+        line = 0
+        while read := lines.readline(MAX_LINE_CHARACTERS):
+            line += 1
+            if len(read) == MAX_LINE_CHARACTERS:
+                while read and not read.endswith("\n"):
+                    read = lines.readline(MAX_LINE_CHARACTERS)
+                yield BadRow(line, "line too long", f"more than {MAX_LINE_CHARACTERS:,} characters")
+            elif read.strip():
+                yield _row(line, read)
 
 
 def _row(line: int, text: str) -> Row | BadRow:
     try:
         values = json.loads(text, parse_constant=_CONSTANTS.__getitem__)
     except (ValueError, RecursionError) as error:
-        return BadRow(line, "malformed JSON", str(error))
+        values = _nearly(text.strip().removesuffix(","))
+        if values is None:
+            return BadRow(line, "malformed JSON", str(error))
     return _checked(line, values, text)
+
+
+def _nearly(text: str) -> Mapping[str, Any] | None:
+    """Return the object of a line that had a comma behind it, or that Python wrote; else None."""
+    try:
+        found = json.loads(text, parse_constant=_CONSTANTS.__getitem__)
+    except (ValueError, RecursionError):
+        found = literals.python(text)
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
+        return None
+    return found
 
 
 def _checked(number: int, values: Any, text: str = "") -> Row | BadRow:  # noqa: ANN401 (JSON)
@@ -79,16 +93,46 @@ def _checked(number: int, values: Any, text: str = "") -> Row | BadRow:  # noqa:
     return Row(number, values)
 
 
-def _elements(content: Content) -> Rows:
+def _values(text: Text, prefix: str, *, several: bool = False) -> Rows:
     import ijson
 
     number = 0
-    with content.opened() as binary:
+    with _as_utf8(text) as binary:
         try:
-            for number, values in enumerate(ijson.items(binary, "item", use_float=True), 1):
+            found = ijson.items(binary, prefix, use_float=True, multiple_values=several)
+            for number, values in enumerate(found, 1):
                 yield _checked(number, values)
         except (ijson.JSONError, ValueError) as error:
             raise FileError(f"malformed JSON after element {number}: {error}") from error
+
+
+def _begins_with_object(text: Text) -> bool:
+    with closing(_values(text, "", several=True)) as values:
+        try:
+            return isinstance(next(values, None), Row)
+        except FileError:
+            return False
+
+
+class _Bytes:
+    """The bytes of a text in UTF-8, whatever they were."""
+
+    def __init__(self, text: TextIO) -> None:
+        self._text = text
+
+    def read(self, size: int) -> bytes:
+        """Return the next of them; b"" at the end."""
+        return self._text.read(size).encode(errors="surrogateescape")
+
+
+@contextmanager
+def _as_utf8(text: Text) -> Iterator[BinaryIO | _Bytes]:
+    if text.encoding == UTF8:
+        with text.content.opened() as binary:
+            yield binary
+    else:
+        with text.opened() as recoded:
+            yield _Bytes(recoded)
 
 
 # Not of JSON, but written by many programs: missing, and what is no number is found later.

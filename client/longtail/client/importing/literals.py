@@ -4,9 +4,12 @@ Imports, filters and updates read text by the same rules, so that what an import
 found by a filter that says the same digits.
 """
 
+import ast
 import json
 import re
+import warnings
 from datetime import UTC, datetime
+from typing import Any
 
 from longtail.client.calls.attributes import MAX_INTEGER
 
@@ -54,6 +57,17 @@ def time(text: str) -> datetime | None:
 def flag(text: str) -> bool | None:
     """Return True of `true` and False of `false`, in any case; else None."""
     return _FLAGS.get(text.lower())
+
+
+def python(text: str) -> Any:  # noqa: ANN401 (whatever it is)
+    """Return the value that a text is as Python writes it; None when it is none."""
+    with warnings.catch_warnings():
+        # Of escapes that Python does not know.
+        warnings.simplefilter("ignore")
+        try:
+            return ast.literal_eval(text)
+        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+            return None
 
 
 def attribute(text: str) -> str | bool | float:

@@ -5,9 +5,10 @@ from contextlib import contextmanager
 
 from longtail.client.importing.content import PARQUET, Content, content_of
 from longtail.client.importing.delimited import Dialect, delimited
-from longtail.client.importing.json_rows import json_array, json_lines
+from longtail.client.importing.json_rows import json_array, json_objects
 from longtail.client.importing.parquet_rows import parquet
 from longtail.client.importing.rows import FileError, Source
+from longtail.client.importing.text import Text
 
 # Read to see what a file begins with: blanks may come first.
 BEGINNING = 4096
@@ -22,14 +23,15 @@ def open_rows(name: str, dialect: Dialect = Dialect()) -> Iterator[Source]:  # n
 
 def _source(content: Content, dialect: Dialect) -> Source:
     with content.opened() as binary:
-        begins = binary.read(BEGINNING)
-    if begins.startswith(PARQUET):
-        return parquet(content)
-    first = begins.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if not first:
+        if binary.read(len(PARQUET)) == PARQUET:
+            return parquet(content)
+    text = Text(content, dialect.encoding)
+    with text.opened() as lines:
+        begins = lines.read(BEGINNING).lstrip()
+    if not begins:
         raise FileError("there is no header")
-    if first.startswith(b"{"):
-        return json_lines(content)
-    if first.startswith(b"["):
-        return json_array(content)
-    return delimited(content, dialect)
+    if begins.startswith("{"):
+        return json_objects(text)
+    if begins.startswith("["):
+        return json_array(text)
+    return delimited(text, dialect)

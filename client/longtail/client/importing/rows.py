@@ -1,8 +1,13 @@
 """What every kind of file is read as: rows in their order, the bad ones in their places."""
 
-from collections.abc import Callable, Generator, Mapping
+import re
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+# The names that a data frame gives to a column that has none.
+_NAMELESS = re.compile(r"(Unnamed: \d+|__index_level_\d+__)?")
 
 
 class FileError(Exception):
@@ -46,3 +51,26 @@ class Source:
     split: frozenset[str] = frozenset()
     texts: frozenset[str] = frozenset()
     remarks: tuple[str, ...] = ()
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """Return the names, the second of two that are equal as `name.1`, what has none as ""."""
+    met: Counter[str] = Counter()
+    found = []
+    for name in names:
+        if _NAMELESS.fullmatch(name):
+            found.append("")
+            continue
+        found.append(f"{name}.{met[name]}" if met[name] else name)
+        met[name] += 1
+    return found
+
+
+def naming(names: Sequence[str], found: Sequence[str]) -> Iterator[str]:
+    """Yield what is to be told of `names` that were read as `found`."""
+    nameless = sum(not name for name in found)
+    if nameless:
+        yield f"columns without a name are left out: {nameless}"
+    renamed = [now for was, now in zip(names, found, strict=True) if now and now != was]
+    if renamed:
+        yield f"columns that are named twice are read as {', '.join(renamed)}"

@@ -5,7 +5,6 @@ and a number only if it would be written back as it stands: 01234, 12e3, and 1.1
 text.
 """
 
-import ast
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -124,10 +123,8 @@ def surveyed(
 
 def listed(text: str) -> list[Any] | None:
     """Return the list that a text is in JSON or in Python; None when it is none."""
-    for read in (json.loads, ast.literal_eval):
-        try:
-            found = read(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            continue
-        return found if isinstance(found, list) else None
-    return None
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = literals.python(text)
+    return found if isinstance(found, list) else None
