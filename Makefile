@@ -56,7 +56,7 @@ train: $(INSTALLED) $(STUBS) $(ARTEFACT) ## Learn a head from DATA (items.csv, i
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m training head $(DATA) --out $(TRAINED) $(ARGS)
 
 load-test: $(INSTALLED) $(STUBS) ## Load the running server at RATE requests per second for SECONDS.
-	$(BIN)/python -m loadtest --rate $(RATE) --seconds $(SECONDS) $(ARGS)
+	$(BIN)/python -m loadtest run --rate $(RATE) --seconds $(SECONDS) $(ARGS)
 
 bench-worker: $(INSTALLED) $(STUBS) $(ARTEFACT) $(REFERENCE) ## Measure the worker beside its baselines.
 	$(BIN)/python -m bench worker \

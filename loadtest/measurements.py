@@ -5,20 +5,30 @@ never answered: a server cannot look faster by refusing or by stalling its clien
 """
 
 import math
-from collections import Counter
+from array import array
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 from hdrh.histogram import HdrHistogram
 from longtail.v1.recommendation_service_pb2 import RecommendResponse
 
-from loadtest.open_loop import NOT_SENT, Offered
+from loadtest.open_loop import NOT_SENT, Offered, Schedule
 
 STAGES = ("embedding", "search", "ranking", "total")
 PERCENTILES = (50.0, 90.0, 99.0, 99.9)
 # One microsecond to an hour, three significant digits.
 _LONGEST_MICROSECONDS = 3_600_000_000
 _MICROSECONDS = 1e6
+
+
+class Answered(NamedTuple):
+    """The answer of a method."""
+
+    method: str
+    response: Message
 
 
 @dataclass
@@ -61,23 +71,31 @@ class Latencies:
 class Measurements:
     """Everything that is known of the requests offered after the warm-up.
 
-    `latency` is from the intended start to the answer. `lag` is from the intended start to the
-    sending: when it is not small, the machine of the load test is itself too slow.
+    `latency` is from the intended start to the answer, `methods` the same of each method. `lag` is
+    from the intended start to the sending: when it is not small, the machine of the load test is
+    itself too slow. `due` has the seconds since the warm-up at which each request was due, and
+    `taken` its latency, infinite where no answer came.
     """
 
+    schedule: Schedule
     offered: int = 0
     not_sent: int = 0
     errors: Counter[str] = field(default_factory=Counter)
     latency: Latencies = field(default_factory=Latencies)
+    methods: dict[str, Latencies] = field(default_factory=lambda: defaultdict(Latencies))
     lag: Latencies = field(default_factory=Latencies)
     stages: dict[str, Latencies] = field(
         default_factory=lambda: {stage: Latencies() for stage in STAGES}
     )
+    due: "array[float]" = field(default_factory=lambda: array("d"))
+    taken: "array[float]" = field(default_factory=lambda: array("d"))
     seconds: float = 0.0
 
-    def note(self, offered: Offered[RecommendResponse]) -> None:
+    def note(self, offered: Offered[Answered]) -> None:
         """Count a request, with the server's own account of where its time went."""
         self.offered += 1
+        self.due.append(offered.due - self.schedule.warmup_seconds)
+        self.taken.append(math.inf if offered.answer is None else offered.latency)
         if offered.error == NOT_SENT:
             self.not_sent += 1
             return
@@ -85,9 +103,13 @@ class Measurements:
         if offered.answer is None:
             self.errors[offered.error] += 1
             return
+        method, response = offered.answer
         self.latency.record(offered.latency)
+        self.methods[method].record(offered.latency)
+        if not isinstance(response, RecommendResponse):
+            return
         for stage, times in self.stages.items():
-            duration: Duration = getattr(offered.answer.timings, stage)
+            duration: Duration = getattr(response.timings, stage)
             times.record(duration.ToNanoseconds() / 1e9)
 
     def percentile(self, percentile: float) -> float:

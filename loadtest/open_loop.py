@@ -5,8 +5,11 @@ A closed loop waits for a slow server and so asks it less: the stall vanishes fr
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+import random
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
+from enum import StrEnum
+from itertools import count
 from typing import Generic, TypeVar
 
 import grpc.aio
@@ -17,6 +20,14 @@ Call = Callable[[float], Awaitable[T]]
 
 # The error of a call that was not made.
 NOT_SENT = "NOT_SENT"
+SEED = 20_260_101
+
+
+class Arrivals(StrEnum):
+    """How calls follow each other: evenly, or as those of many callers who know of no other."""
+
+    CONSTANT = "constant"
+    POISSON = "poisson"
 
 
 class NotSentError(Exception):
@@ -31,6 +42,32 @@ class Schedule:
     seconds: float
     warmup_seconds: float = 0.0
     max_in_flight: int = 10_000
+    arrivals: Arrivals = Arrivals.CONSTANT
+
+    def moments(self) -> Iterator[float]:
+        """Yield when each call is due, in seconds since the begin; the same every time."""
+        if self.arrivals is Arrivals.POISSON:
+            yield from self._random_moments()
+            return
+        # Half a call less: what is due at the very end comes after it, however the rate was
+        # rounded.
+        total = self.rate * (self.warmup_seconds + self.seconds) - 0.5
+        for number in count():
+            if number >= total:
+                return
+            yield number / self.rate
+
+    def _random_moments(self) -> Iterator[float]:
+        # Not for secrets: the order has to be repeatable.
+        spread = random.Random(SEED)  # noqa: S311
+        moment = spread.expovariate(self.rate)
+        while moment < self.warmup_seconds + self.seconds:
+            yield moment
+            moment += spread.expovariate(self.rate)
+
+    def counts(self, moment: float) -> bool:
+        """Return whether a call that is due at a moment comes after the warm-up."""
+        return moment >= self.warmup_seconds - 0.5 / self.rate
 
 
 @dataclass(frozen=True)
@@ -67,9 +104,6 @@ async def offer(
     loop = asyncio.get_running_loop()
     in_flight: set[asyncio.Task[None]] = set()
     start = loop.time()
-    # Half a call less: what is due at the very end comes after it, however the rate was rounded.
-    warmup = schedule.rate * schedule.warmup_seconds - 0.5
-    total = warmup + schedule.rate * schedule.seconds
 
     async def make(call: Call[T], due: float, is_counted: bool) -> None:
         sent, answer, error = loop.time(), None, ""
@@ -84,14 +118,11 @@ async def offer(
 
     # The group ends the load when a call dies of something that is no answer of the server.
     async with asyncio.TaskGroup() as group:
-        for number, call in enumerate(calls):
-            if number >= total:
-                break
-            offset = number / schedule.rate
+        for offset, call in zip(schedule.moments(), calls, strict=False):
             due = start + offset
             # Zero too gives way to the answers that came meanwhile.
             await asyncio.sleep(max(0.0, due - loop.time()))
-            is_counted = number >= warmup
+            is_counted = schedule.counts(offset)
             if len(in_flight) >= schedule.max_in_flight:
                 if is_counted:
                     note(Offered(offset, offset, offset, None, NOT_SENT))

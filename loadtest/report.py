@@ -1,78 +1,54 @@
-"""The outcome of a load test: a table for people, the same as JSON for programs."""
-
-import math
-from collections.abc import Sequence
-from typing import Any
+"""The outcome of a load test for people: a table in the terminal."""
 
 from rich.console import Console
 from rich.table import Table
 
-from loadtest.measurements import PERCENTILES, STAGES, Latencies, Measurements
-from loadtest.objectives import Objective
-from loadtest.open_loop import Schedule
+from loadtest.measurements import PERCENTILES
+from loadtest.search import Found
+from loadtest.trial import Json
+
+_HEADINGS = (*(f"p{percentile:g}" for percentile in PERCENTILES), "max")
 
 
-def as_json(
-    schedule: Schedule, measured: Measurements, objectives: Sequence[Objective]
-) -> dict[str, Any]:
-    """Return the outcome; times are in milliseconds, null where there is none (never answered)."""
-    return {
-        "offered_rate": schedule.rate,
-        "achieved_rate": measured.achieved_rate,
-        "seconds": measured.seconds,
-        "offered": measured.offered,
-        "answered": measured.latency.count,
-        "not_sent": measured.not_sent,
-        "errors": dict(measured.errors),
-        "error_share": measured.error_share,
-        "latency_ms": _milliseconds(measured.latency, measured.offered),
-        "client_lag_ms": _milliseconds(measured.lag, measured.lag.count),
-        "server_ms": {
-            stage: _milliseconds(measured.stages[stage], measured.stages[stage].count)
-            for stage in STAGES
-        },
-        "objectives": {objective.text: objective.is_met(measured) for objective in objectives},
-    }
-
-
-def show(
-    console: Console,
-    schedule: Schedule,
-    measured: Measurements,
-    objectives: Sequence[Objective],
-) -> None:
-    """Print the outcome."""
+def show_trial(console: Console, outcome: Json) -> None:
+    """Print what one rate gave."""
     console.print(
-        f"offered {schedule.rate:g}/s, answered {measured.achieved_rate:.1f}/s: "
-        f"{measured.offered:,} offered, {measured.latency.count:,} answered, "
-        f"{sum(measured.errors.values()):,} failed, "
-        f"{measured.not_sent:,} not sent because too many were in flight"
+        f"offered {outcome['offered_rate']:g}/s, answered {outcome['achieved_rate']:.1f}/s: "
+        f"{outcome['offered']:,} offered, {outcome['answered']:,} answered, "
+        f"{sum(outcome['errors'].values()):,} failed, "
+        f"{outcome['not_sent']:,} not sent because too many were in flight"
     )
-    for code, count in measured.errors.most_common():
+    for code, count in sorted(outcome["errors"].items(), key=lambda each: -each[1]):
         console.print(f"  {code}: {count:,}")
     table = Table(caption="ms; a request that failed or was not sent counts as never answered")
     table.add_column("")
-    for heading in (*(f"p{percentile:g}" for percentile in PERCENTILES), "max"):
+    for heading in _HEADINGS:
         table.add_column(heading, justify="right")
-    rows = [("latency from the intended start", measured.latency, measured.offered)]
-    rows += [(f"server: {stage}", times, times.count) for stage, times in measured.stages.items()]
-    rows.append(("this client's own lag", measured.lag, measured.lag.count))
-    for name, latencies, offered in rows:
-        values = _milliseconds(latencies, offered).values()
-        table.add_row(name, *("never" if value is None else f"{value:.2f}" for value in values))
+    rows = [("latency from the intended start", outcome["latency_ms"])]
+    if len(outcome["methods_ms"]) > 1:
+        rows += list(outcome["methods_ms"].items())
+    rows += [(f"server: {stage}", times) for stage, times in outcome["server_ms"].items()]
+    rows.append(("this client's own lag", outcome["client_lag_ms"]))
+    for name, values in rows:
+        table.add_row(name, *(_written(values[heading]) for heading in _HEADINGS))
     console.print(table)
-    for objective in objectives:
-        verdict = "met" if objective.is_met(measured) else "MISSED"
-        console.print(f"objective {objective.text}: {verdict}")
+    for name, taken in outcome["processes"].items():
+        console.print(f"{name}: {taken['cpus']:.2f} CPUs, {taken['megabytes']:,.0f} MB")
+    if "imported_per_second" in outcome:
+        console.print(f"imported beside it: {outcome['imported_per_second']:.1f} items/s")
+    for objective, is_met in outcome["objectives"].items():
+        console.print(f"objective {objective}: {'met' if is_met else 'MISSED'}")
 
 
-def _milliseconds(latencies: Latencies, offered: int) -> dict[str, float | None]:
-    values = {
-        f"p{percentile:g}": latencies.percentile(percentile, offered=offered)
-        for percentile in PERCENTILES
-    }
-    values["max"] = latencies.longest()
-    return {
-        name: round(seconds * 1e3, 3) if math.isfinite(seconds) else None
-        for name, seconds in values.items()
-    }
+def show_found(console: Console, found: Found) -> None:
+    """Print which rate was found."""
+    if not found.rate:
+        console.print("no rate was found that meets the objectives")
+    elif found.limited:
+        console.print(f"{found.rate:.1f}/s, the highest rate that was allowed, meets them")
+    else:
+        console.print(f"the highest rate that meets the objectives: {found.rate:.1f}/s")
+
+
+def _written(value: float | None) -> str:
+    return "never" if value is None else f"{value:.2f}"

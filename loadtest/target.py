@@ -1,19 +1,30 @@
 """Where the load goes: this machine unless told otherwise, over connections that never retry."""
 
 import ipaddress
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import cycle
+from typing import Any
 
 import grpc.aio
+from google.protobuf.message import Message
 from longtail.client.calls.channel import Access, open_aio_channel
-from longtail.v1.recommendation_service_pb2 import RecommendRequest, RecommendResponse
-from longtail.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
+from longtail.v1.interaction_service_pb2 import WriteInteractionsResponse
+from longtail.v1.item_service_pb2 import BatchUpsertItemsResponse
+from longtail.v1.recommendation_service_pb2 import RecommendResponse
 
-from loadtest.measurements import Measurements
+from loadtest.measurements import Answered, Measurements
 from loadtest.open_loop import Call, Schedule, offer
+from loadtest.scenarios import Operation
 
-Recommend = Callable[[RecommendRequest], Awaitable[RecommendResponse]]
+Ask = Callable[[Operation], Awaitable[Message]]
+
+_PACKAGE = "/longtail.v1."
+_ANSWERS: dict[str, type[Message]] = {
+    "RecommendationService/Recommend": RecommendResponse,
+    "InteractionService/WriteInteractions": WriteInteractionsResponse,
+    "ItemService/BatchUpsertItems": BatchUpsertItemsResponse,
+}
 
 
 def is_loopback(address: str) -> bool:
@@ -28,8 +39,11 @@ def is_loopback(address: str) -> bool:
 @asynccontextmanager
 async def connect(
     address: str, *, connections: int, deadline_seconds: float
-) -> AsyncIterator[Sequence[Recommend]]:
-    """Open `connections` connections; each answers a request or fails within the deadline."""
+) -> AsyncIterator[Sequence[Ask]]:
+    """Open `connections` connections; each answers an operation or fails within the deadline.
+
+    Whose key and certificates it is, the environment says.
+    """
     options: list[tuple[str, str | int]] = [
         # A retry would hide a failure, and be load that was not offered.
         ("grpc.enable_retries", 0),
@@ -42,35 +56,46 @@ async def connect(
             await stack.enter_async_context(open_aio_channel(address, access, options))
             for _ in range(connections)
         ]
-        yield [_recommend(channel, deadline_seconds, access) for channel in channels]
+        yield [_asking(channel, deadline_seconds, access) for channel in channels]
 
 
 async def run(
-    schedule: Schedule, requests: Sequence[RecommendRequest], connections: Sequence[Recommend]
+    schedule: Schedule, operations: Iterator[Operation], connections: Sequence[Ask]
 ) -> Measurements:
-    """Offer the requests, over and over, to the connections in turn, and measure.
+    """Offer the operations to the connections in turn, as scheduled, and measure.
 
     Ends by itself once the last request is answered or past its deadline, which each of
     `connections` sets.
     """
-    measured = Measurements()
-    supply = zip(cycle(requests), cycle(connections), strict=False)
-    calls = (_call(recommend, request) for request, recommend in supply)
+    measured = Measurements(schedule)
+    supply = zip(operations, cycle(connections), strict=False)
+    calls = (_call(ask, operation) for operation, ask in supply)
     measured.seconds = await offer(schedule, calls, measured.note)
     return measured
 
 
-def _call(recommend: Recommend, request: RecommendRequest) -> Call[RecommendResponse]:
-    return lambda _: recommend(request)
+def _call(ask: Ask, operation: Operation) -> Call[Answered]:
+    async def call(_: float) -> Answered:
+        return Answered(operation.method, await ask(operation))
+
+    return call
 
 
-def _recommend(channel: grpc.aio.Channel, deadline_seconds: float, access: Access) -> Recommend:
-    stub, metadata = RecommendationServiceStub(channel), access.metadata
+def _asking(channel: grpc.aio.Channel, deadline_seconds: float, access: Access) -> Ask:
+    metadata = access.metadata
+    calls: dict[str, Any] = {
+        method: channel.unary_unary(
+            _PACKAGE + method,
+            request_serializer=lambda request: request.SerializeToString(),
+            response_deserializer=answer.FromString,
+        )
+        for method, answer in _ANSWERS.items()
+    }
 
-    async def recommend(request: RecommendRequest) -> RecommendResponse:
-        response: RecommendResponse = await stub.Recommend(
-            request, timeout=deadline_seconds, metadata=metadata
+    async def ask(operation: Operation) -> Message:
+        response: Message = await calls[operation.method](
+            operation.request, timeout=deadline_seconds, metadata=metadata
         )
         return response
 
-    return recommend
+    return ask

@@ -66,7 +66,7 @@ HOMES = {
     "onnxruntime.transformers": ["export"],
     "sqlalchemy": ["server/longtail/server/store"],
     "alembic": ["server/longtail/server/store"],
-    "matplotlib": ["evaluation/report"],
+    "matplotlib": ["evaluation/report", "loadtest/page.py"],
     "fairsearchcore": ["evaluation/outside"],
     "fairdiverse": ["evaluation/outside"],
     "pyversity": ["evaluation/outside"],

@@ -2,10 +2,11 @@ import pytest
 
 from loadtest.measurements import Measurements
 from loadtest.objectives import ObjectiveError, parse_objective
+from loadtest.open_loop import Schedule
 
 
 def measured(answered: int, seconds: float, refused: int = 0) -> Measurements:
-    result = Measurements(offered=answered + refused)
+    result = Measurements(Schedule(1, 1), offered=answered + refused)
     for _ in range(answered):
         result.latency.record(seconds)
     result.errors["RESOURCE_EXHAUSTED"] = refused

@@ -5,7 +5,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
+from statistics import pstdev
 
 import pytest
 from longtail.runtime.errors import Overloaded
@@ -13,8 +15,10 @@ from longtail.v1.item_pb2 import Item
 from longtail.v1.recommendation_service_pb2 import RecommendRequest
 
 from loadtest import open_loop
+from loadtest.material import Material
 from loadtest.measurements import Measurements
-from loadtest.open_loop import NOT_SENT, NotSentError, Offered, Schedule
+from loadtest.open_loop import NOT_SENT, Arrivals, NotSentError, Offered, Schedule
+from loadtest.scenarios import Scenario, operations
 from loadtest.target import connect, run
 from tests.processes import ROOT, free_address
 from tests.unit.client.fake_server import Fake, fake_server, stall_once
@@ -32,9 +36,9 @@ async def offer(
     schedule = Schedule(
         rate=100, seconds=count / 100, warmup_seconds=0.1, max_in_flight=max_in_flight
     )
-    requests = [RecommendRequest(query="a"), RecommendRequest(query="b")]
+    material = Material(queries=["a", "b"], users=[], items=[], filters=[])
     async with connect(fake.address, connections=2, deadline_seconds=deadline) as connections:
-        return await run(schedule, requests, connections)
+        return await run(schedule, operations(Scenario.QUERY, material), connections)
 
 
 async def test_every_request_is_offered_and_the_warm_up_is_not_counted(fake: Fake) -> None:
@@ -97,10 +101,23 @@ async def test_any_call_is_made_on_time_until_there_are_no_more() -> None:
     assert all(0 <= each.lag <= each.latency <= seconds for each in noted)
 
 
+def test_constant_arrivals_are_even_and_random_ones_are_not() -> None:
+    constant = list(Schedule(rate=50, seconds=2, warmup_seconds=1).moments())
+    poisson = Schedule(rate=50, seconds=40, arrivals=Arrivals.POISSON)
+    moments = list(poisson.moments())
+    gaps = [later - earlier for earlier, later in pairwise(moments)]
+
+    assert constant == pytest.approx([number / 50 for number in range(150)])
+    assert moments == list(poisson.moments())
+    assert len(moments) == pytest.approx(2000, abs=150)
+    # The deviation of an exponential distribution is its mean.
+    assert pstdev(gaps) == pytest.approx(1 / 50, rel=0.1)
+
+
 def load(*arguments: str | Path, address: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "loadtest", "--rate", "50", "--seconds", "0.4", "--warmup", "0",
-         "--address", address, *map(str, arguments)],
+        [sys.executable, "-m", "loadtest", "run", "--rate", "50", "--seconds", "0.4",
+         "--warmup", "0", "--address", address, *map(str, arguments)],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "150"},
         capture_output=True,
@@ -120,7 +137,7 @@ def test_objectives_decide_the_exit_code_and_json_says_the_same(fake: Fake, tmp_
     assert met.returncode == 0, met.stderr
     assert missed.returncode == 1, missed.stderr
     assert "objective p50=1us: MISSED" in missed.stdout
-    written = json.loads(outcome.read_text())
+    [written] = json.loads(outcome.read_text())["trials"]
     assert written["objectives"] == {"p99=60s": True, "p50=1us": False}
     assert written["offered"] == written["answered"] == 20
     assert written["server_ms"]["total"]["p50"] == pytest.approx(3, rel=0.01)
@@ -133,6 +150,7 @@ def test_objectives_decide_the_exit_code_and_json_says_the_same(fake: Fake, tmp_
         (["--address", "10.0.0.1:50051"], "--allow-remote"),
         ([], "empty"),
         (["--queries", "/nowhere.txt"], "--queries"),
+        (["--scenario", "writes"], "--allow-writes"),
     ],
 )
 def test_wrong_usage_is_exit_code_2(fake: Fake, arguments: list[str], message: str) -> None:
