@@ -112,26 +112,44 @@ def _asked(world: World, drawn: Ints, pool: int, most: int) -> tuple[list[int], 
 class Proposals:
     """What each source makes of all I items for a person.
 
-    `cosines` (I, interests) to each of `interests`; `scores` (2, I) of behaviour; `fresh` (I,):
-    whether an item may be proposed.
+    `cosines` (I, interests) to each of `interests`; `adapted`: the interests by the vectors of a
+    head, and `adapted_cosines` to them, none without one. `scores` (2, I) of behaviour; `fresh`
+    (I,): whether an item may be proposed.
     """
 
     interests: Sequence[Interest]
     cosines: Matrix
+    adapted: Sequence[Interest]
+    adapted_cosines: Matrix
     scores: Floats
     fresh: Mask
+
+    def shares(self, sources: Sources) -> list[float]:
+        """Return what each interest, then each adapted one, may propose of what vectors may."""
+        shares = [interest.share for interest in self.interests]
+        if not self.adapted:
+            return shares
+        return [
+            *((1 - sources.adapted) * share for share in shares),
+            *(sources.adapted * interest.share for interest in self.adapted),
+        ]
 
 
 def proposals(world: World, past: Past) -> Proposals:
     """Return what a person's `past` leads to."""
     late = past.latest(INTEREST_LENGTH)
-    wanted = past_interests(Weighted(world.vectors[late.items], late.values))
+    wanted, cosines = _interests(world.vectors, late)
+    adapted, adapted_cosines = (
+        ((), cosines[:, :0]) if world.adapted is None else _interests(world.adapted, late)
+    )
     age = np.arange(len(past.likes))
     fresh = np.ones(world.items, bool)
     fresh[past.seen] = False
     return Proposals(
         wanted,
-        world.vectors @ np.stack([interest.vector for interest in wanted]).T,
+        cosines,
+        adapted,
+        adapted_cosines,
         np.array(
             world.behaviour_scores(
                 past.likes, [0.5 ** (age / HALF_LIFE), 0.5 ** (age / RECENT_HALF_LIFE)]
@@ -141,20 +159,27 @@ def proposals(world: World, past: Past) -> Proposals:
     )
 
 
+def _interests(vectors: Matrix, late: Past) -> tuple[tuple[Interest, ...], Matrix]:
+    """Return the interests of what was said lately, and the cosines (I, interests) to each."""
+    wanted = past_interests(Weighted(vectors[late.items], late.values))
+    return wanted, vectors @ np.stack([interest.vector for interest in wanted]).T
+
+
 def _pool(world: World, past: Past, size: int, sources: Sources) -> tuple[Ints, Evidence]:
     """Return the candidates (size,) of a person and what is known of them."""
     vectors, found = world.vectors, proposals(world, past)
     fresh, scores = found.fresh, found.scores
     of_behaviour, of_popularity = sources.rooms(size)
     led_to = _best(scores[0], fresh & (scores[0] > 0), of_behaviour)
-    near = [_best(column, fresh, size) for column in found.cosines.T]
+    cosines = np.concatenate((found.cosines, found.adapted_cosines), axis=1)
+    near = [_best(column, fresh, size) for column in cosines.T]
     items = merged(
         size,
         sources,
         led_to.tolist(),
         _best(world.popularity, fresh, of_behaviour + of_popularity).tolist(),
         [rows.tolist() for rows in near],
-        [interest.share for interest in found.interests],
+        found.shares(sources),
     )
     return items, observed(
         vectors[items],
@@ -164,6 +189,9 @@ def _pool(world: World, past: Past, size: int, sources: Sources) -> tuple[Ints, 
         world.support[items],
         world.popularity[items],
         world.scale,
+        adapted=found.adapted_cosines[items].max(axis=1).astype(np.float64)
+        if found.adapted
+        else None,
     )
 
 

@@ -27,19 +27,19 @@ WORDS = (0.2, 0.35, 0.5, 0.65, 0.8)
 class Places:
     """Where each source has the m items that people liked later: 0 is its first proposal.
 
-    `text` (m,): divided by the share of the interest that has it first.
+    `vectors` (m,): divided by the share of the interest that has it first.
     """
 
     behaviour: Floats
     popularity: Floats
-    text: Floats
+    vectors: Floats
 
     def found(self, sources: Sources, size: int) -> float:
         """Return the share of the items that are among `size` candidates."""
         behaviour, popularity = sources.rooms(size)
         held = self.behaviour < behaviour
         held |= self.popularity < popularity
-        held |= self.text < size - behaviour - popularity
+        held |= self.vectors < size - behaviour - popularity
         return float(held.mean())
 
 
@@ -50,8 +50,8 @@ def fitted_sources(
 
     `usual` stands where others find hardly more.
     """
-    places = _places(world, data, wanted, seed)
-    if not len(places.text):
+    places = _places(world, data, wanted, seed, usual)
+    if not len(places.vectors):
         return usual
     steps = [round(STEP * step, 3) for step in range(round((1 - LEAST_TEXT) / STEP) + 1)]
     tried = [
@@ -81,7 +81,7 @@ def _good(tried: Sequence[_Tried], found: Sequence[float]) -> list[_Tried]:
     return [each for each, share in zip(tried, found, strict=True) if share >= enough]
 
 
-def _places(world: World, data: Dataset, wanted: Mask, seed: int) -> Places:
+def _places(world: World, data: Dataset, wanted: Mask, seed: int, usual: Sources) -> Places:
     rows = np.flatnonzero(wanted)
     people = np.random.default_rng(seed).permutation(np.unique(data.users[rows]))
     found: list[tuple[Floats, Floats, Floats]] = []
@@ -92,15 +92,17 @@ def _places(world: World, data: Dataset, wanted: Mask, seed: int) -> Places:
         later = np.setdiff1d(data.items[rows[data.users[rows] == user]], past.seen)
         made = proposals(world, past)
         led_to = np.where(made.scores[0] > 0, made.scores[0], -np.inf)
-        text = [
-            _place(cosines, made.fresh, later) / interest.share
-            for cosines, interest in zip(made.cosines.T, made.interests, strict=True)
+        near = np.concatenate((made.cosines, made.adapted_cosines), axis=1)
+        of_vectors = [
+            _place(cosines, made.fresh, later) / share
+            for cosines, share in zip(near.T, made.shares(usual), strict=True)
+            if share
         ]
         found.append(
             (
                 _place(led_to, made.fresh, later),
                 _place(world.popularity, made.fresh, later),
-                np.min(text, axis=0),
+                np.min(of_vectors, axis=0),
             )
         )
         if len(found) == PEOPLE:

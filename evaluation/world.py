@@ -46,13 +46,20 @@ class World:
     """The catalogue and its people as of a moment.
 
     `likes` and `dislikes` (m,): which rows of the data set say so. `known` (m,): those that had
-    happened; ranking never looks at any other. `vectors` (I, d): unit text vectors.
+    happened; ranking never looks at any other. `vectors` (I, d): unit text vectors; `adapted`: the
+    same adapted by a head, which knows no more than ranking does, None without one.
     """
 
     def __init__(
-        self, data: Dataset, likes: Mask, dislikes: Mask, known: Mask, vectors: Matrix
+        self,
+        data: Dataset,
+        likes: Mask,
+        dislikes: Mask,
+        known: Mask,
+        vectors: Matrix,
+        adapted: Matrix | None = None,
     ) -> None:
-        self.vectors = vectors
+        self.vectors, self.adapted = vectors, adapted
         self.items, self.people = len(data.item_ids), len(data.user_ids)
         self.popularity = np.bincount(data.items[known], minlength=self.items).astype(np.float64)
         self.scale = PopularityScale(self.popularity)

@@ -76,6 +76,7 @@ class Parts:
             recent=led[1],
             aversion=np.zeros(len(rows)),
             words=np.zeros(len(rows)),
+            adapted=np.zeros(len(rows)),
             support=5 * led[0],
             popularity=self._scale.relative_log(mass),
             bucket=self._scale.bucket(mass),

@@ -7,7 +7,7 @@ from longtail.server.ranking.retrieval import Sources
 
 from evaluation import requests as module
 from evaluation.dataset import Dataset, DatasetError
-from evaluation.requests import Requests, requests
+from evaluation.requests import Requests, proposals, requests
 from evaluation.splits import Part
 from evaluation.world import World
 from tests.unit.evaluation import invented_data
@@ -151,3 +151,31 @@ def test_without_anybody_to_ask_there_is_nothing_to_evaluate() -> None:
     data = dataset()
     with pytest.raises(DatasetError, match="liked something before"):
         asked(replace(data, ratings=np.where(part_of_rows(data) < Part.TEST, 1.0, 5.0)))
+
+
+def test_a_head_proposes_and_is_a_feature() -> None:
+    data, head = dataset(), np.random.default_rng(5).normal(size=(vectors(dataset()).shape[1],) * 2)
+    likes, part = data.ratings >= 4, part_of_rows(data)
+    adapted = (vectors(data) @ head).astype(np.float32)
+    adapted /= np.linalg.norm(adapted, axis=1, keepdims=True)
+    plain, world = (
+        World(data, likes, data.ratings <= 2, part < Part.TEST, vectors(data), each)
+        for each in (None, adapted)
+    )
+    wanted, at = (part == Part.TEST) & likes, FEATURES.index("adapted")
+
+    def found(world: World, sources: Sources) -> Requests:
+        return requests(world, data, wanted, 30, PEOPLE, 1, sources, untold)
+
+    usual = found(plain, SOURCES)
+    assert not usual.features[:, :, at].any()
+    # It proposes nothing where it may not, and says what it says all the same.
+    silent = found(world, replace(SOURCES, adapted=0.0))
+    np.testing.assert_array_equal(silent.items, usual.items)
+    made = proposals(world, world.past(int(silent.users[0])).latest(100))
+    cosines = made.adapted_cosines[silent.items[0]].max(axis=1)
+    standing = (cosines - cosines.mean()) / cosines.std()
+    assert silent.features[0, :, at] == pytest.approx(standing, abs=1e-4)
+    both = found(world, replace(SOURCES, adapted=1.0))
+    best = np.argmax(np.where(made.fresh, made.adapted_cosines[:, 0], -np.inf))
+    assert best in both.items[0]

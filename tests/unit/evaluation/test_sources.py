@@ -24,7 +24,7 @@ def test_what_is_found_is_among_the_first_proposals_of_a_source() -> None:
     places = Places(
         behaviour=np.array([0.0, 4, 5, np.inf, np.inf, 9]),
         popularity=np.array([9.0, 9, 9, 1, 2, 9]),
-        text=np.array([9.0, 9, 9, 9, 2, 3]),
+        vectors=np.array([9.0, 9, 9, 9, 2, 3]),
     )
     assert places.found(Sources(0.5, 0.2, 0.5), 10) == 4 / 6
     assert places.found(Sources(0.6, 0.2, 0.5), 10) == 4 / 6
@@ -50,7 +50,7 @@ def test_without_anybody_to_go_by_the_usual_shares_stand() -> None:
     world = World(data, data.ratings >= LIKED, data.ratings <= 2, data.ratings > 9, vectors(data))
     nobody = np.zeros(len(data.ratings), np.bool_)
     assert fitted_sources(world, data, nobody, 20, 0, USUAL) == USUAL
-    assert not len(module._places(world, data, data.ratings >= LIKED, 0).text)
+    assert not len(module._places(world, data, data.ratings >= LIKED, 0, USUAL).vectors)
 
 
 def test_words_count_what_finds_most_and_the_usual_where_nothing_tells() -> None:

@@ -1,10 +1,13 @@
 """What a person's opinions amount to in the catalogue, made once for many requests."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from longtail.server.catalogue.columns.columns import NO_ROW
 from longtail.server.catalogue.people import History, Kept, Person
+from longtail.server.catalogue.spaces.space import ADAPTED, Space
 from longtail.server.catalogue.state import CatalogueState
-from longtail.server.ranking.interest import Weighted, past_interests
+from longtail.server.ranking.interest import Weighted, past_directions, past_interests
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -17,8 +20,13 @@ HISTORY_LENGTH, INTEREST_LENGTH = 100, 50
 NOTHING = History([], np.empty(0, np.int64), np.empty(0, np.int64), ())
 
 
-def history_of(person: Person, state: CatalogueState, revision: int) -> History:
-    """Return the history of a person in the catalogue at a revision, kept with the person."""
+def history_of(
+    person: Person, state: CatalogueState, revision: int, spaces: Mapping[str, Space]
+) -> History:
+    """Return the history of a person in the catalogue at a revision, kept with the person.
+
+    `spaces`: those of the state, taken once for a request.
+    """
     if not person.history:
         return NOTHING
     columns, as_of = state.columns, person.revision
@@ -31,26 +39,31 @@ def history_of(person: Person, state: CatalogueState, revision: int) -> History:
         and kept.era is columns.era
         and kept.changed == changed
         and kept.person == as_of
+        and kept.spaces is spaces
     ):
         return kept.history
-    history = _made(person, state, revision)
+    history = _made(person, state, revision, spaces.get(ADAPTED))
     if settled:
-        person.kept = Kept(columns.era, changed, as_of, history)
+        person.kept = Kept(columns.era, changed, as_of, spaces, history)
     return history
 
 
-def _made(person: Person, state: CatalogueState, revision: int) -> History:
+def _made(person: Person, state: CatalogueState, revision: int, adapted: Space | None) -> History:
     past, values = _opinions(person)
     rows = state.columns.rows_at(past, revision)
     held = np.flatnonzero(rows != NO_ROW)[:HISTORY_LENGTH]
     rows, values = rows[held], values[held]
     likes = np.flatnonzero(values > 0)
-    latest = rows[:INTEREST_LENGTH]
+    latest, worth = rows[:INTEREST_LENGTH], values[:INTEREST_LENGTH]
+    beside = None
+    if adapted is not None:
+        beside = past_directions(Weighted(adapted.vectors(latest), worth))
     return History(
         item_ids=[past[at] for at in held[likes].tolist()],
         rows=rows[likes],
         disliked=rows[values < 0],
-        interests=past_interests(Weighted(state.index.vectors(latest), values[:INTEREST_LENGTH])),
+        interests=past_interests(Weighted(state.index.vectors(latest), worth)),
+        adapted=beside,
     )
 
 

@@ -13,11 +13,12 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 import numpy as np
-from longtail.server.catalogue.index.build import Progress, Stopped, build
+from longtail.server.catalogue.index.build import Progress, Source, Stopped, Target, build
 from longtail.server.catalogue.index.generation import (
     Generation,
     finished_number,
@@ -25,7 +26,9 @@ from longtail.server.catalogue.index.generation import (
     prune,
 )
 from longtail.server.catalogue.index.vector_file import DamagedFileError
+from longtail.server.catalogue.index.vector_index import VectorIndex
 from longtail.server.catalogue.replica import CatalogueReplica
+from longtail.server.catalogue.spaces.space import Head, Space
 from longtail.server.catalogue.state import CatalogueState
 from longtail.server.process.part import Part
 from longtail.server.store.record_store import RecordStore
@@ -73,7 +76,8 @@ class Indexer:
         self._part = part
         self._stopping = threading.Event()
         self._building = threading.Lock()
-        self._seen = Path(), 0
+        # By what it is of: the newest generation of another process's that was looked at.
+        self._seen: dict[Path, int] = {}
 
     def run(self, became_owner: Callable[[], None]) -> None:
         """Own the index, or follow its owner, until stopped."""
@@ -115,6 +119,8 @@ class Indexer:
         current = self._view.state
         if encoder.id == current.encoder.id:
             self._build(current, "rebuild", progress, afresh=True)
+            for space in self._view.state.spaces.values():
+                self._build_space(space, "rebuild", afresh=True)
             return
         target = self._view.target(encoder)
         state = CatalogueState.load(
@@ -129,40 +135,84 @@ class Indexer:
                 self._build(state, "tombstones", _ignore, afresh=True)
             elif self._is_due(state):
                 self._build(state, "merge", _ignore, afresh=False)
+            coming = self._view.coming
+            if coming is not None:
+                self._build_adapted(coming, "head", afresh=False)
+            for space in self._view.state.spaces.values():
+                if space.dead_share() > DEAD_SHARE:
+                    self._build_space(space, "tombstones", afresh=True)
+                elif self._is_long(space.index.delta_rows, space.index):
+                    self._build_space(space, "merge", afresh=False)
 
     def _is_due(self, state: CatalogueState) -> bool:
-        rows, columns = state.index.graph_rows, state.columns
+        columns = state.columns
         # Those of a write that is just being taken in are in no source yet.
-        born = columns.born[rows : columns.count]
-        delta = int(np.count_nonzero(born <= state.revision))
-        return delta >= max(self._merge_rows, DELTA_SHARE * rows)
+        born = columns.born[state.index.graph_rows : columns.count]
+        return self._is_long(int(np.count_nonzero(born <= state.revision)), state.index)
+
+    def _is_long(self, delta: int, index: VectorIndex) -> bool:
+        return delta >= max(self._merge_rows, DELTA_SHARE * index.graph_rows)
 
     def _build(
         self, state: CatalogueState, reason: str, progress: Progress, *, afresh: bool
     ) -> None:
         with self._building:
-            started = time.monotonic()
             target = self._view.target(state.encoder)
-            previous = None if afresh else _latest(self._view, state)
-            try:
-                generation = build(target, state.source(), previous, self._reporting(progress))
-            except DamagedFileError as error:
-                logger.warning("generation damaged while it was in use, building anew %s", error)
-                generation = build(target, state.source(), None, self._reporting(progress))
-            finally:
-                TO_BUILD.set(0)
-                BUILT.set(0)
-            GENERATIONS.labels(reason).inc()
-            logger.info(
-                "generation written number=%d rows=%d reason=%s seconds=%.1f",
-                generation.number,
-                len(generation.table),
-                reason,
-                time.monotonic() - started,
+            generation = self._built(
+                target, state.source(), state.revision, reason, progress, afresh=afresh
             )
             if self._view.adopt(generation):
                 self._view.state.keep_words(generation)
             self._prune()
+
+    def _build_space(self, space: Space, reason: str, *, afresh: bool) -> None:
+        if space.head is not None:
+            self._build_adapted(space.head, reason, afresh=afresh)
+
+    def _build_adapted(self, head: Head, reason: str, *, afresh: bool) -> None:
+        with self._building:
+            state = self._view.state
+            target = self._view.adapted_target(state.encoder, head)
+            generation = self._built(
+                target, state.adapted_source(head), state.revision, reason, _ignore, afresh=afresh
+            )
+            if self._view.adopt_adapted(head, generation):
+                prune(target.folder)
+                # Which of them are of use is known when a head is.
+                for folder in self._folder.glob("adapted-*"):
+                    if folder != target.folder:
+                        shutil.rmtree(folder, ignore_errors=True)
+
+    def _built(
+        self,
+        target: Target,
+        source: Source,
+        revision: int,
+        reason: str,
+        progress: Progress,
+        *,
+        afresh: bool,
+    ) -> Generation:
+        started = time.monotonic()
+        previous = None if afresh else _latest(target, revision)
+        try:
+            generation = build(target, source, previous, self._reporting(progress))
+        except DamagedFileError as error:
+            logger.warning("generation damaged while it was in use, building anew %s", error)
+            generation = build(target, source, None, self._reporting(progress))
+        finally:
+            TO_BUILD.set(0)
+            BUILT.set(0)
+        GENERATIONS.labels(reason).inc()
+        logger.info(
+            "generation written folder=%s number=%d rows=%d reason=%s seconds=%.1f",
+            target.folder.name,
+            generation.number,
+            len(generation.table),
+            reason,
+            time.monotonic() - started,
+        )
+        return generation
 
     def _reporting(self, progress: Progress) -> Progress:
         def report(done: int, total: int) -> None:
@@ -178,16 +228,24 @@ class Indexer:
 
     def _take_over(self) -> None:
         """Adopt what the owner has built since the last look."""
-        target = self._view.target(self._view.state.encoder)
-        newest = target.folder, finished_number(target.folder)
-        if newest == self._seen:
+        view, head = self._view, self._view.head
+        self._take(view.target(view.state.encoder), view.adopt)
+        if head is not None:
+            target = view.adapted_target(view.state.encoder, head)
+            self._take(target, partial(view.adopt_adapted, head))
+
+    def _take(self, target: Target, adopt: Callable[[Generation], bool]) -> None:
+        newest = finished_number(target.folder)
+        if newest == self._seen.get(target.folder):
             return
         # What the owner has indexed may not have been followed here yet.
         self._view.follow()
-        generation = _latest(self._view, self._view.state)
-        if generation is not None and self._view.adopt(generation):
-            logger.info("generation taken over number=%d", generation.number)
-        self._seen = newest
+        generation = _latest(target, self._view.revision)
+        if generation is not None and adopt(generation):
+            logger.info(
+                "generation taken over folder=%s number=%d", target.folder.name, generation.number
+            )
+        self._seen[target.folder] = newest
 
     def _stage_next(self) -> None:
         """Be ready for the encoder that the owner has an index for and is about to switch to."""
@@ -210,11 +268,8 @@ class Indexer:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _latest(view: CatalogueReplica, state: CatalogueState) -> Generation | None:
-    target = view.target(state.encoder)
-    return latest_generation(
-        target.folder, target.parameters, target.built_for, revision=state.revision
-    )
+def _latest(target: Target, revision: int) -> Generation | None:
+    return latest_generation(target.folder, target.parameters, target.built_for, revision=revision)
 
 
 def _yield_to_others() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 
 import numpy as np
-from longtail.server.ranking.interest import Interest
+from longtail.server.ranking.interest import Interest, Weighted
 from longtail.server.store.record_store import RecordStore
 from longtail.server.store.records import Activity, Deed, PastInteraction, PersonRecord
 from numpy.typing import NDArray
@@ -24,8 +24,8 @@ LOOKBACK = 200
 # takes a fraction of a millisecond.
 BUDGET_BYTES = 64 * 2**20
 # What a person takes of it, an interaction of the history, an item met with; and what is made of a
-# history: three interests of 384 numbers take 32,256.
-PERSON_BYTES, PAST_BYTES, MET_BYTES, KEPT_BYTES = 700, 300, 200, 34_000
+# history: three interests of 384 numbers take 32,256, their adapted directions 4,608.
+PERSON_BYTES, PAST_BYTES, MET_BYTES, KEPT_BYTES = 700, 300, 200, 39_000
 
 _NOTHING = frozenset[str]()
 
@@ -35,13 +35,15 @@ class History:
     """What a person liked and disliked of the catalogue, the latest first.
 
     `item_ids` and `rows` (m,): of the likes; `disliked` (n,): rows. Both together are few: see
-    `history.py`. `interests`: what the latest amount to by themselves.
+    `history.py`. `interests`: what the latest amount to by themselves; `adapted`: the same by the
+    vectors of a head, as `past_directions`, None without one.
     """
 
     item_ids: list[str]
     rows: Ints
     disliked: Ints
     interests: tuple[Interest, ...]
+    adapted: Weighted | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Kept:
     era: object
     changed: int
     person: int
+    spaces: object
     history: History
 
 

@@ -5,21 +5,32 @@ every write and whenever another process wrote. So a crash loses nothing. A new 
 index, or another encoder, is a second state that takes the place of the first when it is complete.
 """
 
+import hashlib
 import logging
 import threading
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from longtail.server.catalogue.index.build import Target
 from longtail.server.catalogue.index.generation import Generation, latest_generation
 from longtail.server.catalogue.index.graph import IndexParameters
 from longtail.server.catalogue.index.vector_index import VectorIndex
+from longtail.server.catalogue.spaces.metrics import SpaceMetrics
+from longtail.server.catalogue.spaces.space import ADAPTED, Head, Space
 from longtail.server.catalogue.state import CatalogueState
 from longtail.server.settings import Settings
 from longtail.server.store.record_store import RecordStore
 from longtail.server.store.records import BoundEncoder
 
 logger = logging.getLogger(__name__)
+
+# So many vectors are adapted at once when a head comes; more are in a generation first.
+AT_ONCE_ROWS = 2048
+# The adapted vectors propose a few candidates, not all, and are searched in this part of the width.
+ADAPTED_WIDTH = 1 / 4
 
 
 class CatalogueReplica:
@@ -39,6 +50,9 @@ class CatalogueReplica:
         # That of an encoder which is to be switched to.
         self._staged: CatalogueState | None = None
         self._staging = threading.Lock()
+        # That is to be in service, or is.
+        self._head: Head | None = None
+        self._metrics = SpaceMetrics()
         self.recall = 0.0
         self._is_torn = False
         self._state = self._load(encoder)
@@ -81,7 +95,11 @@ class CatalogueReplica:
                 # Columns and index may be of unequal length: it is loaded anew before it goes on.
                 self._is_torn = True
                 raise
+            if state.encoder != self._state.encoder:
+                # It is of the other encoder's vectors.
+                self._head = None
             self._state, self._is_torn = state, False
+            self._metrics.tell(state.spaces)
 
     def stage(self, encoder: BoundEncoder) -> None:
         """Bring the state of an encoder that is to be switched to up to date, beside the present.
@@ -128,6 +146,80 @@ class CatalogueReplica:
                 return False
             self._state = state.rebased(generation, index)
         return True
+
+    @property
+    def head(self) -> Head | None:
+        """The head that serves, or is to; None where there is none."""
+        return self._head
+
+    @property
+    def coming(self) -> Head | None:
+        """The head whose space is to be built before it serves; None where there is none."""
+        space, head = self._state.spaces.get(ADAPTED), self._head
+        return None if space is not None and space.head is head else head
+
+    def adapt(self, head: Head | None) -> None:
+        """Let a head of the present encoder serve; None: none from now on.
+
+        It serves on return where its vectors are in a generation, or few. Else the indexer makes
+        one first, and the head before it serves on.
+        """
+        with self._following:
+            space, encoder = self._state.spaces.get(ADAPTED), self._state.encoder
+            present = None if space is None else space.head
+            if head is not None and present is not None and present.version == head.version:
+                self._head = present
+                return
+            self._head = head
+            if head is None:
+                others = self._state.spaces.items()
+                self._go_over({name: each for name, each in others if name != ADAPTED})
+                return
+        target = self.adapted_target(encoder, head)
+        generation = latest_generation(
+            target.folder, target.parameters, target.built_for, revision=self._state.revision
+        )
+        if generation is None:
+            index, held = VectorIndex(target.parameters), np.empty(0, np.int64)
+        else:
+            index, held = VectorIndex.of(generation), generation.table["revision"]
+        self.follow()
+        with self._following:
+            state = self._state
+            if self._head is head and len(state.lacking(held)) <= AT_ONCE_ROWS:
+                space = state.with_adapted(head, index, held)
+                self._go_over({**state.spaces, ADAPTED: space})
+                logger.info("head in service version=%s", head.version)
+
+    def adapted_target(self, encoder: BoundEncoder, head: Head) -> Target:
+        """Return where the generations of a head's vectors are, and what they are built for."""
+        texts = self.target(encoder)
+        width = max(1, round(ADAPTED_WIDTH * texts.parameters.ef_search))
+        digest = hashlib.sha256(head.version.encode()).hexdigest()[:16]
+        return Target(
+            self._folder / f"adapted-{encoder.id}-{digest}",
+            f"{head.version} {texts.built_for}",
+            replace(texts.parameters, ef_search=width),
+        )
+
+    def adopt_adapted(self, head: Head, generation: Generation) -> bool:
+        """Go over to a generation of a head's vectors; return whether it was of use."""
+        index = VectorIndex.of(generation)
+        self.follow()
+        with self._following:
+            state = self._state
+            target = self.adapted_target(state.encoder, head)
+            current = self._head is head and generation.built_for == target.built_for
+            if not current or generation.newest > state.revision:
+                return False
+            held = generation.table["revision"]
+            space = state.with_adapted(head, index, held)
+            self._go_over({**state.spaces, ADAPTED: space})
+        return True
+
+    def _go_over(self, spaces: Mapping[str, Space]) -> None:
+        self._state.spaces = spaces
+        self._metrics.tell(spaces)
 
     def _renewed(self) -> CatalogueState:
         """Return a whole state of the encoder that the store has now: the staged one if it is."""

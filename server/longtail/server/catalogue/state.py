@@ -1,6 +1,6 @@
 """The catalogue in memory as one encoder sees it: columns and index, row by row, at a revision."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
 import numpy as np
@@ -14,6 +14,7 @@ from longtail.server.catalogue.index.generation import Generation
 from longtail.server.catalogue.index.graph import IndexParameters, Rows
 from longtail.server.catalogue.index.vector_index import VectorIndex
 from longtail.server.catalogue.scope import Scope
+from longtail.server.catalogue.spaces.space import ADAPTED, Head, Space
 from longtail.server.catalogue.words.word_index import WordIndex
 from longtail.server.catalogue.words.words_file import read_words, write_words
 from longtail.server.store.changes import ChangeLog
@@ -30,7 +31,8 @@ class CatalogueState:
 
     `revision` grows when all up to it is in place, so a reader that takes it first sees neither
     half of a change. `weights` are those of the types of interactions in popularity. `words`: None
-    where items are found by their vectors alone.
+    where items are found by their vectors alone. `spaces`: other vectors of the same rows, by name;
+    another mapping takes its place when a space comes or goes, so take it once per request.
     """
 
     def __init__(
@@ -42,11 +44,13 @@ class CatalogueState:
         weights: PopularityWeights,
         words: WordIndex | None = None,
         expected: ExpectedColumn | None = None,
+        spaces: Mapping[str, Space] | None = None,
     ) -> None:
         self.encoder = encoder
         self.columns = columns
         self.index = index
         self.words = words
+        self.spaces = spaces or {}
         self.weights = weights
         self.popularity = ScaleKeeper(columns)
         self.expected = expected or ExpectedColumn(columns)
@@ -164,6 +168,39 @@ class CatalogueState:
             self.columns.born[rows], lambda positions: self.index.vectors(rows[positions])
         )
 
+    def adapted_source(self, head: Head) -> Source:
+        """Return the current versions with vectors adapted by a head, for a generation of them."""
+        rows = np.flatnonzero(self.columns.visible(self.revision, self.columns.count))
+        return Source(
+            self.columns.born[rows],
+            lambda positions: head.adapted(self.index.vectors(rows[positions])),
+        )
+
+    def space_source(self, space: Space) -> Source:
+        """Return the current versions that have a vector in a space, for its next generation."""
+        rows = np.flatnonzero(self.columns.visible(self.revision, self.columns.count))
+        rows = rows[space.has(rows)]
+        return Source(self.columns.born[rows], lambda positions: space.vectors(rows[positions]))
+
+    def with_adapted(self, head: Head, index: VectorIndex, held: Rows) -> Space:
+        """Return the space of a head: an index of the versions `held` (n,), and all that it lacks.
+
+        Must not run beside a change.
+        """
+        columns = self.columns
+        rows = _positions(columns.born[: columns.count], held)
+        space = Space.over(ADAPTED, index, rows, columns, head)
+        rest = self.lacking(held)
+        for start in range(0, len(rest), LOAD_ROWS):
+            rows = rest[start : start + LOAD_ROWS]
+            space.append(rows, head.adapted(self.index.vectors(rows)))
+        return space
+
+    def lacking(self, held: Rows) -> Rows:
+        """Return the rows that are current and not among the versions `held` (n,), by revision."""
+        current = self.columns.visible(self.revision, self.columns.count)
+        return np.flatnonzero(current & ~np.isin(self.columns.born[: self.columns.count], held))
+
     def keep_words(self, generation: Generation) -> None:
         """Write the words of the rows of `generation` beside it, if this state is over it."""
         rows = len(generation.table)
@@ -181,18 +218,18 @@ class CatalogueState:
 
         Must not run beside a change.
         """
-        born = self.columns.born[: self.columns.count]
         held = generation.table["revision"]
-        current = self.columns.visible(self.revision, self.columns.count)
-        rest = np.flatnonzero(current & ~np.isin(born, held))
+        rest = self.lacking(held)
         for start in range(0, len(rest), LOAD_ROWS):
             index.append(self.index.vectors(rest[start : start + LOAD_ROWS]))
+        born = self.columns.born[: self.columns.count]
         rows = np.concatenate([_positions(born, held), rest])
         columns = self.columns.take(rows)
         words = None if self.words is None else self.words.take(rows, columns)
         expected = self.expected.take(rows, columns)
+        spaces = {name: space.moved(rows, columns) for name, space in self.spaces.items()}
         return CatalogueState(
-            self.encoder, columns, index, self.revision, self.weights, words, expected
+            self.encoder, columns, index, self.revision, self.weights, words, expected, spaces
         )
 
     def _apply(self, changes: Iterable[ItemChange]) -> None:
@@ -201,12 +238,11 @@ class CatalogueState:
             if row is not None and int(self.columns.born[row]) >= change.revision:
                 continue
             self._lacking.discard(change.id)
-            if (
-                self.words is not None
-                and row is not None
-                and int(self.columns.died[row]) == DIED_NEVER
-            ):
-                self.words.forget(row)
+            if row is not None and int(self.columns.died[row]) == DIED_NEVER:
+                if self.words is not None:
+                    self.words.forget(row)
+                for space in self.spaces.values():
+                    space.forget(row)
             if change.vector is None:
                 # It was removed, or has no vector of this encoder and cannot be found yet.
                 self.columns.kill(change.id, change.revision)
@@ -216,6 +252,10 @@ class CatalogueState:
                 self.index.append(change.vector[np.newaxis])
                 if self.words is not None:
                     self.words.append([_words(change)])
+                for space in self.spaces.values():
+                    if space.head is not None:
+                        vector = space.head.adapted(change.vector[np.newaxis])
+                        space.append(np.array([self.columns.count]), vector)
                 self.columns.append([change])
 
 

@@ -19,7 +19,7 @@ COLD_LIKES = 3.0
 CLIP = 6.0
 
 # Of each candidate, measured against the others: see Evidence.signals.
-SIGNALS = 5
+SIGNALS = 6
 
 # Where the effect of popularity may bend: a linear spline in the log of popularity against the
 # catalogue's mean, from a third of it to seven times.
@@ -42,6 +42,7 @@ FEATURES = (
     "behaviour x popularity",
     "text x popularity",
     "behaviour x text",
+    "adapted",
 )
 # Those that a person's history gives; zero without one. Of behaviour, likes as examples give too.
 OF_TASTE = frozenset(("taste", "off taste", "tail taste", "activity"))
@@ -58,6 +59,7 @@ class Evidence:
     `text`: cosine to the nearest interest. `behaviour` and `recent`: how strongly all likes, and
     the last few, lead to the item. `aversion`: cosine to the nearest dislike, zero without one.
     `words`: BM25 of the query's words.
+    `adapted`: cosine to the nearest interest by the vectors of a head, zero without one.
     `support`: people who like the item. `popularity`: relative log popularity. `bucket`: of
     popularity, the Bucket.
     """
@@ -67,13 +69,17 @@ class Evidence:
     recent: Floats
     aversion: Floats
     words: Floats
+    adapted: Floats
     support: Floats
     popularity: Floats
     bucket: NDArray[np.int8]
 
     @cached_property
     def signals(self) -> Floats:
-        """Text, behaviour, recent behaviour, aversion and words (SIGNALS, n), to be compared."""
+        """What is to be compared (SIGNALS, n).
+
+        Text, behaviour, recent behaviour, aversion, words and adapted.
+        """
         # The root: a score of behaviour is zero for most and large for few.
         return np.array(
             (
@@ -82,6 +88,7 @@ class Evidence:
                 np.sqrt(np.maximum(self.recent, 0.0)),
                 self.aversion,
                 self.words,
+                self.adapted,
             )
         )
 
@@ -95,12 +102,14 @@ def observed(
     mass: Floats,
     popularity: PopularityScale,
     words: Floats | None = None,
+    adapted: Floats | None = None,
 ) -> Evidence:
     """Return the signals of n candidates with unit `vectors` (n, d), in serving and in fitting.
 
     `parts` (n, 3): of the cosine to the nearest interest. `disliked` (m, d). `scores` (2, n): of
     all likes and of the last few. `support` (n,): people. `mass` (n,): on the scale `popularity`.
-    `words` (n,): BM25 scores; None without words to look for.
+    `words` (n,): BM25 scores; None without words to look for. `adapted` (n,): cosines to the
+    nearest interest by a head's vectors; None without one.
     """
     aversion = np.zeros(len(vectors))
     if len(disliked):
@@ -111,6 +120,7 @@ def observed(
         recent=scores[1],
         aversion=aversion,
         words=np.zeros(len(vectors)) if words is None else words,
+        adapted=np.zeros(len(vectors)) if adapted is None else adapted,
         support=support,
         popularity=popularity.relative_log(mass),
         bucket=popularity.bucket(mass),
@@ -148,7 +158,7 @@ class PoolScale:
 
 def features(evidence: Evidence, taste: Taste, scale: PoolScale) -> Floats:
     """Return the FEATURES of m candidates, (m, len(FEATURES))."""
-    text, behaviour, recent, aversion, words = scale.standardised(evidence)
+    text, behaviour, recent, aversion, words, adapted = scale.standardised(evidence)
     popularity = evidence.popularity
     # What few people have met with stands where its text puts it.
     known = evidence.support / (evidence.support + COLD_LIKES)
@@ -171,6 +181,7 @@ def features(evidence: Evidence, taste: Taste, scale: PoolScale) -> Floats:
         behaviour * popularity,
         text * popularity,
         behaviour * text,
+        adapted,
     )
     values = np.empty((len(FEATURES), len(text)))
     for at, column in enumerate(columns):

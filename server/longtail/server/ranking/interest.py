@@ -94,10 +94,18 @@ def past_interests(history: Weighted) -> tuple[Interest, ...]:
     alone say what to leave out, not what to look for.
     """
     past, shares = _past(history)
-    return tuple(
-        _interest(_only(Part.HISTORY, direction), share)
-        for direction, share in zip(past, shares, strict=True)
-    )
+    return _of_history(past, shares)
+
+
+def past_directions(history: Weighted) -> Weighted:
+    """Return what `past_interests` does as directions and their shares: a sixth of the memory."""
+    past, shares = _past(history)
+    return Weighted(past.astype(np.float32), np.array(shares))
+
+
+def interests_again(directions: Weighted) -> tuple[Interest, ...]:
+    """Return the interests that `past_directions` were made of."""
+    return _of_history(directions.vectors.astype(np.float64), directions.weights.tolist())
 
 
 def nearest_parts(vectors: Matrix, wanted: Sequence[Interest]) -> Floats:
@@ -118,6 +126,13 @@ def nearest_parts(vectors: Matrix, wanted: Sequence[Interest]) -> Floats:
     nearest = of_each.sum(axis=2).argmax(axis=1)
     parts: Floats = of_each[np.arange(len(vectors)), nearest]
     return parts
+
+
+def _of_history(directions: Directions, shares: Sequence[float]) -> tuple[Interest, ...]:
+    return tuple(
+        _interest(_only(Part.HISTORY, direction), share)
+        for direction, share in zip(directions, shares, strict=True)
+    )
 
 
 def _wanted(query: Vector | None, examples: Weighted) -> Directions:

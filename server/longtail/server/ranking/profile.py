@@ -14,7 +14,7 @@ from longtail.runtime.errors import cut
 from longtail.server.ranking.dial import Dial, dial_of, dial_rows
 from longtail.server.ranking.evidence import FEATURES
 from longtail.server.ranking.relevance import RelevanceModel
-from longtail.server.ranking.retrieval import LEAST_TEXT, Sources
+from longtail.server.ranking.retrieval import ADAPTED_SHARE, LEAST_TEXT, Sources
 
 FORMAT = 2
 LEAST_REACH = 0.01
@@ -72,11 +72,7 @@ def document(profile: RankingProfile) -> dict[str, Any]:
             for context, model in profile.models.items()
         },
         "reach": profile.reach,
-        "candidates": {
-            "behaviour": profile.sources.behaviour,
-            "popularity": profile.sources.popularity,
-            "words": profile.sources.words,
-        },
+        "candidates": _shares(profile.sources),
         "dial": {context.value: dial_rows(dial) for context, dial in profile.dials.items()},
         "overrun": {context.value: dial.overrun for context, dial in profile.dials.items()},
     }
@@ -140,14 +136,25 @@ def _dial(content: Mapping[str, Any], context: Context) -> Dial:
         raise ProfileError(f"dial of {context}: {error}") from None
 
 
+def _shares(sources: Sources) -> dict[str, float]:
+    """Return what proposes candidates as JSON has it; what goes without saying is not said."""
+    names = ("behaviour", "popularity", "words")
+    shares: dict[str, float] = {name: getattr(sources, name) for name in names}
+    if sources.adapted != ADAPTED_SHARE:
+        shares["adapted"] = sources.adapted
+    return shares
+
+
 def _sources(shares: Mapping[str, Any]) -> Sources:
     names = ("behaviour", "popularity", "words")
     behaviour, popularity, words = (_number(name, shares[name], least=0.0) for name in names)
     if behaviour + popularity > 1 - LEAST_TEXT + ROUNDING:
         raise ProfileError(f"candidates leave less than {LEAST_TEXT:g} of them for the text")
-    if words > 1:
-        raise ProfileError(f"words is {words:g}, above 1")
-    return Sources(behaviour, popularity, words)
+    adapted = _number("adapted", shares.get("adapted", ADAPTED_SHARE), least=0.0)
+    for name, value in (("words", words), ("adapted", adapted)):
+        if value > 1:
+            raise ProfileError(f"{name} is {value:g}, above 1")
+    return Sources(behaviour, popularity, words, adapted)
 
 
 def _rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:

@@ -15,17 +15,23 @@ LEAST_TEXT = 0.1
 FUSION_PLACES = 60
 
 
+# What the adapted vectors may propose of what is left to vectors, where nothing else is said.
+ADAPTED_SHARE = 0.5
+
+
 @dataclass(frozen=True)
 class Sources:
     """What behaviour and what popularity may propose of a history's candidates, 0 to 1.
 
-    The rest, LEAST_TEXT or more, is for the text. `words`, 0 to 1: what the places by the words of
-    a query count when its candidates are chosen; the rest is for the places by its meaning.
+    The rest, LEAST_TEXT or more, is for vectors: the texts', and `adapted`, 0 to 1, of it for those
+    of a head, where there is one. `words`, 0 to 1: what the places by the words of a query count
+    when its candidates are chosen; the rest is for the places by its meaning.
     """
 
     behaviour: float
     popularity: float
     words: float
+    adapted: float = ADAPTED_SHARE
 
     def rooms(self, size: int) -> tuple[int, int]:
         """Return how many of `size` candidates behaviour and popularity may propose."""
@@ -43,8 +49,9 @@ def merged(
     """Return at most `size` candidates, each once.
 
     `behaviour`, `popular` and each of `texts` give rows, the best first, and are read no further
-    than needed; `shares`: of each of `texts` in what is wanted, adding up to 1. Whatever one of
-    them cannot fill goes to the others.
+    than needed; a list of `texts` for each interest, by the texts' vectors or by others. `shares`:
+    of each of them in what is wanted, adding up to 1. Whatever one of them cannot fill goes to the
+    others.
     """
     taken: dict[int, None] = {}
     # Iterators: each is read on from where it was left.

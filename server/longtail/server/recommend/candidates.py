@@ -7,6 +7,8 @@ from operator import not_
 
 import numpy as np
 from longtail.server.catalogue.columns.columns import NO_ROW, Mask
+from longtail.server.catalogue.index.vector_index import VectorIndex
+from longtail.server.catalogue.spaces.space import Space
 from longtail.server.ranking.diversity import pick_diverse
 from longtail.server.ranking.duplicates import leaders
 from longtail.server.ranking.interest import Matrix, Vector
@@ -24,6 +26,9 @@ POPULAR_OFFERED, POPULAR_KEPT, POPULAR_TRADE_OFF = 60, 20, 0.5
 POPULAR_BLOCK = 128
 # The search is widened so many times over when what was left out took too many places.
 WIDER = 4
+# A space beside the texts' is searched for so many times what it may propose: others propose some
+# of it too.
+AHEAD = 4
 # It is, too, when less than this share is left without copies, up to so many rows.
 ENOUGH, WIDEST = 0.5, 3200
 
@@ -56,14 +61,16 @@ def find(context: RequestContext, size: int, sources: Sources) -> Found:
     pinned = led = np.empty(0, np.int64)
     if request.pins:
         pinned = _offered(context, _rows(context, [pin.item_id for pin in request.pins]))
-    shares = [interest.share for interest in context.interests]
-    best_known = 0
+    shares = _shares(context, sources)
+    # What vectors may propose.
+    best_known, of_vectors = 0, size
     if context.kind == Context.HISTORY:
         # A query says what is wanted: what others liked besides is not near to it.
         of_behaviour, of_popularity = sources.rooms(size)
         led = np.fromiter(islice(_led_to(context, of_behaviour), of_behaviour), np.int64)
         # What behaviour proposes too takes no place of theirs.
         best_known = of_behaviour + of_popularity
+        of_vectors = size - best_known
 
     def popular() -> Iterator[int]:
         # Most of them are not looked at.
@@ -72,8 +79,9 @@ def find(context: RequestContext, size: int, sources: Sources) -> Found:
     most = size
     while True:
         texts, worded = _near(context, most) if context.interests else ([], [])
-        near = _with_words(texts, worded, most, sources.words)
-        if texts:
+        beside = _near_beside(context, most, of_vectors, sources)
+        near = [*_with_words(texts, worded, most, sources.words), *beside]
+        if near:
             rows = merged(most, sources, led.tolist(), popular(), near, shares)
         else:
             rows = _popular(context)
@@ -84,28 +92,38 @@ def find(context: RequestContext, size: int, sources: Sources) -> Found:
             return Found(rows, vectors)
         kept = _without_copies(context, rows, vectors, pinned, led)
         if len(kept) == len(rows):
-            return Found(rows, vectors, any(near.have_copies for near in texts))
-        if not texts or len(kept) >= ENOUGH * size or len(rows) < most or most >= WIDEST:
+            return Found(rows, vectors, any(each.have_copies for each in (*texts, *beside)))
+        if not near or len(kept) >= ENOUGH * size or len(rows) < most or most >= WIDEST:
             break
         # They are so near to the rest that hardly anything else was found.
         most = min(WIDER * most, WIDEST)
     rows, vectors = rows[kept], vectors[kept]
     if most > size:
         among = frozenset(rows.tolist())
+        near = [*_with_words(texts, worded, size, sources.words), *beside]
         drawn = merged(
             size,
             sources,
             filter(among.__contains__, led.tolist()),
             filter(among.__contains__, popular()),
-            [
-                filter(among.__contains__, found)
-                for found in _with_words(texts, worded, size, sources.words)
-            ],
+            [filter(among.__contains__, found) for found in near],
             shares,
         )
         rows = np.concatenate((drawn, pinned[~np.isin(pinned, drawn)]))
         vectors = index.vectors(rows)
     return Found(rows, vectors, copies=True)
+
+
+def _shares(context: RequestContext, sources: Sources) -> list[float]:
+    """Return what each interest may propose of what vectors may: the texts', then those beside."""
+    shares = [interest.share for interest in context.interests]
+    if not context.beside:
+        return shares
+    beside = [interest.share for each in context.beside for interest in each.interests]
+    return [
+        *((1 - sources.adapted) * share for share in shares),
+        *(sources.adapted * share for share in beside),
+    ]
 
 
 def _with_words(
@@ -160,17 +178,24 @@ class _Nearest:
     """
 
     def __init__(
-        self, context: RequestContext, vector: Vector, first: Ints, wanted: int, most: int
+        self,
+        context: RequestContext,
+        index: VectorIndex | Space,
+        vector: Vector,
+        first: Ints,
+        wanted: int,
+        most: int,
     ) -> None:
         self.have_copies = False
         self._context = context
+        self._index = index
         self._vector = vector
         self._first = first
         self._wanted = wanted
         self._most = most
 
     def __iter__(self) -> Iterator[int]:
-        context, index, wanted = self._context, self._context.state.index, self._wanted
+        context, index, wanted = self._context, self._index, self._wanted
         once = not context.request.allow_copies
         yield from _not_left_out(context, self._first[self._first != NO_ROW])
         fetched = len(self._first)
@@ -204,13 +229,33 @@ def _near(context: RequestContext, size: int) -> tuple[list[_Nearest], list[int]
         ends = np.cumsum([len(rows) for rows in found])
         found = np.split(together, ends[:-1])
     nearest = [
-        _Nearest(context, vector, rows, wanted, size + left_out)
+        _Nearest(context, context.state.index, vector, rows, wanted, size + left_out)
         for vector, rows in zip(vectors, found, strict=False)
     ]
     nearest[0].have_copies = have_copies
     if context.sought is None:
         return nearest, []
     return nearest, list(_not_left_out(context, found[-1][found[-1] != NO_ROW]))
+
+
+def _near_beside(
+    context: RequestContext, size: int, of_vectors: int, sources: Sources
+) -> list[_Nearest]:
+    """Return the rows nearest to each interest in a space beside the texts', as `_near` does."""
+    nearest: list[_Nearest] = []
+    left_out = sum(map(len, context.left_out))
+    once = not context.request.allow_copies
+    for each in context.beside:
+        room = round(AHEAD * of_vectors * sources.adapted * each.interests[0].share)
+        wanted = min(size, room) + min(left_out, size)
+        vectors = np.stack([interest.vector for interest in each.interests])
+        searched = each.space.search_each(vectors, wanted, context.scope, once=once)
+        for vector, (rows, _) in zip(vectors, searched, strict=True):
+            rows, have_copies = _standing(context, rows) if once else (rows, False)
+            found = _Nearest(context, each.space, vector, rows, wanted, size + left_out)
+            found.have_copies = have_copies
+            nearest.append(found)
+    return nearest
 
 
 def _standing(context: RequestContext, rows: Ints) -> tuple[Ints, bool]:

@@ -12,6 +12,7 @@ from longtail.server.catalogue.history import HISTORY_LENGTH, history_of
 from longtail.server.catalogue.index.vector_index import VectorIndex
 from longtail.server.catalogue.people import History, Person
 from longtail.server.catalogue.scope import Scope
+from longtail.server.catalogue.spaces.space import ADAPTED, Space
 from longtail.server.catalogue.state import CatalogueState
 from longtail.server.catalogue.words.word_search import Sought, WordSearch
 from longtail.server.ranking.behaviour import Behaviour, Scores
@@ -25,6 +26,7 @@ from longtail.server.ranking.interest import (
 from longtail.server.ranking.popularity import PopularityScale
 from longtail.server.ranking.profile import Context
 from longtail.server.ranking.taste import Taste, taste
+from longtail.server.recommend.in_space import InSpace, in_adapted
 from longtail.server.recommend.request import Request
 from numpy.typing import NDArray
 
@@ -65,7 +67,8 @@ class Liked:
 class RequestContext:
     """A request in a state of the catalogue, and what is known of its person.
 
-    `kind`: what there is to go by. `interests`: the largest first, none where there is nothing.
+    `kind`: what there is to go by. `interests`: the largest first, none where there is nothing;
+    `beside`: the same in spaces of vectors beside the texts', where they say something.
     `scores`: how strongly all likes, and the last few, lead to items of `behaviour`. `taste` is
     that of an unknown person without a history. `disliked` (m, d). `sought`: the words of the query
     and what holds them, None without any. `left_out`: ids that are not to be recommended are in one
@@ -80,6 +83,7 @@ class RequestContext:
     behaviour: Behaviour
     kind: Context
     interests: tuple[Interest, ...]
+    beside: tuple[InSpace, ...]
     scores: Scores
     liked: Liked
     disliked: Matrix
@@ -114,7 +118,8 @@ def context_of(
 
     Raises InvalidArgument when the request's examples cancel each other.
     """
-    history = history_of(person, state, scope.revision)
+    spaces = state.spaces
+    history = history_of(person, state, scope.revision, spaces)
     examples, missing = _examples(request, state, scope)
     try:
         found = interests(
@@ -135,14 +140,16 @@ def context_of(
         # Those of a later page were found for the first.
         wanted = 0 if request.frozen is not None else size + min(sum(map(len, left_out)), size)
         sought = state.words.search(request.words, wanted, scope)
+    kind = _kind(request, found, examples, history)
     return RequestContext(
         request=request,
         state=state,
         scope=scope,
         popularity=popularity,
         behaviour=behaviour,
-        kind=_kind(request, found, examples, history),
+        kind=kind,
         interests=found,
+        beside=_beside(spaces, kind, examples, history) if spaces else (),
         scores=_scores(behaviour, examples, history),
         liked=_liked(examples, history, state.index),
         disliked=state.index.vectors(history.disliked),
@@ -207,6 +214,18 @@ def _kind(
     if request.query is None and (any(examples.item_ids) or history.item_ids):
         return Context.HISTORY
     return Context.QUERY
+
+
+def _beside(
+    spaces: Mapping[str, Space], kind: Context, examples: _Examples, history: History
+) -> tuple[InSpace, ...]:
+    adapted = spaces.get(ADAPTED)
+    if adapted is None or kind is not Context.HISTORY:
+        return ()
+    items = examples.rows != NO_ROW
+    wanted = Weighted(adapted.vectors(examples.rows[items]), examples.weights[items])
+    found = in_adapted(adapted, wanted, history)
+    return () if found is None else (found,)
 
 
 def _liked(examples: _Examples, history: History, index: VectorIndex) -> Liked:

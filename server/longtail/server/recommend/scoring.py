@@ -25,7 +25,8 @@ class Candidates:
     """n items and all that is known of them for one request; all arrays start with (n,).
 
     `rows`: in the columns of the state. `mass`: popularity. `parts` (n, 3): of query, examples and
-    history in the cosine to the nearest interest. `word_parts` (n, m): of the m words looked for in
+    history in the cosine to the nearest interest; `beside`: the same in each space of the context
+    beside the texts'. `word_parts` (n, m): of the m words looked for in
     the item's score of words. `features` (n, len(FEATURES)) on `scale`,
     `estimate`: P(relevant) by `model`. `rule_factor`, `penalty` and `rotation` make `relevance` of
     it. `rarity`: 0 to 1, how seldom the item is shown.
@@ -36,6 +37,7 @@ class Candidates:
     vectors: Matrix
     mass: Floats
     parts: Floats
+    beside: tuple[Floats, ...]
     word_parts: Floats
     evidence: Evidence
     scale: PoolScale
@@ -67,8 +69,11 @@ def scored(
     ids = list(map(columns.ids.__getitem__, rows.tolist()))
     mass = columns.mass(rows)
     parts = nearest_parts(vectors, context.interests)
+    beside = tuple(
+        nearest_parts(each.space.vectors(rows), each.interests) for each in context.beside
+    )
     word_parts = context.parts_of_words(rows).T
-    evidence = _evidence(context, ids, vectors, mass, parts, word_parts)
+    evidence = _evidence(context, ids, vectors, mass, parts, beside, word_parts)
     if scale is None:
         scale = PoolScale.of(evidence) if ids else NOTHING_TO_SCALE
     values = features(evidence, context.taste, scale)
@@ -85,6 +90,7 @@ def scored(
         vectors=vectors,
         mass=mass,
         parts=parts,
+        beside=beside,
         word_parts=word_parts,
         evidence=evidence,
         scale=scale,
@@ -116,6 +122,7 @@ def _evidence(
     vectors: Matrix,
     mass: Floats,
     parts: Floats,
+    beside: Sequence[Floats],
     word_parts: Floats,
 ) -> Evidence:
     behaviour = context.behaviour
@@ -130,6 +137,7 @@ def _evidence(
         mass,
         context.popularity,
         word_parts.sum(axis=1),
+        beside[0].sum(axis=1) if beside else None,
     )
 
 

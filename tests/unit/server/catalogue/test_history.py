@@ -37,7 +37,7 @@ class World:
 
     def history(self) -> History:
         state = self.view.state
-        return history_of(self.people.load("ann"), state, state.revision)
+        return history_of(self.people.load("ann"), state, state.revision, state.spaces)
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_who_asks_for_an_earlier_revision_sees_nothing_of_later_ones(world: Worl
     world.written.upsert(item("a", 40))
     world.follow()
     assert world.view.state is state
-    late = history_of(world.people.load("ann"), state, earlier)
+    late = history_of(world.people.load("ann"), state, earlier, state.spaces)
     assert late.rows.tolist() == before.rows.tolist()
     assert world.history().rows.tolist() != before.rows.tolist()
 

@@ -27,6 +27,7 @@ def evidence(seed: int = 0, **signals: NDArray[np.float64]) -> Evidence:
         "recent": random.exponential(0.05, N),
         "aversion": random.uniform(0, 0.5, N),
         "words": random.exponential(3.0, N),
+        "adapted": random.uniform(0.2, 0.8, N),
         "support": random.integers(0, 50, N).astype(float),
         "popularity": random.normal(scale=2.0, size=N),
     } | signals
@@ -50,6 +51,7 @@ def test_signals_count_by_how_far_they_stand_out_in_the_pool() -> None:
     assert column(values, "text cosine") == pytest.approx(found.text)
     assert column(values, "recent behaviour") == pytest.approx(standard(np.sqrt(found.recent)))
     assert column(values, "aversion") == pytest.approx(standard(found.aversion))
+    assert column(values, "adapted") == pytest.approx(standard(found.adapted))
     assert column(values, "words") == pytest.approx(standard(found.words))
     assert column(values, "words score") == pytest.approx(found.words)
 

@@ -11,6 +11,8 @@ from longtail.server.ranking.interest import (
     Part,
     Weighted,
     interests,
+    interests_again,
+    past_directions,
     past_interests,
 )
 from numpy.typing import NDArray
@@ -176,3 +178,17 @@ def test_dislikes_alone_say_nothing() -> None:
 def test_a_history_of_opposites_is_two_interests() -> None:
     found = found_of(None, [], [(X, 1.0), (-X, 1.0)])
     assert [interest.vector[0] for interest in found] == pytest.approx([1, -1])
+
+
+def test_interests_come_again_from_their_directions() -> None:
+    random = np.random.default_rng(4)
+    vectors = random.normal(size=(30, 8)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    history = Weighted(vectors, np.where(random.random(30) < 0.8, 1.0, -1.0))
+    made, again = past_interests(history), interests_again(past_directions(history))
+    assert len(again) == len(made) > 1
+    for one, other in zip(made, again, strict=True):
+        assert other.vector == pytest.approx(one.vector, abs=1e-6)
+        assert other.parts == pytest.approx(one.parts, abs=1e-6)
+        assert other.share == pytest.approx(one.share)
+    assert interests_again(past_directions(Weighted(vectors[:1], np.array([-1.0])))) == ()

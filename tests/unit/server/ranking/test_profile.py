@@ -126,3 +126,16 @@ def test_a_file_of_no_use_is_named(tmp_path: Path, data: bytes) -> None:
 
 def test_every_context_has_weights() -> None:
     assert set(default_profile().models) == set(Context)
+
+
+def test_what_adapted_vectors_may_propose_is_said_where_it_is_not_the_usual() -> None:
+    usual = default_profile()
+    assert "adapted" not in document(usual)["candidates"]
+    other = content()
+    other["candidates"]["adapted"] = 0.3
+    assert profile_of(other).sources.adapted == 0.3
+    assert document(profile_of(other))["candidates"]["adapted"] == 0.3
+    for wrong in (1.1, -0.1, "much"):
+        other["candidates"]["adapted"] = wrong
+        with pytest.raises(ProfileError, match="adapted is"):
+            profile_of(other)

@@ -89,6 +89,11 @@ class Graph:
         """Rows that can be found."""
         return int(self._graph.get_current_count()) - self._removed
 
+    @property
+    def nbytes(self) -> int:
+        """About the memory that it takes."""
+        return int(self._graph.index_file_size())
+
     def add(self, rows: Rows, vectors: Matrix) -> None:
         """Add unit `vectors` (n, d) as new `rows` (n,), on this thread alone."""
         self._graph.add_items(vectors, rows.astype(np.uint64), num_threads=1)

@@ -105,6 +105,12 @@ class VectorIndex:
         """Rows that are scanned."""
         return self._count - self.graph_rows
 
+    @property
+    def nbytes(self) -> int:
+        """About the memory that the graph and the delta take, without what is mapped."""
+        layers = self._layers
+        return layers.delta.nbytes + (layers.graph.nbytes if layers.graph is not None else 0)
+
     def append(self, vectors: Matrix) -> None:
         """Add unit `vectors` (n, d) as the next rows."""
         layers = self._layers

@@ -83,10 +83,11 @@ def _unpacked(content: bytes) -> bytes:
     return ids
 
 
-def _arguments(request: pb.RecommendRequest) -> tuple[str, str]:
+def _arguments(request: pb.RecommendRequest) -> tuple[str, str, str]:
     asked = pb.RecommendRequest()
     asked.CopyFrom(request)
     for field in FREE_FIELDS:
         asked.ClearField(field)
     content = asked.SerializeToString(deterministic=True)
-    return "Recommend", hashlib.sha256(content).hexdigest()
+    # What was given out by a server of other signals does not fit.
+    return "Recommend", HEAD.format, hashlib.sha256(content).hexdigest()

@@ -7,7 +7,7 @@ import numpy as np
 from longtail.server.catalogue.columns.columns import NO_ROW
 from longtail.server.catalogue.columns.values import shared_attributes
 from longtail.server.ranking.evidence import FEATURES
-from longtail.server.ranking.interest import Matrix
+from longtail.server.ranking.interest import Matrix, Part
 from longtail.server.ranking.listing import Listing
 from longtail.server.ranking.popularity import Bucket
 from longtail.server.ranking.profile import Context
@@ -53,7 +53,10 @@ OF_WORDS = np.array(["words" in feature for feature in FEATURES]) & ~OF_BEHAVIOU
 OF_TEXT = np.array(["text" in feature for feature in FEATURES]) & ~(OF_BEHAVIOUR | OF_WORDS)
 # Multiplied with log odds, their sums by text, by behaviour and by words.
 BY_SOURCE = np.stack([OF_TEXT, OF_BEHAVIOUR, OF_WORDS]).astype(np.float64).T
+_ADAPTED = FEATURES.index("adapted")
 _TAIL = int(Bucket.TAIL)
+# What vectors of one kind add to the log odds, and the parts of their cosine.
+Drawing: TypeAlias = tuple[float, list[float]]
 
 
 def listed(answer: Answer, explain: pb.Explain) -> list[Fields]:
@@ -149,8 +152,8 @@ def _relevance_reasons(
 ) -> "list[list[pb.Reason]]":
     """Return what makes each item relevant, whatever list it is in, the weightiest first.
 
-    All weights are log odds: those of the text are shared by the parts of the interest that draw
-    the item near, as the cosine is.
+    All weights are log odds: those of the text, and of vectors beside it, are shared by the parts
+    of the interest that draw the item near, as the cosine is.
     """
     boosted = (candidates.rule_factor[positions] > 1).tolist()
     if context.kind is Context.NOTHING:
@@ -162,6 +165,7 @@ def _relevance_reasons(
             candidates.parts[positions].tolist(),
             candidates.evidence.behaviour[positions].tolist(),
             candidates.evidence.words[positions].tolist(),
+            _beside(candidates, positions, log_odds),
         )
         drawn = [_drawn(*of_one) for of_one in zip(*columns, strict=True)]
     return [
@@ -170,14 +174,38 @@ def _relevance_reasons(
     ]
 
 
+def _beside(candidates: Candidates, positions: Ints, log_odds: Floats) -> list[list[Drawing]]:
+    """Return of each result, for each space beside the texts', its log odds and the parts."""
+    of_each: list[list[Drawing]] = [[] for _ in positions]
+    for parts in candidates.beside:
+        each = zip(of_each, log_odds[:, _ADAPTED].tolist(), parts[positions].tolist(), strict=True)
+        for drawing, of_space, of_result in each:
+            drawing.append((of_space, of_result))
+    return of_each
+
+
 def _drawn(
-    sources: list[float], parts: list[float], behaviour: float, words: float
+    sources: list[float],
+    parts: list[float],
+    behaviour: float,
+    words: float,
+    beside: Sequence[Drawing],
 ) -> "list[pb.Reason]":
-    of_text, of_behaviour, of_words = max(0.0, sources[0]), sources[1], sources[2]
-    whole = sum(part for part in parts if part > 0)
+    of_behaviour, of_words = sources[1], sources[2]
     # With the cosine beside the weight, which is zero for all where the text speaks against it.
     # Among equals the first part comes first.
-    weighed = [(of_text * part / whole, part, -at) for at, part in enumerate(parts) if part > 0]
+    weights, cosines = [0.0] * len(parts), [0.0] * len(parts)
+    for of_vectors, drawing in ((sources[0], parts), *beside):
+        whole = sum(part for part in drawing if part > 0)
+        for at, part in enumerate(drawing):
+            if part > 0:
+                weights[at] += max(0.0, of_vectors) * part / whole
+                cosines[at] = max(cosines[at], part)
+    weighed = [
+        (weight, cosine, -at)
+        for at, (weight, cosine) in enumerate(zip(weights, cosines, strict=True))
+        if cosine > 0
+    ]
     # Where behaviour counts, what nobody has met with borrows from its text; and what behaviour
     # found, though less strongly than others, may have nothing else.
     if behaviour > 0 and (of_behaviour > 0 or not weighed):
@@ -267,8 +295,10 @@ def _add_breakdowns(
             context.popularity.percentile(mass),
         )
     )
+    beside = [of_space[positions].tolist() for of_space in candidates.beside]
+    names = [each.space.name for each in context.beside]
     rows = zip(results, values.tolist(), log_odds.tolist(), strict=True)
-    for result, of_result, terms in rows:
+    for at, (result, of_result, terms) in enumerate(rows):
         breakdown: Fields = dict(zip(BREAKDOWN, of_result, strict=True))
         if breakdown["penalty"]:
             ruling = columns.ruling_of(result["item_id"], context.scope.now)
@@ -278,6 +308,16 @@ def _add_breakdowns(
             {"feature": feature, "log_odds": term}
             for feature, term in zip(features, terms, strict=True)
         ]
+        if beside:
+            breakdown["spaces"] = [
+                {
+                    "space": name,
+                    "similarity": sum(of_space[at]),
+                    "from_examples": of_space[at][Part.EXAMPLES],
+                    "from_history": of_space[at][Part.HISTORY],
+                }
+                for name, of_space in zip(names, beside, strict=True)
+            ]
         result["breakdown"] = breakdown
 
 

@@ -21,7 +21,9 @@ from longtail.v1 import recommendation_service_pb2 as pb
 
 Request = pb.RecommendRequest
 
-SCALE = PoolScale(np.array([0.1, 1 / 3, 2e-9, -5.0, 0.2]), np.array([0.0, 1.0, 1e300, 0.5, 0.1]))
+SCALE = PoolScale(
+    np.array([0.1, 1 / 3, 2e-9, -5.0, 0.2, 0.7]), np.array([0.0, 1.0, 1e300, 0.5, 0.1, 0.3])
+)
 HEAD, PLAIN = (struct.pack("<H8d?", 0, *[0.0] * 8, packed) for packed in (True, False))
 
 
