@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from longtail.server.catalogue import indexer as indexer_module
 from longtail.server.catalogue import replica as replica_module
-from longtail.server.catalogue.indexer import Indexer
 from longtail.server.catalogue.index.vector_file import Matrix
+from longtail.server.catalogue.indexer import Indexer
 from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.catalogue.spaces.space import ADAPTED, Space
 from longtail.server.store.records import EncoderBinding, State
