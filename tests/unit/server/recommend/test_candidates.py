@@ -33,6 +33,7 @@ from tests.unit.server.cinema import (
     cinema,
     direction,
     film,
+    film_vector,
     like_it,
 )
 
@@ -162,7 +163,7 @@ def test_the_nearest_dislike_is_an_aversion(films: Cinema) -> None:
     assert not films.candidates(user_id="ann").evidence.aversion.any()
     films.does("ann", "heat", "jaws", value=-1.0)
     pool = films.candidates(user_id="ann")
-    disliked = np.stack([film("heat").vector, film("jaws").vector])
+    disliked = np.stack([film_vector("heat"), film_vector("jaws")])
     assert pool.evidence.aversion == pytest.approx((pool.vectors @ disliked.T).max(axis=1))
     assert by_relevance(pool)[-1] == "ronin"
 
