@@ -11,20 +11,28 @@ from longtail.server.ranking.quota import Limits
 
 @dataclass(frozen=True)
 class VectorExample:
-    """A unit vector (d,), a text's or the caller's, at a position of the request's examples."""
+    """A unit vector (d,), a text's or the caller's, at a position of the request's examples.
+
+    `space`: the vector space that it is of; empty for that of the texts.
+    """
 
     vector: Vector
     weight: float
     position: int
+    space: str = ""
 
 
 @dataclass(frozen=True)
 class ItemExample:
-    """An item of the catalogue, at a position of the request's examples."""
+    """An item of the catalogue, at a position of the request's examples.
+
+    `space`: the vector space whose vector of it is meant; empty for all that it has.
+    """
 
     item_id: str
     weight: float
     position: int
+    space: str = ""
 
 
 @dataclass(frozen=True)

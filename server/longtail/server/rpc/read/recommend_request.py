@@ -27,6 +27,7 @@ from longtail.server.rpc.read.fields import (
 from longtail.server.rpc.read.filter import filter_of
 from longtail.server.rpc.read.policy import policy_of
 from longtail.server.rpc.read.rules import check_places, rules_of
+from longtail.server.rpc.read.spaces import Spaces, space_named
 from longtail.server.rpc.tokens.frozen_page import decode_page
 from longtail.v1 import recommendation_service_pb2 as pb
 from numpy.typing import NDArray
@@ -86,10 +87,11 @@ def read_request(
     message: pb.RecommendRequest,
     *,
     dimension: int,
+    spaces: Spaces,
     default_strength: float,
     pseudonyms: Pseudonyms,
 ) -> ReadRequest:
-    """Return what a message asks for.
+    """Return what a message asks for of a catalogue with these vector spaces.
 
     Raises InvalidArgument naming the first field that is wrong.
     """
@@ -100,7 +102,7 @@ def read_request(
     if message.explain not in EXPLAIN:
         raise InvalidArgument(Violation("explain", f"is {message.explain}, which is no Explain"))
     page_size = check_page_size(message.page_size, default=DEFAULT_PAGE, limit=MAX_PAGE)
-    examples = list(_examples(message, dimension)) if message.examples else []
+    examples = list(_examples(message, dimension, spaces)) if message.examples else []
     odds_rules, pins = rules_of(message.rules) if message.rules else ((), ())
     if frozen is None and pins:
         check_places(message.rules, page_size)
@@ -160,26 +162,29 @@ def _exclusions(message: pb.RecommendRequest) -> tuple[frozenset[str], frozenset
 
 
 def _examples(
-    message: pb.RecommendRequest, dimension: int
+    message: pb.RecommendRequest, dimension: int, spaces: Spaces
 ) -> Iterator[VectorExample | ItemExample | TextExample]:
     check_count("examples", message.examples, MAX_EXAMPLES)
     for position, example in enumerate(message.examples):
         field = f"examples[{position}]"
         weight = _weight(f"{field}.weight", example)
-        if example.space:
-            raise InvalidArgument(Violation(f"{field}.space", "is no space that is searched"))
+        space = space_named(f"{field}.space", example.space, spaces) if example.space else None
         match example.WhichOneof("kind"):
             case "item_id":
                 item_id = check_id(f"{field}.item_id", example.item_id)
-                yield ItemExample(item_id, weight, position)
+                yield ItemExample(item_id, weight, position, example.space)
             case "text":
+                if space is not None:
+                    problem = f"is {space.name!r}, but a text has no vector in it"
+                    raise InvalidArgument(Violation(f"{field}.space", problem))
                 if not example.text:
                     raise InvalidArgument(Violation(f"{field}.text", "is empty"))
                 text = check_text(f"{field}.text", example.text, MAX_QUERY)
                 yield TextExample(text, weight, position)
             case "vector":
-                vector = unit_vector(f"{field}.vector", example.vector, dimension)
-                yield VectorExample(vector, weight, position)
+                length = dimension if space is None else space.dimension
+                vector = unit_vector(f"{field}.vector", example.vector, length)
+                yield VectorExample(vector, weight, position, example.space)
             case _:
                 raise InvalidArgument(Violation(field, "is neither item_id nor text nor vector"))
 

@@ -11,11 +11,13 @@ from longtail.server.recommend.request import (
     Rotation,
 )
 from longtail.server.rpc.read.recommend_request import ReadRequest, read_request
+from longtail.server.store.records import VectorSpace
 from longtail.v1 import filter_pb2
 from longtail.v1 import recommendation_service_pb2 as pb
 
 DIMENSION = 4
 VECTOR = np.array([3, 0, 4, 0], "<f4").tobytes()
+SPACES = {name: VectorSpace(7, name, 2) for name in ("image", "sound")}
 NAN = float("nan")
 EVERYTHING = filter_pb2.Filter(all_of=[filter_pb2.Condition(field="genre", exists=True)])
 
@@ -24,12 +26,13 @@ Message = pb.RecommendRequest
 
 def read(message: pb.RecommendRequest) -> ReadRequest:
     return read_request(
-        message, dimension=DIMENSION, default_strength=0.25, pseudonyms=Pseudonyms()
+        message, dimension=DIMENSION, spaces=SPACES, default_strength=0.25, pseudonyms=Pseudonyms()
     )
 
 
-def of_vector(*values: float) -> Message:
-    return Message(examples=[pb.Example(vector=np.array(values, "<f4").tobytes())])
+def of_vector(*values: float, space: str = "") -> Message:
+    vector = np.array(values, "<f4").tobytes()
+    return Message(examples=[pb.Example(vector=vector, space=space)])
 
 
 def excluding(*item_ids: str) -> Message:
@@ -85,6 +88,17 @@ BAD: dict[str, tuple[str, Callable[[], Message]]] = {
     "zero vector": ("examples[0].vector", lambda: of_vector(0, 0, 0, 0)),
     "short vector": ("examples[0].vector", lambda: of_vector(1, 2, 3)),
     "empty vector": ("examples[0].vector", lambda: of_vector()),
+    "unknown space": ("examples[0].space", lambda: of_vector(1, 2, space="film")),
+    "unknown space of an item": (
+        "examples[0].space",
+        lambda: Message(examples=[pb.Example(item_id="a", space="Image")]),
+    ),
+    "space of a text": (
+        "examples[0].space",
+        lambda: Message(examples=[pb.Example(text="a", space="image")]),
+    ),
+    "vector of another space": ("examples[0].vector", lambda: of_vector(1, 2, 3, 4, space="image")),
+    "zero vector of a space": ("examples[0].vector", lambda: of_vector(0, 0, space="image")),
     "weight zero": ("examples[1].weight", lambda: weighing(0)),
     "weight NaN": ("examples[1].weight", lambda: weighing(NAN)),
     "weight too large": ("examples[1].weight", lambda: weighing(100.5)),
@@ -171,6 +185,25 @@ def test_a_request_has_all_that_was_asked_for() -> None:
     assert asked.seen_types == frozenset({"view"})
     assert asked.allow_seen
     assert asked.allow_copies
+
+
+def test_an_example_may_be_of_a_vector_space() -> None:
+    vector = np.array([3, 4], "<f4").tobytes()
+    given = [
+        pb.Example(vector=vector, space="image", weight=2),
+        pb.Example(vector=VECTOR),
+        pb.Example(item_id="film", space="sound"),
+        pb.Example(item_id="film"),
+    ]
+    asked = read(Message(examples=given)).wordless
+    assert [(e.vector.tolist(), e.weight, e.position, e.space) for e in asked.examples] == [
+        (pytest.approx([0.6, 0.8]), 2.0, 0, "image"),
+        (pytest.approx([0.6, 0, 0.8, 0]), 1.0, 1, ""),
+    ]
+    assert asked.item_examples == (
+        ItemExample("film", 1.0, 2, "sound"),
+        ItemExample("film", 1.0, 3),
+    )
 
 
 def test_a_request_without_the_vectors_of_its_texts_keeps_the_rest() -> None:

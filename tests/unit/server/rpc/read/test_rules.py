@@ -24,7 +24,7 @@ Message = pb.RecommendRequest
 
 def request_of(message: pb.RecommendRequest) -> Request:
     return read_request(
-        message, dimension=4, default_strength=0.25, pseudonyms=Pseudonyms()
+        message, dimension=4, spaces={}, default_strength=0.25, pseudonyms=Pseudonyms()
     ).wordless
 
 
