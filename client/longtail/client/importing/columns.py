@@ -17,7 +17,8 @@ ID_COLUMNS = (
     "item_id", "id", "movie_id", "product_id", "book_id", "track_id", "song_id", "article_id",
     "news_id", "video_id", "game_id", "app_id", "business_id", "asin", "parent_asin", "sku",
     "artist_id", "album_id", "show_id", "anime_id", "recipe_id", "listing_id", "course_id",
-    "job_id", "place_id", "stock_code", "isbn", "item", "handle",
+    "job_id", "place_id", "stock_code", "isbn", "imdb_id", "tconst", "const", "item",
+    "handle",
 )  # fmt: skip
 TITLE_COLUMNS = (
     "title", "name", "product_title", "item_title", "product_name", "item_name", "book_title",
