@@ -10,6 +10,7 @@ from longtail.server.ranking.interest import (
     Interest,
     Matrix,
     Weighted,
+    like_parts,
     nearest_parts,
     past_interests,
 )
@@ -61,17 +62,21 @@ def requests(
     seed: int,
     sources: Sources,
     progress: Callable[[int, int], None],
+    among: Mask | None = None,
 ) -> Requests:
     """Return the requests of people who have liked something and like something new in `wanted`.
 
     `wanted` (m,): the likes of the period that is asked about. At most `most` people, drawn from
     `seed`, in the order in which they come. Pools are `pool` items, or as many as nearly all can
-    have, from `sources`; who cannot is left out. Raises DatasetError when nobody is left.
+    have, from `sources`; who cannot is left out. `among` (I,): the items that are asked for, as by
+    a filter; None: all. Raises DatasetError when nobody is left.
     """
+    among = np.ones(world.items, np.bool_) if among is None else among
     rows = np.flatnonzero(wanted)
     rows = rows[np.argsort(data.users[rows], kind="stable")]
     people = np.unique(data.users[rows])
-    asked, size = _asked(world, np.random.default_rng(seed).permutation(people), pool, most)
+    drawn = np.random.default_rng(seed).permutation(people)
+    asked, size = _asked(world, drawn, among, pool, most)
     shape = (len(asked), size)
     items, raw = np.empty(shape, np.int64), np.empty(shape)
     values = np.empty((*shape, len(FEATURES)), np.float32)
@@ -80,7 +85,7 @@ def requests(
     for at, user in enumerate(asked):
         past = world.past(user)
         recent = past.latest(HISTORY_LENGTH)
-        items[at], evidence = _pool(world, recent, size, sources)
+        items[at], evidence = _pool(world, recent, among, size, sources)
         mind = taste(world.popularity[recent.likes], world.scale)
         values[at] = features(evidence, mind, PoolScale.of(evidence))
         raw[at] = evidence.behaviour + TIE * evidence.text
@@ -95,11 +100,12 @@ def requests(
     return Requests(np.array(asked), items, values, raw, tastes, likes, truth)
 
 
-def _asked(world: World, drawn: Ints, pool: int, most: int) -> tuple[list[int], int]:
+def _asked(world: World, drawn: Ints, among: Mask, pool: int, most: int) -> tuple[list[int], int]:
     """Return who is asked about, in the order of `drawn`, and the size of their pools."""
     pasts = ((user, world.past(user)) for user in drawn.tolist())
     known = [(user, past) for user, past in pasts if len(past.latest(INTEREST_LENGTH).likes)]
-    unseen = {user: world.items - len(past.seen) for user, past in known[:most]}
+    offered = int(among.sum())
+    unseen = {user: offered - int(among[past.seen].sum()) for user, past in known[:most]}
     if not unseen:
         raise DatasetError("nobody who liked something before liked something in the period")
     size = min(pool, int(np.quantile(list(unseen.values()), SATED_SHARE)))
@@ -165,10 +171,12 @@ def _interests(vectors: Matrix, late: Past) -> tuple[tuple[Interest, ...], Matri
     return wanted, vectors @ np.stack([interest.vector for interest in wanted]).T
 
 
-def _pool(world: World, past: Past, size: int, sources: Sources) -> tuple[Ints, Evidence]:
+def _pool(
+    world: World, past: Past, among: Mask, size: int, sources: Sources
+) -> tuple[Ints, Evidence]:
     """Return the candidates (size,) of a person and what is known of them."""
     vectors, found = world.vectors, proposals(world, past)
-    fresh, scores = found.fresh, found.scores
+    fresh, scores = found.fresh & among, found.scores
     of_behaviour, of_popularity = sources.rooms(size)
     led_to = _best(scores[0], fresh & (scores[0] > 0), of_behaviour)
     cosines = np.concatenate((found.cosines, found.adapted_cosines), axis=1)
@@ -189,10 +197,16 @@ def _pool(world: World, past: Past, size: int, sources: Sources) -> tuple[Ints, 
         world.support[items],
         world.popularity[items],
         world.scale,
-        adapted=found.adapted_cosines[items].max(axis=1).astype(np.float64)
-        if found.adapted
-        else None,
+        adapted=_nearness(world.adapted, items, past.likes[:INTEREST_LENGTH]),
     )
+
+
+def _nearness(adapted: Matrix | None, items: Ints, likes: Ints) -> Floats | None:
+    """Return how near `items` (n,) are to likes (m,) by a head's vectors (I, d), (n,)."""
+    if adapted is None:
+        return None
+    nearness: Floats = like_parts(adapted[items], adapted[likes], 0).sum(axis=1)
+    return nearness
 
 
 def _best(scores: Floats, allowed: Mask, count: int) -> Ints:

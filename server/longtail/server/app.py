@@ -48,6 +48,8 @@ from longtail.server.store.record_store import DATABASE, RecordStore
 from longtail.server.store.records import BoundEncoder
 from longtail.server.upkeep.exposure_watch import watch_exposure
 from longtail.server.upkeep.half_life import keep_half_life
+from longtail.server.upkeep.head_keeping import keep_learning
+from longtail.server.upkeep.head_watch import HeadWatch, watch_head
 from longtail.server.upkeep.keys_watch import watch_keys
 from longtail.server.upkeep.profile_watch import ProfileWatch, watch_profile
 from longtail.server.upkeep.recall_canary import watch_recall
@@ -93,8 +95,8 @@ FOLLOW_AGAIN_SECONDS = 1.0
 # What the process can answer without, by the names in health and metrics.
 INDEXER, OPERATIONS, RECALL = "indexer", "operations", "recall-canary"
 PROFILE, EXPOSURE, FOLLOWING = "ranking-profile", "exposure-watch", "store-watch"
-KEYS, RETENTION = "keys", "interaction-retention"
-PARTS = (INDEXER, OPERATIONS, RECALL, PROFILE, EXPOSURE, FOLLOWING, KEYS, RETENTION)
+KEYS, RETENTION, HEAD = "keys", "interaction-retention", "head"
+PARTS = (INDEXER, OPERATIONS, RECALL, PROFILE, EXPOSURE, FOLLOWING, KEYS, RETENTION, HEAD)
 
 
 class StartError(Exception):
@@ -112,6 +114,7 @@ class _Sources:
     view: CatalogueReplica
     behaviour: BehaviourView
     profiles: ProfileWatch
+    heads: HeadWatch
     behind: bool = False
 
     def follow(self) -> None:
@@ -152,8 +155,11 @@ async def run(
             await asyncio.to_thread(keep_names, store, pseudonyms)
             await keep_half_life(store, settings)
             view = await asyncio.to_thread(_load, store, bound, settings)
+            heads = HeadWatch(settings.head_path, view)
+            # What was learned serves from the first answer on.
+            await asyncio.to_thread(heads.refresh)
             with BehaviourView(store, settings.behaviour_fit_seconds) as behaviour:
-                sources = _Sources(store, view, behaviour, profiles)
+                sources = _Sources(store, view, behaviour, profiles, heads)
                 waiting = settings.max_waiting_writes
                 limit = round(settings.audit_mb * 10**6)
                 with (
@@ -301,6 +307,7 @@ async def _serve(
     indexer = Indexer(
         view, store, settings.data / INDEX_FOLDER, settings.index_merge_rows, part(INDEXER)
     )
+    owned = asyncio.Event()
     snapshots = settings.data / SNAPSHOT_FOLDER
     operations = OperationRunner(
         store,
@@ -360,7 +367,9 @@ async def _serve(
     background = {
         "encoder watch": _watch_encoder(encoder, view, health),
         "writing watch": watch_writing(commit, lambda: health.set(WRITING, False)),
-        "indexer": _keep_index(indexer, operations.own),
+        "indexer": _keep_index(indexer, owned.set, operations.own),
+        "head": watch_head(sources.heads, part(HEAD), audit),
+        "head learning": keep_learning(settings, view, behaviour, sources.heads, owned),
         "operations": operations.run(),
         "recall canary": watch_recall(view, part(RECALL)),
         "ranking profile": watch_profile(sources.profiles, part(PROFILE), audit),
@@ -390,13 +399,14 @@ async def _watch_encoder(encoder: Encoder, view: CatalogueReplica, health: Servi
         await health.set(ENCODER, serving)
 
 
-async def _keep_index(indexer: Indexer, became_owner: Callable[[], None]) -> None:
+async def _keep_index(indexer: Indexer, *became_owner: Callable[[], None]) -> None:
     """Run the indexer in a thread of its own, and see its end when this task is cancelled."""
     loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(1, thread_name_prefix="indexer") as thread:
 
         def tell() -> None:
-            loop.call_soon_threadsafe(became_owner)
+            for told in became_owner:
+                loop.call_soon_threadsafe(told)
 
         work = loop.run_in_executor(thread, indexer.run, tell)
         try:

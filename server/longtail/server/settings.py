@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 
 from longtail.runtime.listening import ListenAddress
-from longtail.runtime.logs import LOG_FORMATS, LOG_LEVELS
 from longtail.runtime.receiver import Receiver
 from longtail.runtime.settings import (
     Bounds,
@@ -17,6 +16,7 @@ from longtail.runtime.settings import (
     one_of,
     setting,
 )
+from longtail.runtime.telemetry import LOG_LEVELS
 from longtail.runtime.tls import TlsFiles
 from longtail.server.encoder.addresses import parse_addresses
 from longtail.server.store.popularity_weights import PopularityWeights
@@ -152,6 +152,13 @@ class Settings:
         1800.0,
         "Longest a regression on what people liked may work, half of the time and beside serving; "
         "beyond, and with 0, similar items go by the cosine alone.",
+        Bounds(0, 86_400),
+    )
+    head_fit_seconds: float = setting(
+        "LONGTAIL_HEAD_FIT_SECONDS",
+        1800.0,
+        "Longest that learning a head from what people liked may work, half of the time and beside "
+        "serving. 0: none is learned, and head.npz in LONGTAIL_HOME serves as it is.",
         Bounds(0, 86_400),
     )
     popularity_half_life_days: float = setting(
@@ -293,12 +300,6 @@ class Settings:
     log_level: str = setting(
         "LONGTAIL_LOG_LEVEL", "info", "debug, info, warning or error.", check=one_of(*LOG_LEVELS)
     )
-    log_format: str = setting(
-        "LONGTAIL_LOG_FORMAT",
-        "auto",
-        "text, json, or auto: text on a terminal, json elsewhere.",
-        check=one_of(*LOG_FORMATS),
-    )
 
     def __post_init__(self) -> None:
         """Raise SettingsError where half of what belongs together is set."""
@@ -363,6 +364,11 @@ class Settings:
     def profile_path(self) -> Path:
         """The file of the ranking profile, there or not."""
         return Path(self.ranking_profile or Path(self.home) / "ranking-profile.json")
+
+    @property
+    def head_path(self) -> Path:
+        """The file of the head, there or not."""
+        return Path(self.home) / "head.npz"
 
     @property
     def keys_path(self) -> Path:

@@ -172,10 +172,21 @@ def test_a_head_proposes_and_is_a_feature() -> None:
     # It proposes nothing where it may not, and says what it says all the same.
     silent = found(world, replace(SOURCES, adapted=0.0))
     np.testing.assert_array_equal(silent.items, usual.items)
-    made = proposals(world, world.past(int(silent.users[0])).latest(100))
-    cosines = made.adapted_cosines[silent.items[0]].max(axis=1)
+    past = world.past(int(silent.users[0])).latest(100)
+    made, each = proposals(world, past), adapted[silent.items[0]] @ adapted[past.likes[:50]].T
+    cosines = np.sort(each, axis=1)[:, -3:].mean(axis=1)
     standing = (cosines - cosines.mean()) / cosines.std()
     assert silent.features[0, :, at] == pytest.approx(standing, abs=1e-4)
     both = found(world, replace(SOURCES, adapted=1.0))
     best = np.argmax(np.where(made.fresh, made.adapted_cosines[:, 0], -np.inf))
     assert best in both.items[0]
+
+
+def test_a_filter_leaves_others_out() -> None:
+    data, part, likes = dataset(), part_of_rows(dataset()), dataset().ratings >= 4
+    world = World(data, likes, data.ratings <= 2, part < Part.TEST, vectors(data))
+    among = np.arange(world.items) % 3 == 0
+    wanted = (part == Part.TEST) & likes & among[data.items]
+    found = requests(world, data, wanted, 30, PEOPLE, 1, SOURCES, untold, among)
+    assert found.items.shape[1] == 30
+    assert among[found.items].all()

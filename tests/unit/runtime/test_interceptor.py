@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import gc
-import re
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -382,7 +381,7 @@ async def test_an_unexpected_failure_tells_nothing_of_itself() -> None:
     async with serving(answer) as stub:
         error = await failure(stub)
     assert error.code is grpc.StatusCode.INTERNAL
-    assert re.fullmatch("internal error, request_id=[0-9a-f]{32}", error.message)
+    assert error.message == "internal error"
 
 
 @pytest.mark.parametrize(("over", "code"), [(0, "OK"), (1, "RESOURCE_EXHAUSTED")])

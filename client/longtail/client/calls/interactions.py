@@ -11,7 +11,6 @@ from longtail.client.calls.call import (
     Outgoing,
     PagedCall,
     batches,
-    size_of,
 )
 from longtail.v1.interaction_service_pb2 import (
     DeleteUserDataRequest,
@@ -51,8 +50,7 @@ def import_interactions(
     return ClientStreamCall(
         ImportInteractionsRequest,
         Outgoing(
-            built(ImportInteractionsRequest, interactions=batch)
-            for batch in batches(interactions, size_of)
+            built(ImportInteractionsRequest, interactions=batch) for batch in batches(interactions)
         ),
         ImportInteractionsResponse,
         timeout,

@@ -17,7 +17,6 @@ from longtail.client.calls.call import (
     PagedCall,
     ServerStreamCall,
     batches,
-    size_of,
 )
 from longtail.v1.item_pb2 import Item
 from longtail.v1.item_service_pb2 import (
@@ -120,7 +119,7 @@ def import_items(
     """Write any number of items as one stream; what was sent before a break stays written."""
     return ClientStreamCall(
         ImportItemsRequest,
-        Outgoing(built(ImportItemsRequest, items=batch) for batch in batches(items, size_of)),
+        Outgoing(built(ImportItemsRequest, items=batch) for batch in batches(items)),
         ImportItemsResponse,
         timeout,
     )

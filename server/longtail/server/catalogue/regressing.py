@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from longtail.server.catalogue.pace import Pace
 from longtail.server.ranking.behaviour import Behaviour
 from longtail.server.ranking.regression import Stopped, fit
 from prometheus_client import Gauge, Info
@@ -25,7 +26,6 @@ LOOK_SECONDS = 10.0
 class Regressing:
     """Fits regressions on what people liked, in the thread that calls, until it is told to stop.
 
-    It works half of the time, so that those who serve find the processor and the interpreter free.
     A fit that takes more than `most_seconds` of work is given up; 0: there is none. `settled` is
     set when the first has come to an end, whichever.
     """
@@ -33,8 +33,7 @@ class Regressing:
     def __init__(self, stopped: threading.Event, most_seconds: float) -> None:
         self.settled = threading.Event()
         self._stopped = stopped
-        self._most = most_seconds
-        self._worked = self._resumed = 0.0
+        self._pace = Pace("behaviour", stopped, most_seconds)
 
     def run(self, current: Callable[[], Behaviour]) -> None:
         """Fit to what people like, and anew whenever enough has happened, until told to stop."""
@@ -59,32 +58,20 @@ class Regressing:
 
     def fit(self, behaviour: Behaviour) -> None:
         """Fit to what people like by now. Raises Stopped when there is no more time for it."""
-        if not self._most:
-            raise Stopped
-        self._worked, self._resumed = 0.0, time.monotonic()
-        regression = fit(behaviour.likes(), len(behaviour.ids), self._pause)
-        behaviour.go_by(regression, self._pause)
+        self._pace.begin()
+        regression = fit(behaviour.likes(), len(behaviour.ids), self._pace.pause)
+        behaviour.go_by(regression, self._pace.pause)
         VERSION.info({"version": regression.version})
-        FIT_SECONDS.set(self._worked)
+        FIT_SECONDS.set(self._pace.worked)
         logger.info(
             "behaviour fitted version=%s weights=%d seconds=%.1f",
             regression.version,
             len(regression.weights),
-            self._worked,
+            self._pace.worked,
         )
 
     def _is_due(self, behaviour: Behaviour, before: int, passed: float) -> bool:
         changed = behaviour.taken_in - before
-        if not changed or passed < max(LEAST_REST_SECONDS, REST * self._worked):
+        if not changed or passed < max(LEAST_REST_SECONDS, REST * self._pace.worked):
             return False
         return changed > CHANGED_SHARE * behaviour.like_count or passed > DAY_SECONDS
-
-    def _pause(self, _done: int) -> None:
-        worked = time.monotonic() - self._resumed
-        self._worked += worked
-        if self._worked > self._most:
-            logger.warning("behaviour not fitted: it takes more than %.0f seconds", self._most)
-            raise Stopped
-        if self._stopped.wait(worked):
-            raise Stopped
-        self._resumed = time.monotonic()

@@ -59,7 +59,7 @@ class Evidence:
     `text`: cosine to the nearest interest. `behaviour` and `recent`: how strongly all likes, and
     the last few, lead to the item. `aversion`: cosine to the nearest dislike, zero without one.
     `words`: BM25 of the query's words.
-    `adapted`: cosine to the nearest interest by the vectors of a head, zero without one.
+    `adapted`: how near likes are by the vectors of a head, see `like_parts`; zero without one.
     `support`: people who like the item. `popularity`: relative log popularity. `bucket`: of
     popularity, the Bucket.
     """
@@ -108,8 +108,8 @@ def observed(
 
     `parts` (n, 3): of the cosine to the nearest interest. `disliked` (m, d). `scores` (2, n): of
     all likes and of the last few. `support` (n,): people. `mass` (n,): on the scale `popularity`.
-    `words` (n,): BM25 scores; None without words to look for. `adapted` (n,): cosines to the
-    nearest interest by a head's vectors; None without one.
+    `words` (n,): BM25 scores; None without words to look for. `adapted` (n,): how near
+    likes are by a head's vectors; None without one.
     """
     aversion = np.zeros(len(vectors))
     if len(disliked):
@@ -160,9 +160,10 @@ def features(evidence: Evidence, taste: Taste, scale: PoolScale) -> Floats:
     """Return the FEATURES of m candidates, (m, len(FEATURES))."""
     text, behaviour, recent, aversion, words, adapted = scale.standardised(evidence)
     popularity = evidence.popularity
-    # What few people have met with stands where its text puts it.
+    # What few people have met with stands where a head puts it, or without one its text.
     known = evidence.support / (evidence.support + COLD_LIKES)
-    behaviour = known * behaviour + (1 - known) * text
+    near = adapted if scale.deviation[_ADAPTED] >= FLAT else text
+    behaviour = known * behaviour + (1 - known) * near
     off = popularity - taste.popularity
     columns = (
         text,
@@ -196,5 +197,5 @@ def features(evidence: Evidence, taste: Taste, scale: PoolScale) -> Floats:
 _OF_TASTE = [at for at, name in enumerate(FEATURES) if name in OF_TASTE]
 _OF_HISTORY = [at for at, name in enumerate(FEATURES) if name in OF_HISTORY]
 _KNOTS = np.array(KNOTS)[:, None]
-# Its place among the signals.
-_BEHAVIOUR = 1
+# Their places among the signals.
+_BEHAVIOUR, _ADAPTED = 1, 5

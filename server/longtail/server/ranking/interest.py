@@ -26,6 +26,8 @@ HISTORY_HALF_LIFE = 10.0
 MAX_INTERESTS = 3
 # A further interest must bring so much of the history nearer, as a share of its weight.
 WORTHWHILE = 0.02
+# An item is as near to likes as to so many of them, the nearest.
+NEAR = 3
 # How strongly dislikes push a direction away from them, against the likes that make it.
 PUSH = 0.3
 # Below this share of the weights that went in, a sum of unit vectors is rounding noise.
@@ -125,6 +127,25 @@ def nearest_parts(vectors: Matrix, wanted: Sequence[Interest]) -> Floats:
     of_each = products.reshape(len(vectors), len(wanted), len(Part))
     nearest = of_each.sum(axis=2).argmax(axis=1)
     parts: Floats = of_each[np.arange(len(vectors)), nearest]
+    return parts
+
+
+def like_parts(vectors: Matrix, likes: Matrix, examples: int) -> Floats:
+    """Return what the parts add to how near `vectors` (n, d) are to likes, (n, 3).
+
+    That is the mean of the cosines to the NEAR nearest of the `likes` (m, d), the first `examples`
+    of which are examples and the others a history. It tells more of an item than an interest does,
+    which lies between likes and is near to none of them.
+    """
+    parts = np.zeros((len(vectors), len(Part)))
+    near = min(NEAR, len(likes))
+    if not near or not len(vectors):
+        return parts
+    cosines = vectors @ likes.T
+    nearest = np.argpartition(-cosines, near - 1, axis=1)[:, :near]
+    found = np.take_along_axis(cosines, nearest, axis=1) / near
+    parts[:, Part.EXAMPLES] = np.where(nearest < examples, found, 0.0).sum(axis=1)
+    parts[:, Part.HISTORY] = np.where(nearest < examples, 0.0, found).sum(axis=1)
     return parts
 
 

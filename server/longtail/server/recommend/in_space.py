@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+from longtail.server.catalogue.history import INTEREST_LENGTH
 from longtail.server.catalogue.people import History
 from longtail.server.catalogue.spaces.space import Space
 from longtail.server.ranking.interest import (
     CancelledInterestError,
     Interest,
+    Matrix,
     Weighted,
     interests,
     interests_again,
@@ -15,10 +18,15 @@ from longtail.server.ranking.interest import (
 
 @dataclass(frozen=True)
 class InSpace:
-    """What a request is after in `space`: its interests there, one or more, the largest first."""
+    """What a request is after in `space`: its interests there, one or more, the largest first.
+
+    `likes` (m, d): the vectors of what is liked, of which the first `examples` are examples.
+    """
 
     space: Space
     interests: tuple[Interest, ...]
+    likes: Matrix
+    examples: int
 
 
 def in_adapted(space: Space, examples: Weighted, history: History) -> InSpace | None:
@@ -26,12 +34,14 @@ def in_adapted(space: Space, examples: Weighted, history: History) -> InSpace | 
 
     `examples`: those of items alone. A head knows what is liked together, not what words mean.
     """
-    past = () if history.adapted is None else interests_again(history.adapted)
-    if not past and not (examples.weights > 0).any():
+    liked = () if history.adapted is None else interests_again(history.adapted)
+    if not liked and not (examples.weights > 0).any():
         # To be far from something is no direction.
         return None
     try:
-        found = interests(None, examples, past)
+        found = interests(None, examples, liked)
     except CancelledInterestError:
         return None
-    return InSpace(space, found)
+    wanted = examples.vectors[examples.weights > 0].astype(np.float32)
+    past = space.vectors(history.rows[:INTEREST_LENGTH])
+    return InSpace(space, found, np.concatenate((wanted, past)), len(wanted))

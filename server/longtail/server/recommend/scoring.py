@@ -12,7 +12,7 @@ from longtail.server.catalogue.scope import Scope
 from longtail.server.ranking.adjustment import adjusted, faded
 from longtail.server.ranking.evidence import SIGNALS, Evidence, PoolScale, features, observed
 from longtail.server.ranking.exposure import blended, rarity
-from longtail.server.ranking.interest import Matrix, nearest_parts
+from longtail.server.ranking.interest import Matrix, like_parts, nearest_parts
 from longtail.server.ranking.relevance import RelevanceModel
 from longtail.server.recommend.context import Floats, Ints, RequestContext
 from longtail.server.recommend.request import OddsRule, Rotation
@@ -25,8 +25,8 @@ class Candidates:
     """n items and all that is known of them for one request; all arrays start with (n,).
 
     `rows`: in the columns of the state. `mass`: popularity. `parts` (n, 3): of query, examples and
-    history in the cosine to the nearest interest; `beside`: the same in each space of the context
-    beside the texts'. `word_parts` (n, m): of the m words looked for in
+    history in the cosine to the nearest interest; `beside`: in each space of the context beside
+    the texts', of how near likes are. `word_parts` (n, m): of the m words looked for in
     the item's score of words. `features` (n, len(FEATURES)) on `scale`,
     `estimate`: P(relevant) by `model`. `rule_factor`, `penalty` and `rotation` make `relevance` of
     it. `rarity`: 0 to 1, how seldom the item is shown.
@@ -70,7 +70,7 @@ def scored(
     mass = columns.mass(rows)
     parts = nearest_parts(vectors, context.interests)
     beside = tuple(
-        nearest_parts(each.space.vectors(rows), each.interests) for each in context.beside
+        like_parts(each.space.vectors(rows), each.likes, each.examples) for each in context.beside
     )
     word_parts = context.parts_of_words(rows).T
     evidence = _evidence(context, ids, vectors, mass, parts, beside, word_parts)

@@ -14,6 +14,7 @@ from longtail.server.ranking.profile import (
     default_profile,
     read_profile,
 )
+from longtail.server.upkeep.file_mark import Mark, mark_of
 from prometheus_client import Info
 
 logger = logging.getLogger(__name__)
@@ -21,11 +22,6 @@ logger = logging.getLogger(__name__)
 PERIOD_SECONDS = 1.0
 
 METRIC = Info("longtail_ranking_profile", "The ranking profile that answers go by.")
-
-# What tells one content of a file from the next: inode, time of change, size. None: no file.
-Mark = tuple[int, int, int] | None
-# Reading says why.
-UNREADABLE = (0, 0, 0)
 
 
 class ProfileWatch:
@@ -57,7 +53,7 @@ class ProfileWatch:
         self._marks = marks
 
     def _look(self) -> tuple[Mark, Mark]:
-        return _mark(self._path), _mark(exposure_path(self._path))
+        return mark_of(self._path), mark_of(exposure_path(self._path))
 
     def _read(self, marks: tuple[Mark, Mark]) -> tuple[RankingProfile, Mapping[str, float]]:
         if marks[0] is None:
@@ -68,16 +64,6 @@ class ProfileWatch:
         self.profile, self.expected = profile, expected
         METRIC.info({"version": profile.version})
         logger.info("ranking profile version=%s items=%d", profile.version, len(expected))
-
-
-def _mark(path: Path) -> Mark:
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    except OSError:
-        return UNREADABLE
-    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 async def watch_profile(watch: ProfileWatch, part: Part, audit: Audit) -> None:

@@ -63,15 +63,17 @@ def test_neither_the_offset_nor_the_scale_of_an_encoder_matters_to_the_standing(
     )
 
 
-def test_what_few_have_met_with_stands_where_its_text_puts_it() -> None:
+@pytest.mark.parametrize("near", ["adapted", "text"])
+def test_what_few_have_met_with_stands_where_a_head_or_its_text_puts_it(near: str) -> None:
     cold = np.zeros(N)
     cold[1], cold[2] = COLD_LIKES, 1e9
-    found = evidence(support=cold)
+    # Without a head nothing is near by its vectors.
+    found = evidence(support=cold, **({"adapted": np.zeros(N)} if near == "text" else {}))
     values = features(found, KNOWN, PoolScale.of(found))
-    text, behaviour = column(values, "text"), column(values, "behaviour")
+    standing, behaviour = column(values, near), column(values, "behaviour")
     own = standard(np.sqrt(found.behaviour))
-    assert behaviour[0] == pytest.approx(text[0])
-    assert behaviour[1] == pytest.approx((text[1] + own[1]) / 2)
+    assert behaviour[0] == pytest.approx(standing[0])
+    assert behaviour[1] == pytest.approx((standing[1] + own[1]) / 2)
     assert behaviour[2] == pytest.approx(own[2])
 
 

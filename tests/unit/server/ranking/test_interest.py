@@ -12,6 +12,7 @@ from longtail.server.ranking.interest import (
     Weighted,
     interests,
     interests_again,
+    like_parts,
     past_directions,
     past_interests,
 )
@@ -192,3 +193,18 @@ def test_interests_come_again_from_their_directions() -> None:
         assert other.parts == pytest.approx(one.parts, abs=1e-6)
         assert other.share == pytest.approx(one.share)
     assert interests_again(past_directions(Weighted(vectors[:1], np.array([-1.0])))) == ()
+
+
+def test_nearness_to_likes_is_that_to_the_three_nearest_and_adds_up() -> None:
+    random = np.random.default_rng(3)
+    items, likes = (random.normal(size=(count, 5)).astype(np.float32) for count in (7, 6))
+    parts = like_parts(items, likes, 2)
+    cosines = items @ likes.T
+    for item, of_item in zip(cosines, parts, strict=True):
+        nearest = np.argsort(-item)[:3]
+        of_examples = item[nearest[nearest < 2]].sum() / 3
+        of_history = item[nearest[nearest >= 2]].sum() / 3
+        assert of_item == pytest.approx([0.0, of_examples, of_history], abs=1e-5)
+    assert like_parts(items, likes[:1], 0).sum(axis=1) == pytest.approx(cosines[:, 0], abs=1e-5)
+    assert not like_parts(items, likes[:0], 0).any()
+    assert like_parts(items[:0], likes, 0).shape == (0, 3)

@@ -58,13 +58,14 @@ def test_examples_lead_by_their_adapted_vectors(films: Cinema) -> None:
     assert {"heat", "ronin"} & set(answer.candidates.ids)
 
 
-def test_the_cosine_is_a_feature(films: Cinema) -> None:
-    films.does("ann", "amelie", "big")
+def test_how_near_likes_are_is_a_feature(films: Cinema) -> None:
+    liked = ("amelie", "big", "heat", "alien")
+    films.does("ann", *liked)
     films.view.adapt(PAIRED)
     answer = films.answer(user_id="ann")
-    pool, [beside] = answer.candidates, answer.context.beside
-    vectors = PAIRED.adapted(pool.vectors)
-    cosines = np.max([vectors @ each.vector for each in beside.interests], axis=0)
+    pool, likes = answer.candidates, np.stack([film_vector(each) for each in liked])
+    each = PAIRED.adapted(pool.vectors) @ PAIRED.adapted(likes).T
+    cosines = np.sort(each, axis=1)[:, -3:].mean(axis=1)
     assert pool.evidence.adapted == pytest.approx(cosines, abs=1e-6)
     standing = (cosines - cosines.mean()) / cosines.std()
     assert pool.features[:, ADAPTED] == pytest.approx(standing, abs=1e-4)

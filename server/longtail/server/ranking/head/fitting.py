@@ -15,8 +15,9 @@ from longtail.server.ranking.head.judging import ALL, COLD, NDCG, Floats, HeldOu
 from longtail.server.ranking.head.learning import BATCH, USUAL, Learning, Recipe
 from longtail.server.ranking.head.pairs import Likes, Mask, Pairs
 
-# One in so many items is held out; people are asked who like so much, no more of them, nor fewer.
-COLD_ITEMS = 10
+# One in so many items is held out, and of people who like so much one in so many is asked, no more
+# of them, and no fewer: what is held out is missed by the head that is taken.
+COLD_ITEMS, JUDGES = 10, 3
 LEAST_LIKES, MOST_JUDGES, LEAST_JUDGES = 5, 600, 30
 # Steps of a round, rounds at most, and rounds without a gain that end it.
 STEPS, ROUNDS, PATIENCE = 100, 9, 4
@@ -149,7 +150,8 @@ def _judges(likes: Likes) -> Mask:
     """Return which people, by number, are asked: evenly among those who like enough."""
     counts = np.bincount(likes.people)
     may = np.flatnonzero(counts >= LEAST_LIKES)
-    places = np.linspace(0, len(may), min(len(may), MOST_JUDGES), endpoint=False)
+    count = min(-(-len(may) // JUDGES), MOST_JUDGES)
+    places = np.linspace(0, len(may), count, endpoint=False)
     judges = np.zeros(len(counts), np.bool_)
     judges[may[places.astype(np.int64)]] = True
     return judges

@@ -7,7 +7,7 @@ from longtail.server.ranking.head.fitting import Material
 from longtail.server.ranking.head.pairs import Likes
 from numpy.typing import NDArray
 
-ITEMS, PEOPLE, LIKED, DIMENSION = 640, 160, 12, 32
+ITEMS, PEOPLE, LIKED, DIMENSION = 640, 240, 12, 32
 TOPICS, SHELVES = 32, 4
 
 
