@@ -14,10 +14,11 @@ import grpc
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection
-from longtail.client import LongtailClient
+from longtail.client import LongtailClient, named_vectors
 from longtail.runtime import health
 from longtail.runtime.reflection import V1
 from longtail.server.app import SERVICES
+from longtail.v1.item_pb2 import Item
 from longtail.worker.service import SERVICE as WORKER
 
 from tests import processes
@@ -32,14 +33,22 @@ CALLERS = 8
 WORKER_SHARE, RAW_SHARE = 5, 50
 # What takes long, or takes the place of much else, comes this much less often than the others.
 RARE = dict.fromkeys(
-    ("CreateSnapshot", "RebuildIndex", "VerifySnapshot", "DeleteUserData", "Watch"), 0.05
+    (
+        "CreateSnapshot",
+        "RebuildIndex",
+        "VerifySnapshot",
+        "DeleteUserData",
+        "DeleteVectorSpace",
+        "Watch",
+    ),
+    0.05,
 )
 BROKEN = {"INTERNAL", "UNKNOWN", "DATA_LOSS", "HANGS"}
 # What gRPC's client says when the call ended before all of its messages were sent.
 UNSENT = "Internal error from Core"
 # Beyond any limit of the server's.
 HANG_SECONDS = 90.0
-KNOWN = [*FILMS, "me", "you", "rating", "view", "year", "title", "space", "a robot alone"]
+KNOWN = [*FILMS, "me", "you", "rating", "view", "year", "title", "space", "a robot alone", "image"]
 OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.enable_retries", 0)]
 SECRETLY = re.compile(r"Traceback|unexpected failure|Segmentation|core dumped|CRITICAL")
 
@@ -86,7 +95,9 @@ def _attacked(artefact: Path, home: Path) -> Iterator[Attacked]:
         processes.server(home, worker.address, LONGTAIL_SNAPSHOTS="3") as server,
     ):
         with LongtailClient(server.address) as client:
-            client.upsert_items(films())
+            client.create_vector_space("image", 2)
+            picture = named_vectors({"image": [1, 2]})
+            client.upsert_items([*films(), Item(id="picture", extra_vectors=picture)])
             client.write_interactions([liked("me", "alien"), liked("you", "heat")])
         yield Attacked(server, worker)
 

@@ -12,7 +12,7 @@ from longtail.export.errors import ExportError
 from longtail.export.parity import Gate
 from longtail.export.precision import Precision
 from longtail.export.reduction import Wanted
-from longtail.runtime.telemetry import configure_logging
+from longtail.runtime.logs import TEXT, configure_logging
 from longtail.worker.artefact import ArtefactError
 
 logger = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ _AUTO = "auto"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the export; return the exit code: 0 done, 1 failed. Wrong usage exits with 2."""
     options = _parser().parse_args(arguments)
-    configure_logging("info")
+    configure_logging("info", TEXT)
     asked = Options(
         gate=Gate(cosine_min=options.min_cosine, top10_overlap=options.min_overlap),
         precision=Precision(options.precision) if options.precision != _AUTO else None,

@@ -8,11 +8,13 @@ import asyncio
 import logging
 import time
 import types
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import grpc
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2
 from longtail.runtime.admission import Places, Turns, set_turn
 from longtail.runtime.deadline import remaining_seconds, set_deadline
 from longtail.runtime.errors import (
@@ -24,6 +26,7 @@ from longtail.runtime.errors import (
     Violation,
 )
 from longtail.runtime.identity import Allowance, caller_at
+from longtail.runtime.request_id import request_id, set_call
 from longtail.runtime.statuses import RETRY_SECONDS, Context, abort, abort_overloaded
 from longtail.runtime.telemetry import RPC_SECONDS, RPC_TOTAL
 from longtail.runtime.tracing import Tracer, set_trace
@@ -40,6 +43,15 @@ class InternalError(ServiceError):
 
     code = grpc.StatusCode.INTERNAL
     reason = "INTERNAL"
+
+    def __init__(self, request_id: str) -> None:
+        # What went wrong inside is for the log, not for the caller.
+        super().__init__(f"internal error, request_id={request_id}")
+        self._request_id = request_id
+
+    def details(self) -> Sequence[Message]:
+        """Return by which id the log tells of it."""
+        return (error_details_pb2.RequestInfo(request_id=self._request_id),)
 
 
 @dataclass(frozen=True)
@@ -121,6 +133,7 @@ def guarded(
             return await abort_overloaded(context, RETRY_SECONDS)
         started = time.perf_counter()
         code = OK
+        set_call(context)
         trace = None
         if tracer is not None:
             trace = tracer.begin(method, context.invocation_metadata() or ())
@@ -160,12 +173,14 @@ def guarded(
             raise
         except Exception:
             logger.exception("unexpected failure method=%s", name)
-            # What went wrong inside is for the log, not for the caller.
-            code, status = InternalError.code, InternalError("internal error").status()
+            code, status = InternalError.code, InternalError(request_id()).status()
         finally:
             places.leave(caller.name)
             totals[code]()
             taken = time.perf_counter() - started
+            if logger.isEnabledFor(logging.DEBUG):
+                told = (name, code.name, taken, caller.name)
+                logger.debug("answered method=%s code=%s seconds=%.6f caller=%s", *told)
             if trace is None:
                 observe(taken)
             else:

@@ -16,8 +16,8 @@ from longtail.runtime.command_line import (
     write_settings,
 )
 from longtail.runtime.freed_memory import share_heaps
+from longtail.runtime.logs import configure_logging
 from longtail.runtime.settings import SettingsError, read
-from longtail.runtime.telemetry import configure_logging
 from longtail.server.process.folder_lock import held
 from longtail.server.process.memory import keep_collections_short, keep_freed_memory
 from longtail.server.process.private import keep_private
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             settings.check_closed()
             write_settings(settings, given)
             return 0
-        configure_logging(settings.log_level)
+        configure_logging(settings.log_level, settings.log_format)
         if options.process is not None:
             # The parent holds the folder, and this process its lock with it.
             return _serve(settings, options.process, check=options.first)

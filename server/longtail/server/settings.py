@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from longtail.runtime.listening import ListenAddress
+from longtail.runtime.logs import LOG_FORMATS, LOG_LEVELS
 from longtail.runtime.receiver import Receiver
 from longtail.runtime.settings import (
     Bounds,
@@ -16,7 +17,6 @@ from longtail.runtime.settings import (
     one_of,
     setting,
 )
-from longtail.runtime.telemetry import LOG_LEVELS
 from longtail.runtime.tls import TlsFiles
 from longtail.server.encoder.addresses import parse_addresses
 from longtail.server.store.popularity_weights import PopularityWeights
@@ -299,6 +299,12 @@ class Settings:
     )
     log_level: str = setting(
         "LONGTAIL_LOG_LEVEL", "info", "debug, info, warning or error.", check=one_of(*LOG_LEVELS)
+    )
+    log_format: str = setting(
+        "LONGTAIL_LOG_FORMAT",
+        "auto",
+        "text, json, or auto: text on a terminal, json elsewhere.",
+        check=one_of(*LOG_FORMATS),
     )
 
     def __post_init__(self) -> None:

@@ -12,7 +12,7 @@ from tests.unit.export import checkpoints
 @pytest.fixture(autouse=True)
 def texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     # The logs of the tests are theirs.
-    monkeypatch.setattr(command, "configure_logging", lambda level: None)
+    monkeypatch.setattr(command, "configure_logging", lambda level, form: None)
     path = tmp_path / "texts.txt"
     path.write_text("\n".join(checkpoints.TEXTS))
     return path

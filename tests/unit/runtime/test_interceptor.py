@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import re
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -381,7 +382,7 @@ async def test_an_unexpected_failure_tells_nothing_of_itself() -> None:
     async with serving(answer) as stub:
         error = await failure(stub)
     assert error.code is grpc.StatusCode.INTERNAL
-    assert error.message == "internal error"
+    assert re.fullmatch("internal error, request_id=[0-9a-f]{32}", error.message)
 
 
 @pytest.mark.parametrize(("over", "code"), [(0, "OK"), (1, "RESOURCE_EXHAUSTED")])

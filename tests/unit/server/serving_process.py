@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from longtail.runtime.listening import ListenAddress
-from longtail.runtime.telemetry import configure_logging
+from longtail.runtime.logs import TEXT, configure_logging
 from longtail.server.process.supervision import lifeline, supervise
 
 DRAIN_SECONDS, STOP_SECONDS = 2.0, 5.0
@@ -29,7 +29,7 @@ def main() -> int:
     parser.add_argument("--child", type=int)
     parser.add_argument("--fail", type=int)
     arguments = parser.parse_args()
-    configure_logging("info")
+    configure_logging("info", TEXT)
     address = ListenAddress.parse("TEST_ADDRESS", arguments.address)
     if arguments.child is not None:
         if arguments.fail is not None:

@@ -9,10 +9,10 @@ from longtail.runtime.command_line import Parser, add_flags, find_with_flags, wr
 from longtail.runtime.freed_memory import share_heaps
 from longtail.runtime.interceptor import ServiceInterceptor
 from longtail.runtime.lifecycle import HealthBoard, Listener, new_server, serve
+from longtail.runtime.logs import configure_logging
 from longtail.runtime.metrics_server import start_metrics
 from longtail.runtime.receiver import tracing_to
 from longtail.runtime.settings import SettingsError, read
-from longtail.runtime.telemetry import configure_logging
 from longtail.runtime.tls import FollowedFiles, TlsError
 from longtail.runtime.tracing import Tracer
 from longtail.v1.embedding_service_pb2_grpc import add_EmbeddingServiceServicer_to_server
@@ -52,7 +52,7 @@ def main() -> int:
     except SettingsError as error:
         sys.stderr.write(f"worker: {error}\n")
         return 2
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     # An inference that ends has to wait for the thread that serves calls to let go of the
     # interpreter; by default it may keep it for as long as a whole inference takes.
     sys.setswitchinterval(_SWITCH_SECONDS)

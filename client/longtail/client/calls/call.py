@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Generic, Self, TypeVar
 
 from google.protobuf.message import Message
@@ -42,6 +41,8 @@ Page = TypeVar(
 STREAM_SECONDS = 600.0
 # So many elements of a stream go into one message; the contract allows no more.
 BATCH_ELEMENTS = 256
+# So many items at their limits would pass the 16 MiB that a message may have.
+BATCH_BYTES = 4 * 2**20
 
 
 @dataclass(frozen=True)
@@ -122,11 +123,26 @@ def path(request: Message | type[Message]) -> str:
     return f"/{service.full_name}/{message.name.removesuffix('Request')}"
 
 
-def batches(elements: Iterable[Element]) -> Iterator[list[Element]]:
-    """Yield the elements in their order, as lists of at most 256."""
-    source = iter(elements)
-    while batch := list(islice(source, BATCH_ELEMENTS)):
+def batches(
+    elements: Iterable[Element], size_of: Callable[[Element], int]
+) -> Iterator[list[Element]]:
+    """Yield the elements in their order, as lists of at most 256 and, of several, 4 MiB."""
+    batch: list[Element] = []
+    size = 0
+    for element in elements:
+        length = size_of(element)
+        if batch and (len(batch) == BATCH_ELEMENTS or size + length > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(element)
+        size += length
+    if batch:
         yield batch
+
+
+def size_of(message: object) -> int:
+    """Return the bytes of a message; 0 of what is none, which is refused where it is used."""
+    return message.ByteSize() if isinstance(message, Message) else 0
 
 
 def serialise(message: Message) -> bytes:

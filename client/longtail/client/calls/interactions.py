@@ -11,6 +11,7 @@ from longtail.client.calls.call import (
     Outgoing,
     PagedCall,
     batches,
+    size_of,
 )
 from longtail.v1.interaction_service_pb2 import (
     DeleteUserDataRequest,
@@ -50,7 +51,8 @@ def import_interactions(
     return ClientStreamCall(
         ImportInteractionsRequest,
         Outgoing(
-            built(ImportInteractionsRequest, interactions=batch) for batch in batches(interactions)
+            built(ImportInteractionsRequest, interactions=batch)
+            for batch in batches(interactions, size_of)
         ),
         ImportInteractionsResponse,
         timeout,

@@ -17,6 +17,7 @@ from longtail.client.calls.call import (
     PagedCall,
     ServerStreamCall,
     batches,
+    size_of,
 )
 from longtail.v1.item_pb2 import Item
 from longtail.v1.item_service_pb2 import (
@@ -119,7 +120,7 @@ def import_items(
     """Write any number of items as one stream; what was sent before a break stays written."""
     return ClientStreamCall(
         ImportItemsRequest,
-        Outgoing(built(ImportItemsRequest, items=batch) for batch in batches(items)),
+        Outgoing(built(ImportItemsRequest, items=batch) for batch in batches(items, size_of)),
         ImportItemsResponse,
         timeout,
     )

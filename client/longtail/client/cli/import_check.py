@@ -6,7 +6,7 @@ from itertools import islice
 from google.protobuf.message import Message
 from longtail.client.cli import output
 from longtail.client.importing.report import ImportReport, M, Numbered
-from longtail.client.importing.rows import Source
+from longtail.client.importing.rows import FileError, Source
 
 ROWS_SHOWN = 3
 FLOAT_BYTES = 4
@@ -21,16 +21,28 @@ def show_check(
 ) -> None:
     """Convert every row, send none, and print what each column is, the first rows and the drops.
 
-    `roles`: what each column is read as.
+    `roles`: what each column is read as. FileError when no row is of use, as an import has it.
     """
     remaining = iter(messages)
     first: Sequence[Numbered[M]] = list(islice(remaining, ROWS_SHOWN))
     usable = len(first) + sum(1 for _ in remaining)
     read = {name: roles.get(name, "not read") for name in source.columns}
+    _show(read, first, usable, report, as_json)
+    if not usable + report.duplicates:
+        raise FileError(report.of_no_use())
+
+
+def _show(
+    read: Mapping[str, str],
+    first: Sequence[Numbered[M]],
+    usable: int,
+    report: ImportReport,
+    as_json: bool,
+) -> None:
     if as_json:
         output.print_json(
             {
-                "columns": read,
+                "columns": dict(read),
                 "remarks": list(report.remarks),
                 "first": [_shown(numbered.message) for numbered in first],
                 "rows_read": report.rows_read,

@@ -26,7 +26,7 @@ def run_import(
     """Send the messages, `finish`, and print the report.
 
     Exits with 3 when strict and a row was dropped, and when the server failed on one. FileError
-    when no row could be used.
+    when no row was of use.
 
     An interrupted import reports what was acknowledged, and the interruption goes on to the caller.
     """
@@ -42,13 +42,8 @@ def run_import(
             output.print_json({**report.as_json(), "seconds": round(seconds, 3)})
         else:
             _show(report, seconds)
-    if report.is_useless and not report.failed:
-        reason, dropped = next(iter(report.dropped.items()))
-        detail = f": {dropped.detail}" if dropped.detail else ""
-        raise FileError(
-            f"none of the {report.rows_read:,} rows could be used; {dropped.count:,} for "
-            f"{reason}{detail}"
-        )
+    if not report.useful and not report.failed:
+        raise FileError(report.of_no_use())
     if report.failed or (strict and report.dropped):
         raise typer.Exit(SOME_DROPPED)
 

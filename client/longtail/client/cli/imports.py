@@ -23,6 +23,7 @@ from longtail.client.importing.conversion import converted, first_of_each_id
 from longtail.client.importing.delimited import Dialect
 from longtail.client.importing.interaction_rows import interaction_reader
 from longtail.client.importing.item_rows import item_reader
+from longtail.client.importing.latest import at_lines, latest_lines, writing_latest
 from longtail.client.importing.opening import open_rows
 from longtail.client.importing.report import ImportReport
 from longtail.client.importing.rows import FileError, Source
@@ -146,6 +147,12 @@ def import_interactions(
     user_id: Annotated[
         str | None, typer.Option("--user", help="Column of persons (user_id, customer_id, ...).")
     ] = None,
+    one_user: Annotated[
+        str,
+        typer.Option(
+            metavar="ID", help="The person of all rows: of a file that one person has of their own."
+        ),
+    ] = "",
     item_id: import_options.Id = None,
     value: Annotated[
         str | None, typer.Option(help="Column of values (rating, value, stars, ...).")
@@ -181,10 +188,17 @@ def import_interactions(
         str | None,
         typer.Option(
             help="Column of event ids (event_id; without it a hash of person, item, type, query, "
-            "and time, or value where there is no time: importing again counts nothing twice, and "
-            "a changed rating is recorded beside the old one; the latest counts)."
+            "and time, or value where there is no time: importing again counts nothing twice)."
         ),
     ] = None,
+    latest: Annotated[
+        bool,
+        typer.Option(
+            "--latest",
+            help="The file says how things stand: of a person, item and type its latest row "
+            "counts, and is recorded where another value counts so far. Asks the server for each.",
+        ),
+    ] = False,
     encoding: import_options.Encoding = None,
     delimiter: import_options.Delimiter = None,
     columns: import_options.Columns = None,
@@ -207,6 +221,7 @@ def import_interactions(
             form,
             InteractionOptions(
                 user_id=user_id,
+                one_user=one_user,
                 item_id=item_id,
                 value=value,
                 neutral=neutral,
@@ -223,13 +238,23 @@ def import_interactions(
         report = ImportReport(remarks=source.remarks)
         read = interaction_reader(mapping, survey.times)
         interactions = converted(source.rows(), read, report)
+        write = writing_interactions(client)
+        if latest:
+            if mapping.event_id:
+                raise FileError(
+                    f"{file}: --latest is for a file of how things stand; {mapping.event_id!r} has "
+                    "the ids of events"
+                )
+            lines = latest_lines(converted(source.rows(), read, ImportReport()))
+            interactions = at_lines(interactions, lines, report)
+            write = writing_latest(client)
         if check:
             show_check(source, mapping.roles(), interactions, report, as_json)
             return
 
         run_import(
             interactions,
-            writing_interactions(client),
+            write,
             source,
             report,
             strict,

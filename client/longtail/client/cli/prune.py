@@ -18,8 +18,10 @@ def remove_others(
 ) -> None:
     """Remove every item that is not `named`, and count them in `report`; asks first unless `sure`.
 
-    Raises FileError where rows were dropped: whose they are is not known.
+    Raises FileError where rows were dropped, since whose they are is not known, or there are none.
     """
+    if not named:
+        raise FileError("nothing is removed: the file has no items, and all would go")
     if report.dropped:
         raise FileError(
             f"nothing is removed: {report.dropped_count:,} rows were dropped, and their items "

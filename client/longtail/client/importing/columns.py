@@ -11,28 +11,43 @@ from longtail.client.importing.rows import FileError, Source
 from longtail.client.importing.survey import Column, Kind
 
 ARTICLE_COLUMNS = frozenset({"user_id", "item_id", "item_description", "query"})
-# Names are compared without case and without what divides their words: Item_ID is item_id. Of those
-# that a file has the first counts.
+# Names are compared without case and by their letters and digits alone: Item_ID is item_id, and
+# Body (HTML) body_html. Of those that a file has the first counts.
 ID_COLUMNS = (
     "item_id", "id", "movie_id", "product_id", "book_id", "track_id", "song_id", "article_id",
     "news_id", "video_id", "game_id", "app_id", "business_id", "asin", "parent_asin", "sku",
+    "artist_id", "album_id", "show_id", "anime_id", "recipe_id", "listing_id", "course_id",
+    "job_id", "place_id", "stock_code", "isbn", "imdb_id", "tconst", "const", "item",
+    "handle",
 )  # fmt: skip
-TITLE_COLUMNS = ("title", "name", "product_title", "item_title", "product_name", "item_name")
+TITLE_COLUMNS = (
+    "title", "name", "product_title", "item_title", "product_name", "item_name", "book_title",
+    "movie_title", "track_name", "song_title", "primary_title", "headline",
+)  # fmt: skip
 TEXT_COLUMNS = (
     "text", "description", "item_description", "product_description", "overview", "plot",
-    "summary", "abstract", "synopsis",
+    "summary", "abstract", "synopsis", "body", "body_html", "content", "about", "about_the_game",
+    "storyline", "caption", "short_description",
 )  # fmt: skip
 # The last two are what registries of packages call it.
 PRIOR_COLUMNS = ("popularity_prior", "popularity", "monthly_downloads", "downloads")
-USER_COLUMNS = ("user_id", "customer_id", "reviewer_id", "visitor_id", "person_id", "member_id")
-VALUE_COLUMNS = ("rating", "value", "overall", "stars", "score")
+USER_COLUMNS = (
+    "user_id", "customer_id", "reviewer_id", "visitor_id", "person_id", "member_id", "client_id",
+    "account_id", "session_id", "uid", "user", "username",
+)  # fmt: skip
+VALUE_COLUMNS = (
+    "rating", "value", "overall", "stars", "score", "user_rating", "my_rating", "your_rating",
+    "book_rating", "weight", "plays", "play_count", "listen_count", "watch_ratio",
+)  # fmt: skip
 TIME_COLUMNS = (
     "timestamp", "time", "event_time", "unix_review_time", "datetime", "date", "created_at",
+    "review_time", "review_date", "invoice_date", "order_date", "purchase_date", "date_rated",
+    "date_added",
 )  # fmt: skip
 TYPE_COLUMNS = ("type", "event_type", "event", "action")
 QUERY_COLUMNS, EVENT_COLUMNS = ("query", "search_query"), ("event_id",)
 VECTOR_COLUMNS = ("vector",)
-_DIVIDES = re.compile(r"[\s_.-]+")
+_DIVIDES = re.compile(r"[\W_]+")
 # What an export has of every item, and what only the server writes.
 EXPORTED = frozenset({"id", "title", "text", "popularity_prior", "state", "penalty"})
 # Of an export too, where an item has them, which need be none of the first ones.
@@ -102,6 +117,12 @@ class ItemColumns:
     ignored: frozenset[str] = frozenset()
     exported: bool = False
 
+    @property
+    def has_content(self) -> bool:
+        """Whether there is a column of words or of vectors, without which no row is of use."""
+        vectors = self.vector or self.extra_vectors or self.named_vectors
+        return bool(self.title or self.text or vectors)
+
     @cached_property
     def fields(self) -> frozenset[str | None]:
         """The columns that are no attribute of their own."""
@@ -167,10 +188,10 @@ class InteractionColumns:
 
     `default_type` is the type where there is no column of types; `neutral` is taken from every
     value, so that what is below it pushes away, and what is left is brought to `scale`.
-    `needs_query` drops rows without a query.
+    `needs_query` drops rows without a query. All rows are of `one_user` where it is not empty.
     """
 
-    user_id: str
+    user_id: str | None
     item_id: str
     default_type: str
     value: str | None
@@ -182,6 +203,7 @@ class InteractionColumns:
     neutral: float = 0.0
     scale: Scale = Scale()
     needs_query: bool = False
+    one_user: str = ""
 
     def roles(self) -> dict[str, str]:
         """Return what each column is read as, by name, for people."""
@@ -220,6 +242,7 @@ class InteractionOptions:
     """What the caller says of the columns of interactions; None: what their names say."""
 
     user_id: str | None = None
+    one_user: str = ""
     item_id: str | None = None
     value: str | None = None
     neutral: float = 0.0
@@ -248,7 +271,7 @@ def item_columns(source: Source, form: Form, options: ItemOptions) -> ItemColumn
     there = dict.fromkeys((*header, *(SOMETIMES_EXPORTED if exported else ())))
     known = [name for name in there if name not in attributes]
     chosen = partial(choose, known)
-    return ItemColumns(
+    columns = ItemColumns(
         item_id=require(known, options.item_id, ID_COLUMNS, "id", "--id"),
         title=chosen(options.title, TITLE_COLUMNS, "--title"),
         text=chosen(options.text, ("item_description",) if article else TEXT_COLUMNS, "--text"),
@@ -267,6 +290,9 @@ def item_columns(source: Source, form: Form, options: ItemOptions) -> ItemColumn
         ignored=_ignored(header, article) | named(options.ignored, "--ignore"),
         exported=exported,
     )
+    if not columns.has_content:
+        require(known, None, (), "words", "--title or --text")
+    return columns
 
 
 def interaction_columns(
@@ -279,7 +305,9 @@ def interaction_columns(
     values = chosen(options.value, VALUE_COLUMNS, "--value")
     default_type = "query" if article else "rating" if values else "view"
     return InteractionColumns(
-        user_id=require(header, options.user_id, USER_COLUMNS, "person", "--user"),
+        user_id=None
+        if options.one_user
+        else require(header, options.user_id, USER_COLUMNS, "person", "--user or --one-user"),
         item_id=require(header, options.item_id, ID_COLUMNS, "id", "--id"),
         default_type=options.type_name or default_type,
         value=values,
@@ -291,6 +319,7 @@ def interaction_columns(
         neutral=options.neutral,
         scale=options.scale,
         needs_query=article,
+        one_user=options.one_user,
     )
 
 

@@ -201,24 +201,40 @@ def _records(lines: _Lines, delimiter: str, width: int) -> Iterator[tuple[int, l
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
         start = lines.begin()
+        wrong = ""
+        fields: list[str] = []
         try:
             fields = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            several = len(lines.record) > 1
-            reason = "unclosed quote" if several else "malformed CSV"
-            lines.give_back()
-            # What the reader has taken in of a record that is none stays in it.
-            reader = csv.reader(lines, delimiter=delimiter, strict=True)
-            yield start, BadRow(start, reason, "" if several else str(error))
+            wrong = str(error)
+        several = len(lines.record) > 1
+        if not wrong and (not several or _fits(fields, width)):
+            if fields:
+                yield start, fields
             continue
-        if len(lines.record) > 1 and not _fits(fields, width):
-            lines.give_back()
-            reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        escaped = _escaped(lines.record[0], delimiter, width)
+        lines.give_back()
+        # What the reader has taken in of a record that is none stays in it.
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        if escaped is not None:
+            yield start, escaped
+        elif several:
             yield start, BadRow(start, "unclosed quote")
-        elif fields:
-            yield start, fields
+        else:
+            yield start, BadRow(start, "malformed CSV", wrong)
+
+
+def _escaped(line: str, delimiter: str, width: int) -> list[str] | None:
+    """Return the fields of a line in which a backslash escapes quotes; None of any other."""
+    if '\\"' not in line:
+        return None
+    try:
+        [fields] = csv.reader([line], delimiter=delimiter, strict=True, escapechar="\\")
+    except (csv.Error, ValueError):
+        return None
+    return fields if _fits(fields, width) else None
 
 
 def _fits(fields: Sequence[str], width: int) -> bool:

@@ -28,7 +28,7 @@ def interaction_reader(
 
     def read(row: Mapping[str, Any]) -> Interaction:
         interaction = Interaction(
-            user_id=values.identifier(row, columns.user_id, "user id"),
+            user_id=columns.one_user or values.identifier(row, columns.user_id, "user id"),
             item_id=values.identifier(row, columns.item_id, "id"),
             type=values.required(row, columns.type, "type")
             if columns.type
@@ -58,19 +58,20 @@ def interaction_reader(
     return read
 
 
-def _event_id(interaction: Interaction) -> str:
+def digest_of(*parts: str) -> bytes:
+    """Return what stands for these parts in this order, 16 bytes."""
     digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        # The length keeps ("ab", "c") and ("a", "bc") apart.
+        digest.update(f"{len(part)}:{part}".encode())
+    return digest.digest()
+
+
+def _event_id(interaction: Interaction) -> str:
     if interaction.HasField("time"):
         which = interaction.time.ToJsonString()
     else:
         which = repr(interaction.value) if interaction.HasField("value") else ""
-    for part in (
-        interaction.user_id,
-        interaction.item_id,
-        interaction.type,
-        which,
-        interaction.query,
-    ):
-        # The length keeps ("ab", "c") and ("a", "bc") apart.
-        digest.update(f"{len(part)}:{part}".encode())
-    return digest.hexdigest()
+    return digest_of(
+        interaction.user_id, interaction.item_id, interaction.type, which, interaction.query
+    ).hex()

@@ -122,9 +122,20 @@ class ImportReport:
         self.revision = max(self.revision, *(answer.revision for answer in acknowledgements))
 
     @property
-    def is_useless(self) -> bool:
-        """Whether there were rows, and none of them could be used."""
-        return bool(self.dropped) and not (self.imported or self.duplicates or self.unchanged)
+    def useful(self) -> int:
+        """Rows that were of use: written, or there already."""
+        return self.imported + self.duplicates + self.unchanged
+
+    def of_no_use(self) -> str:
+        """Return why no row is of use, for people."""
+        if not self.dropped:
+            return "there are no rows"
+        reason, dropped = next(iter(self.dropped.items()))
+        detail = f": {dropped.detail}" if dropped.detail else ""
+        return (
+            f"none of the {self.rows_read:,} rows could be used; {dropped.count:,} for "
+            f"{reason}{detail}"
+        )
 
     def told(self) -> list[tuple[str, str]]:
         """Return what is to be said of the file and its dropped rows, for people."""

@@ -5,18 +5,16 @@ be started again, and a batch that meets an overloaded server is simply sent aga
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from threading import Event
 
+from longtail.client.calls.call import batches
 from longtail.client.calls.errors import LongtailError
 from longtail.client.importing.patience import Write, write_patiently
 from longtail.client.importing.report import Acknowledgement, ImportReport, M, Numbered
 
-BATCH_ROWS = 256
-# So many items at their limits would pass the 16 MiB that a message may have.
-BATCH_BYTES = 4 * 2**20
 # Enough that the server always has texts to encode while another batch is written or on its way.
 CALLS_IN_FLIGHT = 4
 # Those in flight and those that are ready when one of them is acknowledged.
@@ -35,7 +33,7 @@ def send(messages: Iterable[Numbered[M]], write: Write[M], report: ImportReport)
     stopped = Event()
     pool = ThreadPoolExecutor(CALLS_IN_FLIGHT)
     try:
-        for batch in _batches(messages):
+        for batch in batches(messages, lambda numbered: numbered.message.ByteSize()):
             if len(held) == BATCHES_HELD:
                 _count_first(held, report)
             future: Future[list[Acknowledgement]] = Future()
@@ -81,17 +79,3 @@ def _drain(held: Iterable[InFlight[M]], report: ImportReport) -> None:
         # What ended the import is told already, and one reason is enough.
         with suppress(LongtailError):
             report.count(batch, future.result())
-
-
-def _batches(messages: Iterable[Numbered[M]]) -> Iterator[list[Numbered[M]]]:
-    batch: list[Numbered[M]] = []
-    size = 0
-    for numbered in messages:
-        length = numbered.message.ByteSize()
-        if batch and (len(batch) == BATCH_ROWS or size + length > BATCH_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(numbered)
-        size += length
-    if batch:
-        yield batch

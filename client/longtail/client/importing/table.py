@@ -14,6 +14,7 @@ from longtail.client.importing.columns import (
 from longtail.client.importing.conversion import converted, first_of_each_id
 from longtail.client.importing.interaction_rows import interaction_reader
 from longtail.client.importing.item_rows import item_reader
+from longtail.client.importing.latest import at_lines, latest_lines, writing_latest
 from longtail.client.importing.parquet_rows import plain
 from longtail.client.importing.report import ImportReport
 from longtail.client.importing.rows import Row, Rows, Source
@@ -49,17 +50,25 @@ def import_interactions_table(
     table: Table,
     options: InteractionOptions = BY_NAMES,
     times: Times | None = None,
+    *,
+    latest: bool = False,
 ) -> ImportReport:
     """Record the interactions of a table, a row each, as `import_items_table` does.
 
-    `times` says how times are read where their forms do not.
+    `times` says how times are read where their forms do not. `latest`: the table says how things
+    stand, so that of a person, item and type its latest row counts.
     """
     source = _source(table)
     columns = interaction_columns(source, Form.AUTO, options)
     survey = surveyed(source, (), columns.time, times or Times(), lambda fraction, rows: None)
     report = ImportReport()
-    rows = converted(source.rows(), interaction_reader(columns, survey.times), report)
-    send(rows, writing_interactions(client), report)
+    read = interaction_reader(columns, survey.times)
+    rows = converted(source.rows(), read, report)
+    write = writing_interactions(client)
+    if latest:
+        lines = latest_lines(converted(source.rows(), read, ImportReport()))
+        rows, write = at_lines(rows, lines, report), writing_latest(client)
+    send(rows, write, report)
     return report
 
 

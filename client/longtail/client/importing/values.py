@@ -36,12 +36,12 @@ class RowError(Exception):
         self.detail = detail
 
 
-def identifier(row: Mapping[str, Any], column: str, what: str) -> str:
+def identifier(row: Mapping[str, Any], column: str | None, what: str) -> str:
     """Return the id in a column; RowError when it is missing, or no text and no whole number.
 
     7.0 is the id 7.
     """
-    value = row.get(column)
+    value = row.get(column) if column else None
     if type(value) is bytes:
         value = _decoded(value, column)
     if type(value) is str:

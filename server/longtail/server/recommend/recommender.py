@@ -74,9 +74,10 @@ class Recommender:
         """
         started = time.perf_counter()
         profile, expected = self._profiles.profile, self._profiles.expected
-        context = self._context(state, request, person)
-        understood = time.perf_counter()
         try:
+            # Words are looked for among what passes, as items are.
+            context = self._context(state, request, person)
+            understood = time.perf_counter()
             found = find(context, self._size, profile.sources)
         except FilterTypeError as error:
             raise InvalidArgument(Violation(error.path, error.message).inside("filter")) from None

@@ -21,7 +21,9 @@ class VectorSpaces:
         """Declare a space; return it, and the revision that holds it. Raises FailedPrecondition."""
         declare = partial(self._store.spaces.declare, name=name, dimension=dimension)
         space, revision = await asyncio.wrap_future(self._commit.submit(declare))
-        self._audit.tell("vector space created", name=name, dimension=dimension)
+        # Its id is the revision that it was declared at: it may have been there before.
+        if space.id == revision:
+            self._audit.tell("vector space created", name=name, dimension=dimension)
         return space, revision
 
     def all(self) -> tuple[VectorSpace, ...]:

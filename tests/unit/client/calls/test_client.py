@@ -13,6 +13,7 @@ from longtail.client import (
     LongtailError,
     example,
     filter_of,
+    named_vectors,
     where,
 )
 from longtail.client.calls import admin, insight, interactions, items, recommendations
@@ -199,6 +200,15 @@ async def test_imports_are_streams_of_batches(fake: Fake) -> None:
 
     assert response.imported_count == 600
     assert len(fake.requests) == 6
+
+
+def test_a_stream_has_no_message_that_is_too_large(fake: Fake) -> None:
+    large = named_vectors({"image": [1.0] * 4096, "sound": [1.0] * 4096})
+    with LongtailClient(fake.address) as client:
+        items = (Item(id=str(n), extra_vectors=large) for n in range(300))
+        assert client.import_items(items).imported_count == 300
+    assert len(fake.requests) > 2
+    assert max(request.ByteSize() for request in fake.requests) < 4.1 * 2**20
 
 
 async def test_waiting_for_nobody_ends() -> None:

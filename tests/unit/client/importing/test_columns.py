@@ -84,8 +84,8 @@ def test_a_column_of_vectors_is_of_the_space_that_it_is_said_to_be() -> None:
 def test_what_only_the_server_writes_is_left_out_of_an_export_and_of_nothing_else() -> None:
     written = ("create_time", "update_time")
 
-    assert items(("id", "state", *written)).ignored == set(written)
-    assert items(("id", *written)).ignored == set()
+    assert items(("id", "title", "state", *written)).ignored == set(written)
+    assert items(("id", "title", *written)).ignored == set()
 
 
 def test_the_type_is_said_by_the_caller_or_by_what_the_file_has() -> None:
@@ -105,6 +105,9 @@ def test_the_type_is_said_by_the_caller_or_by_what_the_file_has() -> None:
         (("movieId", "title", "genres", "overview"), ("movieId", "title", "overview")),
         (("parent_asin", "asin", "title"), ("asin", "title", None)),
         (("id", "item_id", "text", "name"), ("item_id", "name", "text")),
+        (("Handle", "Title", "Body (HTML)", "Vendor"), ("Handle", "Title", "Body (HTML)")),
+        (("ISBN", "Book-Title", "Book-Author"), ("ISBN", "Book-Title", None)),
+        (("video_id", "caption"), ("video_id", None, "caption")),
     ],
 )
 def test_names_that_people_give_to_columns_are_known(
@@ -119,6 +122,25 @@ def test_names_that_people_give_to_columns_of_interactions_are_known() -> None:
 
     assert (found.user_id, found.item_id) == ("userId", "movieId")
     assert (found.value, found.time, found.type) == ("Rating", "unixReviewTime", "event")
+    found = interactions(("User-ID", "ISBN", "Book-Rating", "reviewTime"))
+    assert (found.user_id, found.item_id) == ("User-ID", "ISBN")
+    assert (found.value, found.time) == ("Book-Rating", "reviewTime")
+
+
+def test_a_file_without_persons_may_be_of_one() -> None:
+    header = ("Book Id", "Title", "My Rating", "Date Added")
+    with pytest.raises(FileError, match="person: say which with --user or --one-user; there are"):
+        interactions(header)
+    found = interactions(header, one_user="ada")
+    assert (found.user_id, found.one_user) == (None, "ada")
+    assert (found.item_id, found.value, found.time) == ("Book Id", "My Rating", "Date Added")
+
+
+def test_items_without_words_or_vectors_are_refused() -> None:
+    with pytest.raises(FileError, match="words: say which with --title or --text; there are id"):
+        items(("id", "price"))
+    assert items(("id", "price"), text="price").text == "price"
+    assert items(("id", "price", "vector")).vector == "vector"
 
 
 @pytest.mark.parametrize(

@@ -183,6 +183,17 @@ def test_broken_quotes_cost_only_their_row(tmp_path: Path) -> None:
     assert third.line == 4
 
 
+def test_a_backslash_may_escape_a_quote(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(
+        'item_id;title;text\n"1";"Classical \\"Myth\\"";"x"\n"2";"a\\";"C:\\"\n'
+        '"3";"y";"z \\""\n"4";"a";"b"\n'
+    )
+    assert [list(each.values()) for each in values(path)] == [
+        ["1", 'Classical "Myth"', "x"], ["2", "a\\", "C:\\"], ["3", "y", 'z "'], ["4", "a", "b"]
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("delimiter", ["\t", "|"])
 def test_a_quote_may_be_a_letter_where_files_have_no_others(tmp_path: Path, delimiter: str) -> None:
     path = tmp_path / "a.tsv"

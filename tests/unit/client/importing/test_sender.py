@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 import grpc
 import pytest
 from google.rpc import status_pb2
+from longtail.client.calls.call import BATCH_BYTES
 from longtail.client.calls.errors import LongtailError
-from longtail.client.importing import sender
 from longtail.client.importing.report import Acknowledgement, ImportReport, Numbered
 from longtail.client.importing.sender import send
 from longtail.runtime.errors import InferenceFailed
@@ -32,7 +32,7 @@ def test_batches_are_bounded_in_bytes_too() -> None:
     send(items(256, text="x" * 80_000), writer, report)
 
     assert sum(writer.sizes) == 256
-    assert max(writer.sizes) <= sender.BATCH_BYTES // 80_000
+    assert max(writer.sizes) <= BATCH_BYTES // 80_000
 
 
 def test_what_the_server_refuses_is_known_by_line_and_field() -> None:

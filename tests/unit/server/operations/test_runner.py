@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -47,6 +48,8 @@ from sqlalchemy import event
 from tests.unit.server.catalogues import SETTINGS
 from tests.unit.server.fake_worker import TINY, FakeWorker, connected
 from tests.unit.server.new_stores import open_store
+
+T = TypeVar("T")
 
 OTHER = EncoderBinding("tiny@2", 3)
 ITEMS = 40
@@ -166,6 +169,37 @@ async def test_another_encoder_is_taken_in_while_the_old_one_serves(tmp_path: Pa
         assert set(state.index.vectors(rows)[:, 0].tolist()) == {2.0}
         assert state.index.graph_rows == ITEMS + 1
         assert server.store.encoders.retired(1) == 0
+
+
+async def test_what_a_deleted_space_leaves_is_dropped_and_a_rebuild_keeps_the_others(
+    tmp_path: Path,
+) -> None:
+    new = FakeWorker(2, OTHER.model_id, OTHER.dimension)
+    async with serving(tmp_path, FakeWorker(1), new) as server:
+        store, vector = server.store, np.eye(1, 4, dtype=np.float32)[0]
+
+        async def do(write: Callable[[Transaction], T]) -> T:
+            return await asyncio.wrap_future(server.commit.submit(write))
+
+        kept, _ = await do(lambda tx: store.spaces.declare(tx, "kept", 4))
+        gone, _ = await do(lambda tx: store.spaces.declare(tx, "gone", 4))
+        bare = [
+            NewItem(
+                ItemContent(f"b{n}", "", "", {}, 0.0), None, False, {kept: vector, gone: vector}
+            )
+            for n in range(3)
+        ]
+        await do(lambda tx: store.items.upsert(tx, bare, server.view.state.encoder.id))
+        await do(lambda tx: store.spaces.delete(tx, "gone"))
+        assert store.spaces.item_counts() == {kept.id: 3, gone.id: 3}
+        runner = server.runner(tmp_path)
+        async with running(runner):
+            found = await ended(runner, await runner.rebuild_index(OTHER.model_id))
+        assert (found.state, found.refused) == (OperationState.SUCCEEDED, 0)
+        assert store.spaces.item_counts() == {kept.id: 3}
+        assert not store.spaces.any_deleted()
+        # They have no text that the encoder was to make anything of.
+        assert store.changes.vectors(server.view.state.encoder.id, ["b0", "b1", "b2"]) == {}
 
 
 async def test_an_item_that_the_encoder_does_not_take_is_passed_over_and_told(

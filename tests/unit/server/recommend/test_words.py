@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from longtail.runtime.errors import InvalidArgument
 from longtail.server.catalogue.columns.filter import Condition, Equals, Filter, Kind
 from longtail.server.recommend.request import FrozenCandidates
 
@@ -44,6 +45,9 @@ def test_words_keep_to_the_filter_and_to_what_was_seen(few: Cinema) -> None:
     crime = Filter((Condition("theme", Equals(Kind.TEXT, "crime")),))
     found = few.candidates(query=direction("sea"), words=("robots", "paris"), filter=crime)
     assert set(found.ids) == {"heat", "ronin"}
+    number = Filter((Condition("theme", Equals(Kind.NUMBER, 1.0)),))
+    with pytest.raises(InvalidArgument, match="'theme' holds a text"):
+        few.candidates(query=direction("sea"), words=("robots",), filter=number)
     few.does("ann", "heat")
     asked = {"query": direction("sea"), "words": ("detective",), "user_id": "ann"}
     assert "heat" not in few.candidates(**asked).ids
