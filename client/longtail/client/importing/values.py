@@ -124,8 +124,8 @@ def vector(row: Mapping[str, Any], column: str) -> bytes:
             return found
         if isinstance(value, str):
             numbers: Sequence[Any] = [float(each) for each in value.strip()[1:-1].split(",")]
-        elif isinstance(value, list | tuple):
-            numbers = value
+        elif isinstance(value, list | tuple) or hasattr(value, "__array__"):
+            numbers = list(value)
         else:
             raise ValueError(f"{_named(value)} is no list of numbers")
         if not all(map(math.isfinite, numbers)):

@@ -52,8 +52,7 @@ class ItemRecords:
         that is not empty, as long as they are there.
 
         The vectors that other encoders made of a text that is replaced are dropped. Raises
-        EncoderChanged when the encoder is not the catalogue's, or is so no more, and Aborted when a
-        space that a vector is of is there no more.
+        EncoderChanged when the encoder is not the catalogue's, or is so no more, and SpaceDeleted.
         """
         if not new_items:
             return 0, current_revision(tx)

@@ -1,6 +1,6 @@
 """The vector spaces that were declared beside the encoder's, and the vectors of items in them."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from itertools import islice
 
 from longtail.runtime.errors import Aborted, FailedPrecondition, NotFound
@@ -15,6 +15,10 @@ from sqlalchemy.dialects.sqlite import Insert, insert
 MAX_SPACES = 8
 # Items that are asked for at a time.
 CHUNK = 1000
+
+
+class SpaceDeleted(Aborted):
+    """A vector is of a space that is there no more."""
 
 
 class SpaceRecords:
@@ -109,11 +113,11 @@ def extra_vectors_of(tx: Transaction, ids: Collection[str]) -> dict[str, dict[Ve
 def replace_extra_vectors(tx: Transaction, new_items: Sequence[NewItem]) -> None:
     """Give items the vectors in spaces that they come with, in place of those that they have.
 
-    Raises Aborted when one of the spaces is there no more.
+    Raises SpaceDeleted.
     """
     there = declared_spaces(tx)
     if not {space for item in new_items for space in item.extra_vectors} <= set(there):
-        raise Aborted("a vector space was deleted during the write: send it again")
+        raise SpaceDeleted("a vector space was deleted during the write: send it again")
     rows = [
         {"space_id": space.id, "item_id": item.content.id, "data": encode_vector(vector)}
         for item in new_items
@@ -131,9 +135,9 @@ def remove_extra_vectors(tx: Transaction, ids: Collection[str]) -> None:
     _remove(tx, tx.execute(select(vector_spaces.c.id)).scalars().all(), ids)
 
 
-def _remove(tx: Transaction, space_ids: Iterable[int], item_ids: Collection[str]) -> None:
-    of_spaces = extra_vectors.c.space_id.in_(list(space_ids))
-    if item_ids:
+def _remove(tx: Transaction, space_ids: Sequence[int], item_ids: Collection[str]) -> None:
+    of_spaces = extra_vectors.c.space_id.in_(space_ids)
+    if space_ids and item_ids:
         tx.execute(delete(extra_vectors).where(of_spaces, extra_vectors.c.item_id.in_(item_ids)))
 
 

@@ -30,6 +30,7 @@ from longtail.server.store.records import (
     Vector,
     VectorSpace,
 )
+from longtail.server.store.spaces import SpaceDeleted
 from longtail.server.store.transaction import Transaction
 from longtail.server.write.attribute_limit import beyond_names
 from longtail.server.write.encoding import Embed, ItemEncoder, KnownItems, PreparedItems
@@ -211,7 +212,8 @@ class Catalogue:
                 written = await self._once(call, write, quota)
                 self._tell("items written", 1, call)
                 return written
-            except _OvertakenError:
+            except (_OvertakenError, SpaceDeleted):
+                # Of a space that is gone nothing is kept, and a vector that comes is wrong.
                 continue
             except EncoderChanged:
                 bound = await self._next_encoder([edit.draft])

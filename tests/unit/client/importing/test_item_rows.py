@@ -6,6 +6,7 @@ from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pytest
 from google.protobuf.json_format import MessageToDict
 from longtail.client import attributes_of, named_vectors
@@ -129,7 +130,7 @@ def test_texts_are_texts_and_nothing_else(
 
 
 @pytest.mark.parametrize(
-    "given", [[0.5, 1.0], "[0.5, 1.0]", "AAAAPwAAgD8=", (0.5, 1)],
+    "given", [[0.5, 1.0], "[0.5, 1.0]", "AAAAPwAAgD8=", (0.5, 1), np.array([0.5, 1], np.float16)],
 )  # fmt: skip
 def test_a_vector_is_a_list_or_base64(given: object) -> None:
     columns = ItemColumns("id", None, None, None, vector="v")
@@ -137,7 +138,9 @@ def test_a_vector_is_a_list_or_base64(given: object) -> None:
     assert item.vector == bytes.fromhex("0000003f0000803f")
 
 
-@pytest.mark.parametrize("given", ["no", "AAAA", [1, None], [float("inf")], [1e39], {"x": 1}, 7])
+@pytest.mark.parametrize(
+    "given", ["no", "AAAA", [1, None], [float("inf")], [1e39], {"x": 1}, 7, np.eye(2)]
+)
 def test_a_vector_of_no_use_says_why(given: object) -> None:
     columns = ItemColumns("id", "title", None, None, vector="v")
     with pytest.raises(RowError, match="bad vector"):

@@ -227,6 +227,24 @@ async def test_vectors_of_a_space_that_goes_meanwhile_are_not_written(
     )
     assert await export(written) == {}
     await upsert(written, pictured("a"))
+    # An update that does not name them keeps those of spaces that there are, and one that does is
+    # told that there is none.
+    written.encoder.meanwhile = gone
+    await update(written, item("a", text="Another"), "text")
+    assert held((await export(written))["a"]) == {}
+
+    async def gone_for_good() -> None:
+        written.encoder.meanwhile = None
+        await delete(written, "image")
+
+    written.encoder.meanwhile = gone_for_good
+    both = pb.UpdateItemRequest(
+        item=pictured("a", text="A third"), update_mask=FieldMask(paths=["text", "extra_vectors"])
+    )
+    assert await refused(written.items.UpdateItem(both)) == (
+        StatusCode.INVALID_ARGUMENT,
+        ["item.extra_vectors[0].name"],
+    )
     await written.items.DeleteItem(pb.DeleteItemRequest(id="a"))
     assert set(written.store.spaces.item_counts().values()) == set()
 

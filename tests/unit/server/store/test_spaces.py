@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from longtail.runtime.errors import Aborted, FailedPrecondition, NotFound
+from longtail.runtime.errors import FailedPrecondition, NotFound
 from longtail.server.store.record_store import check_database
 from longtail.server.store.records import EncoderBinding, ItemContent, NewItem, Vector, VectorSpace
-from longtail.server.store.spaces import CHUNK, MAX_SPACES
+from longtail.server.store.spaces import CHUNK, MAX_SPACES, SpaceDeleted
 
 from tests.unit.server.store_records import Opened, new_item, opened
 
@@ -133,7 +133,7 @@ def test_a_vector_of_a_space_that_is_gone_is_not_written(it: Opened) -> None:
     image = declare(it, "image")
     it.do(lambda tx: it.store.spaces.delete(tx, "image"))
     declare(it, "image")
-    with pytest.raises(Aborted, match="space was deleted"):
+    with pytest.raises(SpaceDeleted):
         it.upsert(with_vectors("a", {image: unit(1, 0, 0)}))
     assert it.present() == []
 
