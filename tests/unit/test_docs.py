@@ -70,7 +70,9 @@ def test_a_block_is_run_or_says_why_not() -> None:
 
 
 def test_what_is_shown_and_not_run_exists() -> None:
-    commands = [c for block in all_blocks() if block.not_run for c in block.commands]
+    # A block that a test of its own runs as it stands needs no look.
+    checked = (block for block in all_blocks() if block.not_run and "wheels" not in block.not_run)
+    commands = [command for block in checked for command in block.commands]
     assert commands
     for command in commands:
         if command in WITHOUT_OPTIONS:

