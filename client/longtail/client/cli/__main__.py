@@ -77,8 +77,8 @@ def _sentence(error: LongtailError) -> str:
     if error.code is grpc.StatusCode.UNAVAILABLE and not error.reason:
         # No answer of the server's own: nothing listens there, or not any more.
         return (
-            f"no server answers: {error.message}. Start one with longtail-server, or say where it is "
-            f"with --address or {ADDRESS_VARIABLE}"
+            f"no server answers: {error.message}. Start one with longtail-server, or say where it "
+            f"is with --address or {ADDRESS_VARIABLE}"
         )
     if error.code is grpc.StatusCode.UNIMPLEMENTED and not error.reason:
         return f"what answers is no Longtail server, or an older one: {error.message}"

@@ -279,7 +279,7 @@ def test_nobody_there_says_where_and_what_to_do() -> None:
 
     assert done.returncode == 1
     assert address in done.stderr
-    assert "make serve" in done.stderr
+    assert "longtail-server" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
