@@ -21,6 +21,7 @@ AUTHORITIES_VARIABLE = "LONGTAIL_CA"
 CERTIFICATE_VARIABLE, PRIVATE_KEY_VARIABLE = "LONGTAIL_CERTIFICATE", "LONGTAIL_PRIVATE_KEY"
 # The authorities that gRPC brings along.
 WELL_KNOWN = "well-known"
+MAX_PORT = 2**16 - 1
 MAX_MESSAGE_BYTES = 16 * 2**20
 
 # What gRPC resolves itself: https://github.com/grpc/grpc/blob/master/doc/naming.md
@@ -107,6 +108,9 @@ def check_address(address: str) -> None:
     host, colon, port = address.rpartition(":")
     if not (colon and host and port.isdigit()) or (":" in host and not host.endswith("]")):
         raise AddressError(f"the address {address!r} has no port: it is host:port")
+    if not 0 < int(port) <= MAX_PORT:
+        # gRPC takes what is left of it over 65,536.
+        raise AddressError(f"the address {address!r} has no port that there is: up to {MAX_PORT:,}")
 
 
 def open_channel(address: str, access: Access) -> grpc.Channel:

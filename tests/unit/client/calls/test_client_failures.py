@@ -149,7 +149,8 @@ def test_no_server_of_grpc_hangs_up_on_the_pings() -> None:
 @pytest.mark.parametrize(
     ("address", "said"),
     [("http://127.0.0.1:50051", "without the scheme"), ("localhost", "no port"), ("::1", "no port"),
-     ("host:", "no port"), ("https://x", "without the scheme")],
+     ("host:", "no port"), ("https://x", "without the scheme"), ("host:99999", "up to 65,535"),
+     ("host:0", "up to 65,535")],
 )  # fmt: skip
 def test_an_address_that_leads_nowhere_is_said_to(address: str, said: str) -> None:
     with pytest.raises(AddressError, match=said):
