@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import cached_property, partial
 
 from longtail.client.importing.rows import FileError, Source
-from longtail.client.importing.survey import Column, Kind
+from longtail.client.importing.survey import Column, Kind, of_numbers
 
 ARTICLE_COLUMNS = frozenset({"user_id", "item_id", "item_description", "query"})
 # Names are compared without case and by their letters and digits alone: Item_ID is item_id, and
@@ -116,12 +116,18 @@ class ItemColumns:
     split_columns: frozenset[str] = frozenset()
     ignored: frozenset[str] = frozenset()
     exported: bool = False
+    numbered: frozenset[str] = frozenset()
 
     @property
     def has_content(self) -> bool:
         """Whether there is a column of words or of vectors, without which no row is of use."""
         vectors = self.vector or self.extra_vectors or self.named_vectors
         return bool(self.title or self.text or vectors)
+
+    @property
+    def more_fields(self) -> bool:
+        """Whether there are columns of an item's state, its times and its penalty."""
+        return bool(self.state or self.available_from or self.available_until or self.penalty)
 
     @cached_property
     def fields(self) -> frozenset[str | None]:
@@ -188,7 +194,8 @@ class InteractionColumns:
 
     `default_type` is the type where there is no column of types; `neutral` is taken from every
     value, so that what is below it pushes away, and what is left is brought to `scale`.
-    `needs_query` drops rows without a query. All rows are of `one_user` where it is not empty.
+    `needs_query` drops rows without a query. All rows are of `one_user` where it is not empty. The
+    ids in columns that are `numbered` are numbers.
     """
 
     user_id: str | None
@@ -204,6 +211,7 @@ class InteractionColumns:
     scale: Scale = Scale()
     needs_query: bool = False
     one_user: str = ""
+    numbered: frozenset[str] = frozenset()
 
     def roles(self) -> dict[str, str]:
         """Return what each column is read as, by name, for people."""
@@ -271,8 +279,9 @@ def item_columns(source: Source, form: Form, options: ItemOptions) -> ItemColumn
     there = dict.fromkeys((*header, *(SOMETIMES_EXPORTED if exported else ())))
     known = [name for name in there if name not in attributes]
     chosen = partial(choose, known)
+    item_id = require(known, options.item_id, ID_COLUMNS, "id", "--id")
     columns = ItemColumns(
-        item_id=require(known, options.item_id, ID_COLUMNS, "id", "--id"),
+        item_id=item_id,
         title=chosen(options.title, TITLE_COLUMNS, "--title"),
         text=chosen(options.text, ("item_description",) if article else TEXT_COLUMNS, "--text"),
         prior=chosen(options.prior, PRIOR_COLUMNS, "--prior"),
@@ -289,6 +298,7 @@ def item_columns(source: Source, form: Form, options: ItemOptions) -> ItemColumn
         split_columns=source.split,
         ignored=_ignored(header, article) | named(options.ignored, "--ignore"),
         exported=exported,
+        numbered=of_numbers(source, [item_id]),
     )
     if not columns.has_content:
         require(known, None, (), "words", "--title or --text")
@@ -304,11 +314,13 @@ def interaction_columns(
     chosen = partial(choose, header)
     values = chosen(options.value, VALUE_COLUMNS, "--value")
     default_type = "query" if article else "rating" if values else "view"
+    user_id = None
+    if not options.one_user:
+        user_id = require(header, options.user_id, USER_COLUMNS, "person", "--user or --one-user")
+    item_id = require(header, options.item_id, ID_COLUMNS, "id", "--id")
     return InteractionColumns(
-        user_id=None
-        if options.one_user
-        else require(header, options.user_id, USER_COLUMNS, "person", "--user or --one-user"),
-        item_id=require(header, options.item_id, ID_COLUMNS, "id", "--id"),
+        user_id=user_id,
+        item_id=item_id,
         default_type=options.type_name or default_type,
         value=values,
         time=chosen(options.time, TIME_COLUMNS, "--time"),
@@ -320,6 +332,7 @@ def interaction_columns(
         scale=options.scale,
         needs_query=article,
         one_user=options.one_user,
+        numbered=of_numbers(source, [user_id, item_id]),
     )
 
 

@@ -184,6 +184,16 @@ class _Lines:
         self.record.clear()
         return self.before + 1
 
+    def unquoted(self) -> str | None:
+        """Return the next line, without its end, as a record by itself; None of one with quotes."""
+        line = self.again.pop() if self.again else next(self.text, None)
+        if line is None or '"' in line:
+            if line is not None:
+                self.again.append(line)
+            return None
+        self.before += 1
+        return line.rstrip("\r\n")
+
     def give_back(self) -> None:
         """Give back all lines of the record but the first, to be read again."""
         self.again.extend(reversed(self.record[1:]))
@@ -201,6 +211,12 @@ def _records(lines: _Lines, delimiter: str, width: int) -> Iterator[tuple[int, l
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
         start = lines.begin()
+        plain = lines.unquoted()
+        if plain is not None:
+            # As the reader has it, at a fraction of the time.
+            if plain:
+                yield start, plain.split(delimiter)
+            continue
         wrong = ""
         fields: list[str] = []
         try:
@@ -257,7 +273,7 @@ def _rows(
             yield BadRow(start, "wrong number of fields", detail)
             continue
         joined = "".join(fields)
-        if not _is_text(joined):
+        if not joined.isascii() and not _is_text(joined):
             yield BadRow(start, "not in the file's encoding")
             continue
         if _FORMULA in joined:
@@ -275,8 +291,6 @@ def _plain(field: str) -> str:
 
 
 def _is_text(joined: str) -> bool:
-    if joined.isascii():
-        return True
     try:
         joined.encode()
     except UnicodeEncodeError:

@@ -25,11 +25,14 @@ def interaction_reader(
     where there is no time: a file that is imported twice counts once, and so does a row that occurs
     twice in it, while a rating that was changed is another one, the latest of which counts.
     """
+    persons_are_numbers = columns.user_id in columns.numbered
+    items_are_numbers = columns.item_id in columns.numbered
 
     def read(row: Mapping[str, Any]) -> Interaction:
         interaction = Interaction(
-            user_id=columns.one_user or values.identifier(row, columns.user_id, "user id"),
-            item_id=values.identifier(row, columns.item_id, "id"),
+            user_id=columns.one_user
+            or values.identifier(row, columns.user_id, "user id", persons_are_numbers),
+            item_id=values.identifier(row, columns.item_id, "id", items_are_numbers),
             type=values.required(row, columns.type, "type")
             if columns.type
             else columns.default_type,

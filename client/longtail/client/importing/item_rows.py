@@ -38,35 +38,45 @@ def item_reader(
     """
     cells = {name: _cell_reader(name, column, columns) for name, column in surveyed.items()}
     fields = columns.fields
+    has_vectors = columns.extra_vectors is not None or bool(columns.named_vectors)
+    has_fields = columns.more_fields
+    numbers = columns.item_id in columns.numbered
 
     def read(row: Mapping[str, Any]) -> Item:
-        item = _as_exported(row) if columns.exported else _read(row, columns)
+        if columns.exported:
+            item = _as_exported(row)
+        else:
+            title, text = values.text(row, columns.title), values.text(row, columns.text)
+            item = Item(
+                id=values.identifier(row, columns.item_id, "id", numbers),
+                title=_without_markup(title) if title else title,
+                text=_without_markup(text) if text else text,
+            )
         if columns.vector and not _is_empty(row.get(columns.vector)):
             item.vector = values.vector(row, columns.vector)
-        item.extra_vectors.extend(_extra_vectors(row, columns))
+        if has_vectors:
+            item.extra_vectors.extend(_extra_vectors(row, columns))
         if not (item.title or item.text or item.vector or item.extra_vectors):
             raise RowError("missing text")
-        _set_fields(item, row, columns)
+        if columns.prior and values.text(row, columns.prior):
+            item.popularity_prior = values.number(row, columns.prior)
+        if has_fields:
+            _set_fields(item, row, columns)
+        has_attributes = False
         for name, value in row.items():
             if name in cells:
                 cell = value.strip()
                 if not values.is_missing(cell):
                     _put(item.attributes, name, cells[name](cell))
+                    has_attributes = True
             elif name not in fields:
                 _set_typed(item.attributes, name, value, columns)
-        if item.attributes.ByteSize() > MANY_ATTRIBUTES:
+                has_attributes = True
+        if has_attributes and item.attributes.ByteSize() > MANY_ATTRIBUTES:
             _check_size(item.attributes)
         return item
 
     return read
-
-
-def _read(row: Mapping[str, Any], columns: ItemColumns) -> Item:
-    return Item(
-        id=values.identifier(row, columns.item_id, "id"),
-        title=_without_markup(values.text(row, columns.title)),
-        text=_without_markup(values.text(row, columns.text)),
-    )
 
 
 def _as_exported(row: Mapping[str, Any]) -> Item:
@@ -77,8 +87,6 @@ def _as_exported(row: Mapping[str, Any]) -> Item:
 
 
 def _set_fields(item: Item, row: Mapping[str, Any], columns: ItemColumns) -> None:
-    if columns.prior and values.text(row, columns.prior):
-        item.popularity_prior = values.number(row, columns.prior)
     if columns.state and values.text(row, columns.state):
         item.state = values.state_named(values.text(row, columns.state))
     for name, column in (

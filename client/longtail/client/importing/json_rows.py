@@ -13,6 +13,8 @@ from longtail.client.importing.text import Text
 MAX_LINE_CHARACTERS = 2**20
 # JSON has no header: the columns are those of its first rows.
 HEADER_ROWS = 1_000
+# What a surrogate begins with, where it is escaped.
+_ESCAPED = "\\ud"
 
 
 def json_objects(text: Text) -> Source:
@@ -84,12 +86,14 @@ def _nearly(text: str) -> Mapping[str, Any] | None:
 def _checked(number: int, values: Any, text: str = "") -> Row | BadRow:  # noqa: ANN401 (JSON)
     if not isinstance(values, dict):
         return BadRow(number, "not a JSON object")
-    # Surrogates may be in it as they are, or escaped, at any depth.
-    if not text.isascii() or "\\u" in text or not text:
-        try:
+    try:
+        # Surrogates may be in it as they are, or escaped, at any depth.
+        if not text.isascii():
+            text.encode()
+        if not text or ("\\u" in text and _ESCAPED in text.lower()):
             json.dumps(values, ensure_ascii=False, default=str).encode()
-        except UnicodeEncodeError:
-            return BadRow(number, "not UTF-8")
+    except UnicodeEncodeError:
+        return BadRow(number, "not UTF-8")
     return Row(number, values)
 
 

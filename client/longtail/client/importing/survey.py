@@ -7,8 +7,10 @@ text.
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import islice
 from typing import Any
 
 from longtail.client.calls.attributes import MAX_INTEGER
@@ -23,6 +25,8 @@ DIVIDERS = ("|", ";", ",")
 # Takes the share of a file that was looked at, and the rows.
 Show = Callable[[float | None, int], None]
 SHOWN_EVERY = 1_000
+# Rows by which it is judged whether ids are numbers.
+SAMPLE = 10_000
 
 
 class Kind(Enum):
@@ -119,6 +123,24 @@ def surveyed(
                 if time is not None:
                     times.look(row.values.get(time))
     return Survey(columns, times)
+
+
+def of_numbers(source: Source, names: Iterable[str | None]) -> frozenset[str]:
+    """Return those of the columns `names` whose first values are numbers, where they have any."""
+    numbers = {name for name in names if name is not None}
+    rows = source.rows()
+    with closing(rows):
+        for row in islice(rows, SAMPLE):
+            if not numbers:
+                break
+            if isinstance(row, Row):
+                numbers -= {
+                    name
+                    for name in numbers
+                    if not values.is_missing(row.values.get(name))
+                    and not values.is_number(row.values[name])
+                }
+    return frozenset(numbers)
 
 
 def listed(text: str) -> list[Any] | None:

@@ -22,8 +22,10 @@ _STATES: dict[str, State] = {
 }
 # A whole number on its way through a data frame.
 _WHOLE = re.compile(r"-?\d+\.0+")
-# What data frames, databases and spreadsheets write where there is nothing.
-_NOTHING = {"nan", "NaN", "NAN", "NaT", "<NA>", "#N/A", "NULL", "null", r"\N"}
+# What data frames, databases and spreadsheets write where there is nothing; some of it is also a
+# word, and a name that things have.
+_NOTHING = {"NaT", "<NA>", "#N/A", r"\N"}
+_NO_VALUE = _NOTHING | {"nan", "NaN", "NAN", "NULL", "null"}
 PARAGRAPHS = "\n"
 
 
@@ -36,17 +38,19 @@ class RowError(Exception):
         self.detail = detail
 
 
-def identifier(row: Mapping[str, Any], column: str | None, what: str) -> str:
+def identifier(row: Mapping[str, Any], column: str | None, what: str, numbers: bool = False) -> str:
     """Return the id in a column; RowError when it is missing, or no text and no whole number.
 
-    7.0 is the id 7.
+    7.0 is the id 7. `numbers`: the others are numbers, so that a word for nothing is none.
     """
     value = row.get(column) if column else None
     if type(value) is bytes:
         value = _decoded(value, column)
     if type(value) is str:
         text = _present(value)
-        if _WHOLE.fullmatch(text):
+        if numbers and text in _NO_VALUE:
+            text = ""
+        elif _WHOLE.fullmatch(text):
             text = text.partition(".")[0]
     elif value is None or (isinstance(value, float | Decimal) and math.isnan(value)):
         text = ""
@@ -106,8 +110,16 @@ def number(row: Mapping[str, Any], column: str) -> float:
 def is_missing(value: object) -> bool:
     """Whether a value says nothing: null, NaN, or a text that is empty or says so."""
     if isinstance(value, str):
-        return not value or value.isspace() or value in _NOTHING
+        return not value or value.isspace() or value in _NO_VALUE
     return value is None or (isinstance(value, float | Decimal) and math.isnan(value))
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a number, or a text that is a whole one."""
+    if isinstance(value, str):
+        text = value.strip()
+        return text.removeprefix("-").isdigit() or _WHOLE.fullmatch(text) is not None
+    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
 
 
 def vector(row: Mapping[str, Any], column: str) -> bytes:
