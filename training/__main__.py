@@ -3,6 +3,7 @@
 Exit codes: 0 done, 2 wrong usage or data that do not allow it, 3 nothing was gained.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -24,9 +25,22 @@ from rich.progress import (
 from rich.table import Table
 
 from evaluation.dataset import DatasetError
-from training.head import HEAD, LOG, Learned, best, learned, material, write
+from evaluation.opinions import read_opinions
+from training.head import HEAD, LOG, Learned, best, learned, material, text_vectors, write
+from training.measuring import effects
 
 USAGE, NOTHING = 2, 3
+
+Data = Annotated[Path, typer.Argument(help="A folder of data, or a server's longtail.db.")]
+MinRating = Annotated[float | None, typer.Option(help="The least rating of a like. [all are]")]
+
+COLUMNS = (
+    TextColumn("{task.description}"),
+    BarColumn(),
+    MofNCompleteColumn(),
+    TextColumn("{task.fields[rate]}"),
+    TimeRemainingColumn(),
+)
 
 console = Console()
 app = typer.Typer(add_completion=False, no_args_is_help=True)
@@ -39,13 +53,11 @@ def training() -> None:
 
 @app.command()
 def head(
-    data: Annotated[Path, typer.Argument(help="A folder of data, or a server's longtail.db.")],
+    data: Data,
     out: Annotated[
         Path, typer.Option(file_okay=False, help=f"Folder for {HEAD} and {LOG}.")
     ] = Path("head"),
-    min_rating: Annotated[
-        float | None, typer.Option(help="The least rating of a like. [all are]")
-    ] = None,
+    min_rating: MinRating = None,
     seeds: Annotated[int, typer.Option(min=1, help="Heads to learn; the best is written.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Of the first head; then by one more.")] = 0,
     restraint: Annotated[
@@ -75,21 +87,55 @@ def head(
     )
 
 
-def _learned(data: Path, min_rating: float | None, recipe: Recipe, seeds: range) -> list[Learned]:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as bars:
-        reading = bars.add_task("text vectors", total=None, rate="")
-        given = material(
-            data,
-            min_rating,
-            lambda done, total: bars.update(reading, completed=done, total=total),
+@app.command()
+def measure(
+    data: Data,
+    min_rating: MinRating = None,
+    people: Annotated[int, typer.Option(min=10, help="Requests of each kind, at most.")] = 400,
+    seeds: Annotated[int, typer.Option(min=1, help="Heads, each with cold items of its own.")] = 3,
+) -> None:
+    """Measure what heads are worth to the system: cold items, the tail, all, and the dial."""
+    with Progress(*COLUMNS, console=console) as bars:
+        try:
+            opinions = read_opinions(data, min_rating)
+            reading = bars.add_task("text vectors", total=None, rate="")
+            encoder, vectors = text_vectors(opinions, partial(_advance, bars, reading))
+            bars.remove_task(reading)
+            bar = bars.add_task("heads", total=ROUNDS * STEPS, rate="")
+            found = effects(
+                opinions,
+                encoder,
+                vectors,
+                people,
+                range(seeds),
+                lambda done: bars.update(bar, completed=done),
+                lambda line: bars.console.print(line, markup=False, highlight=False),
+            )
+        except (DatasetError, SettingsError, ArtefactError, DeviceError) as error:
+            _fail(str(error), USAGE)
+    table = Table()
+    for name in ("", "without", "with the head", "", "difference", "interval of 95 %"):
+        table.add_column(name, justify="right" if name else "left")
+    for each in found:
+        table.add_row(
+            each.name,
+            f"{each.without:.4f}",
+            f"{each.with_head:.4f}",
+            f"{each.with_head / each.without - 1:+.0%}" if each.without else "",
+            f"{each.difference.value:+.4f}",
+            f"{each.difference.low:+.4f} to {each.difference.high:+.4f}",
         )
+    console.print(table)
+
+
+def _advance(bars: Progress, task: TaskID, done: int, total: int) -> None:
+    bars.update(task, completed=done, total=total)
+
+
+def _learned(data: Path, min_rating: float | None, recipe: Recipe, seeds: range) -> list[Learned]:
+    with Progress(*COLUMNS, console=console) as bars:
+        reading = bars.add_task("text vectors", total=None, rate="")
+        given = material(data, min_rating, partial(_advance, bars, reading))
         bars.update(reading, completed=1, total=1)
         found = []
         for seed in seeds:

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from longtail.runtime.settings import load
 from longtail.server.ranking.head.fitting import Material, NoHead, Round, fit_head
-from longtail.server.ranking.head.head import Head, write_head
+from longtail.server.ranking.head.head import Head, Matrix, write_head
 from longtail.server.ranking.head.learning import Recipe
 from longtail.server.ranking.head.pairs import Likes
 from longtail.worker.settings import WorkerSettings
 
 from evaluation.dataset import DatasetError
-from evaluation.opinions import read_opinions
+from evaluation.opinions import Opinions, read_opinions
 from evaluation.text_vectors import encoder_id, item_vectors
 
 HEAD, LOG = "head.npz", "head.csv"
@@ -45,16 +45,20 @@ def material(source: Path, min_rating: float | None, tell: Tell) -> Material:
 
     Raises DatasetError where nothing is liked.
     """
-    settings = load(WorkerSettings, os.environ)
     found = read_opinions(source, min_rating)
     data, rows = found.data, np.flatnonzero(found.likes)
     if not len(rows):
         raise DatasetError(f"{source}: nothing is liked")
     rows = rows[np.lexsort((data.times[rows], data.users[rows]))]
     people, items = (column[rows].astype(np.int32) for column in (data.users, data.items))
-    vectors = item_vectors(data.titles, data.texts, settings, tell)
-    likes = Likes(people, items, len(vectors))
-    return Material(encoder_id(settings), vectors, data.item_ids, likes)
+    encoder, vectors = text_vectors(found, tell)
+    return Material(encoder, vectors, data.item_ids, Likes(people, items, len(vectors)))
+
+
+def text_vectors(opinions: Opinions, tell: Tell) -> tuple[str, Matrix]:
+    """Return the id of the encoder and the vectors (n, d) of all items."""
+    settings, data = load(WorkerSettings, os.environ), opinions.data
+    return encoder_id(settings), item_vectors(data.titles, data.texts, settings, tell)
 
 
 def learned(material: Material, recipe: Recipe, seed: int, pause: Callable[[int], None]) -> Learned:
