@@ -10,7 +10,7 @@ from longtail.v1.item_pb2 import Item
 
 @dataclass
 class Contents:
-    """Items by id, without their vectors, and interactions by event_id."""
+    """Items by id, with their vectors in vector spaces alone, and interactions by event_id."""
 
     items: dict[str, Item] = field(default_factory=dict)
     events: dict[str, Interaction] = field(default_factory=dict)
@@ -42,11 +42,18 @@ def union(parts: Iterable[Contents]) -> Contents:
 
 
 def as_read(item: Item) -> Item:
-    """Return an item as it is read again, but for its times."""
+    """Return an item as it is exported, but for its times and the vector in place of its text's."""
     copy = Item()
     copy.CopyFrom(item)
     for name in ("vector", "create_time", "update_time"):
         copy.ClearField(name)
+    return copy
+
+
+def as_shown(item: Item) -> Item:
+    """Return an item as it is read and listed, but for its times."""
+    copy = as_read(item)
+    copy.ClearField("extra_vectors")
     return copy
 
 
@@ -57,9 +64,10 @@ def read(client: LongtailClient, users: Iterable[str]) -> Contents:
     """
     contents = Contents()
     listed = list(client.list_items(page_size=1000))
-    contents.put(listed)
+    contents.put(client.export_items())
     assert len(contents.items) == len(listed)
-    assert contents.items == {item.id: as_read(item) for item in client.export_items()}
+    shown = {item_id: as_shown(item) for item_id, item in contents.items.items()}
+    assert shown == {item.id: as_read(item) for item in listed}
     events = [
         event for user in users for event in client.list_interactions(user_id=user, page_size=1000)
     ]

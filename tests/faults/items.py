@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from google.protobuf.json_format import MessageToDict
-from longtail.client import filter_of, where
+from longtail.client import filter_of, named_vectors, where
 from longtail.v1.filter_pb2 import Filter
 from longtail.v1.item_pb2 import STATE_ACTIVE, Item
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ DATA = Path(os.environ.get("LONGTAIL_DATA", Path(__file__).parents[3] / "shared"
 TEXTS = 5_000
 GROUPS, YEARS, FIRST_YEAR = 20, 30, 1990
 CENTRES, SPREAD = 40, 1.0
+IMAGE, IMAGE_DIMENSION = "image", 16
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,19 @@ class Material:
         unit: Vector = (vector / np.linalg.norm(vector)).astype("<f4")
         return unit
 
-    def item(self, item_id: str, number: int, version: int = 0, *, own_vector: bool = True) -> Item:
-        """Return a version of an item, with a vector of its own or with that of its text."""
+    def item(
+        self,
+        item_id: str,
+        number: int,
+        version: int = 0,
+        *,
+        own_vector: bool = True,
+        pictured: bool = False,
+    ) -> Item:
+        """Return a version of an item, with a vector of its own or with that of its text.
+
+        `pictured`: whether it has one in the vector space IMAGE too.
+        """
         title, text = self.texts[(number + 977 * version) % len(self.texts)]
         item = Item(
             id=item_id,
@@ -97,6 +109,9 @@ class Material:
         )
         if own_vector:
             item.vector = self.vector(number, version).tobytes()
+        if pictured:
+            image = np.random.default_rng([3, number, version]).normal(size=IMAGE_DIMENSION)
+            item.extra_vectors.extend(named_vectors({IMAGE: image / np.linalg.norm(image)}))
         return item
 
     def catalogue(self, count: int, *, own_vectors: bool = True) -> list[Item]:

@@ -17,7 +17,7 @@ from longtail.v1.interaction_service_pb2 import Interaction
 from longtail.v1.item_pb2 import STATE_ACTIVE, STATE_HIDDEN, Item
 
 from tests.faults.contents import Contents, union
-from tests.faults.items import Material
+from tests.faults.items import IMAGE, IMAGE_DIMENSION, Material
 from tests.faults.writes import Delete, Forget, Record, Update, Upsert, Write
 
 CALLERS, OWN_ITEMS = 4, 400
@@ -63,7 +63,11 @@ class Caller:
 
     def begin(self, client: LongtailClient) -> None:
         """Write all its items."""
-        items = [self._material.item(_item_id(number), number) for number in self._numbers]
+        client.create_vector_space(IMAGE, IMAGE_DIMENSION)
+        items = [
+            self._material.item(_item_id(number), number, pictured=number % 2 == 0)
+            for number in self._numbers
+        ]
         self.pending = Upsert(items, self._request_id())
         self.retry(client)
 
@@ -126,7 +130,13 @@ class Caller:
         numbers = self._random.choice(self._numbers, size=BATCH, replace=False).tolist()
         # Most have a vector of their own, so that writes come fast.
         items = [
-            self._material.item(_item_id(number), number, self._versions, own_vector=position > 0)
+            self._material.item(
+                _item_id(number),
+                number,
+                self._versions,
+                own_vector=position > 0,
+                pictured=position % 2 == 0,
+            )
             for position, number in enumerate(numbers)
         ]
         return Upsert(items, self._request_id())

@@ -38,7 +38,7 @@ def several(worker_address: str, tmp_path_factory: pytest.TempPathFactory) -> It
     own = [*channel.channel_options("127.0.0.1:1"), ("grpc.use_local_subchannel_pool", 1)]
     with pytest.MonkeyPatch.context() as patch:
         # Clients of one process share connections otherwise, and so the server's process.
-        patch.setattr(channel, "channel_options", lambda: own)
+        patch.setattr(channel, "channel_options", lambda _address: own)
         with family(tmp_path_factory.mktemp("several"), worker_address) as running:
             yield running
 

@@ -9,7 +9,7 @@ from longtail.client import LongtailClient
 from longtail.v1.interaction_service_pb2 import Interaction
 from longtail.v1.item_pb2 import Item
 
-from tests.faults.contents import Contents, as_read
+from tests.faults.contents import Contents, as_read, as_shown
 
 
 class Write(Protocol):
@@ -49,7 +49,7 @@ class Update:
 
     def send(self, client: LongtailClient) -> int:
         reply = client.update_item(self.item, self.fields, request_id=self.request_id)
-        assert as_read(reply.item) == as_read(self.after)
+        assert as_read(reply.item) == as_shown(self.after)
         return reply.revision
 
     def apply(self, contents: Contents) -> None:
