@@ -12,6 +12,7 @@ from longtail.server.app import _keep_following, _Sources
 from longtail.server.catalogue.behaviour import BehaviourView
 from longtail.server.process.part import Part
 from longtail.server.process.pools import Pools
+from longtail.server.upkeep.head_watch import HeadWatch
 from longtail.server.upkeep.profile_watch import ProfileWatch
 
 from tests.unit.server.catalogues import Written, item, opened, view_of
@@ -30,7 +31,8 @@ def followed(tmp_path: Path) -> Iterator[tuple[Written, _Sources]]:
         written = stack.enter_context(opened(tmp_path, follow))
         behaviour = stack.enter_context(BehaviourView(written.store))
         view = view_of(written, tmp_path)
-        sources.append(_Sources(written.store, view, behaviour, cast(ProfileWatch, None)))
+        profiles, heads = cast(ProfileWatch, None), cast(HeadWatch, None)
+        sources.append(_Sources(written.store, view, behaviour, profiles, heads))
         yield written, sources[0]
 
 

@@ -68,7 +68,8 @@ def test_what_few_have_met_with_stands_where_a_head_or_its_text_puts_it(near: st
     cold = np.zeros(N)
     cold[1], cold[2] = COLD_LIKES, 1e9
     # Without a head nothing is near by its vectors.
-    found = evidence(support=cold, **({"adapted": np.zeros(N)} if near == "text" else {}))
+    without = {"adapted": np.zeros(N)} if near == "text" else dict[str, NDArray[np.float64]]()
+    found = evidence(0, support=cold, **without)
     values = features(found, KNOWN, PoolScale.of(found))
     standing, behaviour = column(values, near), column(values, "behaviour")
     own = standard(np.sqrt(found.behaviour))
