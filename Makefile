@@ -9,6 +9,7 @@ MODEL       ?= all-MiniLM-L6-v2
 OUT         ?= $(HOME_DIR)/models/$(notdir $(MODEL))
 ARTEFACT    := $(HOME_DIR)/models/all-MiniLM-L6-v2/manifest.json
 REFERENCE   := $(HOME_DIR)/models/all-MiniLM-L6-v2-fp32/manifest.json
+PROMETHEUS  := $(HOME_DIR)/cache/prometheus/usr/bin/prometheus
 REPORT      ?= $(HOME_DIR)/evaluation
 TRAINED     ?= $(HOME_DIR)/training
 RATE        ?= 50
@@ -19,10 +20,10 @@ PROTOS      := $(wildcard protos/longtail/v1/*.proto)
 STUBS       := $(PROTOS:.proto=_pb2.py)
 PYTHON_CODE := runtime worker server export client demo deploy evaluation training loadtest bench examples tests
 
-.PHONY: help serve test lint proto export evaluate train load-test wheels test-wheels bench-worker bench-index bench-ranking bench-request bench-attacks test-faults clean
+.PHONY: help serve test lint proto export evaluate train load-test wheels test-wheels bench-worker bench-index bench-ranking bench-request bench-attacks test-faults test-observability clean
 
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 serve: $(INSTALLED) $(STUBS) $(ARTEFACT) ## Start a worker and a server with the demo catalogue.
 	@$(BIN)/python -m demo
@@ -79,6 +80,9 @@ bench-attacks: $(INSTALLED) $(STUBS) $(ARTEFACT) ## Attack a server and a worker
 test-faults: $(INSTALLED) $(STUBS) $(ARTEFACT) $(REFERENCE) ## Kill, fill and damage the server at full length, an hour.
 	LONGTAIL_FAULTS=full $(BIN)/pytest -v tests/faults
 
+test-observability: $(INSTALLED) $(STUBS) $(ARTEFACT) $(PROMETHEUS) ## Scrape, alert and query with the real Prometheus.
+	$(BIN)/pytest -v tests/unit/test_metrics.py tests/integration/test_traces.py tests/integration/test_prometheus.py
+
 clean: ## Remove the environment, the stubs and the caches; the state under var stays.
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
 	rm -f protos/longtail/v1/*_pb2*.py protos/longtail/v1/*_pb2.pyi
@@ -101,3 +105,9 @@ $(ARTEFACT): | $(INSTALLED) $(STUBS)
 # What parity and speed are held against: the same checkpoint as it was trained.
 $(REFERENCE): | $(ARTEFACT)
 	$(BIN)/python -m longtail.export all-MiniLM-L6-v2 $(dir $@) --precision fp32
+
+# Debian's, unpacked and not installed: nothing starts, and the system stays as it is.
+$(PROMETHEUS):
+	mkdir -p $(HOME_DIR)/cache/prometheus
+	cd $(HOME_DIR)/cache/prometheus && apt-get download prometheus && dpkg -x prometheus_*.deb . && rm prometheus_*.deb
+	@touch $@

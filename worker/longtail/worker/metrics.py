@@ -1,5 +1,7 @@
 """What the worker tells Prometheus."""
 
+import math
+
 from prometheus_client import Counter, Gauge, Histogram, Info
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -50,5 +52,7 @@ JOINED = Counter(
 MODEL = Info("longtail_worker_model", "The encoder as it is loaded: provider, devices and slots.")
 GOLDEN_COSINE = Gauge(
     "longtail_worker_golden_cosine",
-    "Lowest cosine of the golden texts' vectors to those of the export, when last checked.",
+    "Lowest cosine of the golden texts' vectors to those of the export, when last checked; NaN "
+    "before that.",
 )
+GOLDEN_COSINE.set(math.nan)

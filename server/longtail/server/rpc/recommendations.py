@@ -55,6 +55,7 @@ from longtail.server.store.items import ItemRecords
 from longtail.server.store.records import Decision, PersonRecord
 from longtail.v1 import recommendation_service_pb2 as pb
 from longtail.v1 import recommendation_service_pb2_grpc
+from prometheus_client import Counter
 
 MAX_REQUESTS = 100
 # Requests of one batch that are answered at a time: enough to share batches in the worker, few
@@ -70,6 +71,9 @@ FEW_COMPARISONS = 40
 FEW_WORDS = 20
 # And counting what the people who liked the same things liked beside them.
 FEW_COUNTED = 5
+DEGRADED = Counter(
+    "longtail_degraded_total", "Requests answered without something that belongs to it.", ["why"]
+)
 NOBODY = Person(PersonRecord(0, (), ()))
 # Of the time for a call: what an encoder that does not answer may take of it, where there is
 # something to answer without it.
@@ -272,6 +276,8 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
             seconds = ended - started
             if trace is not None:
                 trace.note("encode", started, ended)
+        for each in degraded:
+            DEGRADED.labels(pb.Degradation.Name(each).removeprefix("DEGRADATION_").lower()).inc()
         person = self._people.known(request.user_id) if request.user_id else NOBODY
         if person is None:
             person = await self._pools.answers(lambda: self._people.load(request.user_id))

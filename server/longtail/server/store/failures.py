@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from longtail.runtime.errors import StorageFull, StoreDamaged, Unavailable
+from prometheus_client import Counter
 from sqlalchemy import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 
@@ -41,6 +42,13 @@ UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
 NOT_UTF8 = "Could not decode to UTF-8"
 
 
+FAILURES = Counter(
+    "longtail_store_failures_total",
+    "Writes and reads that the store failed, by the cause.",
+    ["why"],
+)
+
+
 @contextmanager
 def told_plainly() -> Iterator[None]:
     """Raise StorageFull when the disk takes no more, Unavailable when the lock is not had in time.
@@ -54,14 +62,17 @@ def told_plainly() -> Iterator[None]:
         cause = error.orig if isinstance(error, DBAPIError) else error
         code = _error_code(cause)
         if code in FULL:
+            FAILURES.labels("full").inc()
             logger.error("disk full error=%s", cause)
             message = "the disk is full: nothing of this write was kept"
             raise StorageFull(message) from error
         if code & 0xFF == sqlite3.SQLITE_BUSY:
+            FAILURES.labels("locked").inc()
             logger.error("database locked error=%s", cause)
             message = "the database is locked by another process: nothing of this write was kept"
             raise Unavailable(message) from error
         if is_damage(cause):
+            FAILURES.labels("damaged").inc()
             raise StoreDamaged(str(cause)) from error
         raise
 

@@ -15,6 +15,7 @@ from longtail.runtime.tracing import Trace, current_trace
 from longtail.server.store.database import for_writing
 from longtail.server.store.failures import told_plainly
 from longtail.server.store.transaction import Transaction
+from prometheus_client import Gauge, Histogram
 from sqlalchemy import Connection, Engine
 
 logger = logging.getLogger(__name__)
@@ -25,6 +26,13 @@ T = TypeVar("T")
 # writer of another process.
 GROUP_SECONDS = 0.05
 RETRY_SECONDS = 1.0
+
+COMMIT_SECONDS = Histogram(
+    "longtail_store_commit_seconds",
+    "From the begin of a transaction of writes until it is on the disk.",
+    buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0),
+)
+WAITING = Gauge("longtail_store_waiting_writes", "Writes that wait for the writer.")
 
 
 @dataclass(frozen=True)
@@ -102,6 +110,7 @@ class GroupCommit:
                 raise Overloaded(message, retry_seconds=RETRY_SECONDS)
             submitted = time.perf_counter()
             self._waiting.append(_Waiting(write, future, current_trace(), submitted))
+            WAITING.set(len(self._waiting))
             self._changed.notify()
         return future
 
@@ -115,11 +124,13 @@ class GroupCommit:
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or not self._open)
             group, self._waiting = self._waiting, deque()
+            WAITING.set(0)
             return group
 
     def _give_back(self, group: deque[_Waiting]) -> None:
         with self._changed:
             self._waiting.extendleft(reversed(group))
+            WAITING.set(len(self._waiting))
 
     def _do(self, group: deque[_Waiting]) -> None:
         """Do what waits, or the first of it, and have the futures know."""
@@ -139,7 +150,7 @@ class GroupCommit:
         else:
             committed = time.perf_counter()
             failure = self._follow(len(written))
-            _note(begun, started, committed)
+            _observe(begun, started, committed)
             self._acknowledge(written, failure)
         self._give_back(group)
 
@@ -204,15 +215,17 @@ def _still_wanted(group: deque[_Waiting]) -> Iterator[_Waiting]:
             yield waiting
 
 
-def _note(writes: Sequence[_Waiting], started: float, committed: float) -> None:
-    """Note the stages of writes that were committed together, and followed now."""
-    followed = time.perf_counter()
+def _observe(writes: Sequence[_Waiting], started: float, committed: float) -> None:
+    """Tell how long writes took that were committed together, and followed now."""
+    followed, exemplar = time.perf_counter(), None
     for each in writes:
         if each.trace is not None:
+            exemplar = each.trace.context.exemplar
             each.trace.note("write queue", each.submitted, started)
             together = {"longtail.writes": len(writes)}
             each.trace.note("commit", started, committed, attributes=together)
             each.trace.note("follow", committed, followed)
+    COMMIT_SECONDS.observe(committed - started, exemplar)
 
 
 def _attempt(connection: Connection, waiting: _Waiting) -> _Written:

@@ -6,6 +6,7 @@ exported, so that somebody is told.
 
 import asyncio
 import logging
+import math
 
 import numpy as np
 from longtail.server.catalogue.replica import CatalogueReplica
@@ -25,8 +26,10 @@ NOISE = 0.4
 ALARM = 0.95
 
 RECALL = Gauge(
-    "longtail_index_recall", "Share of the 10 exact nearest that searches found of late."
+    "longtail_index_recall",
+    "Share of the 10 exact nearest that searches found of late; NaN before they were looked at.",
 )
+RECALL.set(math.nan)
 
 
 async def watch_recall(view: CatalogueReplica, part: Part) -> None:

@@ -6,6 +6,7 @@ worse, until the server is started again on a sound store.
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable
 
 from longtail.server.store.group_commit import GroupCommit
@@ -15,7 +16,11 @@ logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
 
-WRITABLE = Gauge("longtail_store_writable", "1 while the store takes writes, 0 once it is damaged.")
+WRITABLE = Gauge(
+    "longtail_store_writable",
+    "1 while the store takes writes, 0 once it is damaged; NaN before it is open.",
+)
+WRITABLE.set(math.nan)
 
 
 async def watch_writing(commit: GroupCommit, went_down: Callable[[], Awaitable[None]]) -> None:
