@@ -1,10 +1,9 @@
 """The fit of the dial: prices with which lists lose what a strength says.
 
-All three prices rise along one path. The tail's comes first: it is what a weak dial buys most of
-for what is lost. The price of coverage decides which of the tail is shown and grows into its share
-of the tail's price, since at a weak dial it would spend what the tail could. The price of taste is
-a small share of the tail's that levels off: it decides between lists that are worth about the same,
-and no stronger dial has to take it back.
+All three prices rise along one path, on which each has a share of what is lost. What a price buys
+grows with the root of what is lost for it, so a little of each buys more than all of one: the last
+of what the tail would cost buys little of the tail, and much of coverage or of taste. The price of
+taste levels off, since a stronger dial is to go beyond what people are used to.
 """
 
 from collections.abc import Callable
@@ -22,10 +21,8 @@ from evaluation.task import Floats, Ints, Task
 STRENGTHS = (0.0, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 # Where the exposure is taken that item prices start from.
 USUAL_STRENGTH = 0.2
-# The shares of the tail's price that coverage and taste grow into, half of them at a strength, and
-# the prices at which they level off.
-COVERAGE_SHARE, TASTE_SHARE, GROWN_STRENGTH = 1.0, 0.3, 0.25
-HIGHEST_COVERAGE, HIGHEST_TASTE = 10.0, 0.3
+# The shares of what is lost that go to each, and the price at which that of taste levels off.
+TAIL_SHARE, COVERAGE_SHARE, TASTE_SHARE, HIGHEST_TASTE = 0.85, 0.1, 0.05, 0.3
 # Prices are looked for within these. Losses are measured at so many of them at first, and between
 # them until the strengths that they stand for are near to each other, or there are so many.
 LEAST_PRICE, HIGHEST_PRICE = 1e-3, 20.0
@@ -34,8 +31,9 @@ FIRST_PRICES, MOST_PRICES, NEAR = 8, 24, 0.05
 NO_LOSS = 0.01
 # How far the log of an overrun is taken to be from that of the prior, two times in three.
 OVERRUN_DEVIATION = 0.5
-# An overrun lies within this factor and its inverse, and is told by expected losses within these.
-MOST_OVERRUN, TELLING = 32.0, (0.01, 0.5)
+# An overrun lies within this factor and its inverse, and is told by expected losses within these:
+# those of a stronger dial are large, and would outweigh those that people choose.
+MOST_OVERRUN, TELLING = 32.0, (0.01, 0.25)
 
 
 @dataclass(frozen=True)
@@ -98,18 +96,23 @@ def fit_dial(
     if known_taste:
         taste = alone(measure, lambda price: Prices(taste=price), HIGHEST_PRICE)
 
+    def part(alone: Floats, share: float, place: float) -> float:
+        """Return the price of a part where the tail's is what it is at the strength `place`."""
+        return float(np.interp(np.sqrt(share / TAIL_SHARE) * place, strengths, alone))
+
     def together(place: float) -> Prices:
-        price = float(np.interp(place, strengths, tail))
-        grown = place**2 / (place**2 + GROWN_STRENGTH**2) * price
+        price = part(tail, TAIL_SHARE, place)
+        of_taste = min(part(taste, TASTE_SHARE, place), price)
         return Prices(
-            price,
-            _levelled(COVERAGE_SHARE * grown, HIGHEST_COVERAGE),
-            _levelled(TASTE_SHARE * grown, HIGHEST_TASTE) if known_taste else 0.0,
+            price, part(coverage, COVERAGE_SHARE, place), _levelled(of_taste, HIGHEST_TASTE)
         )
 
-    exposure = settled_exposure(task, together(USUAL_STRENGTH), reach)
-    measure = _measure(task, reach, observed, exposure)
-    coverage = alone(measure, lambda price: Prices(coverage=price), HIGHEST_PRICE)
+    coverage = np.zeros(len(strengths))
+    for _ in range(2):
+        # What is shown depends on the price of coverage, and this on what is shown.
+        exposure = settled_exposure(task, together(USUAL_STRENGTH), reach)
+        measure = _measure(task, reach, observed, exposure)
+        coverage = alone(measure, lambda price: Prices(coverage=price), HIGHEST_PRICE)
     losses = _measured(measure, together, strengths)
     found = _overrun(losses, overrun)
     # Once more, near to where each strength turned out to be.
