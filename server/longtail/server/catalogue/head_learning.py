@@ -61,10 +61,15 @@ class HeadLearning:
 
     def run(self) -> None:
         """Learn one, and another whenever enough has happened, until told to stop."""
-        if not self._most:
-            return
+        try:
+            self._run()
+        except Exception:
+            # Answers go on by the head that there is.
+            logger.exception("no more heads are learned")
+
+    def _run(self) -> None:
         tried, at, encoder = self._known()
-        while not self._stopped.wait(LOOK_SECONDS):
+        while self._most and not self._stopped.wait(LOOK_SECONDS):
             now = self._behaviour().like_count
             if self._state().encoder.binding.model_id != encoder:
                 tried, at, encoder = self._known()
@@ -110,7 +115,7 @@ class HeadLearning:
         encoder, head = self._state().encoder.binding.model_id, self._in_use()
         if head is None:
             return 0, -np.inf, encoder
-        return int(head.facts["learned from"]["likes"]), time.monotonic(), encoder
+        return head.likes, time.monotonic(), encoder
 
     def _is_due(self, changed: int, before: int, passed: float) -> bool:
         if not changed or passed < max(LEAST_REST_SECONDS, REST * self._pace.worked):

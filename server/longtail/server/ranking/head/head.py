@@ -48,6 +48,13 @@ class Head:
         """The dimension of the vectors that it adapts."""
         return len(self.inner)
 
+    @property
+    def likes(self) -> int:
+        """How many likes it was learned from; 0 where that is not told."""
+        told = self.facts.get("learned from")
+        likes = told.get("likes") if isinstance(told, Mapping) else None
+        return likes if isinstance(likes, int) else 0
+
     @cached_property
     def version(self) -> str:
         """What tells this head from any other."""

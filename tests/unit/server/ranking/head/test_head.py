@@ -58,6 +58,8 @@ def test_a_file_gives_back_what_was_written(tmp_path: Path) -> None:
     write_head(read, tmp_path / "again.npz")
     assert (tmp_path / "again.npz").read_bytes() == path.read_bytes()
     assert drawn(1).version != head.version
+    assert (head.likes, Head(head.inner, head.outer, facts={"learned from": 3}).likes) == (0, 0)
+    assert Head(head.inner, head.outer, facts={"learned from": {"likes": 7}}).likes == 7
     assert Head(head.inner, head.outer, "another encoder").version != head.version
 
 
