@@ -17,6 +17,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from tests.certificates import Certified
+
 PATIENCE_SECONDS = 30.0
 Attributes = dict[str, str | int]
 
@@ -72,12 +74,16 @@ class OtlpReceiver(TraceServiceServicer):
 
 
 @contextmanager
-def otlp_receiver(address: str = "127.0.0.1:0") -> Iterator[OtlpReceiver]:
-    """Run a receiver for the block."""
+def otlp_receiver(certified: Certified | None = None) -> Iterator[OtlpReceiver]:
+    """Run a receiver for the block; with a certificate it speaks TLS."""
     receiver = OtlpReceiver()
     server = grpc.server(ThreadPoolExecutor(4))
     add_TraceServiceServicer_to_server(receiver, server)
-    port = server.add_insecure_port(address)
+    if certified is None:
+        port = server.add_insecure_port("127.0.0.1:0")
+    else:
+        pair = certified.private_key.read_bytes(), certified.certificate.read_bytes()
+        port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([pair]))
     receiver.address = f"127.0.0.1:{port}"
     server.start()
     try:

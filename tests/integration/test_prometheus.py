@@ -148,6 +148,7 @@ def test_a_time_leads_to_a_trace(watched: Watched) -> None:
     for name in (
         "longtail_rpc_seconds",
         "longtail_store_commit_seconds",
+        "longtail_worker_queue_seconds",
         "longtail_worker_tokenize_seconds",
         "longtail_worker_inference_seconds",
     ):

@@ -38,7 +38,7 @@ def tracing_to(
     """Have calls traced to `endpoint` while the block lasts; give None where that is empty.
 
     `authorities`: the PEM file of those who may vouch for the receiver, "" for the usual ones.
-    `service` is what the process is called there. Raises SettingsError.
+    `service` is what the process, and its distribution, are called. Raises SettingsError.
     """
     if not endpoint:
         yield None
@@ -47,7 +47,7 @@ def tracing_to(
         from longtail.runtime.span_export import SpanExport, connected
     except ModuleNotFoundError as error:
         raise SettingsError(
-            f"LONGTAIL_TRACES_ENDPOINT needs {error.name}: pip install 'longtail[tracing]'"
+            f"LONGTAIL_TRACES_ENDPOINT needs {error.name}: pip install '{service}[tracing]'"
         ) from None
     try:
         channel = connected(Receiver.parse(endpoint), authorities)

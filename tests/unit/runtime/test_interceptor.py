@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import logging
 import re
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -383,6 +384,21 @@ async def test_an_unexpected_failure_tells_nothing_of_itself() -> None:
         error = await failure(stub)
     assert error.code is grpc.StatusCode.INTERNAL
     assert re.fullmatch("internal error, request_id=[0-9a-f]{32}", error.message)
+
+
+async def test_a_call_has_a_line_where_somebody_wants_to_see_each(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def answer() -> pb.GetModelResponse:
+        return pb.GetModelResponse()
+
+    async with serving(answer) as stub:
+        await stub.GetModel(pb.GetModelRequest())
+        assert not [each for each in caplog.records if each.message.startswith("answered")]
+        with caplog.at_level(logging.DEBUG, "longtail.runtime.guard"):
+            await stub.GetModel(pb.GetModelRequest())
+    [line] = [each.message for each in caplog.records if each.message.startswith("answered")]
+    assert line.startswith("answered method=EmbeddingService/GetModel code=OK seconds=0.")
 
 
 @pytest.mark.parametrize(("over", "code"), [(0, "OK"), (1, "RESOURCE_EXHAUSTED")])

@@ -48,7 +48,7 @@ def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None
         sys.modules, "opentelemetry.proto.collector.trace.v1.trace_service_pb2", None
     )
     with (
-        pytest.raises(SettingsError, match=r"pip install 'longtail\[tracing\]'"),
+        pytest.raises(SettingsError, match=r"pip install 'longtail-server\[tracing\]'"),
         tracing_to("http://a:1", "", "longtail-server", 1.0),
     ):
         pass

@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import grpc
 import pytest
 from longtail.runtime import span_export
+from longtail.runtime.receiver import tracing_to
 from longtail.runtime.span_export import SpanExport
 from longtail.runtime.telemetry import TRACES_LOST
 from longtail.runtime.tracing import Kind, Span, SpanContext, Spans
 from opentelemetry.proto.trace.v1 import trace_pb2
 
+from tests.certificates import Authority
 from tests.otlp_receiver import OtlpReceiver, otlp_receiver, values
 
 TRACE, SPAN, OTHER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", "b7ad6b7169203331"
@@ -55,6 +58,24 @@ def test_a_span_arrives_as_it_was_noted() -> None:
     assert [(each.trace_id.hex(), each.span_id.hex()) for each in got.links] == [link]
     assert got.status.code == trace_pb2.Status.STATUS_CODE_ERROR
     assert process["service.name"] == "longtail-server"
+
+
+def test_a_receiver_is_believed_by_its_certificate(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "ours")
+    other = Authority(tmp_path / "others").certificate
+    refused, sent = lost("ended"), list[str]()
+    with otlp_receiver(authority.certify("collector")) as receiver:
+        endpoint = f"https://{receiver.address}"
+        for believed in (other, authority.certificate):
+            with tracing_to(endpoint, str(believed), "longtail-server", 1.0) as tracer:
+                assert tracer is not None
+                trace = tracer.begin("Recommend", ())
+                assert trace is not None
+                trace.end("OK")
+                sent.append(trace.context.trace_id)
+        [got] = receiver.spans()
+    assert got.trace_id.hex() == sent[-1]
+    assert lost("ended") == refused + 1
 
 
 def test_what_waits_at_the_end_is_sent() -> None:

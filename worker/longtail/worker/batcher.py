@@ -223,8 +223,10 @@ class Batcher:
                     # One slot is woken for each call; what it leaves is the next one's.
                     if self._scheduler.texts:
                         self._queue.notify()
-                    waited = batch.started - batch.entries[0].queued
-                    _QUEUE_SECONDS[batch.lane].observe(waited)
+                    first = batch.entries[0]
+                    calls = first.answer.contexts() if self._tracer is not None else ()
+                    exemplar = calls[0].exemplar if calls else None
+                    _QUEUE_SECONDS[batch.lane].observe(batch.started - first.queued, exemplar)
                     return batch
                 self._queue.wait()
         return None

@@ -7,7 +7,6 @@ import logging
 from collections.abc import Callable
 from types import TracebackType
 
-from longtail.runtime.errors import ServiceError
 from prometheus_client import Counter
 
 logger = logging.getLogger(__name__)
@@ -62,13 +61,7 @@ class Part:
         failure = f"{type(error).__name__}: {error}"
         if failure != self._failure:
             # An attempt that fails as the one before is only counted.
-            expected = isinstance(error, OSError | ServiceError)
-            logger.error(
-                "failed, tried again later part=%s error=%s",
-                self.name,
-                failure,
-                exc_info=None if expected else error,
-            )
+            logger.error("failed, tried again later part=%s", self.name, exc_info=error)
         if not self._failure:
             self._report(False)
         self._failure = failure

@@ -28,10 +28,11 @@ def test_a_failure_is_told_once_and_counted_each_time(caplog: pytest.LogCaptureF
     assert (part.well, told, counted("told")) == (False, [False], 3)
     [record] = caplog.records
     assert record.exc_info is not None
-    assert "part=told error=ZeroDivisionError: nothing" in caplog.text
-    # Another failure is news, though the part is as it was; what disks do has no traceback.
+    assert record.message.endswith("part=told")
+    # Another failure is news, though the part is as it was.
     attempt(part, StorageFull("the disk is full"))
-    assert (caplog.records[-1].exc_info, told) == (None, [False])
+    assert len(caplog.records) == 2
+    assert told == [False]
     attempt(part)
     assert (part.well, told) == (True, [False, True])
 
