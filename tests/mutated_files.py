@@ -1,5 +1,6 @@
 """Files that something happened to, and what an import reads of them."""
 
+import bz2
 import csv
 import gzip
 import io
@@ -56,6 +57,14 @@ def sound() -> list[bytes]:
         json.dumps(rows()).encode(),
         in_parquet(),
         gzip.compress(text),
+        bz2.compress(text),
+        # As Python writes rows, and laid out freely.
+        "".join(f"{row}\n" for row in rows()).encode(),
+        "".join(json.dumps(row, indent=1) for row in rows()).encode(),
+        b"sep=,\n" + text.replace(b"Bear", b'""Bear""'),
+        # In tabs, with quotes that are letters.
+        in_csv("\t").replace(b'"', b"").replace(b"Bear", b'"Bear" and "'),
+        "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows()).encode("utf-16"),
         text.decode().encode("utf-16"),
         text.decode().encode("gb18030"),
     ]

@@ -10,12 +10,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import compress, islice
+from typing import TextIO
 
 from longtail.client.importing.rows import BadRow, FileError, Row, Rows, Source, distinct, naming
 from longtail.client.importing.text import Text
 
-# Characters that a field, and so a record over several lines, may have.
-MAX_FIELD_CHARACTERS = 2**20
+# Characters that a line, and a field of a record over several lines, may have.
+MAX_LINE_CHARACTERS = 2**20
+_ENDS = "\r\n"
+# In the place of a longer line.
+TOO_LONG = "\0too long\n"
 # Of two characters: the files of MovieLens. It has no quotes.
 DOUBLE_COLON = "::"
 DELIMITERS = (",", "\t", ";", "|", DOUBLE_COLON)
@@ -46,7 +50,7 @@ class Dialect:
 
 def delimited(text: Text, dialect: Dialect) -> Source:
     """Return the rows of a text; FileError when it has no header, or cannot be read as said."""
-    csv.field_size_limit(MAX_FIELD_CHARACTERS)
+    csv.field_size_limit(MAX_LINE_CHARACTERS)
     with _opened(text) as lines:
         first = list(islice(lines, JUDGED))
     told = _TOLD.fullmatch(first[0]) if first else None
@@ -84,8 +88,19 @@ def delimited(text: Text, dialect: Dialect) -> Source:
 
 @contextmanager
 def _opened(text: Text) -> Iterator[Iterator[str]]:
-    with text.opened() as lines:
-        yield iter(lambda: lines.readline(MAX_FIELD_CHARACTERS), "")
+    with text.opened() as opened:
+        yield _lines(opened)
+
+
+def _lines(text: TextIO) -> Iterator[str]:
+    while line := text.readline(MAX_LINE_CHARACTERS):
+        if len(line) < MAX_LINE_CHARACTERS or line[-1] in _ENDS:
+            yield line
+            continue
+        # The rest is no line, whatever it looks like.
+        while line and line[-1] not in _ENDS:
+            line = text.readline(MAX_LINE_CHARACTERS)
+        yield TOO_LONG
 
 
 def _delimiter(lines: Sequence[str]) -> str:
@@ -104,7 +119,7 @@ def _delimiter(lines: Sequence[str]) -> str:
 
 def _judged(lines: Sequence[str], delimiter: str) -> list[list[str]]:
     if delimiter == DOUBLE_COLON:
-        return [line.rstrip("\r\n").split(delimiter) for line in lines if line.strip()]
+        return [line.rstrip(_ENDS).split(delimiter) for line in lines if line.strip()]
     records: list[list[str]] = []
     reader = csv.reader(lines, delimiter=delimiter)
     with suppress(csv.Error):
@@ -114,7 +129,7 @@ def _judged(lines: Sequence[str], delimiter: str) -> list[list[str]]:
 
 def _header(lines: Sequence[str], delimiter: str) -> tuple[str, ...]:
     if delimiter == DOUBLE_COLON:
-        fields: Sequence[str] = lines[0].rstrip("\r\n").split(delimiter) if lines else ()
+        fields: Sequence[str] = lines[0].rstrip(_ENDS).split(delimiter) if lines else ()
     else:
         try:
             fields = next(csv.reader(lines, delimiter=delimiter, strict=True), ())
@@ -143,7 +158,7 @@ def _quoted(lines: Iterator[str], delimiter: str, width: int) -> Iterator[str]:
         if '"' not in line:
             yield line
             continue
-        plain = line.rstrip("\r\n")
+        plain = line.rstrip(_ENDS)
         fields = plain.split(delimiter)
         broken = list(map(_is_broken, fields))
         if len(fields) == width and (
@@ -192,7 +207,7 @@ class _Lines:
                 self.again.append(line)
             return None
         self.before += 1
-        return line.rstrip("\r\n")
+        return line if line is TOO_LONG else line.rstrip(_ENDS)
 
     def give_back(self) -> None:
         """Give back all lines of the record but the first, to be read again."""
@@ -205,8 +220,10 @@ def _records(lines: _Lines, delimiter: str, width: int) -> Iterator[tuple[int, l
     if delimiter == DOUBLE_COLON:
         for line in lines.text:
             lines.before += 1
-            if line.strip():
-                yield lines.before, line.rstrip("\r\n").split(delimiter)
+            if line is TOO_LONG:
+                yield lines.before, _too_long(lines.before)
+            elif line.strip():
+                yield lines.before, line.rstrip(_ENDS).split(delimiter)
         return
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
@@ -214,7 +231,9 @@ def _records(lines: _Lines, delimiter: str, width: int) -> Iterator[tuple[int, l
         plain = lines.unquoted()
         if plain is not None:
             # As the reader has it, at a fraction of the time.
-            if plain:
+            if plain is TOO_LONG:
+                yield start, _too_long(start)
+            elif plain:
                 yield start, plain.split(delimiter)
             continue
         wrong = ""
@@ -226,6 +245,9 @@ def _records(lines: _Lines, delimiter: str, width: int) -> Iterator[tuple[int, l
         except csv.Error as error:
             wrong = str(error)
         several = len(lines.record) > 1
+        if several and not wrong and any(line is TOO_LONG for line in lines.record):
+            yield start, _too_long(start)
+            continue
         if not wrong and (not several or _fits(fields, width)):
             if fields:
                 yield start, fields
@@ -240,6 +262,10 @@ def _records(lines: _Lines, delimiter: str, width: int) -> Iterator[tuple[int, l
             yield start, BadRow(start, "unclosed quote")
         else:
             yield start, BadRow(start, "malformed CSV", wrong)
+
+
+def _too_long(line: int) -> BadRow:
+    return BadRow(line, "line too long", f"more than {MAX_LINE_CHARACTERS:,} characters")
 
 
 def _escaped(line: str, delimiter: str, width: int) -> list[str] | None:

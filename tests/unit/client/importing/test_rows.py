@@ -218,6 +218,24 @@ def test_a_long_field_of_csv_is_read(tmp_path: Path) -> None:
     assert len(values(path)[0]["text"]) == 200_000
 
 
+@pytest.mark.parametrize(
+    ("cell", "divided"),
+    [("{}", ","), ('"{}"', ","), ('"a ""{}""\nb"', ","), ('"a\n{}\nb"', ","), ("{}", "::")],
+)
+def test_a_line_that_is_too_long_is_one_row_whatever_it_holds(
+    tmp_path: Path, cell: str, divided: str
+) -> None:
+    path = tmp_path / "a.csv"
+    # What looks like rows is none.
+    long = cell.format("3,invented" * 150_000)
+    lines = ["item_id,title", "1,Bear", f"2,{long}", "4,Fox"]
+    path.write_text("\n".join(lines).replace(",", divided) + "\n")
+    found = read(path)
+    kept = [list(row.values.values()) for row in found if isinstance(row, Row)]
+    assert kept == [["1", "Bear"], ["4", "Fox"]]
+    assert "line too long" in {row.reason for row in found if isinstance(row, BadRow)}
+
+
 def test_bytes_of_another_encoding_cost_only_their_row(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b"item_id,text\n1,caf\xe9\n2,caf\xc3\xa9\n")
