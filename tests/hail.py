@@ -50,7 +50,9 @@ UNSENT = "Internal error from Core"
 HANG_SECONDS = 90.0
 KNOWN = [*FILMS, "me", "you", "rating", "view", "year", "title", "space", "a robot alone", "image"]
 OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.enable_retries", 0)]
-SECRETLY = re.compile(r"Traceback|unexpected failure|Segmentation|core dumped|CRITICAL")
+SECRETLY = re.compile(
+    'Traceback|unexpected failure|Segmentation|core dumped|CRITICAL|"level": "critical"'
+)
 
 
 @dataclass(frozen=True)

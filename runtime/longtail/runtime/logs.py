@@ -95,7 +95,6 @@ class _JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         told: dict[str, Any] = {
-            **dict(_fields(record)),
             "time": f"{moment}.{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
@@ -103,6 +102,8 @@ class _JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
             **dict(_about_call()),
         }
+        for name, value in _fields(record):
+            told.setdefault(name, value)
         error = record.exc_info[1] if record.exc_info else None
         if error is not None:
             told["exception"] = {

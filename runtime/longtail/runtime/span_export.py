@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 # How often what has come together is sent, and what is sent at once and waits, in calls.
 SECONDS = 1.0
 BATCH, MOST_WAITING = 500, 10_000
-SEND_SECONDS = 5.0
+SEND_SECONDS = 3.0
 # As of the connections to workers: a proxy of the environment's is for what lies outside.
 _CHANNEL_OPTIONS = [("grpc.enable_http_proxy", 0)]
 # Those after which the same may be sent again, by OTLP.
