@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from longtail.client import LongtailClient
-from longtail.server.ranking.head.head import Head, write_head
+from longtail.server.ranking.head.head import Head, read_head, write_head
 
 from tests import processes
 from tests.films import films, liked
@@ -33,7 +33,9 @@ def test_a_head_serves_as_soon_as_it_is_there_and_after_a_restart(
         random = np.random.default_rng(0)
         inner = random.normal(size=(info.dimension, 4)).astype(np.float32)
         write_head(Head(inner, 0.1 * inner.T, info.model_id), tmp_path / "head.npz")
-        processes.wait_until(lambda: spaces(client) == {"adapted"}, running.log)
+        head = read_head(tmp_path / "head.npz").version
+        processes.wait_until(lambda: client.server_info().head == head, running.log)
+        assert spaces(client) == {"adapted"}
     with (
         processes.server(tmp_path, worker_address) as running,
         LongtailClient(running.address) as client,
@@ -41,4 +43,5 @@ def test_a_head_serves_as_soon_as_it_is_there_and_after_a_restart(
         assert spaces(client) == {"adapted"}
         client.upsert_items([film for film in films() if film.id == "heat"])
         (tmp_path / "head.npz").unlink()
-        processes.wait_until(lambda: spaces(client) == set(), running.log)
+        processes.wait_until(lambda: not client.server_info().head, running.log)
+        assert spaces(client) == set()

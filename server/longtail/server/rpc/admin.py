@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from google.protobuf import timestamp_pb2
 from grpc.aio import ServicerContext
 from longtail.server.catalogue.replica import CatalogueReplica
+from longtail.server.catalogue.spaces.space import ADAPTED
 from longtail.server.operations.runner import OperationRunner
 from longtail.server.operations.snapshots import Snapshot
 from longtail.server.process.pools import Pools
@@ -43,7 +44,8 @@ class AdminService(admin_service_pb2_grpc.AdminServiceServicer):
     ) -> pb.GetServerInfoResponse:
         """Describe the server."""
         state = self._view.state
-        parameters = state.index.parameters
+        parameters, adapted = state.index.parameters, state.spaces.get(ADAPTED)
+        head = None if adapted is None else adapted.head
         return pb.GetServerInfoResponse(
             version=self._version,
             model_id=state.encoder.binding.model_id,
@@ -59,6 +61,7 @@ class AdminService(admin_service_pb2_grpc.AdminServiceServicer):
                 delta_count=self._view.delta_count,
                 recall=self._view.recall,
             ),
+            head="" if head is None else head.version,
         )
 
     async def RebuildIndex(
