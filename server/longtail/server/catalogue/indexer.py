@@ -166,8 +166,17 @@ class Indexer:
             self._prune()
 
     def _build_space(self, space: Space, reason: str, *, afresh: bool) -> None:
-        if space.head is not None:
-            self._build_adapted(space.head, reason, afresh=afresh)
+        if space.declared is None:
+            if space.head is not None:
+                self._build_adapted(space.head, reason, afresh=afresh)
+            return
+        with self._building:
+            state = self._view.state
+            target = self._view.space_target(state.encoder, space.declared)
+            source = state.space_source(space)
+            generation = self._built(target, source, state.revision, reason, _ignore, afresh=afresh)
+            self._view.adopt_space(space.declared, generation)
+            self._prune()
 
     def _build_adapted(self, head: Head, reason: str, *, afresh: bool) -> None:
         with self._building:
@@ -233,6 +242,10 @@ class Indexer:
         if head is not None:
             target = view.adapted_target(view.state.encoder, head)
             self._take(target, partial(view.adopt_adapted, head))
+        for space in view.state.spaces.values():
+            if space.declared is not None:
+                target = view.space_target(view.state.encoder, space.declared)
+                self._take(target, partial(view.adopt_space, space.declared))
 
     def _take(self, target: Target, adopt: Callable[[Generation], bool]) -> None:
         newest = finished_number(target.folder)
@@ -258,10 +271,16 @@ class Indexer:
             self._view.unstage()
 
     def _prune(self) -> None:
-        """Remove generations that nobody needs: older ones, and those of retired encoders."""
+        """Remove generations that nobody needs: older ones, of retired encoders, deleted spaces."""
         encoders = self._store.encoders.current(), self._store.encoders.next()
         used = {self._view.target(encoder).folder for encoder in encoders if encoder is not None}
-        for folder in self._folder.glob("encoder-*"):
+        state = self._view.state
+        used |= {
+            self._view.space_target(state.encoder, space.declared).folder
+            for space in state.spaces.values()
+            if space.declared is not None
+        }
+        for folder in (*self._folder.glob("encoder-*"), *self._folder.glob("space-*")):
             if folder in used:
                 prune(folder)
             else:

@@ -23,7 +23,7 @@ from longtail.server.catalogue.spaces.space import ADAPTED, Head, Space
 from longtail.server.catalogue.state import CatalogueState
 from longtail.server.settings import Settings
 from longtail.server.store.record_store import RecordStore
-from longtail.server.store.records import BoundEncoder
+from longtail.server.store.records import BoundEncoder, VectorSpace
 
 logger = logging.getLogger(__name__)
 
@@ -186,7 +186,7 @@ class CatalogueReplica:
         self.follow()
         with self._following:
             state = self._state
-            if self._head is head and len(state.lacking(held)) <= AT_ONCE_ROWS:
+            if self._head is head and len(state.unadapted(held)) <= AT_ONCE_ROWS:
                 space = state.with_adapted(head, index, held)
                 self._go_over({**state.spaces, ADAPTED: space})
                 logger.info("head in service version=%s", head.version)
@@ -216,6 +216,40 @@ class CatalogueReplica:
             space = state.with_adapted(head, index, held)
             self._go_over({**state.spaces, ADAPTED: space})
         return True
+
+    def space_target(self, encoder: BoundEncoder, declared: VectorSpace) -> Target:
+        """Return where the generations of a space of the caller's are, and what for."""
+        parameters = replace(self.target(encoder).parameters, dimension=declared.dimension)
+        # No other space of this store ever has its id.
+        folder = self._folder / f"space-{declared.id}"
+        return Target(folder, f"space {declared.id} {self._identity}", parameters)
+
+    def adopt_space(self, declared: VectorSpace, generation: Generation) -> bool:
+        """Go over to a generation of a space of the caller's; return whether it was of use."""
+        index = VectorIndex.of(generation)
+        self.follow()
+        with self._following:
+            state = self._state
+            space = state.spaces.get(declared.name)
+            target = self.space_target(state.encoder, declared)
+            if (
+                space is None
+                or space.source != declared
+                or generation.built_for != target.built_for
+                or generation.newest > state.revision
+            ):
+                return False
+            space = state.with_index(space, index, generation.table["revision"])
+            self._go_over({**state.spaces, declared.name: space})
+        return True
+
+    def _indexed(
+        self, declared: VectorSpace, encoder: BoundEncoder, revision: int
+    ) -> tuple[IndexParameters, Generation | None]:
+        target = self.space_target(encoder, declared)
+        return target.parameters, latest_generation(
+            target.folder, target.parameters, target.built_for, revision=revision
+        )
 
     def _go_over(self, spaces: Mapping[str, Space]) -> None:
         self._state.spaces = spaces
@@ -248,6 +282,7 @@ class CatalogueReplica:
             generation,
             self._settings.type_weights,
             words=self._settings.words,
+            spaces=lambda declared: self._indexed(declared, encoder, revision),
         )
         # What was replaced while it was read is put right by what changed since.
         state.follow(self._store.changes, self._store.changes.position().revision)

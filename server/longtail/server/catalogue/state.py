@@ -1,6 +1,7 @@
 """The catalogue in memory as one encoder sees it: columns and index, row by row, at a revision."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -11,16 +12,17 @@ from longtail.server.catalogue.columns.mask_cache import MaskCache
 from longtail.server.catalogue.columns.popularity import ScaleKeeper
 from longtail.server.catalogue.index.build import Source
 from longtail.server.catalogue.index.generation import Generation
-from longtail.server.catalogue.index.graph import IndexParameters, Rows
+from longtail.server.catalogue.index.graph import IndexParameters, Rows, Vector
+from longtail.server.catalogue.index.vector_file import Matrix
 from longtail.server.catalogue.index.vector_index import VectorIndex
 from longtail.server.catalogue.scope import Scope
-from longtail.server.catalogue.spaces.space import ADAPTED, Head, Space
+from longtail.server.catalogue.spaces.loading import Indexed, LoadingSpace
+from longtail.server.catalogue.spaces.space import Head, Space
 from longtail.server.catalogue.words.word_index import WordIndex
 from longtail.server.catalogue.words.words_file import read_words, write_words
 from longtail.server.store.changes import ChangeLog
 from longtail.server.store.popularity_weights import PopularityWeights
-from longtail.server.store.records import BoundEncoder, ItemChange
-from numpy.typing import NDArray
+from longtail.server.store.records import BoundEncoder, ItemChange, VectorSpace
 
 # Items read from the store at a time.
 LOAD_ROWS = 2000
@@ -69,13 +71,21 @@ class CatalogueState:
         weights: PopularityWeights,
         *,
         words: bool = False,
+        spaces: Indexed | None = None,
     ) -> "CatalogueState":
-        """Return the state of all items that have a vector of `encoder`.
+        """Return the state of all items that have a vector of `encoder` or in a space of `spaces`.
 
         Those that `generation` has are not read again. The rest stands in the delta, to be scanned.
-        `words`: whether items are to be found by their words too.
+        `words`: whether items are to be found by their words too. Without `spaces`, no space of
+        the caller's is loaded.
         """
         revision = changes.position().revision
+        # In this order: in one that is declared later there is no vector yet at the revision.
+        loading = (
+            []
+            if spaces is None
+            else [LoadingSpace(each, spaces) for each in changes.vector_spaces()]
+        )
         columns = Columns()
         kept = None
         if words and generation is not None:
@@ -84,6 +94,7 @@ class CatalogueState:
         read = WordIndex(columns) if words else None
         index = VectorIndex(parameters) if generation is None else VectorIndex.of(generation)
         held = np.empty(0, np.int64) if generation is None else generation.table["revision"]
+        blank = np.zeros(parameters.dimension, np.float32)
         present = changes.current()
         lacking: list[str] = []
         # Little by little: the memory of all of them at once would stay with the process.
@@ -91,25 +102,38 @@ class CatalogueState:
             revisions = np.fromiter((change.revision for change in part), np.int64, len(part))
             late = [part[at] for at in np.flatnonzero(~np.isin(revisions, held))]
             vectors = changes.vectors(encoder.id, [change.id for change in late])
-            if vectors:
-                index.append(np.stack([vectors[ch.id] for ch in late if ch.id in vectors]))
-            without = {change.revision for change in late if change.id not in vectors}
+            bare = {change.revision for change in late if change.id not in vectors}
+            without = bare.difference(
+                *(revisions[space.take(changes, part)].tolist() for space in loading)
+            )
+            if len(without) < len(late):
+                rows = [vectors.get(ch.id) for ch in late if ch.revision not in without]
+                index.append(np.stack([blank if row is None else row for row in rows]))
             lacking += [change.id for change in late if change.revision in without]
             if read is not None:
                 said = part if kept is None else late
                 read.append([_words(each) for each in said if each.revision not in without])
             columns.append([change for change in part if change.revision not in without])
         if generation is not None:
-            born = columns.born[: columns.count]
-            rest = np.flatnonzero(~np.isin(born, held))
-            rows = np.concatenate([_positions(born, held), rest])
-            columns = columns.take(rows)
+            rest = np.flatnonzero(~np.isin(columns.born[: columns.count], held))
+            order = np.concatenate([columns.rows_of(held), rest])
+            columns = columns.take(order)
             if read is not None and kept is not None:
-                read = read.behind(kept).take(np.arange(len(rows)), columns)
+                read = read.behind(kept).take(np.arange(len(order)), columns)
             elif read is not None:
-                read = read.take(rows, columns)
-        state = cls(encoder, columns, index, revision, weights, read)
+                read = read.take(order, columns)
+        found = [each.over(columns) for each in loading]
+        state = cls(
+            encoder,
+            columns,
+            index,
+            revision,
+            weights,
+            read,
+            spaces={space.name: space for space in found},
+        )
         state._lacking.update(lacking)
+        state._leave_out_vectorless(revision)
         state.count_popularity(changes, after=0, until=revision)
         state.count_exposure(changes, after=0, until=revision)
         state.take_rulings(changes, after=0, until=revision)
@@ -119,6 +143,8 @@ class CatalogueState:
         """Take in what changed after `revision`, up to the revision `until`."""
         if until <= self.revision:
             return
+        # Before the items: those up to `until` have no vector in a space that is declared later.
+        self._declare(changes.vector_spaces(), until)
         self._apply(changes.item_changes(self.revision, until, self.encoder.id))
         self.count_popularity(changes, after=self.revision, until=until)
         self.count_exposure(changes, after=self.revision, until=until)
@@ -171,6 +197,7 @@ class CatalogueState:
     def adapted_source(self, head: Head) -> Source:
         """Return the current versions with vectors adapted by a head, for a generation of them."""
         rows = np.flatnonzero(self.columns.visible(self.revision, self.columns.count))
+        rows = self._having_text(rows)
         return Source(
             self.columns.born[rows],
             lambda positions: head.adapted(self.index.vectors(rows[positions])),
@@ -187,14 +214,23 @@ class CatalogueState:
 
         Must not run beside a change.
         """
-        columns = self.columns
-        rows = _positions(columns.born[: columns.count], held)
-        space = Space.over(ADAPTED, index, rows, columns, head)
+        rest = self.unadapted(held)
+        return self._space(
+            index, held, rest, lambda rows: head.adapted(self.index.vectors(rows)), head
+        )
+
+    def unadapted(self, held: Rows) -> Rows:
+        """Return the rows that are current, have a vector and are not among the versions `held`."""
+        return self._having_text(self.lacking(held))
+
+    def with_index(self, space: Space, index: VectorIndex, held: Rows) -> Space:
+        """Return a space over an `index` of the versions `held` (n,), and what that lacks of it.
+
+        Must not run beside a change.
+        """
         rest = self.lacking(held)
-        for start in range(0, len(rest), LOAD_ROWS):
-            rows = rest[start : start + LOAD_ROWS]
-            space.append(rows, head.adapted(self.index.vectors(rows)))
-        return space
+        rest = rest[space.has(rest)]
+        return self._space(index, held, rest, space.vectors, space.source)
 
     def lacking(self, held: Rows) -> Rows:
         """Return the rows that are current and not among the versions `held` (n,), by revision."""
@@ -222,8 +258,7 @@ class CatalogueState:
         rest = self.lacking(held)
         for start in range(0, len(rest), LOAD_ROWS):
             index.append(self.index.vectors(rest[start : start + LOAD_ROWS]))
-        born = self.columns.born[: self.columns.count]
-        rows = np.concatenate([_positions(born, held), rest])
+        rows = np.concatenate([self.columns.rows_of(held), rest])
         columns = self.columns.take(rows)
         words = None if self.words is None else self.words.take(rows, columns)
         expected = self.expected.take(rows, columns)
@@ -231,6 +266,56 @@ class CatalogueState:
         return CatalogueState(
             self.encoder, columns, index, self.revision, self.weights, words, expected, spaces
         )
+
+    def _space(
+        self,
+        index: VectorIndex,
+        held: Rows,
+        rest: Rows,
+        vectors: Callable[[Rows], Matrix],
+        source: Head | VectorSpace,
+    ) -> Space:
+        """Return the space over an `index` of the versions `held`, and the rows in `rest`."""
+        space = Space.over(index, self.columns.rows_of(held), self.columns, source)
+        for start in range(0, len(rest), LOAD_ROWS):
+            rows = rest[start : start + LOAD_ROWS]
+            space.append(rows, vectors(rows))
+        return space
+
+    def _having_text(self, rows: Rows) -> Rows:
+        """Return those of `rows` (n,) that have a vector of the encoder."""
+        blank = self.index.are_blank(rows)
+        return rows if blank is None else rows[~blank]
+
+    def _declare(self, declared: Sequence[VectorSpace], revision: int) -> None:
+        """Let the spaces of the caller's be those that are `declared` at a revision."""
+        present = [each.declared for each in self.spaces.values() if each.declared is not None]
+        if set(present) == set(declared):
+            return
+        gone = set(present) - set(declared)
+        spaces = {name: each for name, each in self.spaces.items() if each.source not in gone}
+        for each in declared:
+            if each.name not in spaces:
+                parameters = replace(self.index.parameters, dimension=each.dimension)
+                spaces[each.name] = Space(VectorIndex(parameters), each)
+        self.spaces = spaces
+        if gone:
+            self._leave_out_vectorless(revision)
+
+    def _leave_out_vectorless(self, revision: int) -> None:
+        """Let what has no vector at all any more die at a revision: nothing leads to it."""
+        rows = np.flatnonzero(self.columns.live())
+        blank = self.index.are_blank(rows)
+        if blank is None:
+            return
+        rows = rows[blank]
+        for space in self.spaces.values():
+            rows = rows[~space.has(rows)]
+        for row in rows.tolist():
+            if self.words is not None:
+                self.words.forget(row)
+            self.columns.kill(self.columns.ids[row], revision)
+            self._lacking.add(self.columns.ids[row])
 
     def _apply(self, changes: Iterable[ItemChange]) -> None:
         for change in changes:
@@ -243,32 +328,33 @@ class CatalogueState:
                     self.words.forget(row)
                 for space in self.spaces.values():
                     space.forget(row)
-            if change.vector is None:
+            extra = {
+                name: vector for name, vector in change.extra_vectors.items() if name in self.spaces
+            }
+            if change.vector is None and not extra:
                 # It was removed, or has no vector of this encoder and cannot be found yet.
                 self.columns.kill(change.id, change.revision)
                 if not change.removed:
                     self._lacking.add(change.id)
             else:
-                self.index.append(change.vector[np.newaxis])
+                vector = change.vector
+                if vector is None:
+                    vector = np.zeros(self.index.parameters.dimension, np.float32)
+                self.index.append(vector[np.newaxis])
                 if self.words is not None:
                     self.words.append([_words(change)])
-                for space in self.spaces.values():
-                    if space.head is not None:
-                        vector = space.head.adapted(change.vector[np.newaxis])
-                        space.append(np.array([self.columns.count]), vector)
+                self._place(change, extra)
                 self.columns.append([change])
+
+    def _place(self, change: ItemChange, extra: Mapping[str, Vector]) -> None:
+        """Give the next row the vectors of a change in spaces: `extra`, and what a head makes."""
+        rows = np.array([self.columns.count])
+        for name, space in self.spaces.items():
+            if name in extra:
+                space.append(rows, extra[name][np.newaxis])
+            elif space.head is not None and change.vector is not None:
+                space.append(rows, space.head.adapted(change.vector[np.newaxis]))
 
 
 def _words(change: ItemChange) -> str:
     return f"{change.title}\n{change.text}"
-
-
-def _positions(born: NDArray[np.int64], revisions: NDArray[np.int64]) -> Rows:
-    """Return where each of `revisions` (n,) stands in `born`, NO_ROW where it does not."""
-    order = np.argsort(born, kind="stable")
-    at = np.searchsorted(born, revisions, sorter=order)
-    rows = np.full(len(revisions), NO_ROW)
-    inside = at < len(born)
-    rows[inside] = order[at[inside]]
-    rows[inside] = np.where(born[rows[inside]] == revisions[inside], rows[inside], NO_ROW)
-    return rows

@@ -1,5 +1,6 @@
 """What is known of each candidate before anything is weighed, and the features it is weighed by."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Matrix = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 
 # Values of a signal that spread less than this do not differ.
 FLAT = 1e-6
@@ -18,7 +20,8 @@ COLD_LIKES = 3.0
 # Beyond so many standard deviations a signal says no more.
 CLIP = 6.0
 
-# Of each candidate, measured against the others: see Evidence.signals.
+# Of each candidate, measured against the others: see Evidence.signals. Spaces of the caller's come
+# behind them.
 SIGNALS = 6
 
 # Where the effect of popularity may bend: a linear spline in the log of popularity against the
@@ -54,12 +57,14 @@ OF_HISTORY = OF_TASTE | OF_BEHAVIOUR | {"aversion"}
 
 @dataclass(frozen=True)
 class Evidence:
-    """Signals of n candidates, each (n,).
+    """Signals of n candidates, each (n,). NaN: that of one which lacks the vector for it.
 
     `text`: cosine to the nearest interest. `behaviour` and `recent`: how strongly all likes, and
     the last few, lead to the item. `aversion`: cosine to the nearest dislike, zero without one.
     `words`: BM25 of the query's words.
     `adapted`: how near likes are by the vectors of a head, see `like_parts`; zero without one.
+    `spaces` (s, n): the cosine to the nearest interest in each of the s spaces of the caller's in
+    which the request says something.
     `support`: people who like the item. `popularity`: relative log popularity. `bucket`: of
     popularity, the Bucket.
     """
@@ -73,12 +78,13 @@ class Evidence:
     support: Floats
     popularity: Floats
     bucket: NDArray[np.int8]
+    spaces: Floats | None = None
 
     @cached_property
     def signals(self) -> Floats:
-        """What is to be compared (SIGNALS, n).
+        """What is to be compared (SIGNALS + s, n).
 
-        Text, behaviour, recent behaviour, aversion, words and adapted.
+        Text, behaviour, recent behaviour, aversion, words, adapted, and those of spaces.
         """
         # The root: a score of behaviour is zero for most and large for few.
         return np.array(
@@ -89,6 +95,7 @@ class Evidence:
                 self.aversion,
                 self.words,
                 self.adapted,
+                *(() if self.spaces is None else self.spaces),
             )
         )
 
@@ -103,19 +110,26 @@ def observed(
     popularity: PopularityScale,
     words: Floats | None = None,
     adapted: Floats | None = None,
+    spaces: Sequence[Floats] = (),
+    blank: Mask | None = None,
 ) -> Evidence:
     """Return the signals of n candidates with unit `vectors` (n, d), in serving and in fitting.
 
     `parts` (n, 3): of the cosine to the nearest interest. `disliked` (m, d). `scores` (2, n): of
     all likes and of the last few. `support` (n,): people. `mass` (n,): on the scale `popularity`.
-    `words` (n,): BM25 scores; None without words to look for. `adapted` (n,): how near
-    likes are by a head's vectors; None without one.
+    `words` (n,): BM25 scores; None without words to look for. `adapted` (n,): how near likes are by
+    a head's vectors; None without one. `spaces`, each (n,): cosines in spaces of the caller's, NaN
+    without a vector there. `blank` (n,): which have no vector of their text; None where all have.
     """
-    aversion = np.zeros(len(vectors))
+    text, aversion = parts.sum(axis=1), np.zeros(len(vectors))
     if len(disliked):
         aversion = (vectors @ disliked.T).max(axis=1).astype(np.float64)
+    if blank is not None:
+        text[blank] = np.nan
+        if len(disliked):
+            aversion[blank] = np.nan
     return Evidence(
-        text=parts.sum(axis=1),
+        text=text,
         behaviour=scores[0],
         recent=scores[1],
         aversion=aversion,
@@ -124,12 +138,13 @@ def observed(
         support=support,
         popularity=popularity.relative_log(mass),
         bucket=popularity.bucket(mass),
+        spaces=np.array(spaces) if spaces else None,
     )
 
 
 @dataclass(frozen=True)
 class PoolScale:
-    """Mean and standard deviation (SIGNALS,) of the signals of a pool.
+    """Mean and standard deviation (SIGNALS + s,) of the signals of a pool.
 
     Signals lie in other ranges for another encoder and another request; what carries over is how
     far a candidate stands out from the others of its pool.
@@ -142,23 +157,38 @@ class PoolScale:
     def of(cls, evidence: Evidence) -> "PoolScale":
         """Take a pool of at least one candidate as the scale."""
         mean = evidence.signals.mean(axis=1)
+        if np.isnan(mean).any():
+            return cls._of_known(evidence.signals)
         deviations = evidence.signals - mean[:, None]
         return cls(mean, np.sqrt(np.square(deviations).mean(axis=1)))
 
+    @classmethod
+    def _of_known(cls, signals: Floats) -> "PoolScale":
+        """Take those candidates of each signal that have it."""
+        known = ~np.isnan(signals)
+        counts = np.maximum(known.sum(axis=1), 1)
+        mean = np.where(known, signals, 0.0).sum(axis=1) / counts
+        deviations = np.where(known, signals - mean[:, None], 0.0)
+        return cls(mean, np.sqrt(np.square(deviations).sum(axis=1) / counts))
+
     def standardised(self, evidence: Evidence) -> Floats:
-        """Return the signals (SIGNALS, m) of candidates, from the pool or not."""
+        """Return the signals (SIGNALS + s, m) of candidates, from the pool or not.
+
+        What is not known of a candidate stands where the mean does.
+        """
         flat = self.deviation < FLAT
         spread = np.where(flat, 1.0, self.deviation)[:, None]
         standing: Floats = (evidence.signals - self.mean[:, None]) / spread
         np.minimum(standing, CLIP, out=standing)
         np.maximum(standing, -CLIP, out=standing)
         standing[flat] = 0.0
+        standing[np.isnan(standing)] = 0.0
         return standing
 
 
 def features(evidence: Evidence, taste: Taste, scale: PoolScale) -> Floats:
-    """Return the FEATURES of m candidates, (m, len(FEATURES))."""
-    text, behaviour, recent, aversion, words, adapted = scale.standardised(evidence)
+    """Return the FEATURES of m candidates, and those of spaces, (m, len(FEATURES) + s)."""
+    text, behaviour, recent, aversion, words, adapted, *spaces = scale.standardised(evidence)
     popularity = evidence.popularity
     # What few people have met with stands where a head puts it, or without one its text.
     known = evidence.support / (evidence.support + COLD_LIKES)
@@ -167,7 +197,7 @@ def features(evidence: Evidence, taste: Taste, scale: PoolScale) -> Floats:
     off = popularity - taste.popularity
     columns = (
         text,
-        evidence.text,
+        _known(evidence.text, scale),
         words,
         evidence.words,
         behaviour,
@@ -183,8 +213,9 @@ def features(evidence: Evidence, taste: Taste, scale: PoolScale) -> Floats:
         text * popularity,
         behaviour * text,
         adapted,
+        *spaces,
     )
-    values = np.empty((len(FEATURES), len(text)))
+    values = np.empty((len(columns), len(text)))
     for at, column in enumerate(columns):
         values[at] = column
     if not taste.likes:
@@ -192,6 +223,12 @@ def features(evidence: Evidence, taste: Taste, scale: PoolScale) -> Floats:
         led = scale.deviation[_BEHAVIOUR] >= FLAT
         values[_OF_TASTE if led else _OF_HISTORY] = 0.0
     return values.T
+
+
+def _known(text: Floats, scale: PoolScale) -> Floats:
+    """Return cosines of texts (n,), the mean for what has no text."""
+    unknown = np.isnan(text)
+    return np.where(unknown, scale.mean[0], text) if unknown.any() else text
 
 
 _OF_TASTE = [at for at, name in enumerate(FEATURES) if name in OF_TASTE]

@@ -13,7 +13,7 @@ import numpy as np
 from longtail.runtime.errors import cut
 from longtail.server.ranking.dial import Dial, dial_of, dial_rows
 from longtail.server.ranking.evidence import FEATURES
-from longtail.server.ranking.relevance import RelevanceModel
+from longtail.server.ranking.relevance import OF_SPACE, RelevanceModel
 from longtail.server.ranking.retrieval import ADAPTED_SHARE, LEAST_TEXT, Sources
 
 FORMAT = 2
@@ -69,6 +69,7 @@ def document(profile: RankingProfile) -> dict[str, Any]:
                 for name, weight in zip(FEATURES, model.weights, strict=True)
                 if weight
             }
+            | {f"{OF_SPACE}{name}": weight for name, weight in model.spaces.items()}
             for context, model in profile.models.items()
         },
         "reach": profile.reach,

@@ -1,7 +1,7 @@
 """From features to a calibrated probability of relevance: a logistic model, and its fit."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from longtail.server.ranking.evidence import FEATURES
@@ -11,17 +11,23 @@ Floats = NDArray[np.float64]
 
 # Beyond this a probability would round to 0 or 1.
 MAX_LOG_ODDS = 30.0
+# Before the name of a space in that of its feature: the cosine to the nearest interest in it.
+OF_SPACE = "space:"
+_TEXT = FEATURES.index("text")
 
 
 @dataclass(frozen=True)
 class RelevanceModel:
     """P(relevant) = 1 / (1 + exp(-(intercept + weights . features))).
 
-    `weights` (len(FEATURES),).
+    `weights` (n,) of the features `names`: FEATURES, and behind them those of spaces where a
+    request has any. `spaces`: weights of spaces of the caller's, by name.
     """
 
     intercept: float
     weights: Floats
+    spaces: Mapping[str, float] = field(default_factory=dict)
+    names: tuple[str, ...] = FEATURES
 
     @classmethod
     def of(cls, intercept: float, weights: Mapping[str, float]) -> "RelevanceModel":
@@ -29,15 +35,32 @@ class RelevanceModel:
 
         Raises KeyError that names a weight without a feature.
         """
-        values = np.zeros(len(FEATURES))
+        values, spaces = np.zeros(len(FEATURES)), dict[str, float]()
         for name, weight in weights.items():
-            if name not in FEATURES:
+            if name.startswith(OF_SPACE):
+                spaces[name.removeprefix(OF_SPACE)] = weight
+            elif name not in FEATURES:
                 raise KeyError(name)
-            values[FEATURES.index(name)] = weight
-        return cls(intercept, values)
+            else:
+                values[FEATURES.index(name)] = weight
+        return cls(intercept, values, spaces)
+
+    def within(self, spaces: Sequence[str]) -> "RelevanceModel":
+        """Return the model for a request that says something in `spaces` of the caller's, too.
+
+        One without a weight counts as much as the text.
+        """
+        if not spaces:
+            return self
+        usual = max(0.0, float(self.weights[_TEXT]))
+        return replace(
+            self,
+            weights=np.append(self.weights, [self.spaces.get(name, usual) for name in spaces]),
+            names=(*FEATURES, *(f"{OF_SPACE}{name}" for name in spaces)),
+        )
 
     def probability(self, features: Floats) -> Floats:
-        """Return P(relevant) of candidates with `features` (n, len(FEATURES)), each in (0, 1)."""
+        """Return P(relevant) of candidates with `features` (m, n), each in (0, 1)."""
         log_odds = features @ self.weights
         log_odds += self.intercept
         # Bounded so in a fifth of the time that `clip` takes.
@@ -47,10 +70,10 @@ class RelevanceModel:
         return probability
 
     def terms(self, features: Floats) -> dict[str, float]:
-        """Return what the intercept and each feature (len(FEATURES),) with weight add."""
+        """Return what the intercept and each feature (n,) with weight add."""
         added = self.weights * features
         weighed = np.flatnonzero(self.weights)
-        return {"intercept": self.intercept} | {FEATURES[at]: float(added[at]) for at in weighed}
+        return {"intercept": self.intercept} | {self.names[at]: float(added[at]) for at in weighed}
 
 
 def fitted(

@@ -160,6 +160,17 @@ class Columns:
             rows[(rows >= 0) & (self.died[rows] <= revision)] = NO_ROW
         return rows
 
+    def rows_of(self, revisions: Ints) -> Ints:
+        """Return the row of the version of each of `revisions` (n,), NO_ROW where there is none."""
+        born = self.born[: self.count]
+        order = np.argsort(born, kind="stable")
+        at = np.searchsorted(born, revisions, sorter=order)
+        rows = np.full(len(revisions), NO_ROW)
+        inside = at < len(born)
+        rows[inside] = order[at[inside]]
+        rows[inside] = np.where(born[rows[inside]] == revisions[inside], rows[inside], NO_ROW)
+        return rows
+
     def mass(self, rows: Ints) -> Floats:
         """Return the popularity mass of `rows` (n,): the prior and the decayed interactions."""
         mass: Floats = self._prior.values[rows] + self._interactions.masses(rows)

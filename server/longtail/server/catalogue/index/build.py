@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from longtail.server.catalogue.index.copies import FirstRows, digest_of, key_of
 from longtail.server.catalogue.index.generation import (
+    NO_VECTOR,
     ROW,
     Generation,
     RowTable,
@@ -31,7 +32,10 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class Source:
-    """The current versions: their `revisions` (n,), ascending, and their vectors by position."""
+    """The current versions: their `revisions` (n,), ascending, and their vectors by position.
+
+    Those of versions that have none are zeros.
+    """
 
     revisions: Rows
     vectors: Callable[[Rows], Matrix]
@@ -99,6 +103,9 @@ def build(
 def _add(graph: Graph, table: RowTable, rows: Rows, vectors: Matrix, seen: FirstRows) -> None:
     new = []
     for position, (row, vector) in enumerate(zip(rows.tolist(), vectors, strict=True)):
+        if not vector.any():
+            table["representative"][row], table["key"][row] = NO_VECTOR, 0
+            continue
         digest = digest_of(vector)
         representative = seen.of(vector, digest, row)
         if representative == row:
@@ -114,7 +121,8 @@ def _remove_dead(graph: Graph, table: RowTable, current: Rows) -> None:
     alive = np.isin(table["revision"], current, assume_unique=True)
     own = table["representative"] == np.arange(len(table))
     needed = np.zeros(len(table), np.bool_)
-    needed[table["representative"][alive]] = True
+    standing = table["representative"][alive]
+    needed[standing[standing >= 0]] = True
     for row in np.flatnonzero(own & ~needed & ~table["removed"]).tolist():
         graph.remove(row)
         table["removed"][row] = True

@@ -61,12 +61,14 @@ class Copies:
     def __init__(self, table: RowTable, merged: Matrix) -> None:
         self._count = len(table)
         self._first_rows = FirstRows(table, merged)
-        self._first: Rows = table["representative"].copy()
+        # What has no vector is a copy of nothing.
+        numbers, own = np.arange(self._count), table["representative"]
+        self._first: Rows = np.where(own < 0, numbers, own)
         self._shared = np.zeros(self._count, np.bool_)
         # By the first row that has a vector: all of the graph, and the others after it.
         self._merged: dict[int, Rows] = {}
         self._late: dict[int, list[int]] = {}
-        rows = np.flatnonzero(self._first != np.arange(self._count))
+        rows = np.flatnonzero(self._first != numbers)
         if len(rows):
             self._shared[rows] = self._shared[self._first[rows]] = True
             rows = np.flatnonzero(self._shared)
@@ -76,14 +78,16 @@ class Copies:
             self._merged = dict(zip(firsts.tolist(), groups, strict=True))
 
     def append(self, vectors: Matrix) -> None:
-        """Take in `vectors` (n, d) of the next rows."""
+        """Take in `vectors` (n, d) of the next rows, zeros of those that have none."""
         end = self._count + len(vectors)
         if end > len(self._first):
             room = max(end, int(GROWTH * len(self._first)))
             self._first = _longer(self._first, room)
             self._shared = _longer(self._shared, room)
         for row, vector in enumerate(vectors, self._count):
-            first = self._first_rows.of(vector, digest_of(vector), row)
+            first = row
+            if vector.any():
+                first = self._first_rows.of(vector, digest_of(vector), row)
             self._first[row] = first
             if first != row:
                 # Who sees that a vector is shared finds by whom.

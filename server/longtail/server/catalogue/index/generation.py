@@ -30,6 +30,9 @@ GRAPH_FILE, ROWS_FILE, MANIFEST_FILE = "graph.hnsw", "rows.npy", "manifest.json"
 # What is known of each row of a generation.
 ROW = np.dtype([("revision", "<i8"), ("representative", "<i8"), ("removed", "?"), ("key", "<u8")])
 
+# Stands for the vector of a row that has none: zeros in the file of vectors.
+NO_VECTOR = -1
+
 RowTable = NDArray[np.void]
 
 
@@ -38,9 +41,9 @@ class Generation:
     """The index as of some revision.
 
     `table` (n,) says for each row which revision of an item it is; which row stands for its vector
-    in the graph, itself or an earlier one with the same vector; whether it was removed from the
-    graph; and a hash of its vector. `built` is the graph where it has just been built: it is in
-    memory already.
+    in the graph, itself or an earlier one with the same vector, NO_VECTOR for one that has none;
+    whether it was removed from the graph; and a hash of its vector. `built` is the graph where it
+    has just been built: it is in memory already.
     """
 
     number: int

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
+from longtail.server.catalogue.columns.growing import GrowingArray
 from longtail.server.catalogue.index.copies import Copies
 from longtail.server.catalogue.index.generation import ROW, Generation
 from longtail.server.catalogue.index.graph import (
@@ -74,11 +75,17 @@ class _Layers:
 
 
 class VectorIndex:
-    """Vectors by row, and the search for the nearest. One thread appends, any number search."""
+    """Vectors by row, and the search for the nearest. One thread appends, any number search.
+
+    A row may have none: its vector is all zeros, it is never found and is a copy of nothing.
+    """
 
     def __init__(self, parameters: IndexParameters, room: int = FIRST_ROWS) -> None:
         self.parameters = parameters
         self._count = 0
+        # Which rows have no vector, as far as there is any such row, and how many there are.
+        self._blank = GrowingArray.empty(np.bool_)
+        self._blank_count = 0
         merged = np.empty((0, parameters.dimension), np.float32)
         self.copies = Copies(np.empty(0, ROW), merged)
         delta = np.empty((max(1, room), parameters.dimension), np.float32)
@@ -88,9 +95,10 @@ class VectorIndex:
     def of(cls, generation: Generation, room: int = FIRST_ROWS) -> "VectorIndex":
         """Return the index that `generation` holds, with `room` for a delta."""
         index = cls(generation.parameters, room)
-        index._count = len(generation.table)
         merged = generation.vectors.mapped()
         index.copies = Copies(generation.table, merged)
+        index._blank_rows(generation.table["representative"] < 0)
+        index._count = len(generation.table)
         graph = generation.built or generation.load_graph()
         index._layers = _Layers(graph, merged, index._layers.delta)
         return index
@@ -123,7 +131,18 @@ class VectorIndex:
             self._layers = replace(layers, delta=delta)
         delta[start:end] = vectors
         self.copies.append(vectors)
+        self._blank_rows(np.logical_not(vectors.any(axis=1)))
         self._count += len(vectors)
+
+    def are_blank(self, rows: Rows) -> Mask | None:
+        """Return which of `rows` (n,) have no vector, (n,); None where every row has one."""
+        if not self._blank_count:
+            return None
+        blank = self._blank.values
+        found = np.zeros(len(rows), np.bool_)
+        known = rows < len(blank)
+        found[known] = blank[rows[known]]
+        return found
 
     def vectors(self, rows: Rows, numbers: int | None = None) -> Matrix:
         """Return the unit vectors (n, d) of `rows` (n,), or the first `numbers` of each, (n, m)."""
@@ -159,7 +178,7 @@ class VectorIndex:
         base = min(len(layers.merged), scope.rows)
         found = self._search_graph(layers, vectors, k, scope, base, once=once)
         late = np.arange(base, scope.rows)
-        late = late[scope.passes(late)]
+        late = self._having(late[scope.passes(late)])
         if once:
             late = late[self.copies.once(late)]
         apart = once and base > 0 and len(late) > 0
@@ -178,7 +197,7 @@ class VectorIndex:
 
     def scan(self, vector: Vector, k: int, scope: Scope) -> tuple[Rows, Floats]:
         """Return what `search` does, found by comparing with every row."""
-        rows = np.flatnonzero(scope.mask())
+        rows = self._having(np.flatnonzero(scope.mask()))
         layers = self._layers
         base = int(np.searchsorted(rows, len(layers.merged)))
         cosines = np.concatenate(
@@ -199,7 +218,9 @@ class VectorIndex:
         graph = layers.graph
         if graph is None or base == 0:
             return [(np.empty(0, np.int64), np.empty(0))] * len(vectors)
-        matching = max(1, round(scope.share * base))
+        # About: it is not known how many of those without a vector may be found.
+        having = base - min(self._blank_count, base)
+        matching = max(1, round(scope.share * having))
         fetch = fetch_size(k + SPARE, matching, graph.live_count, self.parameters.ef_search)
         while not scan_is_cheaper(matching, fetch, self.parameters.ef_search):
             try:
@@ -217,10 +238,23 @@ class VectorIndex:
             else:
                 return found
             fetch = min(4 * fetch, graph.live_count)
-        rows = np.flatnonzero(scope.mask()[:base])
+        rows = self._having(np.flatnonzero(scope.mask()[:base]))
         if once:
             rows = rows[self.copies.once(rows)]
         return [(rows, cosines) for cosines in _cosines(layers.merged, rows, vectors)]
+
+    def _having(self, rows: Rows) -> Rows:
+        """Return those of `rows` (n,) that have a vector."""
+        blank = self.are_blank(rows)
+        return rows if blank is None else rows[~blank]
+
+    def _blank_rows(self, blank: Mask) -> None:
+        """Take in which of the next rows (n,) have no vector."""
+        if not self._blank_count and not blank.any():
+            return
+        before = self._count - len(self._blank.values)
+        self._blank.append(np.concatenate((np.zeros(before, np.bool_), blank)))
+        self._blank_count += int(blank.sum())
 
     def _seen(
         self, rows: Rows, cosines: Floats, scope: Scope, base: int, *, once: bool

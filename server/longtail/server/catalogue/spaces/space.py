@@ -14,6 +14,7 @@ from longtail.server.catalogue.index.graph import Floats, Rows, Vector
 from longtail.server.catalogue.index.vector_file import Matrix
 from longtail.server.catalogue.index.vector_index import Mask, VectorIndex
 from longtail.server.catalogue.scope import Scope
+from longtail.server.store.records import VectorSpace
 from numpy.typing import NDArray
 
 # The space of the head: no space of the caller has its name.
@@ -34,14 +35,13 @@ class Head(Protocol):
 class Space:
     """The vectors of one kind, by rows of the columns. One thread changes it, any number read.
 
-    `head`: what the vectors are computed by; None for those that are given. Every row that is
-    told below is one of the columns.
+    `source`: the head that vectors are computed by, or as what a space of the caller's is declared.
+    Every row that is told below is one of the columns.
     """
 
-    def __init__(self, name: str, index: VectorIndex, head: Head | None = None) -> None:
-        self.name = name
+    def __init__(self, index: VectorIndex, source: Head | VectorSpace) -> None:
         self.index = index
-        self.head = head
+        self.source = source
         # The row of the columns of each of the index, NO_ROW for one of no use, and the other way.
         self._row = GrowingArray.empty(np.int32)
         self._own = GrowingArray.empty(np.int32)
@@ -49,10 +49,10 @@ class Space:
 
     @classmethod
     def over(
-        cls, name: str, index: VectorIndex, rows: Rows, columns: Columns, head: Head | None = None
+        cls, index: VectorIndex, rows: Rows, columns: Columns, source: Head | VectorSpace
     ) -> "Space":
         """Return the space of an index whose rows are those in `rows` (n,), NO_ROW among them."""
-        space = cls(name, index, head)
+        space = cls(index, source)
         space._row = GrowingArray(rows.astype(np.int32))
         own = np.full(columns.count, NO_ROW, np.int32)
         held = np.flatnonzero(rows >= 0)
@@ -70,7 +70,22 @@ class Space:
         own = self._own_rows(rows)
         held = np.flatnonzero(own >= 0)
         taken[own[held]] = held
-        return Space.over(self.name, self.index, taken, columns, self.head)
+        return Space.over(self.index, taken, columns, self.source)
+
+    @property
+    def declared(self) -> VectorSpace | None:
+        """As what a space of the caller's is declared; None for that of a head."""
+        return self.source if isinstance(self.source, VectorSpace) else None
+
+    @property
+    def head(self) -> Head | None:
+        """What vectors are computed by; None for those that are given."""
+        return None if isinstance(self.source, VectorSpace) else self.source
+
+    @property
+    def name(self) -> str:
+        """What no other space of the catalogue is called."""
+        return self.source.name if isinstance(self.source, VectorSpace) else ADAPTED
 
     @property
     def live_count(self) -> int:

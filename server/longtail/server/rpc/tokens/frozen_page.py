@@ -16,8 +16,12 @@ from longtail.v1 import recommendation_service_pb2 as pb
 
 # What may differ from page to page.
 FREE_FIELDS = ("page_size", "explain", "include_items", "min_revision", "page_token")
-# Results shown before, mean and deviation of each signal, and whether the ids are packed.
-HEAD = struct.Struct(f"<H{2 * SIGNALS}d?")
+# Results shown before, how many signals there are, and whether the ids are packed; mean and deviation
+# of each signal follow.
+HEAD = struct.Struct("<HB?")
+FLOAT = np.dtype("<f8")
+# Those of the spaces of the caller's come behind the others.
+MOST_SIGNALS = SIGNALS + 8
 # No id holds it, as none holds a control character.
 SEPARATOR = "\n"
 # The candidates that a server can be set to at most, and pins. Their ids have up to 1,024 bytes.
@@ -35,8 +39,8 @@ def encode_page(request: pb.RecommendRequest, left: FrozenCandidates) -> str:
         return ""
     ids = SEPARATOR.join(left.item_ids).encode()
     packed = len(ids) >= PACKED_BYTES
-    scale = (*left.scale.mean.tolist(), *left.scale.deviation.tolist())
-    head = HEAD.pack(left.shown, *scale, packed)
+    scale = np.concatenate((left.scale.mean, left.scale.deviation)).astype(FLOAT)
+    head = HEAD.pack(left.shown, len(left.scale.mean), packed) + scale.tobytes()
     return encode_token(_arguments(request), head + (zlib.compress(ids) if packed else ids))
 
 
@@ -51,12 +55,16 @@ def decode_page(request: pb.RecommendRequest) -> FrozenCandidates:
     # The check in a token tells mistakes, not malice: what follows may be anybody's.
     if len(content) < HEAD.size:
         raise foreign_token()
-    shown, *scale, packed = HEAD.unpack_from(content)
+    shown, signals, packed = HEAD.unpack_from(content)
+    end = HEAD.size + 2 * signals * FLOAT.itemsize
+    if not SIGNALS <= signals <= MOST_SIGNALS or len(content) < end:
+        raise foreign_token()
+    scale = np.frombuffer(content[HEAD.size : end], FLOAT).astype(np.float64)
     if not np.isfinite(scale).all():
         raise foreign_token()
     return FrozenCandidates(
-        item_ids=_ids(content[HEAD.size :], packed=packed),
-        scale=PoolScale(np.array(scale[:SIGNALS]), np.array(scale[SIGNALS:])),
+        item_ids=_ids(content[end:], packed=packed),
+        scale=PoolScale(scale[:signals], scale[signals:]),
         shown=shown,
     )
 
@@ -90,4 +98,4 @@ def _arguments(request: pb.RecommendRequest) -> tuple[str, str, str]:
         asked.ClearField(field)
     content = asked.SerializeToString(deterministic=True)
     # What was given out by a server of other signals does not fit.
-    return "Recommend", HEAD.format, hashlib.sha256(content).hexdigest()
+    return "Recommend", str(SIGNALS), hashlib.sha256(content).hexdigest()
