@@ -20,6 +20,7 @@ from longtail.server.store.records import (
     ItemContent,
     NewItem,
     State,
+    VectorSpace,
 )
 from longtail.server.store.transaction import Transaction
 from numpy.typing import NDArray
@@ -51,6 +52,13 @@ def item(
     return NewItem(content, unit(seed), vector_given=False)
 
 
+def pictured(item_id: str, space: VectorSpace, seed: int, text: int | None = None) -> NewItem:
+    """Return an item with a vector in a space, and of a text only where `text` is its seed."""
+    content = ItemContent(item_id, "" if text is None else item_id, "", {}, 0.0)
+    own = None if text is None else unit(text)
+    return NewItem(content, own, False, {space: unit(seed, space.dimension)})
+
+
 def interaction(event_id: str, item_id: str, user_id: str = "ann") -> Interaction:
     return Interaction(event_id, user_id, item_id, "view", 1.0, 0, "")
 
@@ -68,6 +76,12 @@ class Written:
 
     def upsert(self, *items: NewItem) -> int:
         return self.write(lambda tx: self.store.items.upsert(tx, items, self.encoder.id))[1]
+
+    def declare(self, name: str, dimension: int) -> VectorSpace:
+        return self.write(lambda tx: self.store.spaces.declare(tx, name, dimension))[0]
+
+    def delete_space(self, name: str) -> None:
+        self.write(lambda tx: self.store.spaces.delete(tx, name))
 
     def remove(self, *ids: str) -> None:
         self.write(lambda tx: self.store.items.remove(tx, ids))

@@ -17,7 +17,8 @@ Floats = NDArray[np.float64]
 HISTORY_LENGTH, INTEREST_LENGTH = 100, 50
 
 
-NOTHING = History([], np.empty(0, np.int64), np.empty(0, np.int64), ())
+_NO_ROWS = np.empty(0, np.int64)
+NOTHING = History([], _NO_ROWS, _NO_ROWS, _NO_ROWS, np.empty(0), ())
 
 
 def history_of(
@@ -55,14 +56,18 @@ def _made(person: Person, state: CatalogueState, revision: int, adapted: Space |
     rows, values = rows[held], values[held]
     likes = np.flatnonzero(values > 0)
     latest, worth = rows[:INTEREST_LENGTH], values[:INTEREST_LENGTH]
+    blank = state.index.are_blank(latest)
+    having = slice(None) if blank is None else ~blank
     beside = None
     if adapted is not None:
-        beside = past_directions(Weighted(adapted.vectors(latest), worth))
+        beside = past_directions(Weighted(adapted.vectors(latest[having]), worth[having]))
     return History(
         item_ids=[past[at] for at in held[likes].tolist()],
         rows=rows[likes],
         disliked=rows[values < 0],
-        interests=past_interests(Weighted(state.index.vectors(latest), worth)),
+        latest=latest,
+        worth=worth,
+        interests=past_interests(Weighted(state.index.vectors(latest[having]), worth[having])),
         adapted=beside,
     )
 

@@ -35,13 +35,16 @@ class History:
     """What a person liked and disliked of the catalogue, the latest first.
 
     `item_ids` and `rows` (m,): of the likes; `disliked` (n,): rows. Both together are few: see
-    `history.py`. `interests`: what the latest amount to by themselves; `adapted`: the same by the
-    vectors of a head, as `past_directions`, None without one.
+    `history.py`. `latest` (k,): rows of the latest of either, and their `worth` (k,).
+    `interests`: what these amount to by themselves; `adapted`: the same by the vectors of a head,
+    as `past_directions`, None without one.
     """
 
     item_ids: list[str]
     rows: Ints
     disliked: Ints
+    latest: Ints
+    worth: NDArray[np.float64]
     interests: tuple[Interest, ...]
     adapted: Weighted | None = None
 

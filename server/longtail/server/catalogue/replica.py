@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 # So many vectors are adapted at once when a head comes; more are in a generation first.
 AT_ONCE_ROWS = 2048
 # The adapted vectors propose a few candidates, not all, and are searched in this part of the width.
-ADAPTED_WIDTH = 1 / 4
+ADAPTED_WIDTH = 1 / 6
 
 
 class CatalogueReplica:

@@ -139,6 +139,12 @@ class CatalogueState:
         state.take_rulings(changes, after=0, until=revision)
         return state
 
+    @property
+    def declared_spaces(self) -> Mapping[str, VectorSpace]:
+        """The spaces of the caller's, by name."""
+        found = (space.declared for space in self.spaces.values())
+        return {each.name: each for each in found if each is not None}
+
     def follow(self, changes: ChangeLog, until: int) -> None:
         """Take in what changed after `revision`, up to the revision `until`."""
         if until <= self.revision:

@@ -107,7 +107,7 @@ def fitted(
         if np.abs(step).max() < CONVERGED:
             break
     weights = values[1:] / deviation
-    return RelevanceModel(float(values[0] - weights @ mean), weights)
+    return replace(prior, intercept=float(values[0] - weights @ mean), weights=weights)
 
 
 # What hardly any example has is held to the prior all the same.

@@ -17,6 +17,7 @@ from longtail.server.ranking.profile import Context
 from longtail.server.ranking.retrieval import Sources, fused, merged
 from longtail.server.recommend.context import Floats, Ints, RequestContext
 from longtail.server.recommend.scoring import rule_factors
+from longtail.server.recommend.shares import shares_of_interests, shares_of_spaces
 from numpy.typing import NDArray
 
 # Where nothing is known to go by: popular items offered per bucket, how many of them are kept for
@@ -28,7 +29,7 @@ POPULAR_BLOCK = 128
 WIDER = 4
 # A space beside the texts' is searched for so many times what it may propose: others propose some
 # of it too.
-AHEAD = 4
+AHEAD = 2
 # It is, too, when less than this share is left without copies, up to so many rows.
 ENOUGH, WIDEST = 0.5, 3200
 
@@ -61,7 +62,7 @@ def find(context: RequestContext, size: int, sources: Sources) -> Found:
     pinned = led = np.empty(0, np.int64)
     if request.pins:
         pinned = _offered(context, _rows(context, [pin.item_id for pin in request.pins]))
-    shares = _shares(context, sources)
+    shares = shares_of_interests(context, sources)
     # What vectors may propose.
     best_known, of_vectors = 0, size
     if context.kind == Context.HISTORY:
@@ -112,18 +113,6 @@ def find(context: RequestContext, size: int, sources: Sources) -> Found:
         rows = np.concatenate((drawn, pinned[~np.isin(pinned, drawn)]))
         vectors = index.vectors(rows)
     return Found(rows, vectors, copies=True)
-
-
-def _shares(context: RequestContext, sources: Sources) -> list[float]:
-    """Return what each interest may propose of what vectors may: the texts', then those beside."""
-    shares = [interest.share for interest in context.interests]
-    if not context.beside:
-        return shares
-    beside = [interest.share for each in context.beside for interest in each.interests]
-    return [
-        *((1 - sources.adapted) * share for share in shares),
-        *(sources.adapted * share for share in beside),
-    ]
 
 
 def _with_words(
@@ -185,8 +174,11 @@ class _Nearest:
         first: Ints,
         wanted: int,
         most: int,
+        *,
+        once: bool,
     ) -> None:
         self.have_copies = False
+        self._once = once
         self._context = context
         self._index = index
         self._vector = vector
@@ -196,14 +188,14 @@ class _Nearest:
 
     def __iter__(self) -> Iterator[int]:
         context, index, wanted = self._context, self._index, self._wanted
-        once = not context.request.allow_copies
+        standing = not context.request.allow_copies
         yield from _not_left_out(context, self._first[self._first != NO_ROW])
         fetched = len(self._first)
         while fetched >= wanted and wanted < self._most:
             wanted = min(WIDER * wanted, self._most)
-            rows, _ = index.search(self._vector, wanted, context.scope, once=once)
+            rows, _ = index.search(self._vector, wanted, context.scope, once=self._once)
             fetched = len(rows)
-            if once:
+            if standing:
                 rows, have_copies = _standing(context, rows)
                 self.have_copies |= have_copies
             # Who reads them knows those that came before.
@@ -229,7 +221,7 @@ def _near(context: RequestContext, size: int) -> tuple[list[_Nearest], list[int]
         ends = np.cumsum([len(rows) for rows in found])
         found = np.split(together, ends[:-1])
     nearest = [
-        _Nearest(context, context.state.index, vector, rows, wanted, size + left_out)
+        _Nearest(context, context.state.index, vector, rows, wanted, size + left_out, once=once)
         for vector, rows in zip(vectors, found, strict=False)
     ]
     nearest[0].have_copies = have_copies
@@ -243,18 +235,29 @@ def _near_beside(
 ) -> list[_Nearest]:
     """Return the rows nearest to each interest in a space beside the texts', as `_near` does."""
     nearest: list[_Nearest] = []
+    if not context.beside:
+        return nearest
     left_out = sum(map(len, context.left_out))
-    once = not context.request.allow_copies
-    for each in context.beside:
-        room = round(AHEAD * of_vectors * sources.adapted * each.interests[0].share)
-        wanted = min(size, room) + min(left_out, size)
+    _, *shares = shares_of_spaces(context, sources)
+    for each, share in zip(context.beside, shares, strict=True):
+        if not each.proposes:
+            continue
+        # The same image does not make two items the same.
+        once = not context.request.allow_copies and each.space.declared is None
+        room = max(1, min(size, round(AHEAD * of_vectors * share * each.interests[0].share)))
+        wanted, most = room + min(left_out, room), size + left_out
         vectors = np.stack([interest.vector for interest in each.interests])
         searched = each.space.search_each(vectors, wanted, context.scope, once=once)
-        for vector, (rows, _) in zip(vectors, searched, strict=True):
-            rows, have_copies = _standing(context, rows) if once else (rows, False)
-            found = _Nearest(context, each.space, vector, rows, wanted, size + left_out)
-            found.have_copies = have_copies
-            nearest.append(found)
+        found, have_copies = [rows for rows, _ in searched], False
+        if not context.request.allow_copies:
+            together, have_copies = _standing(context, np.concatenate(found))
+            found = np.split(together, np.cumsum([len(rows) for rows in found])[:-1])
+        of_space = [
+            _Nearest(context, each.space, vector, rows, wanted, most, once=once)
+            for vector, rows in zip(vectors, found, strict=True)
+        ]
+        of_space[0].have_copies = have_copies
+        nearest += of_space
     return nearest
 
 

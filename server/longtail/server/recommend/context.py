@@ -9,7 +9,7 @@ import numpy as np
 from longtail.runtime.errors import InvalidArgument, Violation
 from longtail.server.catalogue.columns.columns import NO_ROW
 from longtail.server.catalogue.history import HISTORY_LENGTH, history_of
-from longtail.server.catalogue.index.vector_index import VectorIndex
+from longtail.server.catalogue.index.vector_index import Mask, VectorIndex
 from longtail.server.catalogue.people import History, Person
 from longtail.server.catalogue.scope import Scope
 from longtail.server.catalogue.spaces.space import ADAPTED, Space
@@ -26,7 +26,7 @@ from longtail.server.ranking.interest import (
 from longtail.server.ranking.popularity import PopularityScale
 from longtail.server.ranking.profile import Context
 from longtail.server.ranking.taste import Taste, taste
-from longtail.server.recommend.in_space import InSpace, in_adapted
+from longtail.server.recommend.in_space import InSpace, in_adapted, in_given
 from longtail.server.recommend.request import Request
 from numpy.typing import NDArray
 
@@ -94,6 +94,11 @@ class RequestContext:
     shown: Mapping[str, int]
     missing: tuple[str, ...]
 
+    @property
+    def given_spaces(self) -> tuple[str, ...]:
+        """The spaces of the caller's in which the request says something, by name."""
+        return tuple(each.space.name for each in self.beside if each.space.declared is not None)
+
     def parts_of_words(self, rows: Ints) -> Floats:
         """Return what each word that is looked for adds to the score of `rows` (n,), (m, n)."""
         words: WordSearch | None = self.state.words
@@ -120,13 +125,10 @@ def context_of(
     """
     spaces = state.spaces
     history = history_of(person, state, scope.revision, spaces)
-    examples, missing = _examples(request, state, scope)
+    examples, missing = _examples(request, state, scope, spaces)
     try:
-        found = interests(
-            request.query,
-            Weighted(examples.vectors, examples.weights),
-            history.interests,
-        )
+        found = interests(request.query, examples.texts(), history.interests)
+        beside = _beside(spaces, request, examples, history) if spaces else ()
     except CancelledInterestError:
         raise InvalidArgument(
             Violation("examples", "the weights cancel each other: nothing is left to be near to")
@@ -140,19 +142,18 @@ def context_of(
         # Those of a later page were found for the first.
         wanted = 0 if request.frozen is not None else size + min(sum(map(len, left_out)), size)
         sought = state.words.search(request.words, wanted, scope)
-    kind = _kind(request, found, examples, history)
     return RequestContext(
         request=request,
         state=state,
         scope=scope,
         popularity=popularity,
         behaviour=behaviour,
-        kind=kind,
+        kind=_kind(request, examples, history, nothing=not found and not beside),
         interests=found,
-        beside=_beside(spaces, kind, examples, history) if spaces else (),
+        beside=beside,
         scores=_scores(behaviour, examples, history),
         liked=_liked(examples, history, state.index),
-        disliked=state.index.vectors(history.disliked),
+        disliked=_disliked(history, state.index),
         sought=sought,
         taste=taste(state.columns.mass(history.rows), popularity),
         seen=seen,
@@ -164,9 +165,11 @@ def context_of(
 
 @dataclass(frozen=True)
 class _Examples:
-    """The m examples that have a vector: those with one of their own, then items of the catalogue.
+    """The m examples by texts: those with a vector of their own, then items of the catalogue.
 
     `item_ids` are empty and `rows` (m,) NO_ROW for the former. `weights` (m,), `vectors` (m, d).
+    `texted` (m,): which are meant by the vector of their text, and have one; None for all.
+    `spaces`: of each item, the space whose vector of it is meant, empty for all that it has.
     """
 
     item_ids: list[str]
@@ -174,58 +177,107 @@ class _Examples:
     positions: list[int]
     weights: Floats
     vectors: Matrix
+    texted: Mask | None
+    spaces: Sequence[str]
+
+    def texts(self) -> Weighted:
+        """Return those that are meant by the vector of their text."""
+        if self.texted is None:
+            return Weighted(self.vectors, self.weights)
+        return Weighted(self.vectors[self.texted], self.weights[self.texted])
+
+    def items(self, space: str) -> tuple[Ints, Floats]:
+        """Return the rows (n,) and weights (n,) of items, some of which have a vector in a space.
+
+        Not those of which the vector in another one is meant.
+        """
+        first = len(self.rows) - len(self.spaces)
+        meant = [first + at for at, each in enumerate(self.spaces) if each in ("", space)]
+        return self.rows[meant], self.weights[meant]
 
 
 def _examples(
-    request: Request, state: CatalogueState, scope: Scope
+    request: Request, state: CatalogueState, scope: Scope, spaces: Mapping[str, Space]
 ) -> tuple[_Examples, tuple[str, ...]]:
-    """Return the examples of a request, and the ids of those and of pins that there are not."""
-    given, dimension = request.examples, state.encoder.binding.dimension
+    """Return the examples of a request, and the ids of those and of pins that there are not.
+
+    Of items that are meant by their vector in a space, those are missing that have none.
+    """
+    given = [each for each in request.examples if not each.space]
+    dimension = state.encoder.binding.dimension
     wanted = [each.item_id for each in request.item_examples]
     pinned = [each.item_id for each in request.pins]
     if not given and not wanted and not pinned:
         return _no_examples(dimension), ()
     rows = state.columns.rows_at([*wanted, *pinned], scope.revision)
+    for at, each in enumerate(request.item_examples):
+        if each.space and not (
+            each.space in spaces and spaces[each.space].has(rows[at : at + 1]).all()
+        ):
+            rows[at] = NO_ROW
     missing = [each for each, row in zip([*wanted, *pinned], rows, strict=True) if row == NO_ROW]
     rows = rows[: len(wanted)]
     items = [each for each, row in zip(request.item_examples, rows, strict=True) if row != NO_ROW]
     rows = rows[rows != NO_ROW]
     own = np.array([each.vector for each in given], np.float32).reshape(len(given), dimension)
+    meant = [each.space for each in items]
+    blank, texted = state.index.are_blank(rows), None
+    if blank is not None or any(meant):
+        texted = np.ones(len(given) + len(items), np.bool_)
+        texted[len(given) :] = [not space for space in meant]
+        if blank is not None:
+            texted[len(given) :] &= ~blank
     return _Examples(
         item_ids=[*("" for _ in given), *(each.item_id for each in items)],
         rows=np.concatenate((np.full(len(given), NO_ROW), rows)),
         positions=[*(each.position for each in given), *(each.position for each in items)],
         weights=np.array([*(each.weight for each in given), *(each.weight for each in items)]),
         vectors=np.concatenate((own, state.index.vectors(rows))),
+        texted=texted,
+        spaces=meant,
     ), tuple(dict.fromkeys(missing))
 
 
 @lru_cache(maxsize=8)
 def _no_examples(dimension: int) -> _Examples:
     nothing = np.empty((0, dimension), np.float32)
-    return _Examples([], np.empty(0, np.int64), [], np.empty(0), nothing)
+    return _Examples([], np.empty(0, np.int64), [], np.empty(0), nothing, None, ())
 
 
-def _kind(
-    request: Request, found: tuple[Interest, ...], examples: _Examples, history: History
-) -> Context:
-    if not found:
+def _kind(request: Request, examples: _Examples, history: History, *, nothing: bool) -> Context:
+    if nothing:
         return Context.NOTHING
-    if request.query is None and (any(examples.item_ids) or history.item_ids):
-        return Context.HISTORY
-    return Context.QUERY
+    return Context.HISTORY if _goes_by_history(request, examples, history) else Context.QUERY
+
+
+def _goes_by_history(request: Request, examples: _Examples, history: History) -> bool:
+    return request.query is None and bool(any(examples.item_ids) or history.item_ids)
 
 
 def _beside(
-    spaces: Mapping[str, Space], kind: Context, examples: _Examples, history: History
+    spaces: Mapping[str, Space], request: Request, examples: _Examples, history: History
 ) -> tuple[InSpace, ...]:
+    """Return what a request is after in spaces beside the texts', that of a head first.
+
+    Raises CancelledInterestError when examples in one of the caller's cancel each other.
+    """
+    by_history = _goes_by_history(request, examples, history)
+    found: list[InSpace | None] = []
     adapted = spaces.get(ADAPTED)
-    if adapted is None or kind is not Context.HISTORY:
-        return ()
-    items = examples.rows != NO_ROW
-    wanted = Weighted(adapted.vectors(examples.rows[items]), examples.weights[items])
-    found = in_adapted(adapted, wanted, history)
-    return () if found is None else (found,)
+    if adapted is not None and by_history:
+        found.append(in_adapted(adapted, *examples.items(ADAPTED), history))
+    for name in sorted(spaces.keys() - {ADAPTED}):
+        own = [(each.vector, each.weight) for each in request.examples if each.space == name]
+        rows, weights = examples.items(name)
+        # Beside a query or texts a history refines what examples say, and says nothing by itself.
+        counts = by_history or own or spaces[name].has(rows).any()
+        found.append(in_given(spaces[name], own, rows, weights, history if counts else None))
+    return tuple(each for each in found if each is not None)
+
+
+def _disliked(history: History, index: VectorIndex) -> Matrix:
+    blank = index.are_blank(history.disliked)
+    return index.vectors(history.disliked if blank is None else history.disliked[~blank])
 
 
 def _liked(examples: _Examples, history: History, index: VectorIndex) -> Liked:

@@ -1,5 +1,6 @@
 """What a request is after in a space of vectors beside the texts'."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,31 +11,59 @@ from longtail.server.ranking.interest import (
     CancelledInterestError,
     Interest,
     Matrix,
+    Vector,
     Weighted,
     interests,
     interests_again,
+    like_parts,
+    nearest_parts,
+    past_interests,
 )
+from longtail.server.ranking.relevance import OF_SPACE
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class InSpace:
     """What a request is after in `space`: its interests there, one or more, the largest first.
 
-    `likes` (m, d): the vectors of what is liked, of which the first `examples` are examples.
+    `proposes`: whether what is nearest to them is wanted. Where all there is pushes away, it only
+    counts against what is near to that. `likes` (m, d): for a head, the vectors of what is liked,
+    of which the first `examples` are examples.
     """
 
     space: Space
     interests: tuple[Interest, ...]
-    likes: Matrix
-    examples: int
+    proposes: bool = True
+    likes: Matrix | None = None
+    examples: int = 0
+
+    @property
+    def feature(self) -> str:
+        """What the cosine is called among the features of relevance."""
+        name = self.space.name
+        return name if self.space.declared is None else f"{OF_SPACE}{name}"
+
+    def parts(self, rows: Ints) -> Floats:
+        """Return the parts (n, 3) of query, examples and history in how near `rows` (n,) are."""
+        vectors = self.space.vectors(rows)
+        if self.likes is None:
+            return nearest_parts(vectors, self.interests)
+        return like_parts(vectors, self.likes, self.examples)
 
 
-def in_adapted(space: Space, examples: Weighted, history: History) -> InSpace | None:
+def in_adapted(space: Space, rows: Ints, weights: Floats, history: History) -> InSpace | None:
     """Return what a request is after by adapted vectors; None where they say nothing.
 
-    `examples`: those of items alone. A head knows what is liked together, not what words mean.
+    `rows` (m,), of which some may have no vector, and `weights` (m,): the examples that are items.
+    A head knows what is liked together, not what words mean.
     """
     liked = () if history.adapted is None else interests_again(history.adapted)
+    having = space.has(rows)
+    examples = Weighted(space.vectors(rows[having]), weights[having])
     if not liked and not (examples.weights > 0).any():
         # To be far from something is no direction.
         return None
@@ -43,5 +72,39 @@ def in_adapted(space: Space, examples: Weighted, history: History) -> InSpace | 
     except CancelledInterestError:
         return None
     wanted = examples.vectors[examples.weights > 0].astype(np.float32)
-    past = space.vectors(history.rows[:INTEREST_LENGTH])
-    return InSpace(space, found, np.concatenate((wanted, past)), len(wanted))
+    latest = history.rows[:INTEREST_LENGTH]
+    past = space.vectors(latest[space.has(latest)])
+    return InSpace(
+        space, found, likes=np.concatenate((wanted, past)), examples=len(wanted)
+    )
+
+
+def in_given(
+    space: Space,
+    own: Sequence[tuple[Vector, float]],
+    rows: Ints,
+    weights: Floats,
+    history: History | None,
+) -> InSpace | None:
+    """Return what a request is after in a space of the caller's; None where nothing is said of it.
+
+    Examples: `own`, vectors (d,) in the space with their weights, and the items in `rows` (m,), of
+    which some may have none, with `weights` (m,). `history`: None where it says nothing here.
+    Raises CancelledInterestError when the examples cancel each other.
+    """
+    having = space.has(rows)
+    vectors = np.concatenate(
+        (
+            np.array([vector for vector, _ in own], np.float32).reshape(-1, space.dimension),
+            space.vectors(rows[having]),
+        )
+    )
+    examples = Weighted(vectors, np.array([*(weight for _, weight in own), *weights[having]]))
+    past: tuple[Interest, ...] = ()
+    if history is not None:
+        known = space.has(history.latest)
+        past = past_interests(Weighted(space.vectors(history.latest[known]), history.worth[known]))
+    found = interests(None, examples, past)
+    if not found:
+        return None
+    return InSpace(space, found, bool(past) or bool((examples.weights > 0).any()))

@@ -16,6 +16,7 @@ from longtail.server.ranking.behaviour import Behaviour
 from longtail.server.ranking.caps import CappedAttribute
 from longtail.server.ranking.dial import Dial
 from longtail.server.ranking.diversity import intra_list_diversity
+from longtail.server.ranking.evidence import SIGNALS
 from longtail.server.ranking.listing import Exploration, Listing, Order, compose
 from longtail.server.ranking.profile import RankingProfile
 from longtail.server.ranking.quota import Candidates as Choice
@@ -82,8 +83,11 @@ class Recommender:
         except FilterTypeError as error:
             raise InvalidArgument(Violation(error.path, error.message).inside("filter")) from None
         searched = time.perf_counter()
-        model = profile.models[context.kind]
+        model = profile.models[context.kind].within(context.given_spaces)
         scale = None if request.frozen is None else request.frozen.scale
+        if scale is not None and len(scale.mean) != SIGNALS + len(context.given_spaces):
+            # A space has come or gone since the first page.
+            scale = None
         candidates = scored(context, found.rows, found.vectors, model, expected, scale)
         answers = []
         ranking_started = searched

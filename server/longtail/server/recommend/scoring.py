@@ -12,12 +12,10 @@ from longtail.server.catalogue.scope import Scope
 from longtail.server.ranking.adjustment import adjusted, faded
 from longtail.server.ranking.evidence import SIGNALS, Evidence, PoolScale, features, observed
 from longtail.server.ranking.exposure import blended, rarity
-from longtail.server.ranking.interest import Matrix, like_parts, nearest_parts
+from longtail.server.ranking.interest import Matrix, nearest_parts
 from longtail.server.ranking.relevance import RelevanceModel
 from longtail.server.recommend.context import Floats, Ints, RequestContext
 from longtail.server.recommend.request import OddsRule, Rotation
-
-NOTHING_TO_SCALE = PoolScale(np.zeros(SIGNALS), np.zeros(SIGNALS))
 
 
 @dataclass(frozen=True)
@@ -25,9 +23,9 @@ class Candidates:
     """n items and all that is known of them for one request; all arrays start with (n,).
 
     `rows`: in the columns of the state. `mass`: popularity. `parts` (n, 3): of query, examples and
-    history in the cosine to the nearest interest; `beside`: in each space of the context beside
-    the texts', of how near likes are. `word_parts` (n, m): of the m words looked for in
-    the item's score of words. `features` (n, len(FEATURES)) on `scale`,
+    history in the cosine to the nearest interest; `beside`: the same in each space of the context
+    beside the texts', of how near likes are for that of a head. `word_parts` (n, m): of the m words
+    looked for in the item's score of words. `features` (n, len(model.names)) on `scale`,
     `estimate`: P(relevant) by `model`. `rule_factor`, `penalty` and `rotation` make `relevance` of
     it. `rarity`: 0 to 1, how seldom the item is shown.
     """
@@ -69,13 +67,12 @@ def scored(
     ids = list(map(columns.ids.__getitem__, rows.tolist()))
     mass = columns.mass(rows)
     parts = nearest_parts(vectors, context.interests)
-    beside = tuple(
-        like_parts(each.space.vectors(rows), each.likes, each.examples) for each in context.beside
-    )
+    beside = tuple(each.parts(rows) for each in context.beside)
     word_parts = context.parts_of_words(rows).T
-    evidence = _evidence(context, ids, vectors, mass, parts, beside, word_parts)
+    evidence = _evidence(context, ids, rows, vectors, mass, parts, beside, word_parts)
     if scale is None:
-        scale = PoolScale.of(evidence) if ids else NOTHING_TO_SCALE
+        nothing = np.zeros(SIGNALS + len(context.given_spaces))
+        scale = PoolScale.of(evidence) if ids else PoolScale(nothing, nothing)
     values = features(evidence, context.taste, scale)
     estimate = model.probability(values)
     rule_factor = rule_factors(request.odds_rules, context.scope, ids, rows)
@@ -119,6 +116,7 @@ def rule_factors(rules: Sequence[OddsRule], scope: Scope, ids: Sequence[str], ro
 def _evidence(
     context: RequestContext,
     ids: Sequence[str],
+    rows: Ints,
     vectors: Matrix,
     mass: Floats,
     parts: Floats,
@@ -126,6 +124,9 @@ def _evidence(
     word_parts: Floats,
 ) -> Evidence:
     behaviour = context.behaviour
+    cosines = [parts_beside.sum(axis=1) for parts_beside in beside]
+    for of_space, each_space in zip(cosines, context.beside, strict=True):
+        of_space[~each_space.space.has(rows)] = np.nan
     each = map(behaviour.number_of.get, ids, repeat(-1))
     numbers = np.fromiter(each, np.int64, len(ids))
     return observed(
@@ -137,7 +138,9 @@ def _evidence(
         mass,
         context.popularity,
         word_parts.sum(axis=1),
-        beside[0].sum(axis=1) if beside else None,
+        adapted=cosines[0] if len(cosines) > len(context.given_spaces) else None,
+        spaces=cosines[len(cosines) - len(context.given_spaces) :],
+        blank=context.state.index.are_blank(rows),
     )
 
 

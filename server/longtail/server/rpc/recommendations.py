@@ -241,7 +241,7 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
             read_request,
             message,
             dimension=state.encoder.binding.dimension,
-            spaces={},
+            spaces=state.declared_spaces,
             default_strength=self._default_strength,
             pseudonyms=self._pseudonyms,
         )

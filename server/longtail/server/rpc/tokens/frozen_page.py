@@ -16,8 +16,8 @@ from longtail.v1 import recommendation_service_pb2 as pb
 
 # What may differ from page to page.
 FREE_FIELDS = ("page_size", "explain", "include_items", "min_revision", "page_token")
-# Results shown before, how many signals there are, and whether the ids are packed; mean and deviation
-# of each signal follow.
+# Results shown before, how many signals there are, and whether the ids are packed; mean and
+# deviation of each signal follow.
 HEAD = struct.Struct("<HB?")
 FLOAT = np.dtype("<f8")
 # Those of the spaces of the caller's come behind the others.

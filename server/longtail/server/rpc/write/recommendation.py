@@ -53,7 +53,6 @@ OF_WORDS = np.array(["words" in feature for feature in FEATURES]) & ~OF_BEHAVIOU
 OF_TEXT = np.array(["text" in feature for feature in FEATURES]) & ~(OF_BEHAVIOUR | OF_WORDS)
 # Multiplied with log odds, their sums by text, by behaviour and by words.
 BY_SOURCE = np.stack([OF_TEXT, OF_BEHAVIOUR, OF_WORDS]).astype(np.float64).T
-_ADAPTED = FEATURES.index("adapted")
 _TAIL = int(Bucket.TAIL)
 # What vectors of one kind add to the log odds, and the parts of their cosine.
 Drawing: TypeAlias = tuple[float, list[float]]
@@ -161,11 +160,11 @@ def _relevance_reasons(
     else:
         log_odds = candidates.model.weights * candidates.features[positions]
         columns = (
-            (log_odds @ BY_SOURCE).tolist(),
+            (log_odds[:, : len(FEATURES)] @ BY_SOURCE).tolist(),
             candidates.parts[positions].tolist(),
             candidates.evidence.behaviour[positions].tolist(),
             candidates.evidence.words[positions].tolist(),
-            _beside(candidates, positions, log_odds),
+            _beside(context, candidates, positions, log_odds),
         )
         drawn = [_drawn(*of_one) for of_one in zip(*columns, strict=True)]
     return [
@@ -174,11 +173,14 @@ def _relevance_reasons(
     ]
 
 
-def _beside(candidates: Candidates, positions: Ints, log_odds: Floats) -> list[list[Drawing]]:
+def _beside(
+    context: RequestContext, candidates: Candidates, positions: Ints, log_odds: Floats
+) -> list[list[Drawing]]:
     """Return of each result, for each space beside the texts', its log odds and the parts."""
     of_each: list[list[Drawing]] = [[] for _ in positions]
-    for parts in candidates.beside:
-        each = zip(of_each, log_odds[:, _ADAPTED].tolist(), parts[positions].tolist(), strict=True)
+    for space, parts in zip(context.beside, candidates.beside, strict=True):
+        added = log_odds[:, candidates.model.names.index(space.feature)].tolist()
+        each = zip(of_each, added, parts[positions].tolist(), strict=True)
         for drawing, of_space, of_result in each:
             drawing.append((of_space, of_result))
     return of_each
@@ -275,7 +277,7 @@ def _add_breakdowns(
     model, mass = candidates.model, candidates.mass[positions]
     columns = context.state.columns
     weighed = model.weights.nonzero()[0]
-    features = ["intercept", *(FEATURES[at] for at in weighed.tolist())]
+    features = ["intercept", *(model.names[at] for at in weighed.tolist())]
     log_odds = np.empty((len(positions), len(features)))
     log_odds[:, 0] = model.intercept
     log_odds[:, 1:] = (model.weights * candidates.features[positions])[:, weighed]
@@ -317,6 +319,8 @@ def _add_breakdowns(
                     "from_history": of_space[at][Part.HISTORY],
                 }
                 for name, of_space in zip(names, beside, strict=True)
+                # What has no vector there has no part.
+                if any(of_space[at])
             ]
         result["breakdown"] = breakdown
 

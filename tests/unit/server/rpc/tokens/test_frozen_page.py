@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from longtail.runtime.errors import InvalidArgument
-from longtail.server.ranking.evidence import PoolScale
+from longtail.server.ranking.evidence import SIGNALS, PoolScale
 from longtail.server.recommend.request import FrozenCandidates
 from longtail.server.rpc.tokens.frozen_page import (
     MAX_IDS,
     MAX_TOKEN,
+    MOST_SIGNALS,
     PACKED_BYTES,
     _arguments,
     decode_page,
@@ -24,7 +25,14 @@ Request = pb.RecommendRequest
 SCALE = PoolScale(
     np.array([0.1, 1 / 3, 2e-9, -5.0, 0.2, 0.7]), np.array([0.0, 1.0, 1e300, 0.5, 0.1, 0.3])
 )
-HEAD, PLAIN = (struct.pack("<H8d?", 0, *[0.0] * 8, packed) for packed in (True, False))
+
+
+def head(*scale: float, signals: int = SIGNALS, packed: bool = True) -> bytes:
+    values = (*scale, *[0.0] * (2 * signals - len(scale)))
+    return struct.pack(f"<HB?{len(values)}d", 0, signals, packed, *values)
+
+
+HEAD, PLAIN = head(), head(packed=False)
 
 
 def request(**values: object) -> Request:
@@ -59,6 +67,13 @@ def test_a_token_holds_what_is_left(item_ids: list[str], shown: int) -> None:
     assert found.shown == shown
     assert found.scale.mean.tolist() == SCALE.mean.tolist()
     assert found.scale.deviation.tolist() == SCALE.deviation.tolist()
+
+
+def test_a_token_holds_the_signals_of_spaces_too() -> None:
+    scale = PoolScale(np.linspace(0, 3, MOST_SIGNALS), np.linspace(1, 2, MOST_SIGNALS))
+    found = next_page(request(), encode_page(request(), FrozenCandidates(("a",), scale, 3)))
+    assert found.scale.mean.tolist() == scale.mean.tolist()
+    assert found.scale.deviation.tolist() == scale.deviation.tolist()
 
 
 @pytest.mark.parametrize("count", [1, 190, 500])
@@ -125,8 +140,10 @@ def test_a_changed_token_is_refused() -> None:
         PLAIN + b"\xff",
         HEAD + zlib.compress(bytes(100_000_000)),
         HEAD + zlib.compress(b"\n".join(b"%d" % n for n in range(MAX_IDS + 1))),
-        struct.pack("<H8d?", 0, float("nan"), *[0.0] * 7, True) + zlib.compress(b"a"),
-        struct.pack("<H8d?", 0, *[0.0] * 7, float("inf"), True) + zlib.compress(b"a"),
+        head(float("nan")) + zlib.compress(b"a"),
+        head(*[0.0] * (2 * SIGNALS - 1), float("inf")) + zlib.compress(b"a"),
+        head(signals=SIGNALS - 1) + zlib.compress(b"a"),
+        head(signals=MOST_SIGNALS + 1) + zlib.compress(b"a"),
     ],
     ids=[
         "nothing",
@@ -142,6 +159,8 @@ def test_a_changed_token_is_refused() -> None:
         "more than any list has",
         "NaN",
         "infinite",
+        "too few signals",
+        "more signals than there are",
     ],
 )
 def test_a_token_that_somebody_made_up_is_refused(content: bytes) -> None:
