@@ -74,9 +74,7 @@ def in_adapted(space: Space, rows: Ints, weights: Floats, history: History) -> I
     wanted = examples.vectors[examples.weights > 0].astype(np.float32)
     latest = history.rows[:INTEREST_LENGTH]
     past = space.vectors(latest[space.has(latest)])
-    return InSpace(
-        space, found, likes=np.concatenate((wanted, past)), examples=len(wanted)
-    )
+    return InSpace(space, found, likes=np.concatenate((wanted, past)), examples=len(wanted))
 
 
 def in_given(
