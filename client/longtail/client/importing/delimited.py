@@ -58,6 +58,7 @@ def delimited(text: Text, dialect: Dialect) -> Source:
         del first[0]
     delimiter = dialect.delimiter or (told and told[1]) or _delimiter(first)
     header = dialect.columns or _header(first, delimiter)
+    has_header = not dialect.columns or _says(first, delimiter, header)
     names, split, texts = _recbole(header)
     columns = distinct(names)
     if not any(columns):
@@ -70,7 +71,7 @@ def delimited(text: Text, dialect: Dialect) -> Source:
             if delimiter in UNQUOTED:
                 lines = _quoted(lines, delimiter, len(columns))
             records = _records(_Lines(lines, before=int(bool(told))), delimiter, len(columns))
-            yield from _rows(records, columns, 0 if dialect.columns else 1)
+            yield from _rows(records, columns, int(has_header))
 
     divided = (
         "" if dialect.delimiter or delimiter == "," else f"fields are divided by {delimiter!r}"
@@ -137,6 +138,14 @@ def _header(lines: Sequence[str], delimiter: str) -> tuple[str, ...]:
             raise FileError(f"the header is no CSV: {error}") from error
     # A name with bytes of another encoding is still a name.
     return tuple(name.strip().encode("utf-8", "replace").decode() for name in fields)
+
+
+def _says(lines: Sequence[str], delimiter: str, names: Sequence[str]) -> bool:
+    """Whether a file has the header that its owner says it lacks."""
+    try:
+        return _header(lines, delimiter) == tuple(names)
+    except FileError:
+        return False
 
 
 def _recbole(header: Sequence[str]) -> tuple[list[str], frozenset[str], frozenset[str]]:

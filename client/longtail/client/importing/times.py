@@ -30,10 +30,11 @@ _UNIVERSAL = re.compile(r" ?(UTC|GMT|UT|Z)$", re.IGNORECASE)
 # What is told beside an offset: JavaScript's (Central European Time), Java's [Europe/Berlin].
 _TOLD_TWICE = re.compile(r"([+-]\d{2}:?\d{2}|Z) ?(?:\([^()]*\)|\[[^\[\]]*\])$")
 _OFFSET_OF_GMT = re.compile(r"\b(?:GMT|UTC)(?=[+-]\d{2}:?\d{2}$)")
-_LETTERS = re.compile(r"[A-Za-z]{3}")
+# A month by its name, and a year that is no day.
+_LETTERS, _YEAR = re.compile(r"[A-Za-z]{3}"), re.compile(r"(?<!\d)\d{4}(?!\d)")
 # RFC 822, section 5: a zone of other letters is nobody's.
 _MAIL = re.compile(
-    r"([A-Za-z]{3}, *)?\d{1,2} [A-Za-z]{3} \d{2,4} \d{1,2}:\d{2}(:\d{2})? "
+    r"([A-Za-z]{3}, *)?\d{1,2} [A-Za-z]{3} \d{4} \d{1,2}:\d{2}(:\d{2})? "
     r"([+-]\d{4}|UTC?|GMT|Z|[ECMP][SD]T)"
 )
 # Years that a number of four, or the first four of eight digits, may be.
@@ -227,7 +228,7 @@ def _named_month(text: str) -> datetime:
     """Return the moment of a text such as 1 Jan 2021; ValueError when a part of it is missing."""
     from dateutil import parser
 
-    if not _LETTERS.search(text):
+    if not (_LETTERS.search(text) and _YEAR.search(text)):
         raise ValueError
     # What a text does not say is taken from the default: then the two differ.
     one, other = (parser.parse(text, default=default, tzinfos=_no_zone) for default in _DEFAULTS)

@@ -130,6 +130,13 @@ def test_a_file_without_a_header_is_told_its_columns(tmp_path: Path) -> None:
     rows = read(path, Dialect(columns=("user_id", "item_id", "rating")))
     assert rows[0] == Row(1, {"user_id": "196", "item_id": "242", "rating": "3"})
     assert len(rows) == 2
+    # And what it has all the same is no row of it.
+    path.write_text("user_id\titem_id\n196\t242\n")
+    assert read(path, Dialect(columns=("user_id", "item_id"))) == [
+        Row(2, {"user_id": "196", "item_id": "242"})
+    ]
+    path.write_text('19"6\t"2"42\n')
+    assert len(read(path, Dialect(columns=("user_id", "item_id")))) == 1
 
 
 def test_csv_lines_are_where_a_row_starts(tmp_path: Path) -> None:
