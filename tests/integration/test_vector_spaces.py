@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from grpc import StatusCode
-from longtail.client import LongtailClient, LongtailError, named_vectors
+from longtail.client import LongtailClient, LongtailError, example, named_vectors
 from longtail.server.store.record_store import DATABASE, check_database
 from longtail.v1.item_pb2 import Item
 
@@ -43,6 +43,25 @@ def held(client: LongtailClient) -> dict[str, Item]:
     return found
 
 
+def check_found(client: LongtailClient) -> None:
+    """Fail unless items are found by their vectors in the space, those without a text too."""
+    given = vectors()
+    for name, vector in given.items():
+        near = client.recommend(examples=[example(vector=vector, space="image")], strength=0)
+        assert near.results[0].item_id == name
+    matrix = np.array(list(given.values()))
+    matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)
+    names, at = list(given), list(given).index("robots")
+    nearest = [names[row] for row in np.argsort(-(matrix @ matrix[at])) if row != at]
+    like = client.recommend(
+        examples=[example(item_id="robots", space="image")], strength=0, page_size=3
+    )
+    assert [result.item_id for result in like.results] == nearest[:3]
+    with pytest.raises(LongtailError) as caught:
+        client.recommend(examples=[example(vector=given["heat"], space="sound")])
+    assert caught.value.violations[0].field == "examples[0].space"
+
+
 def test_vectors_are_imported_exported_deleted_and_put_back(
     worker_address: str, tmp_path: Path
 ) -> None:
@@ -73,6 +92,7 @@ def test_vectors_are_imported_exported_deleted_and_put_back(
             assert np.frombuffer(found.vector, "<f4") == pytest.approx(
                 np.array(vector) / np.linalg.norm(vector), abs=1e-6
             )
+        check_found(client)
         made = client.wait_for_operation(client.create_snapshot().operation.id)
         client.delete_vector_space("image")
         assert not any(item.extra_vectors for item in client.export_items())
@@ -103,6 +123,7 @@ def test_vectors_are_imported_exported_deleted_and_put_back(
         LongtailClient(running.address) as client,
     ):
         assert held(client) == before
+        check_found(client)
         client.delete_items(list(FILMS)[:6])
         assert client.list_vector_spaces().vector_spaces[0].item_count == 6
         assert running.stop() == 0
