@@ -21,6 +21,9 @@ PAGE, LONG_PAGE = 20, 1_000
 # Of so many items of a person what counts is looked for among all that they did.
 MANY = 8
 
+# Comes before all that ids begin with.
+FIRST = "!"
+
 # An item and a type.
 Key = tuple[str, str]
 
@@ -111,17 +114,23 @@ def _key(interaction: Interaction) -> Key:
 
 
 def _change(wanted: Interaction, counting: Interaction | None) -> Interaction | None:
-    """Return what is to be recorded for `wanted` to count, None where it does already."""
+    """Return what is to be recorded for `wanted` to count; None where it does, or is older."""
     if counting is None:
         return wanted
     value = wanted.value if wanted.HasField("value") else 1.0
     if counting.value == value:
         return None
+    before = 0
+    if wanted.HasField("time"):
+        given, held = wanted.time.ToNanoseconds(), counting.time.ToNanoseconds()
+        if given < held:
+            return None
+        if given == held:
+            # Of one moment the first by its event_id is the latest.
+            before = 1 + len(counting.event_id) - len(counting.event_id.lstrip(FIRST))
     change = Interaction()
     change.CopyFrom(wanted)
     # Another one than that of the same value before, and the same in each repetition.
-    change.event_id = digest_of(wanted.event_id, counting.event_id, repr(value)).hex()
-    if wanted.time.ToNanoseconds() <= counting.time.ToNanoseconds():
-        # It was not there when that was recorded: it is of now.
-        change.ClearField("time")
+    digest = digest_of(wanted.event_id, counting.event_id, repr(value)).hex()
+    change.event_id = FIRST * before + digest
     return change

@@ -86,15 +86,19 @@ def test_the_last_row_of_a_file_counts(tmp_path: Path) -> None:
         assert (kept.counting("ada", "7"), kept.counting("ada", "8")) == (4, 3)
 
 
-def test_the_latest_time_counts_and_a_value_of_the_same_time_is_of_now(tmp_path: Path) -> None:
+def test_the_latest_time_counts_and_of_one_time_what_the_file_says(tmp_path: Path) -> None:
     kept, path = Kept(), tmp_path / "a.csv"
     header = "user_id,item_id,rating,timestamp"
     kept.take(path, "ada,7,5,1600000002\nada,7,2,1600000001", header)
     assert kept.counting("ada", "7") == 5
-    kept.take(path, "ada,7,1,1600000003", header)
-    assert [each.time.seconds for each in kept.recorded.values()] == [1600000002, 1600000003]
-    kept.take(path, "ada,7,3,1600000003", header)
-    assert kept.counting("ada", "7") == 3
+    for rating in (1, 3, 1, 3, 1):
+        assert kept.take(path, f"ada,7,{rating},1600000003", header).imported == 1
+        assert kept.take(path, f"ada,7,{rating},1600000003", header).imported == 0
+        assert kept.counting("ada", "7") == rating
+    # What came later than the file was made is not taken back by it.
+    assert kept.take(path, "ada,7,4,1600000002", header).duplicates == 1
+    assert kept.counting("ada", "7") == 1
+    assert {each.time.seconds for each in kept.recorded.values()} == {1600000002, 1600000003}
 
 
 def test_types_are_apart_and_a_row_without_a_value_has_one(tmp_path: Path) -> None:

@@ -45,6 +45,16 @@ def test_interactions_of_a_table_are_recorded(fake: Fake) -> None:
     assert request.interactions[0].time.ToJsonString() == "2021-01-01T00:00:00Z"
 
 
+def test_a_table_of_how_things_stand_has_its_latest_rows_recorded(fake: Fake) -> None:
+    rows = [{"user_id": "ada", "item_id": 1, "rating": rating} for rating in (2, 5)]
+    with LongtailClient(fake.address) as client:
+        report = import_interactions_table(client, rows, latest=True)
+
+    [written] = [each for each in fake.requests if isinstance(each, WriteInteractionsRequest)]
+    assert [each.value for each in written.interactions] == [5]
+    assert (report.imported, report.duplicates) == (1, 1)
+
+
 def test_a_table_without_ids_is_refused(fake: Fake) -> None:
     with LongtailClient(fake.address) as client, pytest.raises(FileError, match="--id"):
         import_items_table(client, [{"title": "One"}])
