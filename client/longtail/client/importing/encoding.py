@@ -34,7 +34,8 @@ _RUN = re.compile(rb"[\x80-\xff]{2}")
 # language does not say better.
 _LATIN = {"cp1250", "cp1254"}
 _CENTRAL = {"Polish", "Czech", "Slovak", "Hungarian", "Croatian", "Slovene", "Romanian", "Turkish"}
-_KOREAN = "cp949"
+# Korean has hardly any ideographs, and Japanese hardly any half-width letters.
+_KOREAN, _JAPANESE, _RUSSIAN = "cp949", "cp932", "koi8_r"
 
 
 def known(name: str) -> str:
@@ -110,17 +111,27 @@ def _guessed(lines: bytes) -> tuple[str, str]:
     if best is None:
         raise FileError("it is no UTF-8: say with --encoding what it is")
     name = best.encoding
-    if name == _KOREAN and _ideographs(str(best)) > FEW and _decodes(lines, "gb18030"):
+    if (
+        name == _JAPANESE
+        and _share(str(best), "\uff61", "\uff9f") > FEW
+        and _decodes(lines, _RUSSIAN)
+    ):
+        name = _RUSSIAN
+    elif (
+        name == _KOREAN
+        and _share(str(best), "\u4e00", "\u9fff") > FEW
+        and _decodes(lines, "gb18030")
+    ):
         name = "gb18030"
     elif name in _LATIN and best.language not in _CENTRAL and _decodes(lines, "cp1252"):
         name = "cp1252"
     return name, f"read as {name}, which is a guess: say with --encoding if it is another"
 
 
-def _ideographs(text: str) -> float:
-    """Return the share of ideographs in what is beyond ASCII in a text: Korean has hardly any."""
+def _share(text: str, first: str, last: str) -> float:
+    """Return the share of the letters `first` to `last` in what is beyond ASCII in a text."""
     letters = [letter for letter in text if not letter.isascii()]
-    return sum("\u4e00" <= letter <= "\u9fff" for letter in letters) / max(1, len(letters))
+    return sum(first <= letter <= last for letter in letters) / max(1, len(letters))
 
 
 def _decodes(lines: bytes, name: str) -> bool:

@@ -21,7 +21,7 @@ from longtail.v1.item_pb2 import Item, NamedVector
 MAX_ATTRIBUTES, MANY_ATTRIBUTES = 16 * 1024, 8 * 1024
 # Text is marked up where it has a known element or an entity; a < b is none.
 _MARKUP = re.compile(
-    r"</?(?:a|b|i|p|br|ul|ol|li|em|div|span|strong|table|tr|td|h[1-6]|img|font|blockquote)\b[^>]*>"
+    r"</?(?:a|b|i|p|br|ul|ol|li|em|div|span|strong|table|tr|td|h[1-6]|img|font|blockquote|script|style)\b[^>]*>"
     r"|&(?:#\d+|#x[0-9a-fA-F]+|[a-zA-Z]{2,8});"
 )
 
@@ -207,7 +207,10 @@ def _plain(name: str, value: object) -> Any:  # noqa: ANN401
     if isinstance(value, float | Decimal) and not isfinite(value):
         return None
     if isinstance(value, Decimal):
-        return _plain(name, int(value)) if value == value.to_integral_value() else float(value)
+        if value == value.to_integral_value():
+            return _plain(name, int(value))
+        # What a double would round keeps its digits as text.
+        return float(value) if Decimal(repr(float(value))) == value else str(value)
     if isinstance(value, int):
         return str(value) if abs(value) > MAX_INTEGER else value
     if isinstance(value, float):
@@ -250,5 +253,7 @@ def _without_markup(text: str) -> str:
         return text
     from selectolax.lexbor import LexborHTMLParser
 
-    body = LexborHTMLParser(text).body
+    page = LexborHTMLParser(text)
+    page.strip_tags(["script", "style"], recursive=True)
+    body = page.body
     return " ".join(body.text(separator=" ").split()) if body is not None else ""

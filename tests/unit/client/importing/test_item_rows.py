@@ -120,6 +120,7 @@ def test_an_item_of_no_use_says_why(change: dict[str, Any], reason: str) -> None
             ("Tom & Jerry", "A cat , a mouse."),
         ),
         ("a < b & c > d", "<3", ("a < b & c > d", "<3")),
+        ("t", "<script>x()</script><style>b {}</style>One <b>two</b>", ("t", "One two")),
     ],
 )
 def test_texts_are_texts_and_nothing_else(
@@ -215,6 +216,8 @@ def test_an_object_of_attributes_is_taken_as_it_is() -> None:
         # All of its digits, or none.
         (2**53 + 1, "9007199254740993"),
         (Decimal(2**53 + 1), "9007199254740993"),
+        (Decimal("1.10"), 1.1),
+        (Decimal("1234567890.123456789"), "1234567890.123456789"),
         ("-" + "9" * 40, "-" + "9" * 40),
         ([1, {"a": 2**53 + 1}], [1, {"a": "9007199254740993"}]),
         (time(1, 2, 3), "01:02:03"),

@@ -105,7 +105,8 @@ def test_every_kind_of_file_gives_the_same_rows(tmp_path: Path, name: str, conte
 @pytest.mark.parametrize(
     ("encoding", "word"),
     [("cp1252", "Café Müller"), ("cp1252", "Käse"), ("gb18030", "流浪地球,科幻电影讲述了"),
-     ("cp1251", "Ирония судьбы"), ("shift_jis", "千と千尋の神隠し")],
+     ("cp1251", "Ирония судьбы"), ("shift_jis", "千と千尋の神隠し"),
+     ("cp949", "올드보이 그리고 봄"), ("koi8_r", "Москва слезам не верит")],
 )  # fmt: skip
 def test_an_encoding_is_found_and_told(tmp_path: Path, encoding: str, word: str) -> None:
     path = tmp_path / "a.tsv"
