@@ -27,7 +27,7 @@ from rich.table import Table
 from evaluation.dataset import DatasetError
 from evaluation.opinions import read_opinions
 from training.head import HEAD, LOG, Learned, best, learned, material, text_vectors, write
-from training.measuring import effects
+from training.measuring import Effect, effects
 
 USAGE, NOTHING = 2, 3
 
@@ -102,7 +102,7 @@ def measure(
             encoder, vectors = text_vectors(opinions, partial(_advance, bars, reading))
             bars.remove_task(reading)
             bar = bars.add_task("heads", total=ROUNDS * STEPS, rate="")
-            found = effects(
+            for found in effects(
                 opinions,
                 encoder,
                 vectors,
@@ -110,9 +110,14 @@ def measure(
                 range(seeds),
                 lambda done: bars.update(bar, completed=done),
                 lambda line: bars.console.print(line, markup=False, highlight=False),
-            )
+            ):
+                bars.console.print(_effects(found))
         except (DatasetError, SettingsError, ArtefactError, DeviceError) as error:
             _fail(str(error), USAGE)
+
+
+def _effects(found: list[Effect]) -> Table:
+    """Return a table of effects."""
     table = Table()
     for name in ("", "without", "with the head", "", "difference", "interval of 95 %"):
         table.add_column(name, justify="right" if name else "left")
@@ -125,7 +130,7 @@ def measure(
             f"{each.difference.value:+.4f}",
             f"{each.difference.low:+.4f} to {each.difference.high:+.4f}",
         )
-    console.print(table)
+    return table
 
 
 def _advance(bars: Progress, task: TaskID, done: int, total: int) -> None:

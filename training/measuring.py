@@ -6,7 +6,8 @@ is new. Beside that stands what people liked last, of all items. Everything is r
 that serves, with the default profile.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,8 +62,8 @@ def effects(
     seeds: Sequence[int],
     pause: Pause,
     told: Callable[[str], None],
-) -> list[Effect]:
-    """Measure the effects on at most so many `people`, the mean over `seeds` of heads and items.
+) -> Iterator[list[Effect]]:
+    """Yield the effects on at most so many `people`, the mean over the `seeds` that were done.
 
     `pause` is called while heads are learned, `told` with a sentence on each: where none helps, the
     system stays as it is. Raises DatasetError when the data do not allow it.
@@ -81,12 +82,16 @@ def effects(
         known = (part < Part.TEST) & ~cold[opinions.data.items]
         latest = (part == Part.TEST) & opinions.likes
         adapted = _adapted(opinions, known, encoder, vectors, seed, pause, told)
-        found = _served(opinions, known, latest, cold, vectors, None, people)
+        world = World(opinions.data, opinions.likes, opinions.dislikes, known, vectors)
+        found = _served(world, opinions, latest, cold, people)
         without.append(found)
         if adapted is not None:
-            found = _served(opinions, known, latest, cold, vectors, adapted, people)
+            # What people did is the same, and takes long to be learned.
+            world = copy(world)
+            world.adapted = adapted
+            found = _served(world, opinions, latest, cold, people)
         with_head.append(found)
-    return _compared(_averaged(without), _averaged(with_head))
+        yield _compared(_averaged(without), _averaged(with_head))
 
 
 def _adapted(
@@ -112,18 +117,9 @@ def _adapted(
     return head.adapted(vectors)
 
 
-def _served(
-    opinions: Opinions,
-    known: Mask,
-    latest: Mask,
-    cold: Mask,
-    vectors: Matrix,
-    adapted: Matrix | None,
-    people: int,
-) -> Figures:
+def _served(world: World, opinions: Opinions, latest: Mask, cold: Mask, people: int) -> Figures:
     """Return the figures of what is served of cold items, and of all."""
     data, profile = opinions.data, default_profile()
-    world = World(data, opinions.likes, opinions.dislikes, known, vectors, adapted)
     everybody = len(data.user_ids)
 
     def asked(wanted: Mask, among: Mask | None) -> tuple[Period, Floats]:

@@ -62,7 +62,7 @@ def measured(
     monkeypatch.setattr(module, "USUAL", 1)
     lines = list[str]()
     vectors = shelves.material().vectors
-    found = effects(opinions(), "invented", vectors, 15, [0, 1], lambda _: None, lines.append)
+    *_, found = effects(opinions(), "invented", vectors, 15, [0, 1], lambda _: None, lines.append)
     assert len(lines) == 2
     return {each.name: each.difference.value for each in found}, given
 

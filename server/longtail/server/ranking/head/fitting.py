@@ -15,9 +15,9 @@ from longtail.server.ranking.head.judging import ALL, COLD, NDCG, Floats, HeldOu
 from longtail.server.ranking.head.learning import BATCH, USUAL, Learning, Recipe
 from longtail.server.ranking.head.pairs import Likes, Mask, Pairs
 
-# One in so many items is held out, and of people who like so much one in so many is asked, no more
-# of them, and no fewer: what is held out is missed by the head that is taken.
-COLD_ITEMS, JUDGES = 10, 3
+# One in so many items is held out. People who like so much are asked, no more and no fewer of them;
+# of one in so many the last likes are held out too: what is held out is missed by the head.
+COLD_ITEMS, LATER = 10, 3
 LEAST_LIKES, MOST_JUDGES, LEAST_JUDGES = 5, 600, 30
 # Steps of a round, rounds at most, and rounds without a gain that end it.
 STEPS, ROUNDS, PATIENCE = 100, 9, 4
@@ -79,12 +79,15 @@ def fit_head(
     """
     vectors, likes = material.vectors, material.likes
     cold = _cold(material)
-    judge = HeldOut(likes, _judges(likes), cold, _tail(likes))
+    judges = _judges(likes)
+    later = np.zeros_like(judges)
+    later[np.flatnonzero(judges)[::LATER]] = True
+    judge = HeldOut(likes, judges, later, cold, _tail(likes))
     pairs = Pairs(likes.where(judge.free), recipe.tail_weight)
     before = judge.figures(vectors) if len(judge) else {COLD_NDCG: np.empty(0)}
-    judges = int(np.isfinite(before[COLD_NDCG]).sum())
-    if judges < LEAST_JUDGES or not pairs:
-        raise NoHead(f"{judges} people like enough to judge it by: {LEAST_JUDGES} are needed")
+    count = int(np.isfinite(before[COLD_NDCG]).sum())
+    if count < LEAST_JUDGES or not pairs:
+        raise NoHead(f"{count} people like enough to judge it by: {LEAST_JUDGES} are needed")
     tell(Round(0, float("nan"), means(before)))
 
     def judged(head: Head, steps: int) -> ByPerson:
@@ -150,8 +153,7 @@ def _judges(likes: Likes) -> Mask:
     """Return which people, by number, are asked: evenly among those who like enough."""
     counts = np.bincount(likes.people)
     may = np.flatnonzero(counts >= LEAST_LIKES)
-    count = min(-(-len(may) // JUDGES), MOST_JUDGES)
-    places = np.linspace(0, len(may), count, endpoint=False)
+    places = np.linspace(0, len(may), min(len(may), MOST_JUDGES), endpoint=False)
     judges = np.zeros(len(counts), np.bool_)
     judges[may[places.astype(np.int64)]] = True
     return judges

@@ -45,14 +45,15 @@ class _Person:
 class HeldOut:
     """People, and what of their likes is held out, to hold vectors against.
 
-    `likes`: of everybody. `judges` (p,): by number, who is asked. `cold` and `tail` (n,): which
-    items are. Who has nothing to go by is left out. `free` (m,): which likes are not held out.
+    `likes`: of everybody. `judges` (p,): by number, who is asked of cold items, and `later` (p,),
+    who of them of all items too. `cold` and `tail` (n,): which items are. Who has nothing to go by
+    is left out. `free` (m,): which likes are not held out.
     """
 
-    def __init__(self, likes: Likes, judges: Mask, cold: Mask, tail: Mask) -> None:
+    def __init__(self, likes: Likes, judges: Mask, later: Mask, cold: Mask, tail: Mask) -> None:
         self._cold, self._tail = cold, tail
         self.free = ~cold[likes.items]
-        self._people = list(self._asked(likes, judges))
+        self._people = list(self._asked(likes, judges, later))
 
     def __len__(self) -> int:
         return len(self._people)
@@ -82,18 +83,19 @@ class HeldOut:
                 found.setdefault(f"{kind} {RECALL}", []).append(recall)
         return {name: np.concatenate(parts) for name, parts in found.items()}
 
-    def _asked(self, likes: Likes, judges: Mask) -> Iterator[_Person]:
+    def _asked(self, likes: Likes, judges: Mask, later: Mask) -> Iterator[_Person]:
         bounds = np.flatnonzero(np.diff(likes.people, prepend=-1, append=-1)).tolist()
         for start, end in pairwise(bounds):
-            if not judges[likes.people[start]]:
+            number = likes.people[start]
+            if not judges[number]:
                 continue
             items, is_warm = likes.items[start:end], self.free[start:end]
             warm, cold = is_warm.nonzero()[0], items[~is_warm]
-            asked = round(ASKED_SHARE * len(warm))
-            past, later = warm[: len(warm) - asked], warm[len(warm) - asked :]
+            asked = round(ASKED_SHARE * len(warm)) if later[number] else 0
+            past, last = warm[: len(warm) - asked], warm[len(warm) - asked :]
             if len(past) and (asked or len(cold)):
-                self.free[start + later] = False
-                yield _Person(items[past][::-1], items[later], cold)
+                self.free[start + last] = False
+                yield _Person(items[past][::-1], items[last], cold)
 
 
 def _nearness(vectors: Matrix, people: Sequence[_Person]) -> Matrix:

@@ -10,6 +10,7 @@ COUNT = 60
 ANGLES = np.linspace(0, np.pi, COUNT)
 VECTORS = np.stack((np.cos(ANGLES), np.sin(ANGLES)), axis=1).astype(np.float32)
 NOTHING = np.zeros(COUNT, np.bool_)
+ONE = np.ones(1, np.bool_)
 
 
 def mask(*items: int) -> np.typing.NDArray[np.bool_]:
@@ -24,7 +25,9 @@ def likes(*lists: list[int]) -> Likes:
 
 def test_the_last_warm_likes_and_all_cold_ones_are_held_out() -> None:
     everybody = np.array([True, True, False])
-    held = HeldOut(likes([1, 40, 2, 3, 4, 5], [6], [7, 8, 40]), everybody, mask(40), NOTHING)
+    held = HeldOut(
+        likes([1, 40, 2, 3, 4, 5], [6], [7, 8, 40]), everybody, everybody, mask(40), NOTHING
+    )
     assert held.free.tolist() == [
         *(True, False, True, True, True, False),
         True,
@@ -35,7 +38,7 @@ def test_the_last_warm_likes_and_all_cold_ones_are_held_out() -> None:
 
 
 def test_near_vectors_find_what_is_asked_for() -> None:
-    held = HeldOut(likes([10, 11, 30, 13, 14, 12]), np.array([True]), mask(30), mask(12))
+    held = HeldOut(likes([10, 11, 30, 13, 14, 12]), ONE, ONE, mask(30), mask(12))
     found = held.figures(VECTORS)
     # Nothing is nearer to those that are known than the one between them.
     assert found["all ndcg@20"].tolist() == [1.0]
@@ -48,8 +51,16 @@ def test_near_vectors_find_what_is_asked_for() -> None:
 
 
 def test_who_likes_nothing_of_a_kind_has_no_figure() -> None:
-    held = HeldOut(likes([1, 2, 3, 4, 5]), np.array([True]), NOTHING, NOTHING)
+    held = HeldOut(likes([1, 2, 3, 4, 5]), ONE, ONE, NOTHING, NOTHING)
     found = held.figures(VECTORS)
     assert np.isnan(found["cold recall@20"]).all()
     assert np.isnan(found["tail recall@20"]).all()
     assert found["all recall@20"] == pytest.approx([1.0])
+
+
+def test_who_is_asked_of_cold_items_alone_keeps_the_rest() -> None:
+    held = HeldOut(likes([1, 40, 2, 3, 4, 5]), ONE, ~ONE, mask(40), NOTHING)
+    assert held.free.tolist() == [True, False, True, True, True, True]
+    found = held.figures(VECTORS)
+    assert found["cold recall@20"].tolist() == [1.0]
+    assert np.isnan(found["all recall@20"]).all()
