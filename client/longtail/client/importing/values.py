@@ -22,6 +22,8 @@ _STATES: dict[str, State] = {
 }
 # A whole number on its way through a data frame.
 _WHOLE = re.compile(r"-?\d+\.0+")
+# A long one on its way through a spreadsheet: others have become the same.
+_ROUNDED = re.compile(r"\d[.,]\d+E\+\d+")
 # What data frames, databases and spreadsheets write where there is nothing; some of it is also a
 # word, and a name that things have.
 _NOTHING = {"NaT", "<NA>", "#N/A", r"\N"}
@@ -41,7 +43,8 @@ class RowError(Exception):
 def identifier(row: Mapping[str, Any], column: str | None, what: str, numbers: bool = False) -> str:
     """Return the id in a column; RowError when it is missing, or no text and no whole number.
 
-    7.0 is the id 7. `numbers`: the others are numbers, so that a word for nothing is none.
+    7.0 is the id 7; 9.78044E+12 is none any more. `numbers`: the others are numbers, so that a word
+    for nothing is none.
     """
     value = row.get(column) if column else None
     if type(value) is bytes:
@@ -52,6 +55,8 @@ def identifier(row: Mapping[str, Any], column: str | None, what: str, numbers: b
             text = ""
         elif _WHOLE.fullmatch(text):
             text = text.partition(".")[0]
+        elif "E+" in text and _ROUNDED.fullmatch(text):
+            raise RowError(f"bad {what}", f"{column}: a spreadsheet rounded it to {text}")
     elif value is None or (isinstance(value, float | Decimal) and math.isnan(value)):
         text = ""
     elif type(value) is int or (isinstance(value, float | Decimal) and value == int_of(value)):

@@ -92,6 +92,7 @@ def test_values_of_other_formats_keep_their_kind() -> None:
         ({"title": "<NA>", "text": r"\N"}, "missing text"),
         ({"item_id": "NaT"}, "missing id"),
         ({"item_id": Decimal("1.5")}, "bad id"),
+        ({"item_id": "9.78044E+12"}, "bad id"),
         ({"size": 3j}, "bad attribute"),
         ({"text": {"en": "A fox"}}, "bad text"),
         ({"title": True}, "bad text"),
