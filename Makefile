@@ -20,7 +20,7 @@ PROTOS      := $(wildcard protos/longtail/v1/*.proto)
 STUBS       := $(PROTOS:.proto=_pb2.py)
 PYTHON_CODE := runtime worker server export client demo deploy evaluation training loadtest bench examples tests
 
-.PHONY: help serve test lint proto export evaluate train load-test wheels test-wheels bench-worker bench-index bench-ranking bench-request bench-attacks test-faults test-observability clean
+.PHONY: help serve test lint proto export evaluate train load-test wheels test-wheels test-images bench-worker bench-index bench-ranking bench-request bench-attacks test-faults test-observability clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,15 +28,18 @@ help: ## List the targets.
 serve: $(INSTALLED) $(STUBS) $(ARTEFACT) ## Start a worker and a server with the demo catalogue.
 	@$(BIN)/python -m demo
 
-test: lint $(ARTEFACT) ## Lint, types, contract checks and all tests but those of tests/faults.
+test: lint $(ARTEFACT) ## Lint, types, contract checks and all tests but those of tests/faults and tests/wheels.
 	@# Two at a time, since most of them wait; a file's tests stay together, and share its processes.
 	$(BIN)/pytest -n 2 --dist loadfile
 
-lint: $(INSTALLED) $(STUBS) ## Style, types and contracts, without the tests.
+lint: $(INSTALLED) $(STUBS) ## Style, types, contracts and manifests, without the tests.
 	$(BIN)/ruff format --check $(PYTHON_CODE)
 	$(BIN)/ruff check $(PYTHON_CODE)
 	$(BIN)/mypy $(PYTHON_CODE)
 	$(BIN)/buf lint
+	$(BIN)/buf breaking --against protos/released.binpb
+	$(BIN)/hadolint deploy/containers/server.Containerfile deploy/containers/worker.Containerfile
+	$(BIN)/kubernetes-validate --quiet --strict deploy/kubernetes/server.yaml deploy/kubernetes/worker.yaml
 
 proto: $(STUBS) ## Generate the stubs beside the contracts.
 
@@ -59,6 +62,9 @@ wheels: $(INSTALLED) $(STUBS) $(ARTEFACT) ## Build a wheel of each part, and of 
 
 test-wheels: wheels ## Install the wheels in empty environments, and answer from them.
 	$(BIN)/pytest -v tests/wheels
+
+test-images: wheels ## Build both images on BASE with buildah, and answer from them.
+	BASE=$(BASE) $(BIN)/pytest -v tests/images
 
 bench-worker: $(INSTALLED) $(STUBS) $(ARTEFACT) $(REFERENCE) ## Measure the worker beside its baselines.
 	$(BIN)/python -m bench worker \

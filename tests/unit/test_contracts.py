@@ -93,3 +93,23 @@ def test_what_is_googles_is_as_google_has_it() -> None:
     # The stubs in Python import what was generated from the package's own.
     assert GOOGLES.read_text() == Path(status_pb2.__file__).with_name("status.proto").read_text()
     assert "Apache License, Version 2.0" in GOOGLES.read_text()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "breaks"),
+    [
+        ("  string id = 1;", "  string ids = 1;", True),
+        ("  string id = 1;", "  string id = 1;\n  string added = 999;", False),
+    ],
+)
+def test_a_change_that_breaks_what_was_released_is_found(
+    taken: Path, before: str, after: str, breaks: bool
+) -> None:
+    shutil.copy(ROOT / "buf.yaml", taken.parent)
+    taken = taken.rename(taken.with_name("protos"))
+    file = taken / "longtail" / "v1" / "item.proto"
+    file.write_text(file.read_text().replace(before, after, 1))
+    buf = Path(sys.executable).with_name("buf")
+    command = [str(buf), "breaking", "--against", str(taken / "released.binpb")]
+    done = subprocess.run(command, cwd=taken.parent, capture_output=True, text=True, check=False)
+    assert (done.returncode != 0, "item.proto" in done.stdout) == (breaks, breaks), done.stderr
