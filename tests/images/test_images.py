@@ -1,8 +1,8 @@
 """Both images, built from their Containerfiles and run as they are: their size, and a first answer.
 
 `make test-images BASE=localhost/base` needs buildah and an image with Python, of a registry or a
-local one; where buildah may not isolate, BUILDAH_ISOLATION=chroot and STORAGE_DRIVER=vfs. Both listen on
-free ports of this machine, since not every isolation has a network.
+local one; where buildah may not isolate, BUILDAH_ISOLATION=chroot and STORAGE_DRIVER=vfs. Both
+listen on free ports of this machine, since not every isolation has a network.
 """
 
 import os
