@@ -68,10 +68,11 @@ class HeadLearning:
             logger.exception("no more heads are learned")
 
     def _run(self) -> None:
-        tried, at, encoder = self._known()
+        (tried, at, encoder), serves = self._known(), self._in_use() is not None
         while self._most and not self._stopped.wait(LOOK_SECONDS):
-            now = self._behaviour().like_count
-            if self._state().encoder.binding.model_id != encoder:
+            now, had = self._behaviour().like_count, serves
+            serves = self._in_use() is not None
+            if self._state().encoder.binding.model_id != encoder or (had and not serves):
                 tried, at, encoder = self._known()
             elif self._is_due(now - tried, tried, time.monotonic() - at):
                 try:

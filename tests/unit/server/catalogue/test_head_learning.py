@@ -93,7 +93,7 @@ def learning(
     path: Path,
     behaviour: Behaviour,
     stopped: threading.Event | None = None,
-    in_use: Head | None = None,
+    in_use: Head | Callable[[], Head | None] | None = None,
     seconds: float = 60.0,
 ) -> HeadLearning:
     return HeadLearning(
@@ -102,7 +102,7 @@ def learning(
         path,
         Catalogue().state,
         lambda: behaviour,
-        lambda: in_use,
+        in_use if callable(in_use) else lambda: in_use,
     )
 
 
@@ -214,6 +214,27 @@ def test_what_was_learned_before_a_start_is_not_learned_again(
         assert not made.told.acquire(timeout=0.05)
         for place in range(10):
             behaviour.like("another", f"i{place}")
+        assert made.told.acquire(timeout=PATIENCE_SECONDS)
+    finally:
+        stopped.set()
+        thread.join()
+
+
+@pytest.mark.usefixtures("soon")
+def test_one_that_is_taken_away_is_learned_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    behaviour, stopped = liked(), threading.Event()
+    made = Learned(head(1))
+    monkeypatch.setattr(module, "fit_head", made)
+    serving: list[Head] = [head(2, likes=behaviour.like_count)]
+    in_use = lambda: serving[0] if serving else None  # noqa: E731
+    work = learning(tmp_path / "head.npz", behaviour, stopped, in_use=in_use)
+    thread = threading.Thread(target=work.run)
+    thread.start()
+    try:
+        assert not made.told.acquire(timeout=0.05)
+        serving.clear()
         assert made.told.acquire(timeout=PATIENCE_SECONDS)
     finally:
         stopped.set()
