@@ -1,7 +1,8 @@
 """A store in a real file, and records to write to it, for the tests of the store."""
 
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -57,6 +58,13 @@ class Opened:
 
     def present(self) -> list[str]:
         return [change.id for change in self.store.changes.current()]
+
+
+def vectors_in_spaces(store: RecordStore) -> dict[int, int]:
+    """Return how many vectors the store has in each space, by its id, deleted ones included."""
+    with closing(sqlite3.connect(store.path)) as connection:
+        query = "SELECT space_id, count(*) FROM extra_vectors GROUP BY space_id"
+        return dict(connection.execute(query).fetchall())
 
 
 @contextmanager

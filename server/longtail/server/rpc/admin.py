@@ -1,7 +1,6 @@
 """AdminService: the running server, its operations, snapshots and vector spaces."""
 
 import importlib.metadata
-from collections.abc import Mapping
 
 from google.protobuf import timestamp_pb2
 from grpc.aio import ServicerContext
@@ -129,8 +128,7 @@ class AdminService(admin_service_pb2_grpc.AdminServiceServicer):
         name = new_space_name("name", request.name)
         dimension = new_dimension("dimension", request.dimension)
         space, revision = await self._spaces.create(name, dimension)
-        counts = await self._pools.administration(self._spaces.item_counts)
-        return pb.CreateVectorSpaceResponse(vector_space=_space(space, counts), revision=revision)
+        return pb.CreateVectorSpaceResponse(vector_space=self._space(space), revision=revision)
 
     async def ListVectorSpaces(
         self,
@@ -139,8 +137,7 @@ class AdminService(admin_service_pb2_grpc.AdminServiceServicer):
     ) -> pb.ListVectorSpacesResponse:
         """List the vector spaces in the order of their names."""
         spaces = await self._pools.administration(self._spaces.all)
-        counts = await self._pools.administration(self._spaces.item_counts)
-        return pb.ListVectorSpacesResponse(vector_spaces=[_space(each, counts) for each in spaces])
+        return pb.ListVectorSpacesResponse(vector_spaces=map(self._space, spaces))
 
     async def DeleteVectorSpace(
         self,
@@ -150,6 +147,14 @@ class AdminService(admin_service_pb2_grpc.AdminServiceServicer):
         """Delete a vector space."""
         name = check_id("name", request.name, MAX_SPACE_NAME)
         return pb.DeleteVectorSpaceResponse(revision=await self._spaces.delete(name))
+
+    def _space(self, declared: VectorSpace) -> pb.VectorSpace:
+        held = self._view.state.spaces.get(declared.name)
+        return pb.VectorSpace(
+            name=declared.name,
+            dimension=declared.dimension,
+            item_count=held.live_count if held and held.declared == declared else 0,
+        )
 
 
 def _operation(operation: Operation) -> pb.Operation:
@@ -170,12 +175,6 @@ def _operation(operation: Operation) -> pb.Operation:
     message.error.code = operation.error_code
     message.error.message = operation.error_message
     return message
-
-
-def _space(space: VectorSpace, counts: Mapping[int, int]) -> pb.VectorSpace:
-    return pb.VectorSpace(
-        name=space.name, dimension=space.dimension, item_count=counts.get(space.id, 0)
-    )
 
 
 def _snapshot(snapshot: Snapshot) -> pb.Snapshot:

@@ -8,7 +8,7 @@ from longtail.server.store.records import NewItem, Vector, VectorSpace, decode_v
 from longtail.server.store.revisions import current_revision, take_revisions
 from longtail.server.store.schema import extra_vectors, vector_spaces
 from longtail.server.store.transaction import Transaction
-from sqlalchemy import Engine, delete, func, select, update
+from sqlalchemy import Engine, delete, select, update
 from sqlalchemy.dialects.sqlite import Insert, insert
 
 # Each has a graph of its own in memory, and is searched for every request that knows it.
@@ -26,13 +26,6 @@ class SpaceRecords:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-
-    def item_counts(self) -> dict[int, int]:
-        """Count the items that have a vector in each space, by its id. Reads an index."""
-        of_space = extra_vectors.c.space_id
-        query = select(of_space, func.count()).group_by(of_space)
-        with self._engine.connect() as connection:
-            return {row[0]: row[1] for row in connection.execute(query)}
 
     def declare(self, tx: Transaction, name: str, dimension: int) -> tuple[VectorSpace, int]:
         """Declare a space, or return the one that is there; and the revision that holds it.

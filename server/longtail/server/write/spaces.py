@@ -30,10 +30,6 @@ class VectorSpaces:
         """Return the spaces in the order of their names. Reads the store."""
         return self._store.changes.vector_spaces()
 
-    def item_counts(self) -> dict[int, int]:
-        """Return how many items have a vector in each space, by its id. Reads the store."""
-        return self._store.spaces.item_counts()
-
     async def delete(self, name: str) -> int:
         """Delete a space; return the revision from which on there is none. Raises NotFound."""
         delete = partial(self._store.spaces.delete, name=name)
