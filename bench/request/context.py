@@ -21,6 +21,10 @@ LARGE_ITEMS = 100_000
 # Calls before any that count, so that what is made once is made.
 WARMUP = 60
 _IDLE_SECONDS = 1.0
+# By then what a call leaves to be done later is done.
+_SETTLED_SECONDS = 3.0
+# Of calls in turns.
+_FEW = 25
 
 
 class Context(context.Context):
@@ -71,25 +75,39 @@ class Context(context.Context):
         """Run a server on a home."""
         return server(home, self.worker.address, self.out, under, **extra)
 
-    def cpu(
-        self,
-        services: Sequence[Service],
-        method: str,
-        requests: Sequence[bytes],
-        afterwards: float = 0.0,
-    ) -> float:
+    def cpu(self, services: Sequence[Service], method: str, requests: Sequence[bytes]) -> float:
         """Return the milliseconds of processor time that services spend on a call, one at a time.
 
-        What they spend without being asked is taken off, and what they do within so many seconds
-        `afterwards` counts too. The first of them is asked.
+        What they spend without being asked is taken off. The first of them is asked.
         """
         started, before = time.perf_counter(), _spent(services)
         time.sleep(_IDLE_SECONDS)
         idle = (_spent(services) - before) / (time.perf_counter() - started)
         before = _spent(services)
-        taken = self.generator.ask(services[0].address, method, requests).seconds + afterwards
-        time.sleep(afterwards)
+        taken = self.generator.ask(services[0].address, method, requests).seconds
         return 1e3 * (_spent(services) - before - idle * taken) / len(requests)
+
+    def cpu_in_turns(
+        self, services: Sequence[Service], method: str, requests: Sequence[bytes]
+    ) -> list[float]:
+        """Return the same for each of several services, a few calls of each in turn.
+
+        What one of them does within a moment after its last call counts too.
+        """
+        started, before = time.perf_counter(), [each.cpu_seconds() for each in services]
+        time.sleep(_SETTLED_SECONDS)
+        between, begun = [each.cpu_seconds() for each in services], time.perf_counter()
+        for at in range(0, len(requests), _FEW):
+            for service in services:
+                self.generator.ask(service.address, method, requests[at : at + _FEW])
+        time.sleep(_SETTLED_SECONDS)
+        after = [each.cpu_seconds() for each in services]
+        share = (time.perf_counter() - begun) / (begun - started)
+        spent = [
+            ended - began - share * (began - idle)
+            for idle, began, ended in zip(before, between, after, strict=True)
+        ]
+        return [1e3 * each / len(requests) for each in spent]
 
     def cpu_of(
         self, running: Service, requests: Sequence[bytes], *others: Service

@@ -45,8 +45,6 @@ _PROBES, _DEADLINE_SECONDS = 200.0, 5.0
 # which deadline; and what somebody else asks for meanwhile, a second.
 _OVERLOAD, _OVERLOAD_SECONDS, _OVERLOAD_WARMUP, _PATIENCE_SECONDS = 3.0, 60.0, 3.0, 0.5
 _OTHER_RATE = 10.0
-# By then the traces of all calls are sent.
-_SETTLED_SECONDS = 2.0
 
 
 @SECTIONS.add(
@@ -339,14 +337,10 @@ def _traces(bench: Context) -> Iterator[Measured]:
         bench.serving(bench.demo_home) as plain,
     ):
         for requests in (of_people(_DEMO_USERS, bench.calls), of_texts(_QUERIES, bench.calls)):
-            for running in (traced, plain):
-                bench.cpu([running], RECOMMEND, requests[:WARMUP], _SETTLED_SECONDS)
+            both = [traced, plain]
+            bench.cpu_in_turns(both, RECOMMEND, requests[:WARMUP])
             pairs = [
-                [
-                    bench.cpu([running], RECOMMEND, requests, _SETTLED_SECONDS)
-                    for running in (traced, plain)
-                ]
-                for _ in bench.turns("CPU of traces")
+                bench.cpu_in_turns(both, RECOMMEND, requests) for _ in bench.turns("CPU of traces")
             ]
             yield against(pairs, "ms of CPU")
 
