@@ -48,6 +48,8 @@ class Tokenizer:
         self.max_tokens = manifest.max_tokens
         path = artefact.folder / TOKENIZER
         self._cutting, self._whole = _read(path), _read(path)
+        # By far the largest part is the vocabulary, 280 MB for 250,000 words; there is one of it.
+        self._whole.model = self._cutting.model
         self._cutting.enable_truncation(self.max_tokens)
         self._whole.no_truncation()
         self._prompts = {Role.QUERY: manifest.prompts.query, Role.ITEM: manifest.prompts.item}
