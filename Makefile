@@ -5,9 +5,11 @@ PYTHON      ?= python3
 VENV        := .venv
 BIN         := $(VENV)/bin
 HOME_DIR    := $(or $(LONGTAIL_HOME),var)
+ENCODER     ?= english
 MODEL       ?= all-MiniLM-L6-v2
 OUT         ?= $(HOME_DIR)/models/$(notdir $(MODEL))
 ARTEFACT    := $(HOME_DIR)/models/all-MiniLM-L6-v2/manifest.json
+MULTILINGUAL := $(HOME_DIR)/models/multilingual-e5-small/manifest.json
 REFERENCE   := $(HOME_DIR)/models/all-MiniLM-L6-v2-fp32/manifest.json
 PROMETHEUS  := $(HOME_DIR)/cache/prometheus/usr/bin/prometheus
 REPORT      ?= $(HOME_DIR)/evaluation
@@ -25,8 +27,20 @@ PYTHON_CODE := runtime worker server export client demo deploy evaluation traini
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-serve: $(INSTALLED) $(STUBS) $(ARTEFACT) ## Start a worker and a server with the demo catalogue.
-	@$(BIN)/python -m demo
+ifeq ($(ENCODER),english)
+SERVED      := $(ARTEFACT)
+DEMO        := $(BIN)/python -m demo films
+else ifeq ($(ENCODER),multilingual)
+SERVED      := $(MULTILINGUAL)
+# A catalogue has the vectors of one encoder, so this one is kept apart from the films.
+DEMO        := LONGTAIL_HOME=$(HOME_DIR)/multilingual LONGTAIL_MODEL=$(abspath $(dir $(MULTILINGUAL))) \
+	$(BIN)/python -m demo dishes
+else
+$(error ENCODER=$(ENCODER): there are english and multilingual)
+endif
+
+serve: $(INSTALLED) $(STUBS) $(SERVED) ## Start a worker and a server with a demo catalogue, by ENCODER.
+	@$(DEMO)
 
 test: lint $(ARTEFACT) ## Lint, types, contract checks and all tests but those of tests/faults and tests/wheels.
 	@# Two at a time, since most of them wait; a file's tests stay together, and share its processes.
@@ -107,6 +121,9 @@ $(STUBS) &: $(PROTOS) $(INSTALLED)
 
 $(ARTEFACT): | $(INSTALLED) $(STUBS)
 	$(MAKE) export
+
+$(MULTILINGUAL): | $(INSTALLED) $(STUBS)
+	$(MAKE) export MODEL=multilingual-e5-small
 
 # What parity and speed are held against: the same checkpoint as it was trained.
 $(REFERENCE): | $(ARTEFACT)

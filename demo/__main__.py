@@ -1,5 +1,6 @@
-"""`python -m demo`: a worker, a server and a catalogue of films, until Ctrl-C."""
+"""`python -m demo [films|dishes]`: a worker, a server and a catalogue, until Ctrl-C."""
 
+import argparse
 import asyncio
 import sys
 import time
@@ -12,7 +13,8 @@ from rich.console import Console
 
 from demo import loading, stack
 from demo.addresses import Addresses, free_addresses
-from demo.assets import CATALOGUE, home
+from demo.assets import home
+from demo.catalogues import CATALOGUES, Catalogue
 from demo.movielens import FormatError
 from demo.terminal import own_foreground_group
 
@@ -27,23 +29,26 @@ FAILURES = (
 )
 
 READY = """
-Longtail is ready after {seconds:.1f} s: {films} films, {ratings} ratings.
+Longtail is ready after {seconds:.1f} s: {holds}.
   server   {server}   metrics http://{server_metrics}/metrics
   worker   {worker}   metrics http://{worker_metrics}/metrics
 Try, in another terminal:
-  {variable}.venv/bin/longtail recommend "space adventure with robots"
+  {variable}.venv/bin/longtail recommend "{query}"
 Ctrl-C stops both.
 """
 
 
 def main() -> int:
     """Run the demo; return its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
+    parser.add_argument("catalogue", choices=CATALOGUES, nargs="?", default="films")
+    catalogue = CATALOGUES[parser.parse_args().catalogue]
     console = Console()
     try:
         addresses = free_addresses()
-        dataset = fetch(CATALOGUE, home() / "cache")
+        dataset = fetch(catalogue.asset, home() / "cache")
         with own_foreground_group():
-            asyncio.run(serve(addresses, dataset, console))
+            asyncio.run(serve(addresses, catalogue, dataset, console))
     except KeyboardInterrupt:
         return INTERRUPTED
     except FAILURES as error:
@@ -52,8 +57,10 @@ def main() -> int:
     return 0
 
 
-async def serve(addresses: Addresses, dataset: Path, console: Console) -> None:
-    """Run worker and server until a signal, and see that the films in `dataset` are in them."""
+async def serve(
+    addresses: Addresses, catalogue: Catalogue, dataset: Path, console: Console
+) -> None:
+    """Run worker and server until a signal; see that `catalogue`, in `dataset`, is in them."""
     started = time.monotonic()
     server, worker = str(addresses.server), str(addresses.worker)
 
@@ -61,12 +68,13 @@ async def serve(addresses: Addresses, dataset: Path, console: Console) -> None:
         console.out(line, highlight=False)
 
     async def when_serving() -> None:
-        marker = home() / "data" / f"{CATALOGUE.name}.loaded"
-        stats = await loading.load(server, dataset, marker, console)
+        marker = home() / "data" / f"{catalogue.asset.name}.loaded"
+        stats = await loading.load(server, catalogue, dataset, marker, console)
         text = READY.format(
             seconds=time.monotonic() - started,
-            films=stats.item_count,
-            ratings=stats.interaction_count,
+            holds=f"{stats.item_count} {catalogue.items}, "
+            f"{stats.interaction_count} {catalogue.interactions}",
+            query=catalogue.query,
             server=server,
             server_metrics=addresses.server_metrics,
             worker=worker,

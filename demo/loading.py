@@ -1,4 +1,4 @@
-"""Load the demo's films and ratings into a running server, once.
+"""Load a catalogue of the demo into a running server, once.
 
 A marker beside the store says that the load was completed. From then on the store is the user's:
 what they added, changed or removed is not touched again. Without the marker a load goes on where
@@ -30,10 +30,11 @@ from longtail.v1.item_service_pb2 import (
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from demo import movielens
+from demo.catalogues import Catalogue
 
-ITEM_BATCH = 256
-RATING_BATCH = 1000
+# As many as the slower encoder takes in a few seconds, also on a machine that is busy.
+ITEM_BATCH = 128
+INTERACTION_BATCH = 1000
 LIST_PAGE = 1000
 IN_FLIGHT = 2
 RPC_SECONDS = 120.0
@@ -65,13 +66,13 @@ class LoadError(Exception):
 
 
 async def load(
-    address: str, dataset: Path, marker: Path, console: Console
+    address: str, catalogue: Catalogue, dataset: Path, marker: Path, console: Console
 ) -> GetCatalogStatsResponse:
-    """Bring the films and ratings of `dataset` into the server at `address` unless it has them.
+    """Bring `catalogue`, from the folder `dataset`, into the server at `address` unless it has it.
 
     What the server refuses is named on `console`, and the rest is loaded. Returns what the
-    catalogue then holds. Raises LoadError, also when the server failed on a part of it, and
-    movielens.FormatError.
+    catalogue then holds. Raises LoadError, also when the server failed on a part of it, and what
+    the catalogue's readers raise.
     """
     loaded = await asyncio.to_thread(marker.exists)
     options = [("grpc.service_config", json.dumps(_RETRIES))]
@@ -81,23 +82,24 @@ async def load(
             # A marker over an empty store outlived the store it spoke of.
             if loaded and stats.item_count > 0:
                 return stats
-            await _write_missing(channel, dataset, console)
+            await _write_missing(channel, catalogue, dataset, console)
             await asyncio.to_thread(_leave, marker)
             return await _stats(channel)
         except grpc.aio.AioRpcError as error:
             raise LoadError(f"{address}: {error.code().name}: {error.details()}") from error
 
 
-async def _write_missing(channel: grpc.aio.Channel, dataset: Path, console: Console) -> None:
+async def _write_missing(
+    channel: grpc.aio.Channel, catalogue: Catalogue, dataset: Path, console: Console
+) -> None:
     present = await _item_ids(channel)
-    films = movielens.read_items(dataset / "ml-100k.item")
-    items = [film for film in films if film.id not in present]
-    ratings = movielens.read_ratings(dataset / "ml-100k.inter")
+    items = [item for item in catalogue.read_items(dataset) if item.id not in present]
+    interactions = catalogue.read_interactions(dataset)
     refused: list[tuple[str, status_pb2.Status]] = []
     columns = (TextColumn("{task.description:>7}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
-        items_written = progress.add_task("films", total=len(items))
-        ratings_written = progress.add_task("ratings", total=len(ratings))
+        items_written = progress.add_task(catalogue.items, total=len(items))
+        interactions_written = progress.add_task(catalogue.interactions, total=len(interactions))
 
         async def write_items(batch: Sequence[Item]) -> None:
             request = BatchUpsertItemsRequest(items=batch)
@@ -106,15 +108,17 @@ async def _write_missing(channel: grpc.aio.Channel, dataset: Path, console: Cons
             refused.extend(_refused([item.id for item in batch], reply.statuses))
             progress.advance(items_written, len(batch))
 
-        async def write_ratings(batch: Sequence[Interaction]) -> None:
+        async def write_interactions(batch: Sequence[Interaction]) -> None:
             request = WriteInteractionsRequest(interactions=batch)
             method = "InteractionService/WriteInteractions"
             reply = await _call(channel, method, request, WriteInteractionsResponse)
-            refused.extend(_refused([rating.event_id for rating in batch], reply.statuses))
-            progress.advance(ratings_written, len(batch))
+            refused.extend(
+                _refused([interaction.event_id for interaction in batch], reply.statuses)
+            )
+            progress.advance(interactions_written, len(batch))
 
         await _write_all(_batches(items, ITEM_BATCH), write_items)
-        await _write_all(_batches(ratings, RATING_BATCH), write_ratings)
+        await _write_all(_batches(interactions, INTERACTION_BATCH), write_interactions)
     if refused:
         named = ", ".join(f"{name} ({status.message})" for name, status in refused[:NAMED])
         message = f"{len(refused)} refused by the server, such as {named}"

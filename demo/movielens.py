@@ -13,6 +13,7 @@ from longtail.v1.interaction_service_pb2 import Interaction
 from longtail.v1.item_pb2 import Item
 
 DATASET = "ml-100k"
+ITEMS, RATINGS = f"{DATASET}.item", f"{DATASET}.inter"
 
 ITEM_HEADER = ("item_id:token", "movie_title:token_seq", "release_year:token", "class:token_seq")
 RATING_HEADER = ("user_id:token", "item_id:token", "rating:float", "timestamp:float")

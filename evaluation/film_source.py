@@ -7,12 +7,10 @@ import numpy as np
 from demo import movielens
 from evaluation.dataset import Dataset, DatasetError, Dropped
 
-FILMS, RATINGS = f"{movielens.DATASET}.item", f"{movielens.DATASET}.inter"
-
 
 def holds_films(folder: Path) -> bool:
     """Return whether a folder holds the demo's films and no items of its own."""
-    return (folder / FILMS).is_file() and not (folder / "items.csv").exists()
+    return (folder / movielens.ITEMS).is_file() and not (folder / "items.csv").exists()
 
 
 def read_films(folder: Path) -> Dataset:
@@ -21,8 +19,8 @@ def read_films(folder: Path) -> Dataset:
     Raises DatasetError when a file is missing or not in the form.
     """
     try:
-        films = movielens.read_items(folder / FILMS)
-        ratings = movielens.read_ratings(folder / RATINGS)
+        films = movielens.read_items(folder / movielens.ITEMS)
+        ratings = movielens.read_ratings(folder / movielens.RATINGS)
     except (OSError, ValueError, movielens.FormatError) as error:
         raise DatasetError(str(error)) from error
     number_of = {film.id: at for at, film in enumerate(films)}

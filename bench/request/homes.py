@@ -29,7 +29,7 @@ from bench.processes import server
 from bench.state import COMPLETE
 from bench.texts import SEED, Catalogue
 from demo import loading
-from demo.assets import CATALOGUE
+from demo.catalogues import FILMS
 
 T = TypeVar("T")
 Write = Callable[[str, Path], None]
@@ -82,8 +82,8 @@ class Large:
 
 def write_demo(address: str, home: Path) -> None:
     """Write the films and ratings of the demo."""
-    dataset = fetch(CATALOGUE, context.home() / "cache")
-    asyncio.run(loading.load(address, dataset, home / "loaded", Console(quiet=True)))
+    dataset = fetch(FILMS.asset, context.home() / "cache")
+    asyncio.run(loading.load(address, FILMS, dataset, home / "loaded", Console(quiet=True)))
 
 
 def write_items(address: str, items: Iterator[Item]) -> None:

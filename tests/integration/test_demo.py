@@ -16,14 +16,14 @@ from longtail.client import LongtailClient
 from longtail.export.wheel_asset import AssetError, fetch
 from longtail.v1.item_pb2 import Item
 
-from demo.assets import CATALOGUE
+from demo.assets import FILMS as FILM_FILES
 from tests.documents import Block, all_blocks
 from tests.node_packages import node_modules
 from tests.processes import ROOT, environment, free_address, start
 
 pytestmark = pytest.mark.model
 
-READY_SECONDS = 120.0
+READY_SECONDS = 300.0
 STOP_SECONDS = 60.0
 FILMS, RATINGS = 1681, 100_000
 EXAMPLES = ROOT / "examples"
@@ -56,7 +56,7 @@ PRINTED = {
 
 def with_films(home: Path, artefact: Path) -> Path:
     try:
-        fetch(CATALOGUE, ROOT / "var" / "cache")
+        fetch(FILM_FILES, ROOT / "var" / "cache")
     except AssetError as error:
         pytest.skip(f"the films cannot be had: {error}")
     (home / "models").symlink_to(artefact.parent)
@@ -81,6 +81,7 @@ class Reader:
 
     folder: Path
     variables: dict[str, str]
+    catalogue: str = "films"
     logs: list[Path] = field(default_factory=list)
     process: subprocess.Popen[bytes] | None = None
 
@@ -88,7 +89,7 @@ class Reader:
         """Run the demo; return when it is ready."""
         log = self.folder / f"demo-{len(self.logs)}.log"
         self.logs.append(log)
-        self.process = start("demo", log, self.variables)
+        self.process = start("demo", log, self.variables, [self.catalogue])
         deadline = time.monotonic() + READY_SECONDS
         while "Longtail is ready" not in log.read_text():
             assert self.process.poll() is None, log.read_text()

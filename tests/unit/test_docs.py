@@ -24,7 +24,9 @@ PROGRAMS = {
     ".venv/bin/longtail-restore": "server/longtail/server/operations/restore.py",
     ".venv/bin/longtail-server": "server/longtail/server/__main__.py",
     ".venv/bin/longtail admin": "client/longtail/client/cli/admin.py",
+    ".venv/bin/longtail recommend": "client/longtail/client/cli/recommend.py",
     ".venv/bin/python -m bench": "bench/__main__.py",
+    ".venv/bin/python -m demo": "demo/__main__.py",
     ".venv/bin/python -m evaluation": "evaluation/__main__.py",
     ".venv/bin/python -m loadtest": "loadtest/__main__.py",
     ".venv/bin/python -m training": "training/__main__.py",
@@ -191,7 +193,8 @@ def _recipe(command: str) -> str:
     make = ["make", "--no-print-directory", "--dry-run", target, *settings]
     done = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True)
     *_, last = done.stdout.replace("\\\n", " ").splitlines()
-    return last.partition("OPENBLAS_NUM_THREADS=1 ")[2] or last
+    # Variables that it is given stand before it.
+    return re.sub(r"^(\w+=\S+\s+)+", "", last)
 
 
 def _anchor(heading: str) -> str:

