@@ -74,12 +74,16 @@ def encoding_of(text: BinaryIO) -> tuple[str, str]:
 
 
 def _lines(begins: bytes, text: BinaryIO) -> Iterator[bytes]:
-    rest, block = b"", begins
+    held, block = [b""], begins
     while block:
-        *lines, rest = (rest + block).split(b"\n")
-        yield from lines
+        first, *others = block.split(b"\n")
+        held.append(first)
+        if others:
+            yield b"".join(held)
+            yield from others[:-1]
+            held = others[-1:]
         block = text.read(SAMPLE_BYTES)
-    yield rest
+    yield b"".join(held)
 
 
 def _is_utf8(line: bytes) -> bool:

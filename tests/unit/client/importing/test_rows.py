@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow
 import pytest
+from longtail.client.importing import encoding
 from longtail.client.importing.delimited import Dialect
 from longtail.client.importing.opening import open_rows
 from longtail.client.importing.rows import BadRow, FileError, Row
@@ -336,3 +337,13 @@ def test_a_damaged_file_costs_rows_or_is_refused(tmp_path: Path, content: bytes)
             kept += len(read(path))
     # Each byte of the last is held against a sum.
     assert kept or content.startswith(lzma.compress(b"")[:6])
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+def test_an_encoding_is_found_however_a_text_is_cut(
+    monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(encoding, "SAMPLE_BYTES", size)
+    for text in ("я\nplain\n\nтекст", "ab\nя", "\n\nЯя\n"):
+        assert encoding.encoding_of(io.BytesIO(text.encode())) == ("utf-8", "")
+        assert encoding.encoding_of(io.BytesIO(text.encode("cp1251", "replace")))[0] != "utf-8"
