@@ -142,6 +142,11 @@ def like_parts(vectors: Matrix, likes: Matrix, examples: int) -> Floats:
     if not near or not len(vectors):
         return parts
     cosines = vectors @ likes.T
+    if examples in (0, len(likes)):
+        # All are of one kind, as in nearly all requests: which are the nearest makes no difference.
+        best = np.partition(cosines, -near, axis=1)[:, -near:]
+        parts[:, Part.EXAMPLES if examples else Part.HISTORY] = best.sum(axis=1) / near
+        return parts
     nearest = np.argpartition(-cosines, near - 1, axis=1)[:, :near]
     found = np.take_along_axis(cosines, nearest, axis=1) / near
     parts[:, Part.EXAMPLES] = np.where(nearest < examples, found, 0.0).sum(axis=1)

@@ -244,17 +244,16 @@ def _near_beside(
             continue
         # The same image does not make two items the same.
         once = not context.request.allow_copies and each.space.declared is None
-        room = max(1, min(size, round(AHEAD * of_vectors * share * each.interests[0].share)))
+        room = max(1, min(size, round(AHEAD * of_vectors * share * each.shares[0])))
         wanted, most = room + min(left_out, room), size + left_out
-        vectors = np.stack([interest.vector for interest in each.interests])
-        searched = each.space.search_each(vectors, wanted, context.scope, once=once)
+        searched = each.space.search_each(each.directions, wanted, context.scope, once=once)
         found, have_copies = [rows for rows, _ in searched], False
         if not context.request.allow_copies:
             together, have_copies = _standing(context, np.concatenate(found))
             found = np.split(together, np.cumsum([len(rows) for rows in found])[:-1])
         of_space = [
             _Nearest(context, each.space, vector, rows, wanted, most, once=once)
-            for vector, rows in zip(vectors, found, strict=True)
+            for vector, rows in zip(each.directions, found, strict=True)
         ]
         of_space[0].have_copies = have_copies
         nearest += of_space

@@ -28,15 +28,18 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class InSpace:
-    """What a request is after in `space`: its interests there, one or more, the largest first.
+    """What a request is after in `space`: `directions` (m, d) there, the largest share first.
 
+    `shares` (m,) add up to 1. `interests`: the same in a space of the caller's, with their parts.
     `proposes`: whether what is nearest to them is wanted. Where all there is pushes away, it only
     counts against what is near to that. `likes` (m, d): for a head, the vectors of what is liked,
     of which the first `examples` are examples.
     """
 
     space: Space
-    interests: tuple[Interest, ...]
+    directions: Matrix
+    shares: Sequence[float]
+    interests: tuple[Interest, ...] = ()
     proposes: bool = True
     likes: Matrix | None = None
     examples: int = 0
@@ -61,20 +64,29 @@ def in_adapted(space: Space, rows: Ints, weights: Floats, history: History) -> I
     `rows` (m,), of which some may have no vector, and `weights` (m,): the examples that are items.
     A head knows what is liked together, not what words mean.
     """
-    liked = () if history.adapted is None else interests_again(history.adapted)
-    having = space.has(rows)
-    examples = Weighted(space.vectors(rows[having]), weights[having])
-    if not liked and not (examples.weights > 0).any():
-        # To be far from something is no direction.
-        return None
+    past = history.adapted
+    latest = history.rows[:INTEREST_LENGTH]
+    likes = space.vectors(latest[space.has(latest)])
+    rows, weights = rows[space.has(rows)], weights[space.has(rows)]
+    if not len(rows):
+        if past is None or not len(past.weights):
+            return None
+        return InSpace(space, past.vectors.astype(np.float32), past.weights.tolist(), likes=likes)
+    vectors, drawing = space.vectors(rows), weights > 0
     try:
-        found = interests(None, examples, liked)
+        liked = () if past is None else interests_again(past)
+        found = interests(None, Weighted(vectors, weights), liked)
     except CancelledInterestError:
         return None
-    wanted = examples.vectors[examples.weights > 0].astype(np.float32)
-    latest = history.rows[:INTEREST_LENGTH]
-    past = space.vectors(latest[space.has(latest)])
-    return InSpace(space, found, likes=np.concatenate((wanted, past)), examples=len(wanted))
+    if not liked and not drawing.any():
+        # To be far from something is no direction.
+        return None
+    return InSpace(
+        space,
+        *_directions(found),
+        likes=np.concatenate((vectors[drawing], likes)),
+        examples=int(drawing.sum()),
+    )
 
 
 def in_given(
@@ -105,4 +117,9 @@ def in_given(
     found = interests(None, examples, past)
     if not found:
         return None
-    return InSpace(space, found, bool(past) or bool((examples.weights > 0).any()))
+    proposes = bool(past) or bool((examples.weights > 0).any())
+    return InSpace(space, *_directions(found), found, proposes)
+
+
+def _directions(found: Sequence[Interest]) -> tuple[Matrix, list[float]]:
+    return np.stack([each.vector for each in found]), [each.share for each in found]

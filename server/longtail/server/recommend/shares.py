@@ -13,10 +13,10 @@ def shares_of_interests(context: RequestContext, sources: Sources) -> list[float
     return [
         *(of_texts * share for share in shares),
         *(
-            of_space * interest.share
+            of_space * share
             for of_space, each in zip(of_each, context.beside, strict=True)
             if each.proposes
-            for interest in each.interests
+            for share in each.shares
         ),
     ]
 

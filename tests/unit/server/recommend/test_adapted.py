@@ -54,7 +54,7 @@ def test_examples_lead_by_their_adapted_vectors(films: Cinema) -> None:
     answer = films.answer(item_examples=like_it("amelie"))
     [beside] = answer.context.beside
     expected = PAIRED.adapted(film_vector("amelie")[None])[0]
-    assert beside.interests[0].vector == pytest.approx(expected, abs=1e-6)
+    assert beside.directions[0] == pytest.approx(expected, abs=1e-6)
     assert {"heat", "ronin"} & set(answer.candidates.ids)
 
 
@@ -74,9 +74,9 @@ def test_how_near_likes_are_is_a_feature(films: Cinema) -> None:
 def test_dislikes_push_away_by_adapted_vectors_too(films: Cinema) -> None:
     films.view.adapt(PAIRED)
     films.does("ann", "big")
-    before = films.answer(user_id="ann").context.beside[0].interests[0].vector
+    before = films.answer(user_id="ann").context.beside[0].directions[0]
     films.does("ann", "jaws", value=-1.0)
-    after = films.answer(user_id="ann").context.beside[0].interests[0].vector
+    after = films.answer(user_id="ann").context.beside[0].directions[0]
     disliked = PAIRED.adapted(film_vector("jaws")[None])[0]
     assert after @ disliked < before @ disliked
 
@@ -107,7 +107,7 @@ def test_a_text_beside_items_is_not_adapted(films: Cinema) -> None:
     examples = (VectorExample(direction("sea"), 1.0, 1),)
     answer = films.answer(item_examples=like_it("amelie"), examples=examples)
     expected = PAIRED.adapted(film_vector("amelie")[None])[0]
-    assert answer.context.beside[0].interests[0].vector == pytest.approx(expected, abs=1e-6)
+    assert answer.context.beside[0].directions[0] == pytest.approx(expected, abs=1e-6)
 
 
 def test_it_is_explained(films: Cinema) -> None:
@@ -133,10 +133,10 @@ def test_it_is_explained(films: Cinema) -> None:
 def test_a_history_is_made_anew_for_another_head(films: Cinema) -> None:
     films.does("ann", "amelie")
     films.view.adapt(PAIRED)
-    first = films.answer(user_id="ann").context.beside[0].interests[0].vector
+    first = films.answer(user_id="ann").context.beside[0].directions[0]
     other = LinearHead("as it is", np.eye(DIMENSION, dtype=np.float32))
     films.view.adapt(other)
-    second = films.answer(user_id="ann").context.beside[0].interests[0].vector
+    second = films.answer(user_id="ann").context.beside[0].directions[0]
     assert second == pytest.approx(film_vector("amelie"), abs=1e-6)
     assert not np.allclose(first, second)
 

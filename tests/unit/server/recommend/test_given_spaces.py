@@ -121,7 +121,7 @@ def test_a_weight_of_the_profile_counts(posters: Posters) -> None:
 def test_an_item_is_all_the_vectors_that_it_has(posters: Posters) -> None:
     answer = posters.answer(item_examples=like_it("alien"))
     [beside] = answer.context.beside
-    assert beside.interests[0].vector == pytest.approx(colour("red"))
+    assert beside.directions[0] == pytest.approx(colour("red"))
     assert len(answer.context.interests) == 1
     assert {"moon", "amelie"} & set(answer.candidates.ids)
     alone = posters.answer(item_examples=like_it("red one"))
