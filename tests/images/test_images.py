@@ -50,7 +50,9 @@ def built(part: str, name: str, **arguments: str) -> str:
     volumes = [f"--volume={path}:{path}:ro" for path in PIP if path.exists()]
     given = [f"--build-arg={key}={value}" for key, value in {"BASE": BASE, **arguments}.items()]
     file = f"deploy/containers/{part}.Containerfile"
-    buildah("bud", "--quiet", *volumes, *given, "--file", file, "--tag", name, ".")
+    buildah(
+        "bud", "--quiet", "--format=docker", *volumes, *given, "--file", file, "--tag", name, "."
+    )
     return name
 
 
@@ -94,8 +96,9 @@ def test_the_pair_answers_as_it_is_built(tmp_path: Path) -> None:
     sizes = {name: megabytes(name) for name in (BASE, server, bare, worker)}
     sys.stdout.write(f"\nMB with the base: {sizes}\n")
     for name in (server, worker):
-        shown = buildah("inspect", "--type", "image", "--format", "{{.OCIv1.Config.User}}", name)
-        assert shown == "10001:10001"
+        format_ = "{{.Docker.Config.User}} {{.Docker.Config.Healthcheck.Test}}"
+        shown = buildah("inspect", "--type", "image", "--format", format_, name)
+        assert shown.startswith("10001:10001 [CMD python3 -m longtail.client.probe")
     addresses = {
         f"LONGTAIL_{name}_ADDRESS": free_address()
         for name in ("SERVER", "WORKER", "SERVER_METRICS", "WORKER_METRICS")

