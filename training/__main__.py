@@ -118,17 +118,17 @@ def measure(
 
 def _effects(found: list[Effect]) -> Table:
     """Return a table of effects."""
-    table = Table()
-    for name in ("", "without", "with the head", "", "difference", "interval of 95 %"):
-        table.add_column(name, justify="right" if name else "left")
+    table = Table(box=None)
+    for name in ("", "before", "after", "", "difference [95 %]"):
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
     for each in found:
+        more = each.difference
         table.add_row(
             each.name,
             f"{each.without:.4f}",
             f"{each.with_head:.4f}",
             f"{each.with_head / each.without - 1:+.0%}" if each.without else "",
-            f"{each.difference.value:+.4f}",
-            f"{each.difference.low:+.4f} to {each.difference.high:+.4f}",
+            f"{more.value:+.4f} [{more.low:+.4f}, {more.high:+.4f}]",
         )
     return table
 

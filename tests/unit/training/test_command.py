@@ -1,7 +1,8 @@
 """The command: what it writes and says of a folder, and its exit codes."""
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,11 @@ from longtail.server.ranking.head.head import read_head
 from longtail.server.ranking.head.learning import Recipe
 from typer.testing import CliRunner, Result
 
+from evaluation.significance import Estimate
 from tests.unit.server.ranking.head import shelves
 from training import __main__ as command
 from training import head as heads
+from training.measuring import Effect
 
 Run = Callable[..., Result]
 
@@ -36,10 +39,11 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
 
     monkeypatch.setattr(command, "Recipe", quick)
 
-    def started(*arguments: str | Path) -> Result:
-        return CliRunner().invoke(command.app, ["head", *map(str, arguments)])
+    return partial(invoked, "head")
 
-    return started
+
+def invoked(name: str, *arguments: str | Path) -> Result:
+    return CliRunner().invoke(command.app, [name, *map(str, arguments)])
 
 
 def write(folder: Path, *, by_shelf: bool = True) -> Path:
@@ -101,3 +105,22 @@ def test_wrong_data_and_settings_are_told_in_a_line(
     monkeypatch.setattr(heads, "encoder_id", unknown)
     done = run(tmp_path / "data", "--out", tmp_path / "out")
     assert (done.exit_code, "no such encoder" in done.output) == (2, True)
+
+
+def test_effects_are_told_after_each_seed(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def effects(*given: object) -> Iterator[list[Effect]]:
+        for seed in range(2):
+            more = Estimate(0.025, 0.01, 0.04)
+            yield [Effect(f"cold ndcg@20 of {seed}", 0.05, 0.075, more), Effect("none", 0, 0, more)]
+
+    monkeypatch.setattr(command, "effects", effects)
+    monkeypatch.setattr(command, "text_vectors", lambda opinions, tell: ("invented", None))
+    done = invoked("measure", write(tmp_path / "data"), "--seeds", "2")
+    assert done.exit_code == 0, done.output
+    for seed in range(2):
+        assert f"cold ndcg@20 of {seed}" in done.output
+    assert "+50%" in done.output
+    assert "[+0.0100, +0.0400]" in done.output
+    assert invoked("measure", tmp_path / "nowhere").exit_code == 2
