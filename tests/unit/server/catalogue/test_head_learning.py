@@ -20,6 +20,8 @@ from longtail.server.ranking.regression import Stopped
 from numpy.typing import NDArray
 from prometheus_client import REGISTRY
 
+from tests.unit.server.catalogues import BINDING, item, opened, unit, view_of
+
 DIMENSION = 8
 PATIENCE_SECONDS = 30.0
 
@@ -239,3 +241,16 @@ def test_one_that_is_taken_away_is_learned_anew(
     finally:
         stopped.set()
         thread.join()
+
+
+def test_vectors_are_those_of_the_catalogue(tmp_path: Path) -> None:
+    with opened(tmp_path) as written:
+        written.upsert(*(item(f"i{number}", number) for number in range(30)))
+        written.remove("i3")
+        state = view_of(written, tmp_path).state
+        material = material_of(state, liked())
+    assert material.encoder == BINDING.model_id
+    assert "i3" not in material.names
+    assert len(material.names) == 14
+    for name, vector in zip(material.names, material.vectors, strict=True):
+        assert vector == pytest.approx(unit(int(name[1:])))
