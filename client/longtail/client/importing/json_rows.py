@@ -64,7 +64,7 @@ def _lines(text: Text) -> Rows:
 
 def _row(line: int, text: str) -> Row | BadRow:
     try:
-        values = json.loads(text, parse_constant=_CONSTANTS.__getitem__)
+        values = _DECODER.decode(text)
     except (ValueError, RecursionError) as error:
         values = _nearly(text.strip().removesuffix(","))
         if values is None:
@@ -75,7 +75,7 @@ def _row(line: int, text: str) -> Row | BadRow:
 def _nearly(text: str) -> Mapping[str, Any] | None:
     """Return the object of a line that had a comma behind it, or that Python wrote; else None."""
     try:
-        found = json.loads(text, parse_constant=_CONSTANTS.__getitem__)
+        found = _DECODER.decode(text)
     except (ValueError, RecursionError):
         found = literals.python(text)
     if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
@@ -141,3 +141,5 @@ def _as_utf8(text: Text) -> Iterator[BinaryIO | _Bytes]:
 
 # Not of JSON, but written by many programs: missing, and what is no number is found later.
 _CONSTANTS = {"NaN": None, "Infinity": float("inf"), "-Infinity": float("-inf")}
+# Made once: to make one takes as long as to read a short row.
+_DECODER = json.JSONDecoder(parse_constant=_CONSTANTS.__getitem__)
