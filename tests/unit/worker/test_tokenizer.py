@@ -2,7 +2,8 @@ from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
-from longtail.worker.artefact import Artefact, Prompts
+import tokenizers
+from longtail.worker.artefact import TOKENIZER, Artefact, Prompts
 from longtail.worker.tokenizer import Role, Tokenizer, TokenizerFailed, Truncation
 
 from tests.unit.worker.conftest import MAX_TOKENS, WORDS, MakeArtefact
@@ -50,6 +51,18 @@ def test_the_start_of_a_text_can_be_cut_and_the_prompt_stays(artefact_on_disk: A
     assert query.truncated
     assert words(query.ids) == ["[CLS]", "find", ":", "film", "about", "quiet", "brothers", "[SEP]"]
     assert (words(item.ids), item.truncated) == (["[CLS]", *text.split(), "[SEP]"], False)
+
+
+def test_words_that_were_added_are_known_where_the_start_is_cut(artefact_on_disk: Artefact) -> None:
+    file = str(artefact_on_disk.folder / TOKENIZER)
+    library = tokenizers.Tokenizer.from_file(file)
+    library.add_tokens(["seashore"])
+    library.add_special_tokens(["[END]"])
+    library.save(file)
+    text = "film " * MAX_TOKENS + "seashore[END]"
+    (tokens,) = Tokenizer(artefact_on_disk).tokenise([text], Role.ITEM, Truncation.START)
+    assert tokens.truncated
+    assert tokens.ids[-3:] == [len(WORDS), len(WORDS) + 1, WORDS.index("[SEP]")]
 
 
 def test_what_fits_is_the_same_however_it_would_be_cut(artefact_on_disk: Artefact) -> None:

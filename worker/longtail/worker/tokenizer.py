@@ -46,12 +46,9 @@ class Tokenizer:
     def __init__(self, artefact: Artefact) -> None:
         manifest = artefact.manifest
         self.max_tokens = manifest.max_tokens
-        path = artefact.folder / TOKENIZER
-        self._cutting, self._whole = _read(path), _read(path)
-        # By far the largest part is the vocabulary, 280 MB for 250,000 words; there is one of it.
-        self._whole.model = self._cutting.model
+        self._cutting = _read(artefact.folder / TOKENIZER)
+        self._whole = _alike(self._cutting)
         self._cutting.enable_truncation(self.max_tokens)
-        self._whole.no_truncation()
         self._prompts = {Role.QUERY: manifest.prompts.query, Role.ITEM: manifest.prompts.item}
 
     def tokenise(
@@ -96,3 +93,19 @@ def _read(path: Path) -> tokenizers.Tokenizer:
         raise ArtefactError(f"{path}: {error}") from error
     tokenizer.no_padding()
     return tokenizer
+
+
+def _alike(tokenizer: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
+    """Return a tokenizer that does not cut, and shares the vocabulary of `tokenizer`.
+
+    That is by far the largest part: 280 MB for 250,000 words.
+    """
+    other = tokenizers.Tokenizer(tokenizer.model)
+    other.normalizer = tokenizer.normalizer
+    other.pre_tokenizer = tokenizer.pre_tokenizer
+    other.post_processor = tokenizer.post_processor
+    # In the order of their ids, which are given out anew.
+    for _, token in sorted(tokenizer.get_added_tokens_decoder().items()):
+        add = other.add_special_tokens if token.special else other.add_tokens
+        add([token])
+    return other
