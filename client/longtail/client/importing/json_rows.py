@@ -13,6 +13,8 @@ from longtail.client.importing.text import Text
 MAX_LINE_CHARACTERS = 2**20
 # JSON has no header: the columns are those of its first rows.
 HEADER_ROWS = 1_000
+# A text that goes on over several buffers is begun anew with each.
+BUFFER = 2**20
 # What a surrogate begins with, where it is escaped.
 _ESCAPED = "\\ud"
 
@@ -20,8 +22,9 @@ _ESCAPED = "\\ud"
 def json_objects(text: Text) -> Source:
     """Return the rows of a text of objects: one a line, or, where its first line is none, many."""
     with text.opened() as lines:
-        first = _row(1, lines.readline(MAX_LINE_CHARACTERS))
-    if isinstance(first, BadRow) and _begins_with_object(text):
+        first = lines.readline(MAX_LINE_CHARACTERS)
+    whole = len(first) < MAX_LINE_CHARACTERS
+    if whole and isinstance(_row(1, first), BadRow) and _begins_with_object(text):
         return _source(text, lambda: _values(text, "", several=True))
     return _source(text, lambda: _lines(text))
 
@@ -103,7 +106,9 @@ def _values(text: Text, prefix: str, *, several: bool = False) -> Rows:
     number = 0
     with _as_utf8(text) as binary:
         try:
-            found = ijson.items(binary, prefix, use_float=True, multiple_values=several)
+            found = ijson.items(
+                binary, prefix, use_float=True, multiple_values=several, buf_size=BUFFER
+            )
             for number, values in enumerate(found, 1):
                 yield _checked(number, values)
         except (ijson.JSONError, ValueError) as error:

@@ -274,6 +274,12 @@ def test_bad_json_lines_cost_only_themselves(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_first_line_of_json_that_is_too_long_is_one_row(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(f'{{"a": "{"x" * 2**20}"}}\n{{"a": 2}}\n')
+    assert [type(row) for row in read(path)] == [BadRow, Row]
+
+
 def test_times_of_parquet_in_nanoseconds_are_read_to_the_microsecond(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     moments = pyarrow.array([1_609_459_200_000_001_999], pyarrow.timestamp("ns"))
