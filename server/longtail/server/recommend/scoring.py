@@ -125,8 +125,11 @@ def _evidence(
 ) -> Evidence:
     behaviour = context.behaviour
     cosines = [parts_beside.sum(axis=1) for parts_beside in beside]
+    blank = context.state.index.are_blank(rows)
     for of_space, each_space in zip(cosines, context.beside, strict=True):
-        of_space[~each_space.space.has(rows)] = np.nan
+        # A head adapts whatever has a text.
+        if blank is not None or each_space.space.declared is not None:
+            of_space[~each_space.space.has(rows)] = np.nan
     each = map(behaviour.number_of.get, ids, repeat(-1))
     numbers = np.fromiter(each, np.int64, len(ids))
     return observed(
@@ -140,7 +143,7 @@ def _evidence(
         word_parts.sum(axis=1),
         adapted=cosines[0] if len(cosines) > len(context.given_spaces) else None,
         spaces=cosines[len(cosines) - len(context.given_spaces) :],
-        blank=context.state.index.are_blank(rows),
+        blank=blank,
     )
 
 

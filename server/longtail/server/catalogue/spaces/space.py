@@ -154,8 +154,10 @@ class Space:
 
     def _own_rows(self, rows: Rows) -> Rows:
         own = self._own.values
-        found = np.full(len(rows), NO_ROW)
         inside = (rows >= 0) & (rows < len(own))
+        if inside.all():
+            return own[rows].astype(np.int64)
+        found = np.full(len(rows), NO_ROW)
         found[inside] = own[rows[inside]]
         return found
 
