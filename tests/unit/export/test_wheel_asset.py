@@ -69,6 +69,18 @@ def test_only_the_named_files_are_taken(asset: Asset, index: Index, cache: Path)
     assert files(cache) == {"model/weights"}
 
 
+def test_what_is_decoded_is_kept_in_place_of_what_was_unpacked(
+    asset: Asset, index: Index, cache: Path
+) -> None:
+    def decode(source: Path, target: Path) -> None:
+        target.mkdir()
+        (target / "longer").write_bytes((source / "weights").read_bytes() * 2)
+
+    folder = fetch(replace(asset, decode=decode), cache, index.download)
+    assert files(cache) == {"model/longer"}
+    assert (folder / "longer").read_bytes() == WEIGHTS * 2
+
+
 def test_a_second_fetch_downloads_nothing(asset: Asset, index: Index, cache: Path) -> None:
     assert fetch(asset, cache, index.download) == fetch(asset, cache, index.download)
     assert index.downloads == 1
