@@ -1,11 +1,11 @@
-"""`python -m training head DATA --out FOLDER`: train what a catalogue's behaviour has to teach.
+"""`python -m training head|measure|adapt DATA`: train what a catalogue has to teach.
 
 Exit codes: 0 done, 2 wrong usage or data that do not allow it, 3 nothing was gained.
 """
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from longtail.runtime.settings import SettingsError
@@ -13,42 +13,25 @@ from longtail.server.ranking.head.fitting import ROUNDS, STEPS
 from longtail.server.ranking.head.learning import BATCH, USUAL, Recipe
 from longtail.worker.artefact import ArtefactError
 from longtail.worker.devices import DeviceError
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from evaluation.dataset import DatasetError
 from evaluation.opinions import read_opinions
+from training.adapt.command import adapt
 from training.head import HEAD, LOG, Learned, best, learned, material, text_vectors, write
 from training.measuring import Effect, effects
-
-USAGE, NOTHING = 2, 3
+from training.terminal import COLUMNS, NOTHING, USAGE, console, fail
 
 Data = Annotated[Path, typer.Argument(help="A folder of data, or a server's longtail.db.")]
 MinRating = Annotated[float | None, typer.Option(help="The least rating of a like. [all are]")]
 
-COLUMNS = (
-    TextColumn("{task.description}"),
-    BarColumn(),
-    MofNCompleteColumn(),
-    TextColumn("{task.fields[rate]}"),
-    TimeRemainingColumn(),
-)
-
-console = Console()
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
 
 @app.callback()
 def training() -> None:
-    """Train what a catalogue's behaviour has to teach."""
+    """Train what a catalogue's behaviour and words have to teach."""
 
 
 @app.command()
@@ -73,11 +56,11 @@ def head(
     try:
         found = _learned(data, min_rating, recipe, range(seed, seed + seeds))
     except (DatasetError, SettingsError, ArtefactError, DeviceError) as error:
-        _fail(str(error), USAGE)
+        fail(str(error), USAGE)
     taken = best(found)
     write(taken, found, out)
     if taken is None:
-        _fail("\n".join(f"seed {each.seed}: {each.why}" for each in found), NOTHING)
+        fail("\n".join(f"seed {each.seed}: {each.why}" for each in found), NOTHING)
     console.print(_table(found))
     console.print(
         "Text queries go by the vectors of the texts, as before: they are not touched.\n"
@@ -113,7 +96,7 @@ def measure(
             ):
                 bars.console.print(_effects(found))
         except (DatasetError, SettingsError, ArtefactError, DeviceError) as error:
-            _fail(str(error), USAGE)
+            fail(str(error), USAGE)
 
 
 def _effects(found: list[Effect]) -> Table:
@@ -174,10 +157,7 @@ def _table(found: list[Learned]) -> Table:
     return table
 
 
-def _fail(message: str, code: int) -> NoReturn:
-    Console(stderr=True).print(message, style="red", markup=False, highlight=False, soft_wrap=True)
-    raise typer.Exit(code)
-
+app.command()(adapt)
 
 if __name__ == "__main__":
     app()

@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "loadtest": {RUNTIME, CLIENT, STUBS},
     "bench": {RUNTIME, WORKER, SERVER, EXPORT, STUBS, "demo", "loadtest"},
     "evaluation": {RUNTIME, WORKER, SERVER, "demo"},
-    "training": {RUNTIME, WORKER, SERVER, "evaluation"},
+    "training": {RUNTIME, WORKER, SERVER, EXPORT, "evaluation"},
 }
 # Where a part is laid out in layers: what each package of it may import of the part beside itself.
 CALLS, IMPORTING, COMMANDS = f"{CLIENT}.calls", f"{CLIENT}.importing", f"{CLIENT}.cli"

@@ -29,7 +29,7 @@ def _max(hidden: Tensor, mask: Tensor) -> Tensor:
     return hidden.masked_fill(mask.unsqueeze(-1) == 0, -torch.inf).max(1).values
 
 
-_POOLING: dict[Pooling, Callable[[Tensor, Tensor], Tensor]] = {
+POOLING: dict[Pooling, Callable[[Tensor, Tensor], Tensor]] = {
     Pooling.MEAN: _mean,
     Pooling.CLS: _cls,
     Pooling.MAX: _max,
@@ -100,6 +100,6 @@ class Reference:
             return_tensors="pt",
         )
         hidden = self.model(**inputs).last_hidden_state
-        pooled = _POOLING[self._checkpoint.pooling](hidden, inputs["attention_mask"])
+        pooled = POOLING[self._checkpoint.pooling](hidden, inputs["attention_mask"])
         vectors: Vectors = torch.nn.functional.normalize(pooled).numpy()
         return vectors
