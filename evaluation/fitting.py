@@ -13,8 +13,12 @@ from evaluation.requests import Requests
 from evaluation.task import Floats, Ints
 
 # How strongly the weights are held to the default profile's, see `relevance.fitted`: as little as
-# does no harm, and where all of them do, so that nothing but the intercept is fitted.
+# does no harm, and where all of them do, so that hardly anything is fitted.
 HELD, AS_THEY_ARE = (30.0, 300.0, 3000.0), 1e9
+# Popularity is held less: what is stated of the popular and of others is to be what happens to
+# them, whatever else is not learned.
+POPULARITY_HELD = 3.0
+_OF_POPULARITY = np.array([name.startswith("popularity") for name in FEATURES])
 # The length of the lists by which it is seen what does harm.
 JUDGED = 10
 
@@ -84,7 +88,8 @@ def _fitted(
             f"of {len(outcomes):,} candidates {outcomes.sum():,.0f} turned out relevant: "
             "there is nothing to fit on"
         )
-    return fitted(features.reshape(-1, features.shape[2]), outcomes, prior, strength)
+    strengths = np.where(_OF_POPULARITY, POPULARITY_HELD, strength)
+    return fitted(features.reshape(-1, features.shape[2]), outcomes, prior, strengths)
 
 
 def reach(requests: Requests) -> float:

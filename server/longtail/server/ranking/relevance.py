@@ -77,13 +77,14 @@ class RelevanceModel:
 
 
 def fitted(
-    features: Floats, relevant: Floats, prior: RelevanceModel, strength: float
+    features: Floats, relevant: Floats, prior: RelevanceModel, strength: float | Floats
 ) -> RelevanceModel:
     """Return the model that makes `relevant` (n,) of 0 and 1 likeliest, held to a prior.
 
-    `features` (n, len(FEATURES)). The penalty is `strength` * the squared distance from the prior's
-    weights, in units of the features' deviations; the intercept is free. So little data leaves the
-    prior as it is. Newton's method; the problem is convex.
+    `features` (n, len(FEATURES)). The penalty is `strength`, of all weights or of each
+    (len(FEATURES),), times the squared distance from the prior's, in units of the features'
+    deviations; the intercept is free. So little data leaves the prior as it is. Newton's method;
+    the problem is convex.
 
     Raises ValueError without an example of each kind.
     """
