@@ -8,7 +8,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence, Set
 from itertools import chain
 
+import grpc
 from google.rpc import status_pb2
+from longtail.client.calls.errors import LongtailError
 from longtail.client.calls.sync import LongtailClient
 from longtail.client.importing.interaction_rows import digest_of
 from longtail.client.importing.patience import Write
@@ -102,11 +104,21 @@ def _counting(
 
 def _found(client: LongtailClient, user_id: str, keys: Set[Key]) -> Iterable[Interaction]:
     if len(keys) >= MANY:
-        return client.list_interactions(user_id=user_id, page_size=LONG_PAGE)
+        return _taken(client.list_interactions(user_id=user_id, page_size=LONG_PAGE))
     items = {item_id for item_id, _ in keys}
     return chain.from_iterable(
-        client.list_interactions(user_id=user_id, item_id=each, page_size=PAGE) for each in items
+        _taken(client.list_interactions(user_id=user_id, item_id=each, page_size=PAGE))
+        for each in items
     )
+
+
+def _taken(found: Iterable[Interaction]) -> Iterator[Interaction]:
+    """Yield what is found; nothing of an id that none can have, which is refused when written."""
+    try:
+        yield from found
+    except LongtailError as error:
+        if error.code is not grpc.StatusCode.INVALID_ARGUMENT:
+            raise
 
 
 def _key(interaction: Interaction) -> Key:

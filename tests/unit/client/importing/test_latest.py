@@ -1,17 +1,24 @@
 """What a file says last of a person, an item and a type counts, whatever was recorded before."""
 
 from collections.abc import Iterator, Sequence
+from itertools import compress
+from operator import not_
 from pathlib import Path
 from typing import cast
 
+import grpc
+import pytest
 from google.rpc import status_pb2
-from longtail.client import LongtailClient
+from longtail.client import LongtailClient, LongtailError
 from longtail.client.importing.latest import MANY, at_lines, latest_lines, writing_latest
 from longtail.client.importing.report import ImportReport, Numbered
 from longtail.client.importing.sender import send
 from longtail.v1.interaction_service_pb2 import Interaction, WriteInteractionsResponse
 
 from tests.unit.client.importing.reading import interactions_in
+
+# An id that a server refuses, alone in a call as a whole.
+BAD, INVALID = "b\x7f", grpc.StatusCode.INVALID_ARGUMENT.value[0]
 
 
 class Kept:
@@ -24,17 +31,20 @@ class Kept:
     def list_interactions(
         self, *, user_id: str, item_id: str = "", page_size: int
     ) -> Iterator[Interaction]:
+        if BAD in (user_id, item_id):
+            raise LongtailError(grpc.StatusCode.INVALID_ARGUMENT, "holds a control character")
         theirs = (
             each
             for each in self.recorded.values()
             if each.user_id == user_id and item_id in ("", each.item_id)
         )
-        return iter(sorted(theirs, key=lambda each: (-each.time.seconds, each.event_id)))
+        yield from sorted(theirs, key=lambda each: (-each.time.seconds, each.event_id))
 
     def write_interactions(self, interactions: Sequence[Interaction]) -> WriteInteractionsResponse:
         before = len(self.recorded)
         self.seconds += 1
-        for each in interactions:
+        bad = [BAD in (each.user_id, each.item_id) for each in interactions]
+        for each in compress(interactions, map(not_, bad)):
             kept = Interaction()
             kept.CopyFrom(each)
             if not each.HasField("time"):
@@ -43,7 +53,7 @@ class Kept:
                 kept.value = 1
             self.recorded.setdefault((each.user_id, each.event_id), kept)
         return WriteInteractionsResponse(
-            statuses=[status_pb2.Status() for _ in interactions],
+            statuses=[status_pb2.Status(code=INVALID if each else 0) for each in bad],
             recorded_count=len(self.recorded) - before,
             revision=8,
             unknown_item_positions=[
@@ -120,3 +130,25 @@ def test_of_many_items_all_that_a_person_did_is_read(tmp_path: Path) -> None:
         assert kept.take(path, rows).imported == imported
         # What follows only then differs.
         ratings[3] += imported == 0
+
+
+@pytest.mark.parametrize("rows", [f"{BAD},7,4", f"ada,{BAD},4"])
+def test_an_id_that_none_can_have_costs_its_row_only(tmp_path: Path, rows: str) -> None:
+    kept, path = Kept(), tmp_path / "a.csv"
+    for imported in (2, 0):
+        report = kept.take(path, f"ada,7,5\n{rows}\neve,7,3")
+        assert report.imported == imported
+        assert [each.lines for each in report.dropped.values()] == [[3]]
+    assert (kept.counting("ada", "7"), kept.counting("eve", "7")) == (5, 3)
+
+
+def test_a_server_that_fails_fails_the_import(tmp_path: Path) -> None:
+    class Away(Kept):
+        def list_interactions(
+            self, *, user_id: str, item_id: str = "", page_size: int
+        ) -> Iterator[Interaction]:
+            raise LongtailError(grpc.StatusCode.UNAUTHENTICATED, "who is it?")
+            yield
+
+    with pytest.raises(LongtailError, match="who is it"):
+        Away().take(tmp_path / "a.csv", "ada,7,5")
