@@ -355,6 +355,9 @@ def _regressed(
     share = REGRESSION_SHARE * regression.trust(others, support)
     similarity: Floats = (1 - share) * cosine
     led_to, weights = regression.led_to(item)
+    if not len(others):
+        # Those who liked it last like nothing else.
+        return similarity
     # Who led from the one to the other may like it no more.
     place = np.minimum(others.searchsorted(led_to), len(others) - 1)
     found = others[place] == led_to

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from longtail.server.ranking import behaviour as behaviour_module
 from longtail.server.ranking import regression as module
 from longtail.server.ranking.behaviour import REGRESSION_SHARE, Behaviour
 from longtail.server.ranking.cosine import SHRINKAGE
@@ -187,3 +188,15 @@ def test_it_is_trusted_less_of_what_has_changed_since() -> None:
     items, support = np.array([0, 0, 0, 1, 7], np.int32), np.array([20.0, 5.0, 60.0, 9.0, 9.0])
     np.testing.assert_allclose(regression.trust(items, support), [0.5, 0.5, 0.25, 0.0, 0.0])
     assert [len(part) for part in regression.led_to(7)] == [0, 0]
+
+
+def test_an_item_whose_latest_people_like_nothing_else_leads_nowhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(behaviour_module, "PEOPLE_PER_ITEM", 20)
+    behaviour = taken_in(drawn())
+    behaviour.go_by(fit(behaviour.likes(), ITEMS, untold), untold)
+    assert similarity(behaviour, "i3")
+    for each in range(20):
+        behaviour.like(f"new {each}", "i3")
+    assert similarity(behaviour, "i3") == {}

@@ -15,11 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from longtail.runtime.errors import cut
 from numpy.typing import NDArray
 
 Matrix = NDArray[np.float32]
 
 FORMAT = 1
+# Of the parts of a file together: a hidden layer of 20,000 over vectors of 384.
+MOST_BYTES = 64 * 2**20
+# A weight of a head that was learned is below 10.
+LARGEST = 1e4
+SHOWN_BYTES = 200
 # Vectors adapted at a time: what is hidden takes 4 MiB.
 BLOCK = 2048
 # Of the approximation of a Gaussian's distribution function by tanh.
@@ -118,16 +124,28 @@ def read_head(path: Path) -> Head:
     """Return the head in a file. Raises HeadError, also when it cannot be read."""
     try:
         # Opened here, because the library leaves open what it cannot read.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
-            inner, outer = content["inner"], content["outer"]
-            document = json.loads(content["document"].tobytes())
+        with path.open("rb") as file:
+            with zipfile.ZipFile(file) as parts:
+                size = sum(part.file_size for part in parts.infolist())
+            if size > MOST_BYTES:
+                raise ValueError(f"it holds {size} bytes, and {MOST_BYTES} are the most")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as content:
+                inner, outer = content["inner"], content["outer"]
+                document = json.loads(content["document"].tobytes())
         head = Head(inner, outer, str(document["encoder"]), dict(document["facts"]))
         known = document["format"] == FORMAT and document["version"]
-    except (OSError, EOFError, LookupError, TypeError, ValueError, zipfile.BadZipFile) as error:
-        raise HeadError(f"{path} cannot be read: {error}") from None
+        own = head.version
+    except Exception as error:  # damage shows itself as any of a dozen kinds
+        reason = f"{type(error).__name__}: {error}"
+        raise HeadError(f"{path} cannot be read: {cut(reason, SHOWN_BYTES)}") from None
     fits = inner.ndim == 2 and inner.T.shape == outer.shape
     if not fits or (inner.dtype, outer.dtype) != (np.float32, np.float32):
         raise HeadError(f"{path} holds no head of format {FORMAT}")
-    if known != head.version:
-        raise HeadError(f"{path} is damaged: it is not {known}")
+    if known != own:
+        raise HeadError(f"{path} is damaged: it is not {cut(str(known), SHOWN_BYTES)}")
+    largest = np.abs(np.concatenate((inner.ravel(), outer.ravel()))).max(initial=0)
+    # What is no number is not at most anything.
+    if not largest <= LARGEST:
+        raise HeadError(f"{path} holds weights beyond {LARGEST:g}, which lead nowhere")
     return head

@@ -1,10 +1,12 @@
 """A head: unit vectors, the same for an item alone as among others, and a file that is checked."""
 
+import zipfile
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
+from longtail.server.ranking.head import head as module
 from longtail.server.ranking.head.head import BLOCK, Head, HeadError, gelu, read_head, write_head
 
 
@@ -82,4 +84,31 @@ def test_a_file_of_no_use_is_refused_and_named(tmp_path: Path) -> None:
             assert read_head(path).version == drawn().version
     np.savez(path, inner=np.zeros((3, 2), np.float32))
     with pytest.raises(HeadError, match=r"head\.npz"):
+        read_head(path)
+
+
+@pytest.mark.parametrize("weight", [np.nan, np.inf, 1e30])
+def test_weights_that_lead_nowhere_are_refused(weight: float, tmp_path: Path) -> None:
+    path, head = tmp_path / "head.npz", drawn()
+    head.outer[0, 0] = weight
+    write_head(head, path)
+    with pytest.raises(HeadError, match="lead nowhere"):
+        read_head(path)
+
+
+def test_what_an_archive_can_hold_beside_a_head_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "head.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as parts:
+        parts.writestr("inner.npy", b"of no use")
+    with pytest.raises(HeadError, match=r"head\.npz"):
+        read_head(path)
+    deep = np.frombuffer(b"[" * 100_000, np.uint8)
+    np.savez(path, inner=drawn().inner, outer=drawn().outer, document=deep)
+    with pytest.raises(HeadError, match="RecursionError"):
+        read_head(path)
+    write_head(drawn(), path)
+    monkeypatch.setattr(module, "MOST_BYTES", 100)
+    with pytest.raises(HeadError, match="are the most"):
         read_head(path)
