@@ -209,7 +209,8 @@ def compare(
         verdict = "WORSE" if change.is_worse(tolerance) else ""
         table.add_row(change.name, _plain(change.before), _plain(change.after), verdict)
     Console(highlight=False).print(table)
-    if any(change.is_worse(tolerance) for change in found):
+    if worse := [change.name for change in found if change.is_worse(tolerance)]:
+        _say(f"worse by more than {tolerance:.0%}: {', '.join(worse)}")
         raise typer.Exit(MISSED)
 
 
@@ -280,8 +281,12 @@ def _plain(value: float | None) -> str:
     return "never" if value is None else f"{value:,.3g}" if value < 100 else f"{value:,.0f}"
 
 
-def _fail(message: str) -> NoReturn:
+def _say(message: str) -> None:
     sys.stderr.write(f"loadtest: {message}\n")
+
+
+def _fail(message: str) -> NoReturn:
+    _say(message)
     raise typer.Exit(USAGE)
 
 

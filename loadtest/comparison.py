@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from loadtest.processes import ITSELF
 from loadtest.trial import Json
 
 # From this share on a change is one; what is nearer may be the noise of the machine.
@@ -43,14 +44,17 @@ def changes(before: Json, after: Json) -> list[Change]:
         return [Change("highest rate", before["rate"], after["rate"], lower=False)]
     [first], [second] = before["trials"], after["trials"]
     if first["offered_rate"] != second["offered_rate"]:
-        raise ComparisonError("the offered rates differ")
+        raise ComparisonError(
+            f"the offered rates differ: {first['offered_rate']:g} and {second['offered_rate']:g}"
+        )
     found = [Change("answered/s", first["achieved_rate"], second["achieved_rate"], lower=False)]
     found += [
         Change(f"latency {name} ms", first["latency_ms"][name], second["latency_ms"][name], True)
         for name in ("p50", "p90", "p99")
     ]
     found.append(Change("error share", first["error_share"], second["error_share"], lower=True))
-    for name in sorted(first["processes"].keys() & second["processes"].keys()):
+    # What the load test takes itself is no figure of the server's.
+    for name in sorted((first["processes"].keys() & second["processes"].keys()) - {ITSELF}):
         one, other = first["processes"][name], second["processes"][name]
         found.append(Change(f"{name} CPUs", one["cpus"], other["cpus"], lower=True))
         found.append(Change(f"{name} MB", one["megabytes"], other["megabytes"], lower=True))

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+# What this process is called.
+ITSELF = "load test"
 _PROC = Path("/proc")
 _TICKS = os.sysconf("SC_CLK_TCK")
 _SAMPLE_SECONDS = 1.0
@@ -49,7 +51,7 @@ async def watching(addresses: Mapping[str, str]) -> AsyncIterator[Watch]:
     watch = Watch()
     found = {name: _listening(int(each.rpartition(":")[2])) for name, each in addresses.items()}
     # A load test that is itself too slow measures nothing.
-    pids = {name: each for name, each in found.items() if each} | {"load test": {os.getpid()}}
+    pids = {name: each for name, each in found.items() if each} | {ITSELF: {os.getpid()}}
     sampling = asyncio.create_task(_sample(watch, pids))
     try:
         yield watch
