@@ -20,6 +20,8 @@ def converted(
                 yield Numbered(row.line, convert(row.values))
             except RowError as error:
                 report.drop(BadRow(row.line, error.reason, error.detail))
+            except RecursionError:
+                report.drop(BadRow(row.line, "nested too deep"))
         else:
             report.drop(row)
 

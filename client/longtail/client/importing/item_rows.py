@@ -19,6 +19,8 @@ from longtail.v1.item_pb2 import Item, NamedVector
 
 # Bytes that an item's attributes may have as JSON, and from which on it is worth a count.
 MAX_ATTRIBUTES, MANY_ATTRIBUTES = 16 * 1024, 8 * 1024
+# What the contract lets be in each other, the attributes themselves being the first.
+MAX_LEVELS = 30
 # Text is marked up where it has a known element or an entity; a < b is none.
 _MARKUP = re.compile(
     r"</?(?:a|b|i|p|br|ul|ol|li|em|div|span|strong|table|tr|td|h[1-6]|img|font|blockquote|script|style)\b[^>]*>"
@@ -149,7 +151,9 @@ def _set_typed(attributes: Struct, name: str, value: object, columns: ItemColumn
     """Set what a file with types of its own holds."""
     if name == "attributes" and isinstance(value, Mapping):
         # As an export writes them.
-        attributes.update(_plain(name, value))
+        members = _plain(name, value)
+        _check_levels(name, members, MAX_LEVELS)
+        attributes.update(members)
         return
     if isinstance(value, str) and name in columns.list_columns:
         divider = next((each for each in "|;," if each in value), "|")
@@ -177,6 +181,7 @@ def _put(attributes: Struct, name: str, plain: Any) -> None:  # noqa: ANN401 (JS
     elif isinstance(plain, int | float):
         value.number_value = plain
     else:
+        _check_levels(name, plain, MAX_LEVELS - 1)
         try:
             attributes[name] = plain
         except (TypeError, ValueError) as error:
@@ -222,6 +227,22 @@ def _plain(name: str, value: object) -> Any:  # noqa: ANN401
     raise RowError(
         "bad attribute", f"{name}: {type(value).__name__} is not of JSON; {_leave(name)}"
     )
+
+
+def _check_levels(name: str, plain: Any, most: int) -> None:  # noqa: ANN401 (JSON)
+    """Raise RowError where more than `most` objects and lists are in each other.
+
+    One that no server can parse would take its whole batch with it.
+    """
+    level = [plain]
+    for _ in range(most + 1):
+        held = [each for each in level if isinstance(each, dict | list)]
+        if not held:
+            return
+        level = [
+            inner for each in held for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+    raise RowError("attributes too deep", f"{name}: over {MAX_LEVELS} levels; {_leave(name)}")
 
 
 def _check_size(attributes: Struct) -> None:

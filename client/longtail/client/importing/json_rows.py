@@ -7,6 +7,7 @@ from typing import Any, BinaryIO, TextIO
 
 from longtail.client.importing import literals
 from longtail.client.importing.encoding import UTF8
+from longtail.client.importing.nesting import Bounded
 from longtail.client.importing.rows import BadRow, FileError, Row, Rows, Source
 from longtail.client.importing.text import Text
 
@@ -68,7 +69,9 @@ def _lines(text: Text) -> Rows:
 def _row(line: int, text: str) -> Row | BadRow:
     try:
         values = _DECODER.decode(text)
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        return BadRow(line, "nested too deep")
+    except ValueError as error:
         values = _nearly(text.strip().removesuffix(","))
         if values is None:
             return BadRow(line, "malformed JSON", str(error))
@@ -97,6 +100,8 @@ def _checked(number: int, values: Any, text: str = "") -> Row | BadRow:  # noqa:
             json.dumps(values, ensure_ascii=False, default=str).encode()
     except UnicodeEncodeError:
         return BadRow(number, "not UTF-8")
+    except RecursionError:
+        return BadRow(number, "nested too deep")
     return Row(number, values)
 
 
@@ -107,7 +112,7 @@ def _values(text: Text, prefix: str, *, several: bool = False) -> Rows:
     with _as_utf8(text) as binary:
         try:
             found = ijson.items(
-                binary, prefix, use_float=True, multiple_values=several, buf_size=BUFFER
+                Bounded(binary), prefix, use_float=True, multiple_values=several, buf_size=BUFFER
             )
             for number, values in enumerate(found, 1):
                 yield _checked(number, values)
