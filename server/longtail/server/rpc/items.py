@@ -21,7 +21,13 @@ from longtail.server.rpc.read.fields import (
     each,
 )
 from longtail.server.rpc.read.item import item_draft
-from longtail.server.rpc.read.item_update import EXTRA_VECTORS, VECTOR, item_mask, masked
+from longtail.server.rpc.read.item_update import (
+    CONTENT,
+    EXTRA_VECTORS,
+    VECTOR,
+    item_mask,
+    masked,
+)
 from longtail.server.rpc.read.spaces import Spaces
 from longtail.server.rpc.refusals import Refusals, statuses
 from longtail.server.rpc.repeatable_call import repeatable_call
@@ -170,7 +176,8 @@ class ItemService(item_service_pb2_grpc.ItemServiceServicer):
                     item,
                     bound.binding.dimension,
                     self._spaces([item]),
-                    keeps_vector=keeps,
+                    # An item may have lost what it was found by, with a vector space.
+                    needs_content=not keeps and (stored is None or bool(mask.fields & CONTENT)),
                     kept=NO_VECTORS if EXTRA_VECTORS in mask.fields else extra,
                 )
             except InvalidArgument as error:

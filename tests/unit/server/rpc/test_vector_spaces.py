@@ -252,6 +252,25 @@ async def test_vectors_of_a_space_that_goes_meanwhile_are_not_written(
     assert vectors_in_spaces(written.store) == {}
 
 
+async def test_an_item_whose_only_vector_went_with_its_space_can_be_changed(
+    written: WrittenCatalogue,
+) -> None:
+    await upsert(written, pictured("a", title="", text=""))
+    await delete(written, "image")
+    await update(written, item_pb2.Item(id="a", penalty=0.5), "penalty")
+    await update(written, item("a", state=item_pb2.STATE_HIDDEN), "state")
+    left = (await export(written))["a"]
+    assert (left.penalty, left.state, held(left)) == (0.5, item_pb2.STATE_HIDDEN, {})
+    nothing = pb.UpdateItemRequest(
+        item=item_pb2.Item(id="a"), update_mask=FieldMask(paths=["text", "state"])
+    )
+    refusal = await refused(written.items.UpdateItem(nothing))
+    assert refusal == (StatusCode.INVALID_ARGUMENT, ["item.text"])
+    await update(written, item("a", text="Words again"), "text")
+    assert (await export(written))["a"].text == "Words again"
+    await written.items.DeleteItem(pb.DeleteItemRequest(id="a"))
+
+
 async def test_an_export_of_large_vectors_fits_into_messages(written: WrittenCatalogue) -> None:
     await declare(written, "large", 4096)
     large = named_vectors({"large": np.random.default_rng(7).normal(size=4096)})

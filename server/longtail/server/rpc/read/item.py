@@ -34,10 +34,10 @@ def item_draft(
     dimension: int,
     spaces: Spaces,
     *,
-    keeps_vector: bool = False,
+    needs_content: bool = True,
     kept: Mapping[VectorSpace, Vector] = NO_VECTORS,
 ) -> ItemDraft:
-    """Return the item to be written. One that keeps the vector it has needs no text.
+    """Return the item to be written; one that `needs_content` has words or a vector to be found by.
 
     `kept` are the vectors (d,) in other spaces of one that comes with none.
     """
@@ -48,7 +48,7 @@ def item_draft(
     penalty = check_number("penalty", item.penalty, 0, 1)
     vector = unit_vector("vector", item.vector, dimension) if item.vector else None
     extra = extra_vectors(item, spaces) or kept
-    if vector is None and not (item.title or item.text or keeps_vector or extra):
+    if needs_content and vector is None and not (item.title or item.text or extra):
         problem = "is empty, and so are title, vector and extra_vectors"
         raise InvalidArgument(Violation("text", problem))
     state = STATES.get(item.state)

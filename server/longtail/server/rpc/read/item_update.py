@@ -8,21 +8,19 @@ from longtail.v1 import item_pb2
 
 ATTRIBUTES, VECTOR, EXTRA_VECTORS = "attributes", "vector", "extra_vectors"
 ATTRIBUTE = ATTRIBUTES + "."
+# What an item is found by.
+CONTENT = frozenset(("title", "text", VECTOR, EXTRA_VECTORS))
 MAX_PATHS = 1000
 # Of a path that is none, as it is said.
 MAX_ECHO = 256
-FIELDS = frozenset(
+FIELDS = CONTENT | frozenset(
     (
-        "title",
-        "text",
         ATTRIBUTES,
-        VECTOR,
         "popularity_prior",
         "state",
         "available_from",
         "available_until",
         "penalty",
-        EXTRA_VECTORS,
     )
 )
 
