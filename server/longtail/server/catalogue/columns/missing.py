@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
+from difflib import SequenceMatcher
 from functools import lru_cache
+from heapq import nlargest
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,11 @@ from longtail.server.catalogue.columns.postings import Ints, Mask, Postings
 NEWEST = 64
 # What is compared with a name that there is not: so many names, none longer.
 NAMES, MAX_NAME = 200, 64
+# Missing attributes of a request that are told, and of these those with a nearest name.
+TOLD, WITH_NEAREST = 100, 10
 LIKENESS = 0.75
+# Of names with nearly the same letters, those whose order is looked at: it takes the longest.
+COMPARED = 5
 
 # From rows (n,) to whether they are current, (n,).
 AreCurrent = Callable[[Ints], Mask]
@@ -32,16 +38,24 @@ class MissingAttribute:
 def missing_attributes(
     attributes: AttributeColumns, conditions: Iterable[Condition], are_current: AreCurrent
 ) -> list[MissingAttribute]:
-    """Return the attributes of `conditions` that no current row has, each once.
+    """Return the attributes of `conditions` that no current row has, each once: the first TOLD.
 
     An attribute that is compared with something has to be there with a value of that type.
     """
-    paths = {
-        each.field: None
-        for each in conditions
-        if not _is_held(_tested(attributes.field(each.field), each), are_current)
-    }
-    return [MissingAttribute(path, _nearest(attributes, path, are_current)) for path in paths]
+    paths: dict[str, None] = {}
+    for each in conditions:
+        if len(paths) == TOLD:
+            break
+        if not _is_held(_tested(attributes.field(each.field), each), are_current):
+            paths[each.field] = None
+    # To find what is alike takes milliseconds for each.
+    looked_for = set(islice((path for path in paths if len(path) <= MAX_NAME), WITH_NEAREST))
+    return [
+        MissingAttribute(
+            path, _nearest(attributes, path, are_current) if path in looked_for else ""
+        )
+        for path in paths
+    ]
 
 
 def _tested(field: Field | None, condition: Condition) -> Iterator[Postings[Any]]:
@@ -80,8 +94,22 @@ def _alike(path: str, paths: tuple[str, ...]) -> list[str]:
     plain = {name.casefold(): name for name in paths if len(name) <= MAX_NAME}
     wanted = path.casefold()
     # An export has an item's attributes within an object of that name.
-    for inner in (wanted, wanted.removeprefix("attributes.")):
-        found = get_close_matches(inner, list(plain)[:NAMES], cutoff=LIKENESS)
+    for inner in dict.fromkeys((wanted, wanted.removeprefix("attributes."))):
+        found = _most_like(inner, list(plain)[:NAMES])
         if found:
             return [plain[each] for each in found]
     return []
+
+
+def _most_like(wanted: str, names: Iterable[str]) -> list[str]:
+    matcher = SequenceMatcher(b=wanted)
+    likely, found = [], []
+    for name in names:
+        matcher.set_seq1(name)
+        if matcher.real_quick_ratio() >= LIKENESS:
+            likely.append((matcher.quick_ratio(), name))
+    for _, name in nlargest(COMPARED, likely):
+        matcher.set_seq1(name)
+        if (likeness := matcher.ratio()) >= LIKENESS:
+            found.append((likeness, name))
+    return [name for _, name in sorted(found, reverse=True)]

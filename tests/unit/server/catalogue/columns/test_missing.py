@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from longtail.server.catalogue.columns.attributes import AttributeColumns
 from longtail.server.catalogue.columns.filter import Condition, Equals, Exists, Kind, Range, Test
-from longtail.server.catalogue.columns.missing import NEWEST, MissingAttribute, missing_attributes
+from longtail.server.catalogue.columns.missing import (
+    MAX_NAME,
+    NEWEST,
+    TOLD,
+    WITH_NEAREST,
+    MissingAttribute,
+    missing_attributes,
+)
 from longtail.server.catalogue.columns.postings import Ints, Mask
 
 CATALOGUE: list[dict[str, object]] = [
@@ -76,3 +83,24 @@ def test_a_row_that_is_current_is_found_behind_many_that_are_not() -> None:
     wanted = [Condition("a", ANY)]
     assert missing_attributes(columns, wanted, lambda rows: rows == 1) == []
     assert missing_attributes(columns, wanted, lambda rows: rows < 0) == [MissingAttribute("a", "")]
+
+
+def test_of_many_few_have_a_nearest_name_and_the_rest_is_left_out() -> None:
+    long = "colour" * MAX_NAME
+    found = missing(
+        *(Condition(f"colour{n}", ANY) for n in range(WITH_NEAREST // 2)),
+        Condition(long, ANY),
+        *(Condition(f"colours{n}", ANY) for n in range(TOLD)),
+    )
+    assert len(found) == TOLD
+    assert found[WITH_NEAREST // 2] == (long, "")
+    nearest = [near for _, near in found if near]
+    assert nearest == ["colour"] * WITH_NEAREST
+
+
+def test_a_name_as_long_as_can_be_compared_is() -> None:
+    columns = AttributeColumns()
+    columns.append([{"n" * MAX_NAME: 1}])
+    wanted = [Condition("n" * (MAX_NAME - 1) + end, ANY) for end in ("m", "mm")]
+    found = missing_attributes(columns, wanted, lambda rows: rows == 0)
+    assert [each.nearest for each in found] == ["n" * MAX_NAME, ""]
