@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from longtail.runtime.control_characters import escaped
 from longtail.runtime.errors import ServiceError
 from longtail.runtime.request_id import request_id
 from longtail.runtime.tracing import current_trace
@@ -85,9 +86,10 @@ class _TextFormatter(logging.Formatter):
             if alike := getattr(record, "alike", 0):
                 about += f" alike={alike}"
         # A line is an event, whatever somebody wrote.
-        line = f"{head} {record.getMessage()}{about}".replace("\n", "\\n")
+        line = escaped(f"{head} {record.getMessage()}{about}")
         if error is not None and getattr(record, "traceback", True):
-            line += "\n" + "".join(traceback.format_exception(error)).rstrip()
+            told = "".join(traceback.format_exception(error)).rstrip()
+            line = "\n".join([line, *map(escaped, told.split("\n"))])
         return line
 
 
@@ -115,7 +117,7 @@ class _JsonFormatter(logging.Formatter):
                 told["exception"]["alike"] = alike
             if getattr(record, "traceback", True):
                 told["exception"]["traceback"] = "".join(traceback.format_exception(error))
-        return json.dumps(told, ensure_ascii=False)
+        return escaped(json.dumps(told, ensure_ascii=False))
 
 
 def _about_call() -> Iterator[tuple[str, str]]:

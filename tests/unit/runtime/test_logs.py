@@ -147,8 +147,17 @@ def test_what_is_expected_to_fail_has_none(error: Exception, told: Told) -> None
 
 def test_a_line_stays_one_line(told: Told) -> None:
     shown = told("text")
-    logger.info("named name=%s", "a\nb")
-    assert len(shown()) == 1
+    logger.info("named name=%s", "a\n\rb\x1b[2J")
+    [line] = shown()
+    assert line.endswith(r"named name=a\n\rb\u001b[2J")
+    fail(ValueError("a\r\x1b[2J\x9b"))
+    assert len(shown()) > 2
+    assert all(line.isprintable() for line in shown())
+    lines = told("json")
+    fail(ValueError("a\x85b\x7f"))
+    [json_line] = lines()
+    assert json_line.isprintable()
+    assert json.loads(json_line)["exception"]["message"] == "a\x85b\x7f"
 
 
 def test_what_fails_again_and_again_is_told_in_full_once_a_while(
