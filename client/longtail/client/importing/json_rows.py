@@ -7,7 +7,7 @@ from typing import Any, BinaryIO, TextIO
 
 from longtail.client.importing import literals
 from longtail.client.importing.encoding import UTF8
-from longtail.client.importing.nesting import Bounded
+from longtail.client.importing.guarded_json import Guarded
 from longtail.client.importing.rows import BadRow, FileError, Row, Rows, Source
 from longtail.client.importing.text import Text
 
@@ -16,6 +16,7 @@ MAX_LINE_CHARACTERS = 2**20
 HEADER_ROWS = 1_000
 # A text that goes on over several buffers is begun anew with each.
 BUFFER = 2**20
+MALFORMED = "malformed JSON"
 # What a surrogate begins with, where it is escaped.
 _ESCAPED = "\\ud"
 
@@ -25,7 +26,7 @@ def json_objects(text: Text) -> Source:
     with text.opened() as lines:
         first = lines.readline(MAX_LINE_CHARACTERS)
     whole = len(first) < MAX_LINE_CHARACTERS
-    if whole and isinstance(_row(1, first), BadRow) and _begins_with_object(text):
+    if whole and _is_broken(_row(1, first)) and _begins_with_object(text):
         return _source(text, lambda: _values(text, "", several=True))
     return _source(text, lambda: _lines(text))
 
@@ -74,8 +75,12 @@ def _row(line: int, text: str) -> Row | BadRow:
     except ValueError as error:
         values = _nearly(text.strip().removesuffix(","))
         if values is None:
-            return BadRow(line, "malformed JSON", str(error))
+            return BadRow(line, MALFORMED, str(error))
     return _checked(line, values, text)
+
+
+def _is_broken(row: Row | BadRow) -> bool:
+    return isinstance(row, BadRow) and row.reason == MALFORMED
 
 
 def _nearly(text: str) -> Mapping[str, Any] | None:
@@ -112,7 +117,7 @@ def _values(text: Text, prefix: str, *, several: bool = False) -> Rows:
     with _as_utf8(text) as binary:
         try:
             found = ijson.items(
-                Bounded(binary), prefix, use_float=True, multiple_values=several, buf_size=BUFFER
+                Guarded(binary), prefix, use_float=True, multiple_values=several, buf_size=BUFFER
             )
             for number, values in enumerate(found, 1):
                 yield _checked(number, values)

@@ -1,5 +1,6 @@
 """What becomes of the rows of a file: sent by line, acknowledged, dropped for a reason."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Generic, TypeVar
@@ -9,8 +10,12 @@ from google.protobuf.message import Message
 from google.rpc import status_pb2
 from longtail.client.calls.errors import LongtailError, error_from_status
 from longtail.client.importing.rows import BadRow
+from longtail.v1.item_pb2 import Item
 
 LINES_SHOWN = 5
+
+# The place of a vector, in the path of what is wrong with it.
+_EXTRA_VECTOR = re.compile(r"\bextra_vectors\[(\d+)\]\.vector$")
 
 M = TypeVar("M", bound=Message)
 
@@ -105,7 +110,7 @@ class ImportReport:
                 accepted += 1
             else:
                 self.failed += error.code is not grpc.StatusCode.INVALID_ARGUMENT
-                self.drop(BadRow(numbered.line, *_refusal(error)))
+                self.drop(BadRow(numbered.line, *_refusal(error, numbered.message)))
         start = 0
         for answer in acknowledgements:
             for position in answer.unattributed:
@@ -159,16 +164,19 @@ class ImportReport:
         return sum(dropped.count for dropped in self.dropped.values())
 
 
-def _refusal(error: LongtailError) -> tuple[str, str]:
+def _refusal(error: LongtailError, message: Message) -> tuple[str, str]:
     """Return the reason and the detail; a row is known by its line, not by its place in a batch."""
     if error.code is not grpc.StatusCode.INVALID_ARGUMENT:
         return f"failed in the server ({error.code.name})", error.message
-    wrong = {_leaf(violation.field): violation.description for violation in error.violations}
+    wrong = {_leaf(each.field, message): each.description for each in error.violations}
     where = f" ({', '.join(sorted(wrong))})" if wrong else ""
     detail = "; ".join(f"{field} {description}" for field, description in wrong.items())
     return f"refused by the server{where}", detail or error.message
 
 
-def _leaf(path: str) -> str:
-    """Return `text` of `items[3].text`."""
-    return path.rpartition("].")[2]
+def _leaf(path: str, message: Message) -> str:
+    """Return `text` of `items[3].text`; of a vector in a vector space, that space too."""
+    leaf = path.rpartition("].")[2]
+    if isinstance(message, Item) and (found := _EXTRA_VECTOR.search(path)):
+        return f"{leaf} in space {message.extra_vectors[int(found[1])].name!r}"
+    return leaf

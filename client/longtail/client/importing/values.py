@@ -31,6 +31,10 @@ _NO_VALUE = _NOTHING | {"nan", "NaN", "NAN", "NULL", "null"}
 PARAGRAPHS = "\n"
 
 
+# Python's and numpy's.
+_FLAGS = {"bool", "bool_"}
+
+
 class RowError(Exception):
     """A row that cannot be used; `reason` is one of a few, `detail` says more."""
 
@@ -135,21 +139,32 @@ def vector(row: Mapping[str, Any], column: str) -> bytes:
     value = row[column]
     try:
         if isinstance(value, str) and not value.lstrip().startswith("["):
-            found = b64decode(value, validate=True)
-            if not found or len(found) % 4:
-                raise ValueError("no float32 in base64")
-            return found
+            return _float32(value)
         if isinstance(value, str):
             numbers: Sequence[Any] = [float(each) for each in value.strip()[1:-1].split(",")]
         elif isinstance(value, list | tuple) or hasattr(value, "__array__"):
             numbers = list(value)
         else:
             raise ValueError(f"{_named(value)} is no list of numbers")
+        # Python takes a truth value for a number.
+        other = [each for each in numbers if type(each).__name__ in _FLAGS]
+        if other:
+            raise ValueError(f"{_named(bool(other[0]))} is no number")
         if not all(map(math.isfinite, numbers)):
             raise ValueError("a number is not finite")
         return struct.pack(f"<{len(numbers)}f", *numbers)
     except (ValueError, TypeError, OverflowError, struct.error) as error:
         raise RowError("bad vector", f"{column}: {error}") from error
+
+
+def _float32(text: str) -> bytes:
+    try:
+        found = b64decode(text, validate=True)
+    except ValueError:
+        found = b""
+    if not found or len(found) % 4:
+        raise ValueError(f"{text!r:.80} is neither a list of numbers nor base64 of float32")
+    return found
 
 
 def state_named(word: str) -> State:

@@ -141,12 +141,16 @@ def test_a_vector_is_a_list_or_base64(given: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", ["no", "AAAA", [1, None], [float("inf")], [1e39], {"x": 1}, 7, np.eye(2)]
-)
+    "given",
+    ["no", "AA", "AAAA", [1, None], [float("inf")], [1e39], {"x": 1}, 7, np.eye(2), [True, 1],
+     np.array([True, False]), ["1", "2"]],
+)  # fmt: skip
 def test_a_vector_of_no_use_says_why(given: object) -> None:
     columns = ItemColumns("id", "title", None, None, vector="v")
-    with pytest.raises(RowError, match="bad vector"):
+    with pytest.raises(RowError, match="bad vector") as refused:
         item_from_row({"id": "1", "title": "t", "v": given}, columns)
+    assert refused.value.detail.startswith("v: ")
+    assert "padding" not in refused.value.detail
     assert not item_from_row({"id": "1", "title": "t", "v": None}, columns).vector
 
 

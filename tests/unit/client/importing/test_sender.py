@@ -5,11 +5,12 @@ from collections.abc import Iterator, Sequence
 import grpc
 import pytest
 from google.rpc import status_pb2
+from longtail.client import named_vectors
 from longtail.client.calls.call import BATCH_BYTES
 from longtail.client.calls.errors import LongtailError
 from longtail.client.importing.report import Acknowledgement, ImportReport, Numbered
 from longtail.client.importing.sender import send
-from longtail.runtime.errors import InferenceFailed
+from longtail.runtime.errors import InferenceFailed, InvalidArgument, Violation
 from longtail.v1.item_pb2 import Item
 
 from tests.unit.client.importing.writer import Writer
@@ -56,6 +57,16 @@ def test_what_the_server_fails_on_is_told_from_what_it_refuses() -> None:
     send(items(3), write, report)
     assert (report.imported, report.failed) == (2, 1)
     assert report.dropped["failed in the server (INTERNAL)"].detail == "the device failed"
+
+
+def test_a_vector_that_is_refused_is_known_by_its_space() -> None:
+    wrong = InvalidArgument(Violation("items[1].extra_vectors[1].vector", "is 12 bytes, not 16"))
+    vectors = named_vectors({"words": [1], "image": [1, 2, 3]})
+    batch = [*items(1), Numbered(9, Item(id="1", extra_vectors=vectors))]
+    report = ImportReport()
+    report.count(batch, [Acknowledgement([status_pb2.Status(), wrong.status()], 1, 4)])
+    dropped = report.dropped["refused by the server (vector in space 'image')"]
+    assert dropped.detail == "vector in space 'image' is 12 bytes, not 16"
 
 
 def test_what_was_taken_without_its_list_is_known_by_line() -> None:

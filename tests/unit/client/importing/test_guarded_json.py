@@ -1,9 +1,10 @@
-"""JSON of which too much is in each other costs its row, or is refused before it costs time."""
+"""JSON too deep or with half characters costs its row, or is refused before it costs time."""
 
 import json
 from pathlib import Path
 
 import pytest
+from longtail.client.importing.json_rows import BUFFER
 from longtail.client.importing.opening import open_rows
 from longtail.client.importing.rows import FileError
 
@@ -57,5 +58,34 @@ def test_brackets_in_strings_open_nothing(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     titles = ["[" * 600_000, '\\"[' * 250_000, '{"' * 250_000 + "\\", "One"]
     path.write_text(json.dumps([{"id": str(n), "title": each} for n, each in enumerate(titles)]))
+    items, _ = items_in(path)
+    assert [each.title for each in items] == titles
+
+
+@pytest.mark.parametrize("half", ["\\ud83d", "\\ude00", "\\uD83Dx\\uDE00", "\\ud83d\\ud83d\\ude00"])
+@pytest.mark.parametrize("before", [0, BUFFER - 40, BUFFER - 36, BUFFER - 31, BUFFER - 30])
+def test_half_a_character_is_no_question_mark(tmp_path: Path, half: str, before: int) -> None:
+    path = tmp_path / "a.json"
+    path.write_text('[{"id":"1","title":"' + "x" * before + half + '"}]')
+    with pytest.raises(FileError, match="half a character is escaped"), open_rows(str(path)):
+        pass
+
+
+def test_a_line_of_half_a_character_is_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    half = '{"id":"1","title":"\\ud800"}\n'
+    path.write_text(half + '{"id":"2","title":"Two"}\n')
+    items, report = items_in(path)
+    assert ([each.id for each in items], list(report.dropped)) == (["2"], ["not UTF-8"])
+    path.write_text(half)
+    with pytest.raises(FileError, match="row 1: not UTF-8"), open_rows(str(path)):
+        pass
+
+
+def test_whole_characters_may_be_escaped_anywhere(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    titles = [("x" * n) + "\U0001f600\\ud83d\\\U0001f600" * 3_000 for n in range(25)]
+    path.write_text(json.dumps([{"id": str(n), "title": each} for n, each in enumerate(titles)]))
+    assert path.stat().st_size > BUFFER
     items, _ = items_in(path)
     assert [each.title for each in items] == titles
