@@ -46,8 +46,8 @@ def parse(from_string: Parse, content: bytes) -> Message:
     return message
 
 
-def _merge(message: Any, content: bytes, begin: int, end: int) -> None:  # noqa: ANN401
-    """Merge `content[begin:end]` into `message`, which is of any type."""
+def _merge(message: Any, content: bytes, begin: int, end: int, path: str = "") -> None:  # noqa: ANN401
+    """Merge `content[begin:end]` into `message`, of any type; `path` leads to its fields."""
     descriptor = message.DESCRIPTOR
     counts: Counter[int] = Counter()
     # What was passed and is still to be merged begins here.
@@ -55,25 +55,27 @@ def _merge(message: Any, content: bytes, begin: int, end: int) -> None:  # noqa:
     for number, start, body, stop in _fields(content, begin, end, descriptor.full_name):
         counts[number] += 1
         field = descriptor.fields_by_number.get(number)
-        _check_count(field, counts[number])
+        _check_count(field, counts[number], path)
         if stop - start <= PIECE_BYTES:
             if field is not None and field.message_type is not None:
-                _check_inside(field.message_type, content, body, stop)
+                inside = _inside(field, counts[number], path)
+                _check_inside(field.message_type, content, body, stop, inside)
             if stop - pending > PIECE_BYTES:
                 message.MergeFromString(content[pending:start])
                 pending = start
             continue
         message.MergeFromString(content[pending:start])
         if field is None or field.message_type is None or _is_map(field):
-            _check_size(field, stop - start)
+            _check_size(field, stop - start, path)
             message.MergeFromString(content[start:stop])
         else:
-            _merge(_part(message, field), content, body, stop)
+            inside = _inside(field, counts[number], path)
+            _merge(_part(message, field), content, body, stop, inside)
         pending = stop
     message.MergeFromString(content[pending:end])
 
 
-def _check_inside(descriptor: Descriptor, content: bytes, begin: int, end: int) -> None:
+def _check_inside(descriptor: Descriptor, content: bytes, begin: int, end: int, path: str) -> None:
     """Refuse many more elements than a field takes within what is parsed in one go."""
     # An element has its tag and at least one byte more. To look for a byte takes a thousandth of
     # the time that it takes to read fields, so these are read only where they may be too many.
@@ -85,9 +87,10 @@ def _check_inside(descriptor: Descriptor, content: bytes, begin: int, end: int) 
     for number, _, body, stop in _fields(content, begin, end, descriptor.full_name):
         counts[number] += 1
         field = descriptor.fields_by_number.get(number)
-        _check_count(field, counts[number])
+        _check_count(field, counts[number], path)
         if field is not None and field.message_type is not None:
-            _check_inside(field.message_type, content, body, stop)
+            inside = _inside(field, counts[number], path)
+            _check_inside(field.message_type, content, body, stop, inside)
 
 
 @cache
@@ -153,18 +156,26 @@ def _is_map(field: FieldDescriptor) -> bool:
     return field.message_type is not None and field.message_type.GetOptions().map_entry
 
 
-def _check_count(field: FieldDescriptor | None, count: int) -> None:
+def _check_count(field: FieldDescriptor | None, count: int, path: str) -> None:
     repeated = field is not None and field.is_repeated and not _is_map(field)
     limit = MAX_ELEMENTS if repeated else MAX_ENTRIES
     if count > limit:
-        raise InvalidArgument(Violation(_name(field), f"holds over {limit} elements"))
+        raise InvalidArgument(Violation(_name(field, path), f"holds over {limit} elements"))
 
 
-def _check_size(field: FieldDescriptor | None, size: int) -> None:
+def _check_size(field: FieldDescriptor | None, size: int, path: str) -> None:
     limit = PIECE_BYTES if field is not None and _is_map(field) else MAX_STRING_BYTES
     if size > limit:
-        raise InvalidArgument(Violation(_name(field), f"is over {limit} bytes"))
+        raise InvalidArgument(Violation(_name(field, path), f"is over {limit} bytes"))
 
 
-def _name(field: FieldDescriptor | None) -> str:
-    return "request" if field is None else field.name
+def _name(field: FieldDescriptor | None, path: str) -> str:
+    if field is None:
+        return path.removesuffix(".") or "request"
+    return path + field.name
+
+
+def _inside(field: FieldDescriptor, count: int, path: str) -> str:
+    """Return the path of what is inside a field that came for the `count`-th time."""
+    element = f"[{count - 1}]" if field.is_repeated and not _is_map(field) else ""
+    return f"{path}{field.name}{element}."

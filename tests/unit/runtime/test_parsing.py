@@ -111,7 +111,7 @@ def test_the_last_of_alternatives_holds() -> None:
         (
             pb.RecommendRequest.FromString,
             pb.RecommendRequest(filter=filter_pb2.Filter.FromString(EMPTY * 1_000_000)),
-            "all_of",
+            "filter.all_of",
         ),
         (
             embedding_service_pb2.EmbedRequest.FromString,
@@ -121,19 +121,23 @@ def test_the_last_of_alternatives_holds() -> None:
         (
             items_pb.BatchUpsertItemsRequest.FromString,
             items_pb.BatchUpsertItemsRequest(items=[item(1, MAX_ENTRIES + 1, 0)]),
-            "fields",
+            "items[0].attributes.fields",
         ),
         (pb.RecommendRequest.FromString, b"\xf8\x3f\x01" * PIECE_BYTES, "request"),
-        (pb.BatchRecommendRequest.FromString, inside(1, b"\x72\x00" * 20_000) * 100, "rules"),
+        (
+            pb.BatchRecommendRequest.FromString,
+            inside(1, b"\x72\x00" * 20_000) * 100,
+            "requests[0].rules",
+        ),
         (
             pb.BatchRecommendRequest.FromString,
             inside(1, inside(5, EMPTY * 20_000)) * 100,
-            "item_ids",
+            "requests[0].exclude.item_ids",
         ),
         (
             pb.RecommendRequest.FromString,
             inside(14, inside(5, inside(1, inside(3, EMPTY * 10_000)) * 2)) * 10,
-            "values",
+            "rules[0].filter.all_of[0].in.values",
         ),
     ],
     ids=[
