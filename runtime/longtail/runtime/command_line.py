@@ -5,10 +5,11 @@ import dataclasses
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from longtail.runtime import setting_names
+from longtail.runtime.control_characters import escaped
 from longtail.runtime.settings import Given, describe, find
 
 _METAVAR = "VALUE"
@@ -35,10 +36,27 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}\n")
 
 
+class _Once(argparse.Action):
+    """Takes a flag that says one thing: of two the first would be lost without a word."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        """Note the value; raise ArgumentError where there is one already."""
+        if getattr(namespace, self.dest) is not None:
+            raise argparse.ArgumentError(self, "is given twice")
+        setattr(namespace, self.dest, values)
+
+
 def add_file(parser: argparse.ArgumentParser) -> None:
     """Add the flag that names the file of settings."""
     parser.add_argument(
         "--config",
+        action=_Once,
         dest=setting_names.FILE,
         metavar="FILE",
         help=f"TOML file of settings; or {setting_names.FILE} names it",
@@ -61,6 +79,7 @@ def add_flags(parser: argparse.ArgumentParser, settings: type[Any]) -> None:
     for variable, default, text in describe(settings):
         group.add_argument(
             setting_names.flag(variable),
+            action=_Once,
             dest=variable,
             metavar=_METAVAR,
             help=f"{text} (default: {default or 'empty'})".replace("%", "%%"),
@@ -91,8 +110,8 @@ def write_settings(settings: object, given: Mapping[str, Given]) -> None:
             line = f"# {name} is set and not shown"
         else:
             plain = value if isinstance(value, int | float) else str(value)
-            line = f"{name} = {json.dumps(plain, ensure_ascii=False)}"
-        lines.append((line, found.place if found else "default"))
+            line = escaped(f"{name} = {json.dumps(plain, ensure_ascii=False)}")
+        lines.append((line, escaped(found.place) if found else "default"))
     width = max(len(line) for line, _ in lines)
     sys.stdout.writelines(f"{line:{width}}  # {place}\n" for line, place in lines)
 

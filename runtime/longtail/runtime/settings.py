@@ -4,23 +4,31 @@ What a flag says counts before the environment, and that before the file; what i
 """
 
 import dataclasses
+import os
+import stat
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar
 
 from longtail.runtime import setting_names
+from longtail.runtime.control_characters import escaped
 from longtail.runtime.listening import ListenAddress
 
 T = TypeVar("T")
 
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
+# Of a file of settings.
+MAX_BYTES = 2**20
 _NUMBERS = {int: "a whole number", float: "a number"}
 
 
 class SettingsError(Exception):
     """What is set cannot be used; the message says where it is set, to what, and what may be."""
+
+    def __init__(self, message: str) -> None:
+        # What is quoted may be anything.
+        super().__init__(escaped(message))
 
 
 @dataclass(frozen=True)
@@ -152,7 +160,9 @@ def describe(settings: type[Any]) -> list[tuple[str, str, str]]:
 def _read_file(path: str) -> dict[str, Given]:
     """Return what a file of settings says, by variable."""
     try:
-        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        content = tomllib.loads(_text(path))
+    except RecursionError:
+        raise SettingsError(f"{path}: is nested too deeply") from None
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise SettingsError(f"{path}: {why}") from error
@@ -160,17 +170,45 @@ def _read_file(path: str) -> dict[str, Given]:
     found = {}
     for key, value in content.items():
         if key not in variables:
-            near = setting_names.nearest(key, variables)
+            # It may be written as the variable is.
+            near = setting_names.nearest(setting_names.key(key), variables)
             raise SettingsError(f"{path}: {key} is no setting; the nearest is {near}")
         if not isinstance(value, str | int | float):
             raise SettingsError(f"{path}: {key} is neither text, nor a number, nor true or false")
-        found[variables[key]] = Given(str(value), f"{path}: {key}")
+        found[variables[key]] = Given(_plain(value, f"{path}: {key}"), f"{path}: {key}")
     return found
+
+
+def _text(path: str) -> str:
+    """Return what a regular file holds; raise OSError, ValueError or SettingsError."""
+    # To open a pipe would wait for somebody who writes, and a device may have no end.
+    with open(path, "rb", opener=_without_waiting) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise SettingsError(f"{path}: is no regular file")
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise SettingsError(f"{path}: is over {MAX_BYTES} bytes")
+    # Editors of Windows begin a file with a mark of its encoding.
+    return content.decode("utf-8-sig")
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _plain(value: str | int | float, place: str) -> str:
+    try:
+        text = str(value)
+    except ValueError:
+        raise SettingsError(f"{place} has too many digits") from None
+    if "\0" in text:
+        raise SettingsError(f"{place} holds a NUL character")
+    return text
 
 
 def _parse(given: Given, declared: "dataclasses.Field[Any]") -> object:
     kind, metadata, text = type(declared.default), declared.metadata, given.text
-    shown = given.place if metadata["secret"] else f"{given.place}={text!r}"
+    shown = given.place if metadata["secret"] else f"{given.place}={_without_user(text)!r}"
     try:
         if kind is ListenAddress:
             return ListenAddress.parse(metadata["variable"], text)
@@ -183,6 +221,13 @@ def _parse(given: Given, declared: "dataclasses.Field[Any]") -> object:
     except ValueError as error:
         raise SettingsError(f"{shown} {error}") from error
     return text
+
+
+def _without_user(text: str) -> str:
+    """Hide who, and with which password, an address is for."""
+    before, at, address = text.rpartition("@")
+    scheme, mark, _ = before.partition("://")
+    return f"{scheme if mark else ''}{mark}...@{address}" if at else text
 
 
 def _truth(text: str) -> bool:

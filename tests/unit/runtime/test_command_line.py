@@ -47,6 +47,8 @@ def test_flags_are_found_by_their_settings(parser: Parser, monkeypatch: pytest.M
     [
         (["--index-link", "8"], "--index-link is no flag of it; the nearest is --index-links"),
         (["--hme=x", "--wrods"], "--hme is no flag of it; the nearest is --home"),
+        (["--home", "a", "--home=b"], "argument --home: is given twice"),
+        (["--config", "a", "--config", "b"], "argument --config: is given twice"),
         (["--home"], "argument --home: expected one argument"),
     ],
 )
@@ -76,6 +78,19 @@ def test_what_counts_is_shown_with_where_it_was_set_and_without_secrets(
     # It is a file of settings itself.
     file.write_text(shown)
     assert load(Settings, {"LONGTAIL_CONFIG": str(file)}) == Settings('/a "b" ö', 16, False)
+
+
+def test_control_characters_are_shown_escaped_and_read_again(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    home = "a\x7f\x1b[2J\u0085\nb"
+    given = find({"LONGTAIL_HOME": home})
+    write_settings(read(Settings, given), given)
+    shown = capsys.readouterr().out
+    assert all(line.isprintable() for line in shown.splitlines())
+    file = tmp_path / "longtail.toml"
+    file.write_text(shown)
+    assert load(Settings, {"LONGTAIL_CONFIG": str(file)}) == Settings(home)
 
 
 def test_processes_of_a_process_read_what_it_read(

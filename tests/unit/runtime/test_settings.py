@@ -1,9 +1,11 @@
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from longtail.runtime.listening import ListenAddress
 from longtail.runtime.settings import (
+    MAX_BYTES,
     Bounds,
     Given,
     SettingsError,
@@ -132,6 +134,12 @@ def test_what_is_empty_is_not_set_wherever_it_stands(file: Path) -> None:
         ('log_level = "loud"', "log_level='loud' is not one of info, error"),
         ('server_address = "here"', "server_address='here' is not host:port"),
         ("home = ", "Invalid value"),
+        ("LONGTAIL_STRENGTH = 1", "LONGTAIL_STRENGTH is no setting; the nearest is strength"),
+        ('"a\\u001b[2J" = 1', r"a\u001b[2J is no setting; the nearest is "),
+        ('home = "a\\u0000b"', "home holds a NUL character"),
+        ("strength = " + "[" * 3000, "is nested too deeply"),
+        ("index_links = 0x" + "f" * 5000, "index_links has too many digits"),
+        ("#" * (MAX_BYTES + 1), f"is over {MAX_BYTES} bytes"),
     ],
 )
 def test_what_a_file_says_wrong_is_named_with_the_file(file: Path, text: str, problem: str) -> None:
@@ -145,9 +153,37 @@ def test_what_a_file_says_wrong_is_named_with_the_file(file: Path, text: str, pr
 def test_a_file_that_cannot_be_read_is_named(file: Path) -> None:
     with pytest.raises(SettingsError, match=f"^{file}: No such file or directory$"):
         load(Ours, {"LONGTAIL_CONFIG": str(file)})
+    with pytest.raises(SettingsError, match=f"^{file.parent}: Is a directory$"):
+        load(Ours, {"LONGTAIL_CONFIG": str(file.parent)})
     file.write_bytes(b"home = '\xff'")
     with pytest.raises(SettingsError, match=f"^{file}: 'utf-8' codec"):
         load(Ours, {"LONGTAIL_CONFIG": str(file)})
+
+
+def test_what_is_no_regular_file_is_neither_waited_for_nor_read(file: Path) -> None:
+    os.mkfifo(file)
+    for path in (file, "/dev/zero"):
+        with pytest.raises(SettingsError, match=f"^{path}: is no regular file$"):
+            load(Ours, {"LONGTAIL_CONFIG": str(path)})
+
+
+def test_a_file_may_begin_with_a_mark_of_its_encoding(file: Path) -> None:
+    file.write_text("index_links = 8\n", encoding="utf-8-sig")
+    assert load(Ours, {"LONGTAIL_CONFIG": str(file)}).links == 8
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("http://ann:hunter2@h:1", "'http://...@h:1'"),
+        ("ann:hunt@er2@h:1", "'...@h:1'"),
+        ("x\x1b[2J", r"'x\x1b[2J'"),
+    ],
+)
+def test_what_stands_before_an_address_is_not_shown(text: str, shown: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(Ours, {"LONGTAIL_SERVER_ADDRESS": text})
+    assert str(caught.value) == f"LONGTAIL_SERVER_ADDRESS={shown} is not host:port"
 
 
 def test_a_variable_that_nothing_reads_is_refused_without_its_value() -> None:

@@ -54,8 +54,13 @@ def test_the_worker_reads_the_same_file(
     ],
 )
 def test_what_would_end_the_start_ends_the_check_with_2(
-    file: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+    file: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    said: str,
 ) -> None:
-    assert server(["--config", file.name, "--check", *arguments]) == 2
+    monkeypatch.setenv("LONGTAIL_CONFIG", file.name)
+    assert server(["--check", *arguments]) == 2
     told = capsys.readouterr()
     assert (said in told.err, told.out, len(told.err.splitlines())) == (True, "", 1)

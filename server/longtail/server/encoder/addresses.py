@@ -20,6 +20,9 @@ def parse_addresses(text: str) -> Sequence[str]:
     Raises ValueError that goes on after the text.
     """
     addresses = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    # A password may be beside the name, so nothing of it is said.
+    if any("@" in address and not address.startswith("unix:") for address in addresses):
+        raise ValueError("names a user, which no worker has")
     if not addresses:
         raise ValueError("names no worker")
     for address in addresses:

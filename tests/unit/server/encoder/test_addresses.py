@@ -10,7 +10,7 @@ from longtail.server.encoder.addresses import current_addresses, parse_addresses
         ("127.0.0.1:50052", ["127.0.0.1:50052"]),
         (" a:1, b:2 ,a:1,", ["a:1", "b:2"]),
         ("dns:///workers:50052,[::1]:3", ["dns:///workers:50052", "[::1]:3"]),
-        ("unix:/run/worker", ["unix:/run/worker"]),
+        ("unix:/run/worker@1", ["unix:/run/worker@1"]),
     ],
 )
 def test_a_list_of_addresses_is_read_each_once(text: str, addresses: Sequence[str]) -> None:
@@ -23,6 +23,11 @@ def test_a_list_of_addresses_is_read_each_once(text: str, addresses: Sequence[st
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"^names no worker$|^has .* which is not host:port$"):
         parse_addresses(text)
+
+
+def test_a_user_is_refused_and_not_told() -> None:
+    with pytest.raises(ValueError, match=r"^names a user, which no worker has$"):
+        parse_addresses("a,ann:hunter2@b:1")
 
 
 async def test_an_address_resolves_to_itself() -> None:
