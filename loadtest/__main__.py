@@ -1,11 +1,12 @@
 """`python -m loadtest`: load a running server, find its highest rate, compare two reports.
 
 Exit codes: 0 done and every objective met, 1 an objective missed or a report worse than another, 2
-wrong usage or no server.
+wrong usage or no server, 130 interrupted, 143 terminated: what was written is removed first.
 """
 
 import asyncio
 import json
+import signal
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -223,6 +224,7 @@ def _served(
     """Return the report of what `offer` does to the server, ready to be written."""
 
     async def load() -> Json:
+        _end_when_terminated()
         async with serving(asked) as load:
             head = {
                 "format": FORMAT,
@@ -239,6 +241,22 @@ def _served(
         return asyncio.run(load())
     except (LongtailError, MaterialError, OSError) as error:
         _fail(f"{asked.address}: {error}")
+    except KeyboardInterrupt:
+        _fail("interrupted before its end", 128 + signal.SIGINT)
+    except asyncio.CancelledError:
+        _fail("terminated before its end", 128 + signal.SIGTERM)
+
+
+def _end_when_terminated() -> None:
+    """Have SIGTERM cancel this task as an interruption does: what was written is removed."""
+    task = asyncio.current_task()
+
+    def cancel() -> None:
+        # Once: some send it to the process and to its group.
+        if task is not None and not task.cancelling():
+            task.cancel()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, cancel)
 
 
 def _asked(asked: Asked, allow_remote: bool, allow_writes: bool) -> Asked:
@@ -285,9 +303,9 @@ def _say(message: str) -> None:
     sys.stderr.write(f"loadtest: {message}\n")
 
 
-def _fail(message: str) -> NoReturn:
+def _fail(message: str, code: int = USAGE) -> NoReturn:
     _say(message)
-    raise typer.Exit(USAGE)
+    raise typer.Exit(code)
 
 
 if __name__ == "__main__":

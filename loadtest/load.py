@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
 
-from longtail.client import AsyncLongtailClient
+from longtail.client import AsyncLongtailClient, LongtailError
+from longtail.v1.item_service_pb2 import ImportItemsResponse
 
 from loadtest.material import Material, gather
 from loadtest.objectives import Objective
@@ -54,6 +55,7 @@ class Load:
         self._material = material
         self._connections = connections
         self._operations: Iterator[Operation] = operations_of(asked.scenario, material)
+        self._stream: asyncio.Future[ImportItemsResponse] | None = None
         self.imported = 0
 
     async def trial(self, schedule: Schedule, objectives: Sequence[Objective]) -> Trial:
@@ -82,9 +84,12 @@ class Load:
                 first = self.imported
                 items = islice(supply, IMPORT)
                 self.imported += IMPORT
-                await self._client.import_items(
-                    [copy_of(item, f"{_IMPORTED}{first + at}") for at, item in enumerate(items)]
-                )
+                copies = [
+                    copy_of(item, f"{_IMPORTED}{first + at}") for at, item in enumerate(items)
+                ]
+                self._stream = asyncio.ensure_future(self._client.import_items(copies))
+                # Given up, it might be written after it was removed.
+                await asyncio.shield(self._stream)
 
         async with asyncio.TaskGroup() as group:
             group.create_task(imports())
@@ -97,6 +102,9 @@ class Load:
         """Remove what the trials wrote."""
         if not self._asked.scenario.writes:
             return
+        if self._stream is not None:
+            with suppress(LongtailError):
+                await self._stream
         written = [*marked_items(), *(f"{_IMPORTED}{number}" for number in range(self.imported))]
         for start in range(0, len(written), BATCH):
             await self._client.delete_items(written[start : start + BATCH])

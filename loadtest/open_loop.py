@@ -99,7 +99,8 @@ async def offer(
 ) -> float:
     """Make the calls as scheduled, or until there are no more; `note` is told of each.
 
-    Returns once the last of them has ended, the seconds since the warm-up.
+    Returns once the last of them has ended, the seconds since the warm-up. Cancelled, it makes no
+    more of them, and ends once those in flight have.
     """
     loop = asyncio.get_running_loop()
     in_flight: set[asyncio.Task[None]] = set()
@@ -121,7 +122,13 @@ async def offer(
         for offset, call in zip(schedule.moments(), calls, strict=False):
             due = start + offset
             # Zero too gives way to the answers that came meanwhile.
-            await asyncio.sleep(max(0.0, due - loop.time()))
+            try:
+                await asyncio.sleep(max(0.0, due - loop.time()))
+            except asyncio.CancelledError:
+                # What a call given up now writes might be there after it was removed.
+                if in_flight:
+                    await asyncio.wait(in_flight)
+                raise
             is_counted = schedule.counts(offset)
             if len(in_flight) >= schedule.max_in_flight:
                 if is_counted:

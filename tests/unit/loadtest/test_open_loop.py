@@ -1,11 +1,12 @@
 """The open loop against a server that stalls, hangs or refuses; the command's exit codes."""
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import pairwise, repeat
 from pathlib import Path
 from statistics import pstdev
 
@@ -167,3 +168,24 @@ def test_no_server_is_exit_code_2() -> None:
 
     assert done.returncode == 2
     assert address in done.stderr
+
+
+async def test_calls_in_flight_end_before_a_cancelled_load_does() -> None:
+    asked, let_go, answered = asyncio.Event(), asyncio.Event(), []
+
+    async def call(due: float) -> float:
+        asked.set()
+        await let_go.wait()
+        answered.append(due)
+        return due
+
+    load = asyncio.create_task(
+        open_loop.offer(Schedule(rate=1, seconds=60), repeat(call), lambda _: None)
+    )
+    await asked.wait()
+    load.cancel()
+    await asyncio.sleep(0)
+    let_go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await load
+    assert len(answered) == 1
