@@ -114,8 +114,8 @@ def test_what_an_item_does_not_say() -> None:
     assert (content.available_from, content.available_until) == (None, None)
 
 
-def test_an_item_without_text_may_keep_its_vector() -> None:
-    assert item_draft(Item(id="film"), DIMENSION, {}, keeps_vector=True).vector is None
+def test_an_item_of_no_content_is_read_where_none_is_asked_for() -> None:
+    assert item_draft(Item(id="film"), DIMENSION, {}, needs_content=False).vector is None
 
 
 @given(
