@@ -15,7 +15,6 @@ from longtail.worker.settings import WorkerSettings
 
 from evaluation.dataset import Dataset, DatasetError, holds, negatives, positives, read
 from evaluation.experiment import Options, Period, Stage
-from evaluation.metrics import Truth
 from evaluation.queries import Asked, query_requests, query_sources
 from evaluation.query_source import Queries, read_queries
 from evaluation.task import Ints, Matrix
@@ -141,12 +140,6 @@ def _world(
 
 
 def _asked(words: Words, queries: Queries, chosen: Ints, vectors: Matrix) -> Asked:
-    order = np.argsort(queries.queries, kind="stable")
-    starts = np.searchsorted(queries.queries[order], np.arange(len(queries.ids) + 1))
-    rows = [order[starts[at] : starts[at + 1]] for at in chosen.tolist()]
-    offsets = np.concatenate(([0], np.cumsum([len(each) for each in rows])))
-    said = np.concatenate(rows)
-    truth = Truth(offsets, queries.items[said], queries.grades[said])
     # The server looks up no more of a query's words.
     counted = words.scores([queries.texts[at] for at in chosen.tolist()], MOST_WORDS)
-    return Asked(vectors, counted, truth)
+    return Asked(vectors, counted, queries.truth(chosen))

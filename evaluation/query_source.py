@@ -13,6 +13,7 @@ import numpy as np
 
 from evaluation.dataset import DatasetError, Floats, Ints, Reason, holds, table
 from evaluation.fields import number
+from evaluation.metrics import Truth
 
 PAIRS, QUERIES, RELEVANCE = "recommendation_data", "queries", "relevance"
 
@@ -31,6 +32,15 @@ class Queries:
     items: Ints
     grades: Floats
     dropped: Counter[Reason]
+
+    def truth(self, chosen: Ints) -> Truth:
+        """Return what is relevant to the `chosen` queries (c,), in their order."""
+        order = np.argsort(self.queries, kind="stable")
+        starts = np.searchsorted(self.queries[order], np.arange(len(self.ids) + 1))
+        rows = [order[starts[at] : starts[at + 1]] for at in chosen.tolist()]
+        offsets = np.concatenate(([0], np.cumsum([len(each) for each in rows])))
+        said = np.concatenate(rows)
+        return Truth(offsets, self.items[said], self.grades[said])
 
 
 def holds_queries(folder: Path) -> bool:

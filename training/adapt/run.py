@@ -16,14 +16,16 @@ from accelerate import Accelerator
 from longtail.export import checkpoint as checkpoints
 from longtail.server.ranking.head.pairs import TAIL_WEIGHT, Likes
 from longtail.server.write.encoding import text_to_encode
+from numpy.typing import NDArray
 
 from evaluation.dataset import DatasetError
 from evaluation.opinions import Opinions, read_opinions
 from evaluation.query_source import Queries, holds_queries, read_queries
+from evaluation.significance import UserBootstrap, estimate
 from training.adapt.encoder import AdaptedEncoder, Kind
 from training.adapt.judging import Judgement, judgement, parts_of
 from training.adapt.objective import Objective
-from training.adapt.steps import Judge, Plan, Progress, learn
+from training.adapt.steps import Plan, Progress, learn
 from training.adapt.tasks import (
     Task,
     of_descriptions,
@@ -114,9 +116,8 @@ def adapt(
             log.add(progress, score, time.monotonic() - started)
         return score
 
-    watched: Judge = judge
     done = learn(
-        encoder, material.tasks, recipe.objective, recipe.plan, out, watched, tell, accelerator
+        encoder, material.tasks, recipe.objective, recipe.plan, out, judge, tell, accelerator
     )
     after = material.last.scores(encoder)
     found = Adapted(
@@ -176,7 +177,7 @@ def _task(
     opinions: Opinions,
     items: Sequence[str],
     queries: Queries,
-    learned: np.ndarray[tuple[int], np.dtype[np.int64]],
+    learned: NDArray[np.int64],
 ) -> Task | None:
     """Return the task of a name, None where the data have nothing for it."""
     data = opinions.data
@@ -198,14 +199,11 @@ def _task(
     raise ValueError(f"{name!r} is no task; there are {', '.join(TASKS)}")
 
 
-def _interval(
-    differences: np.ndarray[tuple[int], np.dtype[np.float64]], seed: int
-) -> tuple[float, float]:
+def _interval(differences: NDArray[np.float64], seed: int) -> tuple[float, float]:
     """Return the 95 % interval of the mean difference, by resampling the queries."""
-    random = np.random.default_rng(seed)
-    drawn = random.integers(len(differences), size=(RESAMPLES, len(differences)))
-    low, high = np.percentile(differences[drawn].mean(axis=1), (2.5, 97.5))
-    return round(float(low), DECIMALS), round(float(high), DECIMALS)
+    bootstrap = UserBootstrap(len(differences), replicates=RESAMPLES, seed=seed)
+    found = estimate(bootstrap.means(differences[np.newaxis])[:, 0])
+    return round(found.low, DECIMALS), round(found.high, DECIMALS)
 
 
 class _Log:
