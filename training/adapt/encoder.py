@@ -118,12 +118,18 @@ class AdaptedEncoder:
         The adapter is merged into the weights, after which nothing more can be learned: one that is
         saved beside them is loaded wrongly by sentence-transformers (its issue 3246).
         """
+        # What is there may be of an earlier run, or what this one began with.
+        unfinished = folder.with_name(f"{folder.name}.new")
+        shutil.rmtree(unfinished, ignore_errors=True)
         root = self._checkpoint.folder
         if (root.parent / "modules.json").exists():
             root = root.parent
-        shutil.copytree(root, folder, ignore=shutil.ignore_patterns("*.safetensors", "*.bin"))
+        weights = shutil.ignore_patterns("*.safetensors", "*.bin")
+        shutil.copytree(root, unfinished, ignore=weights)
         merged = self.model.merge_and_unload(safe_merge=True)
-        merged.save_pretrained(folder / self._checkpoint.folder.relative_to(root))
+        merged.save_pretrained(unfinished / self._checkpoint.folder.relative_to(root))
+        shutil.rmtree(folder, ignore_errors=True)
+        unfinished.rename(folder)
 
     def _computed(self, model: torch.nn.Module, texts: Sequence[str], role: Role) -> Tensor:
         checkpoint = self._checkpoint

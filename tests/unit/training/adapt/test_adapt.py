@@ -162,6 +162,8 @@ def test_what_was_interrupted_goes_on_where_it_was(model: Path, data: Path, tmp_
     adapted(model, data, tmp_path / "whole")
 
     assert seen[0] == 5
+    # What is done is not done again, and the checkpoint is the same.
+    adapt(str(model), data, tmp_path / "broken", RECIPE, Accelerator(cpu=True), interrupt)
     broken, whole = weights(tmp_path / "broken"), weights(tmp_path / "whole")
     assert all(torch.equal(broken[name], whole[name]) for name in whole)
 
