@@ -20,6 +20,8 @@ RECOMMEND = "/longtail.v1.RecommendationService/Recommend"
 LARGE_ITEMS = 100_000
 # Calls before any that count, so that what is made once is made.
 WARMUP = 60
+# What is learned beside serving costs no call, and would be counted with those made meanwhile.
+_WITHOUT_FITS = {"LONGTAIL_BEHAVIOUR_FIT_SECONDS": "0", "LONGTAIL_HEAD_FIT_SECONDS": "0"}
 _IDLE_SECONDS = 1.0
 # By then what a call leaves to be done later is done.
 _SETTLED_SECONDS = 3.0
@@ -72,8 +74,8 @@ class Context(context.Context):
     def serving(
         self, home: Path, under: Sequence[str] = (), **extra: str
     ) -> AbstractContextManager[Service]:
-        """Run a server on a home."""
-        return server(home, self.worker.address, self.out, under, **extra)
+        """Run a server on a home, without the fits that go on beside serving."""
+        return server(home, self.worker.address, self.out, under, **(_WITHOUT_FITS | extra))
 
     def cpu(self, services: Sequence[Service], method: str, requests: Sequence[bytes]) -> float:
         """Return the milliseconds of processor time that services spend on a call, one at a time.
