@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests import postgresql as real_postgresql
 from tests import processes
+from tests.postgresql import PostgreSQL
 
 ROOT = Path(__file__).parents[1]
 
@@ -52,3 +54,18 @@ def worker_address(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     """Return the address of a real worker with the default encoder, shared by the session."""
     with processes.worker(tmp_path_factory.mktemp("worker"), artefact) as running:
         yield running.address
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """Return a server that the tests of a process share: who stops it starts it again."""
+    with real_postgresql.running() as server:
+        yield server
+
+
+@pytest.fixture
+def postgresql_url(postgresql: PostgreSQL) -> Iterator[str]:
+    """Return where a database of the test's own is found, which is empty."""
+    url = postgresql.new_database()
+    yield url
+    postgresql.drop(url)
