@@ -22,7 +22,7 @@ PROTOS      := $(wildcard protos/longtail/v1/*.proto)
 STUBS       := $(PROTOS:.proto=_pb2.py)
 PYTHON_CODE := runtime worker server export client demo deploy evaluation training loadtest bench examples tests
 
-.PHONY: help serve test lint proto export evaluate train load-test wheels test-wheels test-images bench-worker bench-index bench-ranking bench-request bench-attacks test-faults test-observability clean
+.PHONY: help serve test lint proto export evaluate train load-test wheels test-wheels test-images bench-worker bench-index bench-ranking bench-request bench-attacks test-faults test-engines test-observability clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -99,6 +99,11 @@ bench-attacks: $(INSTALLED) $(STUBS) $(ARTEFACT) ## Attack a server and a worker
 
 test-faults: $(INSTALLED) $(STUBS) $(ARTEFACT) $(REFERENCE) ## Kill, fill and damage the server at full length, an hour.
 	LONGTAIL_FAULTS=full $(BIN)/pytest -v tests/faults
+
+test-engines: $(INSTALLED) $(STUBS) $(ARTEFACT) ## What needs a real Milvus beside PostgreSQL: fetches and starts one.
+	@# The newest of its wheels that there is; its server has no dependencies in Python.
+	$(BIN)/python -c 'import milvus' 2>/dev/null || $(BIN)/pip install --quiet --no-deps milvus==2.3.5
+	$(BIN)/pytest -v tests/engines
 
 test-observability: $(INSTALLED) $(STUBS) $(ARTEFACT) $(PROMETHEUS) ## Scrape, alert and query with the real Prometheus.
 	$(BIN)/pytest -v tests/unit/test_metrics.py tests/integration/test_traces.py tests/integration/test_prometheus.py
