@@ -371,6 +371,7 @@ async def _serve(
         "head": watch_head(sources.heads, part(HEAD), audit),
         "head learning": keep_learning(settings, view, behaviour, sources.heads, owned),
         "operations": operations.run(),
+        "encoding": operations.encode(),
         "recall canary": watch_recall(view, part(RECALL)),
         "ranking profile": watch_profile(sources.profiles, part(PROFILE), audit),
         "keys watch": watch_keys(keys, part(KEYS)),

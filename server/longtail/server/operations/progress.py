@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import islice
 
 from longtail.runtime.errors import ServiceError
 from longtail.server.catalogue.index.build import Stopped
+from longtail.server.store.leases import Refusal
 from longtail.server.store.records import Operation, OperationState
 
 # Refusals that an operation tells.
@@ -36,13 +36,13 @@ class Progress:
             self._operation, done=done, total=total, error_code=0, error_message=""
         )
 
-    def pass_over(self, refused: Mapping[str, ServiceError]) -> None:
-        """Say which items, by id, the work passes over, all of them so far, and why."""
+    def pass_over(self, count: int, first: Mapping[str, Refusal]) -> None:
+        """Say how many items the work passes over so far, and why the `first`, by id."""
         refusals = {
-            item_id: {"code": error.code.value[0], "message": str(error)}
-            for item_id, error in islice(refused.items(), REFUSALS_TOLD)
+            item_id: {"code": refusal.code, "message": refusal.message}
+            for item_id, refusal in first.items()
         }
-        self._operation = replace(self._operation, refused=len(refused), refusals=refusals)
+        self._operation = replace(self._operation, refused=count, refusals=refusals)
 
     def wait_for(self, error: ServiceError) -> None:
         """Say what keeps the work from going on for now."""

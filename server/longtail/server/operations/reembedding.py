@@ -2,44 +2,38 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import islice
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 from longtail.runtime.deadline import within
-from longtail.runtime.errors import (
-    DeadlineExceeded,
-    FailedPrecondition,
-    Overloaded,
-    ServiceError,
-    StorageFull,
-    Unavailable,
-)
+from longtail.runtime.errors import FailedPrecondition
 from longtail.server.catalogue.replica import CatalogueReplica
-from longtail.server.encoder.encoder import BULK_SECONDS, TEXTS_PER_CALL, Encoder
+from longtail.server.encoder.encoder import TEXTS_PER_CALL, Encoder
 from longtail.server.encoder.passages import Embedded
-from longtail.server.operations.progress import Progress
+from longtail.server.operations.lease_holder import LeaseHolder, embed_texts, keep_embedded
+from longtail.server.operations.patience import FIRST_PAUSE, patiently
+from longtail.server.operations.progress import REFUSALS_TOLD, Progress
 from longtail.server.store.encoders import EncoderIncomplete
 from longtail.server.store.group_commit import GroupCommit
+from longtail.server.store.leases import Lease, Refusal, TextRange
 from longtail.server.store.record_store import RecordStore
 from longtail.server.store.records import BoundEncoder, EncoderBinding, PendingText
 from longtail.server.store.transaction import Transaction
-from longtail.server.write.encoding import text_to_encode
 from longtail.v1 import embedding_service_pb2 as pb
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# What passes: a worker that is away or full, a disk that is full, a writer that is busy.
-PASSING = (Unavailable, Overloaded, DeadlineExceeded, StorageFull)
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 # A worker that stays away for longer does not come back by itself: the operation fails, and what
 # is encoded stays for the next one.
 PATIENCE_SECONDS = 3600.0
-# While one batch is written the worker has others.
-BATCHES_BEING_WRITTEN = 1
+# What is lost of work when a holder dies, and what the last of several is waited for.
+LEASE_TEXTS = 4 * TEXTS_PER_CALL
+# Ranges that wait to be taken: they are made as they are taken, and not all before the first.
+AHEAD = 64
+POLL_SECONDS = 0.5
 DROPPED_AT_ONCE = 500
 # Up to so many texts are encoded while writes are held, or a steady stream of them would keep the
 # catalogue from ever being complete.
@@ -57,18 +51,22 @@ Rebuild = Callable[[BoundEncoder, Callable[[int, int], None]], None]
 class _Change:
     """A change of the encoder under way.
 
-    Of the items up to the revision `after`, each has a vector of the `coming` encoder, is being
-    encoded, or is `refused` by it. `done` items are dealt with, of `total`, and `indexed` of them
-    are in the index.
+    Items up to the revision `after` are in ranges that were given out; of those above, `beyond` had
+    no vector of the `coming` encoder at the begin. `done` items are dealt with, of `total`,
+    `indexed` of them are in the index.
     """
 
     coming: BoundEncoder
     progress: Progress
     total: int
-    done: int
+    after: int
+    beyond: int
+    done: int = 0
     indexed: int = 0
-    after: int = 0
-    refused: dict[str, ServiceError] = field(default_factory=dict)
+
+    @property
+    def operation_id(self) -> str:
+        return self.progress.operation.id
 
     def tell(self) -> None:
         """Say how far it is: an item counts once when it is encoded and once when it is indexed."""
@@ -83,12 +81,14 @@ class Reembedding:
         store: RecordStore,
         commit: GroupCommit,
         encoder: Encoder,
+        holder: LeaseHolder,
         view: CatalogueReplica,
         rebuild: Rebuild,
     ) -> None:
         self._store = store
         self._commit = commit
         self._encoder = encoder
+        self._holder = holder
         self._view = view
         self._rebuild = rebuild
 
@@ -101,9 +101,7 @@ class Reembedding:
         current = await asyncio.to_thread(self._store.encoders.current)
         if current is None or current.binding != binding:
             await asyncio.to_thread(self.refuse_given)
-            coming = await self._write(
-                lambda tx: self._store.encoders.prepare(tx, binding), progress
-            )
+            coming = await self._write(lambda tx: self._prepare(tx, binding, progress), progress)
             change = await asyncio.to_thread(self._begun, coming, progress)
             try:
                 await self._encode_pending(change)
@@ -132,89 +130,85 @@ class Reembedding:
                 lambda tx: self._store.encoders.drop_retired(tx, DROPPED_AT_ONCE), progress
             )
 
+    def _prepare(
+        self, tx: Transaction, binding: EncoderBinding, progress: Progress
+    ) -> BoundEncoder:
+        self._store.leases.begin(tx, progress.operation.id)
+        return self._store.encoders.prepare(tx, binding)
+
     def _begun(self, coming: BoundEncoder, progress: Progress) -> _Change:
+        after = self._store.leases.divided(progress.operation.id)
         total = self._store.counts().items
-        pending = self._store.encoders.pending_count(coming.id)
-        return _Change(coming, progress, total, max(0, total - pending))
+        return _Change(
+            coming, progress, total, after, self._store.encoders.pending_count(coming.id, after)
+        )
 
     async def _encode_pending(self, change: _Change) -> None:
-        """Encode what has no vector yet, with as many batches in flight as the workers take."""
-        in_flight: set[asyncio.Task[None]] = set()
-        binding = change.coming.binding
-        try:
-            while True:
-                batch = await asyncio.to_thread(self._next, change, TEXTS_PER_CALL)
-                if batch:
-                    change.after = batch[-1].revision
-                    in_flight.add(asyncio.create_task(self._encode(change, batch)))
-                elif not in_flight:
-                    return
-                room = self._encoder.calls_at_once(binding) + BATCHES_BEING_WRITTEN
-                if not batch or len(in_flight) >= room:
-                    ended, in_flight = await asyncio.wait(
-                        in_flight, return_when=asyncio.FIRST_COMPLETED
-                    )
-                    for task in ended:
-                        task.result()
-        finally:
-            for task in in_flight:
-                task.cancel()
-            await asyncio.gather(*in_flight, return_exceptions=True)
+        """Have encoded what has no vector yet, by whoever takes a range of it on any machine."""
+        loop = asyncio.get_running_loop()
+        advanced = loop.time()
 
-    def _next(self, change: _Change, limit: int) -> list[PendingText]:
-        batch = self._store.encoders.pending(change.coming.id, limit, change.after)
-        if any(pending.vector_given for pending in batch):
-            self.refuse_given()
-        return batch
+        async def look() -> list[Lease]:
+            return await asyncio.to_thread(self._store.leases.unfinished)
 
-    async def _encode(self, change: _Change, batch: Sequence[PendingText]) -> None:
-        async def embed() -> list[Embedded]:
-            with within(BULK_SECONDS):
-                return await self._embed(change.coming, batch, pb.LANE_BULK)
+        while True:
+            unfinished = await patiently(look, change.progress.wait_for, PATIENCE_SECONDS)
+            ranges = await self._divide(change, sum(not lease.holder for lease in unfinished))
+            left = change.beyond + sum(lease.texts - lease.done for lease in unfinished)
+            left += sum(each.texts for each in ranges)
+            if ranges or change.total - left > change.done:
+                advanced = loop.time()
+                change.done = max(change.done, change.total - left)
+                change.tell()
+            await asyncio.to_thread(self._judge, change)
+            if not unfinished and not ranges:
+                return
+            error = self._holder.waiting
+            others = {lease.holder for lease in unfinished} - {"", self._holder.name}
+            if error is not None and not others:
+                if loop.time() - advanced > PATIENCE_SECONDS:
+                    raise error
+                change.progress.wait_for(error)
+            await self._holder.advanced(POLL_SECONDS)
 
-        embedded = await _patiently(embed, change.progress)
-        kept = await self._write(
-            lambda tx: self._keep(tx, change, batch, embedded), change.progress
-        )
-        change.done += kept
-        change.tell()
+    async def _divide(self, change: _Change, waiting: int) -> Sequence[TextRange]:
+        """Give out further ranges where so few are `waiting`; return them."""
+        if waiting > AHEAD // 2:
+            return ()
 
-    async def _embed(
-        self, coming: BoundEncoder, batch: Sequence[PendingText], lane: pb.Lane
-    ) -> list[Embedded]:
-        texts = [text_to_encode(pending.title, pending.text) for pending in batch]
-        return await self._encoder.embed(texts, pb.ROLE_ITEM, lane, coming.binding)
-
-    def _keep(
-        self,
-        tx: Transaction,
-        change: _Change,
-        batch: Sequence[PendingText],
-        embedded: Sequence[Embedded],
-    ) -> int:
-        """Keep the vectors of a batch, and say what is refused of it; return how many were done.
-
-        Raises FailedPrecondition when too much is refused.
-        """
-        # A version that was replaced comes again; what became of it says nothing of the item.
-        current = self._store.items.revisions(tx, [pending.id for pending in batch])
-        rows = []
-        for pending, each in zip(batch, embedded, strict=True):
-            if current.get(pending.id) != pending.revision:
-                continue
-            if isinstance(each, ServiceError):
-                change.refused[pending.id] = each
-            else:
-                change.refused.pop(pending.id, None)
-                rows.append((pending.id, pending.revision, each))
-        change.progress.pass_over(change.refused)
-        if len(change.refused) > max(1, MOST_REFUSED * change.total):
-            raise FailedPrecondition(
-                f"the encoder makes no vector of {len(change.refused)} of {change.total} items: "
-                + _named(change.refused)
+        async def pending() -> list[tuple[int, bool]]:
+            limit = (AHEAD - waiting) * LEASE_TEXTS
+            return await asyncio.to_thread(
+                self._store.encoders.pending_revisions, change.coming.id, limit, change.after
             )
-        self._store.encoders.put_vectors(tx, change.coming.id, rows)
-        return sum(current.get(pending.id) == pending.revision for pending in batch)
+
+        found = await patiently(pending, change.progress.wait_for, PATIENCE_SECONDS)
+        if any(given for _, given in found):
+            await asyncio.to_thread(self.refuse_given)
+        ranges, after = list[TextRange](), change.after
+        for start in range(0, len(found), LEASE_TEXTS):
+            revisions = [revision for revision, _ in found[start : start + LEASE_TEXTS]]
+            ranges.append(TextRange(after, revisions[-1], len(revisions)))
+            after = revisions[-1]
+        if ranges:
+            await self._write(
+                lambda tx: self._store.leases.divide(
+                    tx, change.operation_id, change.coming.id, ranges
+                ),
+                change.progress,
+            )
+            change.after, change.beyond = after, max(0, change.beyond - len(found))
+            self._holder.stir()
+        return ranges
+
+    def _judge(self, change: _Change, tx: Transaction | None = None) -> None:
+        """Tell what is refused. Raises FailedPrecondition when it is too much."""
+        count, first = self._store.leases.refused(change.operation_id, REFUSALS_TOLD, tx)
+        change.progress.pass_over(count, first)
+        if count > max(1, MOST_REFUSED * change.total):
+            raise FailedPrecondition(
+                f"the encoder makes no vector of {count} of {change.total} items: {_named(first)}"
+            )
 
     def _build(self, change: _Change) -> None:
         def built(done: int, _total: int) -> None:
@@ -228,15 +222,20 @@ class Reembedding:
 
         async def embed(last: Sequence[PendingText]) -> list[Embedded]:
             with within(LAST_SECONDS):
-                return await self._embed(change.coming, last, pb.LANE_INTERACTIVE)
+                return await embed_texts(self._encoder, change.coming, last, pb.LANE_INTERACTIVE)
 
         def switch(tx: Transaction) -> int:
-            after = change.after
-            if last := self._next(change, LAST_TEXTS):
+            coming, after = change.coming, change.after
+            if last := self._store.encoders.pending(coming.id, LAST_TEXTS, after):
+                if any(pending.vector_given for pending in last):
+                    self.refuse_given()
                 embedding = asyncio.run_coroutine_threadsafe(embed(last), loop)
-                self._keep(tx, change, last, embedding.result(LAST_SECONDS))
+                embedded = embedding.result(LAST_SECONDS)
+                keep_embedded(self._store, tx, change.operation_id, coming.id, last, embedded)
                 after = last[-1].revision
-            return self._store.encoders.switch(tx, change.coming.id, after)
+            self._judge(change, tx)
+            self._store.leases.end(tx, change.operation_id)
+            return self._store.encoders.switch(tx, coming.id, after)
 
         async def attempt() -> int:
             await self._encode_pending(change)
@@ -246,7 +245,7 @@ class Reembedding:
 
         while True:
             try:
-                await _patiently(attempt, change.progress)
+                await patiently(attempt, change.progress.wait_for, PATIENCE_SECONDS)
             except (EncoderIncomplete, TimeoutError):
                 # Something was written just before: once more.
                 await asyncio.sleep(FIRST_PAUSE)
@@ -254,35 +253,22 @@ class Reembedding:
                 break
         change.done = change.indexed = change.total = max(change.done, change.total)
         change.tell()
-        if change.refused:
+        operation = change.progress.operation
+        if operation.refused:
             logger.warning(
                 "encoder changed, items not found any more count=%d first=%s",
-                len(change.refused),
-                _named(change.refused),
+                operation.refused,
+                ", ".join(operation.refusals),
             )
 
     async def _write(self, write: Callable[[Transaction], T], progress: Progress) -> T:
-        return await _patiently(lambda: asyncio.wrap_future(self._commit.submit(write)), progress)
+        return await patiently(
+            lambda: asyncio.wrap_future(self._commit.submit(write)),
+            progress.wait_for,
+            PATIENCE_SECONDS,
+        )
 
 
-async def _patiently(attempt: Callable[[], Awaitable[T]], progress: Progress) -> T:
-    """Try until it succeeds; what passes is waited for, visibly, for PATIENCE_SECONDS."""
-    loop = asyncio.get_running_loop()
-    begun, pause = loop.time(), FIRST_PAUSE
-    while True:
-        try:
-            return await attempt()
-        except PASSING as error:
-            if loop.time() - begun > PATIENCE_SECONDS:
-                raise
-            progress.wait_for(error)
-            await asyncio.sleep(max(pause, _retry_seconds(error)))
-            pause = min(2 * pause, LONGEST_PAUSE)
-
-
-def _named(refused: Mapping[str, ServiceError]) -> str:
-    return ", ".join(f"{item_id!r} ({error})" for item_id, error in islice(refused.items(), NAMED))
-
-
-def _retry_seconds(error: ServiceError) -> float:
-    return error.retry_seconds if isinstance(error, Overloaded) else 0.0
+def _named(refused: Mapping[str, Refusal]) -> str:
+    first = list(refused.items())[:NAMED]
+    return ", ".join(f"{item_id!r} ({refusal.message})" for item_id, refusal in first)

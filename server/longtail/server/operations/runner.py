@@ -22,6 +22,7 @@ from longtail.server.catalogue.indexer import Indexer
 from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.encoder.encoder import Encoder
 from longtail.server.operations.erasure import Erasure
+from longtail.server.operations.lease_holder import LeaseHolder
 from longtail.server.operations.progress import Progress
 from longtail.server.operations.reembedding import DROPPED_AT_ONCE, Reembedding
 from longtail.server.operations.snapshots import Snapshot, SnapshotLimits, Snapshots
@@ -77,7 +78,8 @@ class OperationRunner:
         self._encoder = encoder
         self._snapshots = Snapshots(folder)
         self._erasure = Erasure(store, commit, self._snapshots)
-        self._reembedding = Reembedding(store, commit, encoder, view, indexer.rebuild)
+        self._holder = LeaseHolder(store, commit, encoder)
+        self._reembedding = Reembedding(store, commit, encoder, self._holder, view, indexer.rebuild)
         self._owner = asyncio.Event()
         self._asking = asyncio.Lock()
 
@@ -135,6 +137,10 @@ class OperationRunner:
     async def list_snapshots(self) -> list[Snapshot]:
         """Return the snapshots, the latest first."""
         return await self._pools.administration(self._snapshots.all)
+
+    async def encode(self) -> None:
+        """Have this process share in the encoding of operations, whoever owns them."""
+        await self._holder.run(self._part)
 
     async def run(self) -> None:
         """Do what is asked for, once this process is the owner, until cancelled."""

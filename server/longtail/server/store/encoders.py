@@ -65,11 +65,14 @@ class EncoderRecords:
         _retire(tx, Role.NEXT)
         return _add(tx, binding, Role.NEXT)
 
-    def pending(self, encoder_id: int, limit: int, after: int = 0) -> list[PendingText]:
+    def pending(
+        self, encoder_id: int, limit: int, after: int = 0, last: int | None = None
+    ) -> list[PendingText]:
         """Return items that an encoder has no vector of yet, in the order of revisions.
 
-        An item that changes gets a higher revision, so who goes on `after` the last revision that
-        was returned passes over none, and reads the catalogue once.
+        Those of the revisions from `after`, exclusive, to `last`. An item that changes gets a
+        higher revision, so who goes on after the last that was returned passes over none, and
+        reads the catalogue once.
         """
         query = (
             select(items.c.id, items.c.revision, items.c.title, items.c.text, items.c.vector_given)
@@ -77,14 +80,29 @@ class EncoderRecords:
             .order_by(items.c.revision)
             .limit(limit)
         )
+        if last is not None:
+            query = query.where(items.c.revision <= last)
         with self._engine.connect() as connection:
             return [PendingText(*row) for row in connection.execute(query)]
 
-    def pending_count(self, encoder_id: int) -> int:
-        """Count the items that an encoder has no vector of yet. Reads the catalogue."""
-        query = select(func.count()).select_from(items).where(_lacks_vector(encoder_id))
+    def pending_revisions(self, encoder_id: int, limit: int, after: int) -> list[tuple[int, bool]]:
+        """Return what `pending` does, without the texts: (revision, whether a vector was given)."""
+        query = (
+            select(items.c.revision, items.c.vector_given)
+            .where(_lacks_vector(encoder_id), items.c.revision > after)
+            .order_by(items.c.revision)
+            .limit(limit)
+        )
         with self._engine.connect() as connection:
-            return _number(connection, query)
+            return [(row.revision, row.vector_given) for row in connection.execute(query)]
+
+    def pending_count(self, encoder_id: int, after: int = 0) -> int:
+        """Count the items that an encoder has no vector of yet. Reads the catalogue."""
+        query = select(func.count()).select_from(items)
+        with self._engine.connect() as connection:
+            return _number(
+                connection, query.where(_lacks_vector(encoder_id), items.c.revision > after)
+            )
 
     def put_vectors(
         self, tx: Transaction, encoder_id: int, rows: Sequence[tuple[str, int, Vector]]

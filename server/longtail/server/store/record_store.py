@@ -19,6 +19,7 @@ from longtail.server.store.group_commit import GroupCommit
 from longtail.server.store.impressions import ImpressionRecords
 from longtail.server.store.interactions import InteractionRecords
 from longtail.server.store.items import ItemRecords
+from longtail.server.store.leases import LeaseRecords
 from longtail.server.store.operations import OperationRecords
 from longtail.server.store.person_hash import PersonHash
 from longtail.server.store.records import Counts, Forgotten
@@ -62,6 +63,7 @@ class RecordStore:
         self.requests = RequestRecords(engine)
         self.encoders = EncoderRecords(engine)
         self.operations = OperationRecords(engine)
+        self.leases = LeaseRecords(engine)
         self.decisions = DecisionRecords(engine)
 
     @classmethod

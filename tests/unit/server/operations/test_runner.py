@@ -5,7 +5,7 @@ import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, closing, contextmanager, suppress
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,7 +23,7 @@ from longtail.server.catalogue.indexer import Indexer
 from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.catalogue.state import CatalogueState
 from longtail.server.encoder.encoder import Encoder
-from longtail.server.operations import reembedding
+from longtail.server.operations import lease_holder, reembedding
 from longtail.server.operations import runner as runner_module
 from longtail.server.operations.runner import OperationRunner
 from longtail.server.operations.snapshots import SnapshotLimits
@@ -131,13 +131,13 @@ async def serving(folder: Path, *workers: FakeWorker) -> AsyncIterator[Server]:
 @asynccontextmanager
 async def running(runner: OperationRunner) -> AsyncIterator[None]:
     runner.own()
-    task = asyncio.create_task(runner.run())
+    tasks = [asyncio.create_task(work) for work in (runner.run(), runner.encode())]
     try:
         yield
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def ended(runner: OperationRunner, operation: Operation) -> Operation:
@@ -294,7 +294,9 @@ async def test_writes_go_on_while_the_catalogue_is_loaded_for_another_encoder(
 async def test_a_change_of_encoder_reads_the_catalogue_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reembedding, "TEXTS_PER_CALL", 4)
+    monkeypatch.setattr(reembedding, "LEASE_TEXTS", 64)
+    monkeypatch.setattr(reembedding, "AHEAD", 4)
+    monkeypatch.setattr(lease_holder, "TEXTS_PER_CALL", 16)
     new = FakeWorker(2, OTHER.model_id, OTHER.dimension)
     steps = []
     for items in (100, 1600):

@@ -21,6 +21,7 @@ from longtail.server.store.schema.interactions import (
     popularity,
     popularity_decay,
 )
+from longtail.server.store.schema.leases import encode_leases, encode_refusals
 from longtail.server.store.schema.review import decisions
 from longtail.server.store.schema.sequence import (
     counts,
@@ -37,6 +38,8 @@ __all__ = [
     "attribute_names",
     "counts",
     "decisions",
+    "encode_leases",
+    "encode_refusals",
     "encoders",
     "expiry",
     "exposure",
