@@ -137,6 +137,8 @@ def test_a_snapshot_of_an_earlier_schema_is_sound_and_restored(
                 copy.execute(f"ALTER TABLE operations DROP COLUMN {column}")
             copy.execute("DROP TABLE expiry")
             copy.execute("DROP TABLE attribute_names")
+            copy.execute("DROP TABLE encode_leases")
+            copy.execute("DROP TABLE encode_refusals")
             copy.execute("DROP TABLE extra_vectors")
             copy.execute("DROP TABLE vector_spaces")
             copy.execute("DROP TABLE usage")
