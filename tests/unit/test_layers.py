@@ -60,7 +60,7 @@ MAY_IMPORT_WITHIN: dict[str, set[str]] = {
 }
 # The only files or folders that may import a library.
 HOMES = {
-    "hnswlib": ["server/longtail/server/catalogue/index/graph.py", "bench/state.py"],
+    "hnswlib": ["server/longtail/server/catalogue/index/hnsw.py", "bench/state.py"],
     "onnxruntime": ["worker/longtail/worker/model.py"],
     "onnxruntime.quantization": ["export", "bench/foreign/int8_graph.py"],
     "onnxruntime.transformers": ["export"],

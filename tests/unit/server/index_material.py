@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from longtail.server.catalogue.index.build import Source, Target, build
-from longtail.server.catalogue.index.generation import Generation
+from longtail.server.catalogue.index.build import Source, build
+from longtail.server.catalogue.index.generation import Generation, Target
 from longtail.server.catalogue.index.graph import Graph, IndexParameters
+from longtail.server.catalogue.index.hnsw import HnswGraph, HnswGraphs
 from longtail.server.catalogue.index.vector_index import Mask, VectorIndex
 
 PARAMETERS = IndexParameters(dimension=16, links=16, ef_construction=100, ef_search=100)
@@ -24,8 +25,8 @@ def nearest(graph: Graph, vector: np.ndarray, k: int) -> tuple[np.ndarray, np.nd
     return found
 
 
-def graph_of(rows: np.ndarray) -> Graph:
-    graph = Graph(PARAMETERS, len(rows))
+def graph_of(rows: np.ndarray) -> HnswGraph:
+    graph = HnswGraph(PARAMETERS, len(rows))
     graph.add(np.arange(len(rows)), rows)
     return graph
 
@@ -58,7 +59,7 @@ def everything(n: int) -> Seen:
 
 
 def target(folder: Path, built_for: str = "a", parameters: IndexParameters = PARAMETERS) -> Target:
-    return Target(folder, built_for, parameters)
+    return Target(folder, built_for, parameters, HnswGraphs())
 
 
 def source(rows: np.ndarray, revisions: np.ndarray | None = None) -> Source:

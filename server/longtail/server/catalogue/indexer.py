@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-from longtail.server.catalogue.index.build import Progress, Source, Stopped, Target, build
+from longtail.server.catalogue.index.build import Progress, Source, Stopped, build
 from longtail.server.catalogue.index.generation import (
     Generation,
+    Target,
     finished_number,
     latest_generation,
     prune,
@@ -288,7 +289,7 @@ class Indexer:
 
 
 def _latest(target: Target, revision: int) -> Generation | None:
-    return latest_generation(target.folder, target.parameters, target.built_for, revision=revision)
+    return latest_generation(target, revision=revision)
 
 
 def _yield_to_others() -> None:

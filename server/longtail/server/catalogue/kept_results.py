@@ -17,6 +17,9 @@ class KeptResults(Generic[K, V]):
         self._held: OrderedDict[K, V] = OrderedDict()
         self._lock = threading.Lock()
 
+    def __len__(self) -> int:
+        return len(self._held)
+
     def get(self, keys: Sequence[K]) -> list[V | None]:
         """Return the result of each key, None where it is not held."""
         with self._lock:

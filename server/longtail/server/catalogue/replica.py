@@ -14,9 +14,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from longtail.server.catalogue.index.build import Target
-from longtail.server.catalogue.index.generation import Generation, latest_generation
+from longtail.server.catalogue.index.generation import (
+    Generation,
+    Graphs,
+    Target,
+    latest_generation,
+)
 from longtail.server.catalogue.index.graph import IndexParameters
+from longtail.server.catalogue.index.hnsw import HnswGraphs
 from longtail.server.catalogue.index.vector_index import VectorIndex
 from longtail.server.catalogue.spaces.metrics import SpaceMetrics
 from longtail.server.catalogue.spaces.space import ADAPTED, Head, Space
@@ -36,15 +41,22 @@ ADAPTED_WIDTH = 1 / 6
 class CatalogueReplica:
     """The state of the catalogue, kept up to date. Take `state` once per request.
 
-    `recall` is what the recall canary found last, 0 before.
+    `graphs`: where those of the index are kept; None for memory. `recall` is what the recall canary
+    found last, 0 before.
     """
 
     def __init__(
-        self, store: RecordStore, encoder: BoundEncoder, settings: Settings, folder: Path
+        self,
+        store: RecordStore,
+        encoder: BoundEncoder,
+        settings: Settings,
+        folder: Path,
+        graphs: Graphs | None = None,
     ) -> None:
         self._store = store
         self._settings = settings
         self._folder = folder
+        self._graphs = graphs or HnswGraphs()
         self._identity = store.changes.identity()
         self._following = threading.Lock()
         # That of an encoder which is to be switched to.
@@ -133,7 +145,7 @@ class CatalogueReplica:
         )
         # The same store with another encoder, or another store with the same one, is another index.
         built_for = f"{binding.model_id} {self._identity}"
-        return Target(self._folder / f"encoder-{encoder.id}", built_for, parameters)
+        return Target(self._folder / f"encoder-{encoder.id}", built_for, parameters, self._graphs)
 
     def adopt(self, generation: Generation) -> bool:
         """Go over to a generation of the index; return whether it was of use."""
@@ -141,7 +153,7 @@ class CatalogueReplica:
         self.follow()
         with self._following:
             state = self._state
-            current = generation.built_for == self.target(state.encoder).built_for
+            current = generation.target.built_for == self.target(state.encoder).built_for
             if not current or generation.newest > state.revision:
                 return False
             self._state = state.rebased(generation, index)
@@ -176,9 +188,7 @@ class CatalogueReplica:
                 self._go_over({name: each for name, each in others if name != ADAPTED})
                 return
         target = self.adapted_target(encoder, head)
-        generation = latest_generation(
-            target.folder, target.parameters, target.built_for, revision=self._state.revision
-        )
+        generation = latest_generation(target, revision=self._state.revision)
         if generation is None:
             index, held = VectorIndex(target.parameters), np.empty(0, np.int64)
         else:
@@ -200,6 +210,7 @@ class CatalogueReplica:
             self._folder / f"adapted-{encoder.id}-{digest}",
             f"{head.version} {texts.built_for}",
             replace(texts.parameters, ef_search=width),
+            self._graphs,
         )
 
     def adopt_adapted(self, head: Head, generation: Generation) -> bool:
@@ -209,7 +220,7 @@ class CatalogueReplica:
         with self._following:
             state = self._state
             target = self.adapted_target(state.encoder, head)
-            current = self._head is head and generation.built_for == target.built_for
+            current = self._head is head and generation.target.built_for == target.built_for
             if not current or generation.newest > state.revision:
                 return False
             held = generation.table["revision"]
@@ -222,7 +233,7 @@ class CatalogueReplica:
         parameters = replace(self.target(encoder).parameters, dimension=declared.dimension)
         # No other space of this store ever has its id.
         folder = self._folder / f"space-{declared.id}"
-        return Target(folder, f"space {declared.id} {self._identity}", parameters)
+        return Target(folder, f"space {declared.id} {self._identity}", parameters, self._graphs)
 
     def adopt_space(self, declared: VectorSpace, generation: Generation) -> bool:
         """Go over to a generation of a space of the caller's; return whether it was of use."""
@@ -235,7 +246,7 @@ class CatalogueReplica:
             if (
                 space is None
                 or space.source != declared
-                or generation.built_for != target.built_for
+                or generation.target.built_for != target.built_for
                 or generation.newest > state.revision
             ):
                 return False
@@ -247,9 +258,7 @@ class CatalogueReplica:
         self, declared: VectorSpace, encoder: BoundEncoder, revision: int
     ) -> tuple[IndexParameters, Generation | None]:
         target = self.space_target(encoder, declared)
-        return target.parameters, latest_generation(
-            target.folder, target.parameters, target.built_for, revision=revision
-        )
+        return target.parameters, latest_generation(target, revision=revision)
 
     def _go_over(self, spaces: Mapping[str, Space]) -> None:
         self._state.spaces = spaces
@@ -272,9 +281,7 @@ class CatalogueReplica:
         started = time.monotonic()
         target = self.target(encoder)
         revision = self._store.changes.position().revision
-        generation = latest_generation(
-            target.folder, target.parameters, target.built_for, revision=revision
-        )
+        generation = latest_generation(target, revision=revision)
         state = CatalogueState.load(
             self._store.changes,
             encoder,

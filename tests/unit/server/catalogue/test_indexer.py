@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from longtail.server.catalogue import indexer as indexer_module
-from longtail.server.catalogue.index.build import Progress, Source, Target, build
-from longtail.server.catalogue.index.generation import Generation
+from longtail.server.catalogue.index.build import Progress, Source, build
+from longtail.server.catalogue.index.generation import Generation, Target
 from longtail.server.catalogue.indexer import LOCK_FILE, Indexer
 from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.catalogue.state import CatalogueState

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from longtail.runtime.errors import FailedPrecondition, StoreDamaged
-from longtail.server.catalogue.index.generation import ROW, write_generation
-from longtail.server.catalogue.index.graph import Graph, IndexParameters
+from longtail.server.catalogue.index.generation import ROW, Target, write_generation
+from longtail.server.catalogue.index.graph import IndexParameters
+from longtail.server.catalogue.index.hnsw import HnswGraphs
 from longtail.server.catalogue.index.vector_file import VectorFile
 from longtail.server.operations.snapshots import Snapshots
 from longtail.server.operations.start_check import check_store
@@ -192,8 +193,10 @@ def generation(data: Path, identity: str) -> None:
     folder = data / "index" / "encoder-1"
     folder.mkdir(parents=True)
     vectors = VectorFile.create(folder, 2).extended([np.eye(3, 2, dtype=np.float32)])
-    graph = Graph(IndexParameters(2, 4, 10, 10), 3)
-    write_generation(folder, 1, f"tiny@1 {identity}", graph, np.zeros(3, ROW), vectors)
+    parameters, graphs = IndexParameters(2, 4, 10, 10), HnswGraphs()
+    target = Target(folder, f"tiny@1 {identity}", parameters, graphs)
+    draft = graphs.draft(target, 1, None, 3)
+    write_generation(target, 1, draft, np.zeros(3, ROW), vectors, lambda: None)
 
 
 def test_a_log_that_was_damaged_before_its_end_is_refused(crashed: Path) -> None:

@@ -52,9 +52,7 @@ def merge(films: Cinema) -> None:
     """Bring what stands beside the graph into it, as the indexer does when there is enough."""
     view = films.view
     target = view.target(films.written.encoder)
-    previous = latest_generation(
-        target.folder, target.parameters, target.built_for, revision=view.revision
-    )
+    previous = latest_generation(target, revision=view.revision)
     assert view.adopt(build(target, view.state.source(), previous, ignore))
     assert not view.state.index.delta_rows
 

@@ -7,19 +7,20 @@ in the graph once: many of them would be linked to each other alone and cut othe
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from longtail.server.catalogue.index.copies import FirstRows, digest_of, key_of
 from longtail.server.catalogue.index.generation import (
     NO_VECTOR,
     ROW,
+    Draft,
     Generation,
     RowTable,
+    Target,
     latest_number,
     write_generation,
 )
-from longtail.server.catalogue.index.graph import Graph, IndexParameters, Rows
+from longtail.server.catalogue.index.graph import Rows
 from longtail.server.catalogue.index.vector_file import Matrix, VectorFile
 
 # Added between two looks at whether to stop.
@@ -41,15 +42,6 @@ class Source:
     vectors: Callable[[Rows], Matrix]
 
 
-@dataclass(frozen=True)
-class Target:
-    """Where generations go, and what they are built for."""
-
-    folder: Path
-    built_for: str
-    parameters: IndexParameters
-
-
 Progress = Callable[[int, int], None]
 
 
@@ -59,29 +51,29 @@ def build(
     """Write the next generation after `previous`, which was verified, and return it.
 
     `progress` is called with the rows added and to be added, after each block; what it raises, such
-    as Stopped, ends the build. Raises OSError when the disk takes no more, DamagedFileError when
-    the files of `previous` are no longer what was written.
+    as Stopped, ends the build. Raises OSError when the disk takes no more, EngineError when the
+    engine that keeps the graph fails, DamagedFileError when the files of `previous` are no longer
+    what was written.
     """
     target.folder.mkdir(parents=True, exist_ok=True)
+    if previous is not None and not target.graphs.can_extend(previous):
+        previous = None
     known = np.empty(0, ROW) if previous is None else previous.table
     fresh = np.flatnonzero(~np.isin(source.revisions, known["revision"], assume_unique=True))
     table = np.concatenate([known, np.empty(len(fresh), ROW)])
     table["revision"][len(known) :] = source.revisions[fresh]
     table["representative"][len(known) :] = np.arange(len(known), len(table))
     table["removed"][len(known) :] = False
-    graph = (
-        Graph(target.parameters, len(table))
-        if previous is None
-        else previous.load_graph(len(fresh))
-    )
+    number = latest_number(target.folder) + 1
+    draft = target.graphs.draft(target, number, previous, len(fresh))
     none = np.empty((0, target.parameters.dimension), np.float32)
     seen = FirstRows(known, none if previous is None else previous.vectors.mapped())
     for start in range(0, len(fresh), BLOCK_ROWS):
         positions = fresh[start : start + BLOCK_ROWS]
         rows = np.arange(len(known) + start, len(known) + start + len(positions))
-        _add(graph, table, rows, source.vectors(positions), seen)
+        _add(draft, table, rows, source.vectors(positions), seen)
         progress(start + len(positions), len(fresh))
-    _remove_dead(graph, table, source.revisions)
+    _remove_dead(draft, table, source.revisions)
     former = (
         VectorFile.create(target.folder, target.parameters.dimension)
         if previous is None
@@ -91,16 +83,17 @@ def build(
         source.vectors(fresh[start : start + BLOCK_ROWS])
         for start in range(0, len(fresh), BLOCK_ROWS)
     )
-    number = latest_number(target.folder) + 1
     try:
-        return write_generation(target.folder, number, target.built_for, graph, table, vectors)
-    except OSError:
+        return write_generation(
+            target, number, draft, table, vectors, lambda: progress(len(fresh), len(fresh))
+        )
+    except BaseException:
         # A disk that is full needs the room.
         vectors.retract(former)
         raise
 
 
-def _add(graph: Graph, table: RowTable, rows: Rows, vectors: Matrix, seen: FirstRows) -> None:
+def _add(draft: Draft, table: RowTable, rows: Rows, vectors: Matrix, seen: FirstRows) -> None:
     new = []
     for position, (row, vector) in enumerate(zip(rows.tolist(), vectors, strict=True)):
         if not vector.any():
@@ -113,10 +106,10 @@ def _add(graph: Graph, table: RowTable, rows: Rows, vectors: Matrix, seen: First
         table["representative"][row] = representative
         table["key"][row] = key_of(digest)
     if new:
-        graph.add(rows[new], vectors[new])
+        draft.add(rows[new], table["revision"][rows[new]], vectors[new])
 
 
-def _remove_dead(graph: Graph, table: RowTable, current: Rows) -> None:
+def _remove_dead(draft: Draft, table: RowTable, current: Rows) -> None:
     """Remove from the graph what stands for no current row any more."""
     alive = np.isin(table["revision"], current, assume_unique=True)
     own = table["representative"] == np.arange(len(table))
@@ -124,5 +117,4 @@ def _remove_dead(graph: Graph, table: RowTable, current: Rows) -> None:
     standing = table["representative"][alive]
     needed[standing[standing >= 0]] = True
     for row in np.flatnonzero(own & ~needed & ~table["removed"]).tolist():
-        graph.remove(row)
-        table["removed"][row] = True
+        table["removed"][row] = draft.remove(row)

@@ -1,8 +1,9 @@
 """Generations of the index on disk: a disposable, checksummed cache of what the store holds.
 
-A generation is a folder with the graph, a table of its rows and a manifest, and a prefix of a file
-of vectors beside it. It is complete under another name before it takes its own; the two newest are
-kept. One that is damaged, or made for something else, is not used: the index is built anew.
+A generation is a folder with a table of its rows, a manifest and the graph, or its name in an
+engine, and a prefix of a file of vectors beside it. It is complete under another name before it
+takes its own; the two newest are kept. One that is damaged, or made for something else, is not
+used: the index is built anew.
 """
 
 import hashlib
@@ -10,14 +11,16 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
-from longtail.server.catalogue.index.graph import SPACE, Graph, IndexParameters
+from longtail.server.catalogue.index.graph import SPACE, Graph, IndexParameters, Matrix, Rows
 from longtail.server.catalogue.index.vector_file import SUFFIX, DamagedFileError, VectorFile
-from longtail.server.process.durable import flush
+from longtail.server.process.durable import flush, sha256_of
 from numpy.typing import NDArray
 
 logger = logging.getLogger(__name__)
@@ -25,7 +28,7 @@ logger = logging.getLogger(__name__)
 FORMAT = 1
 KEPT = 2
 PREFIX, UNFINISHED = "generation-", "unfinished-"
-GRAPH_FILE, ROWS_FILE, MANIFEST_FILE = "graph.hnsw", "rows.npy", "manifest.json"
+ROWS_FILE, MANIFEST_FILE = "rows.npy", "manifest.json"
 
 # What is known of each row of a generation.
 ROW = np.dtype([("revision", "<i8"), ("representative", "<i8"), ("removed", "?"), ("key", "<u8")])
@@ -34,6 +37,62 @@ ROW = np.dtype([("revision", "<i8"), ("representative", "<i8"), ("removed", "?")
 NO_VECTOR = -1
 
 RowTable = NDArray[np.void]
+
+
+class Draft(Protocol):
+    """A graph that is being built, by one thread."""
+
+    @property
+    def built(self) -> Graph | None:
+        """The graph itself where it is in memory already, once it is finished."""
+
+    def add(self, rows: Rows, revisions: Rows, vectors: Matrix) -> None:
+        """Add unit `vectors` (n, d) as new `rows` (n,), which are those versions of items (n,)."""
+
+    def remove(self, row: int) -> bool:
+        """Make a row unfindable; return False where it is left to whoever searches."""
+
+    def finish(self, folder: Path, waiting: Callable[[], None]) -> Mapping[str, str]:
+        """Keep the graph, in `folder` or elsewhere; return what the manifest is to say of it.
+
+        It can be searched then. `waiting` is called now and then; what it raises ends the work.
+        Raises OSError without room, and EngineError.
+        """
+
+
+class Graphs(Protocol):
+    """Where graphs are kept: in memory and files, or in an engine."""
+
+    @property
+    def kind(self) -> str | None:
+        """What tells an engine's generations from others; None where they are files."""
+
+    def can_extend(self, generation: "Generation") -> bool:
+        """Say whether rows can be added to its graph; if not, the next one is built anew."""
+
+    def draft(
+        self, target: "Target", number: int, previous: "Generation | None", fresh: int
+    ) -> Draft:
+        """Begin the graph of generation `number`: that of `previous` and `fresh` rows more."""
+
+    def open(self, generation: "Generation") -> Graph:
+        """Return the graph of a generation that was verified or written."""
+
+    def verify(self, generation: "Generation") -> None:
+        """Raise DamagedFileError when its graph is known not to be what was written."""
+
+    def prune(self, folder: Path) -> None:
+        """Drop what no generation in the folders in `folder` needs."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where generations go, what they are built for, and where their graphs are kept."""
+
+    folder: Path
+    built_for: str
+    parameters: IndexParameters
+    graphs: Graphs
 
 
 @dataclass(frozen=True)
@@ -48,85 +107,87 @@ class Generation:
 
     number: int
     folder: Path
-    parameters: IndexParameters
-    built_for: str
+    target: Target
+    manifest: Mapping[str, object]
     table: RowTable
     vectors: VectorFile
     built: Graph | None = None
+
+    @property
+    def parameters(self) -> IndexParameters:
+        """What the index was built with."""
+        return self.target.parameters
 
     @property
     def newest(self) -> int:
         """The highest revision among the rows, 0 when there is none."""
         return int(self.table["revision"][-1]) if len(self.table) else 0
 
-    def load_graph(self, extra_rows: int = 0) -> Graph:
-        """Return the graph, with room for `extra_rows` more. The file was checked before."""
-        return Graph.load(
-            self.parameters,
-            self.folder / GRAPH_FILE,
-            len(self.table) + extra_rows,
-            int(self.table["removed"].sum()),
-        )
+    def graph(self) -> Graph:
+        """Return the graph. What there is of it was checked before."""
+        return self.built or self.target.graphs.open(self)
 
     def verify(self) -> None:
         """Raise DamagedFileError when a file is not what was written."""
-        _verify(self.folder, _read_manifest(self.folder), GRAPH_FILE)
+        self.target.graphs.verify(self)
         self.vectors.verify()
+
+    def verify_file(self, name: str) -> None:
+        """Raise DamagedFileError when one of its files is not what was written."""
+        _verify(self.folder, self.manifest, name)
 
 
 def write_generation(
-    folder: Path,
+    target: Target,
     number: int,
-    built_for: str,
-    graph: Graph,
+    draft: Draft,
     table: RowTable,
     vectors: VectorFile,
+    waiting: Callable[[], None],
 ) -> Generation:
-    """Write a generation into `folder` and bring it to the disk; raise OSError without room.
+    """Write a generation and bring it to the disk; raise OSError without room.
 
-    Whatever goes wrong, no generation of that number is there afterwards.
+    Whatever goes wrong, no generation of that number is there afterwards. `waiting`: see Draft.
     """
-    unfinished = folder / f"{UNFINISHED}{number:012d}"
+    unfinished = target.folder / f"{UNFINISHED}{number:012d}"
     shutil.rmtree(unfinished, ignore_errors=True)
     try:
         unfinished.mkdir(parents=True)
-        graph.save(unfinished / GRAPH_FILE)
+        graph = draft.finish(unfinished, waiting)
         with (unfinished / ROWS_FILE).open("wb") as stream:
             np.save(stream, table)
         manifest = {
-            **_kind(graph.parameters, built_for),
+            **_kind(target),
             "number": number,
             "rows": len(table),
             "vectors": vectors.path.name,
             "vectors_sha256": vectors.sha256,
-            GRAPH_FILE: _sha256(unfinished / GRAPH_FILE),
-            ROWS_FILE: _sha256(unfinished / ROWS_FILE),
+            **graph,
+            ROWS_FILE: sha256_of(unfinished / ROWS_FILE),
         }
         (unfinished / MANIFEST_FILE).write_text(
             json.dumps({**manifest, "checksum": _checksum(manifest)}, indent=1)
         )
         for path in (unfinished / ROWS_FILE, unfinished / MANIFEST_FILE, unfinished):
             flush(path)
-        target = folder / f"{PREFIX}{number:012d}"
-        os.rename(unfinished, target)
-        flush(folder)
-    except OSError:
+        path = target.folder / f"{PREFIX}{number:012d}"
+        os.rename(unfinished, path)
+        flush(target.folder)
+    except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
-    return Generation(number, target, graph.parameters, built_for, table, vectors, graph)
+    return Generation(number, path, target, manifest, table, vectors, draft.built)
 
 
-def latest_generation(
-    folder: Path, parameters: IndexParameters, built_for: str, *, revision: int
-) -> Generation | None:
-    """Return the newest generation in `folder` that is whole and of use; None when there is none.
+def latest_generation(target: Target, *, revision: int) -> Generation | None:
+    """Return the newest generation of `target` that is whole and of use; None when there is none.
 
     Of no use is one of another kind, and one that is ahead of `revision`, as after the store was
     put back to an older state. Each that is passed over is logged with its reason.
     """
-    for path in reversed(_generations(folder)):
+    for path in reversed(_generations(target.folder)):
         try:
-            generation = read_generation(path, parameters, built_for)
+            generation = read_generation(path, target)
             if generation.newest > revision:
                 raise DamagedFileError(
                     f"{path.name} is at revision {generation.newest}, ahead of {revision}"
@@ -157,6 +218,15 @@ def indexed_rows(folder: Path, identity: str) -> int:
     return rows
 
 
+def said_of_graphs(folder: Path, key: str) -> set[str]:
+    """Return what the manifests of all generations in the folders in `folder` say under `key`."""
+    said = set()
+    for path in folder.glob(f"*/{PREFIX}*"):
+        with suppress(DamagedFileError):
+            said.add(str(_read_manifest(path).get(key)))
+    return said
+
+
 def latest_number(folder: Path) -> int:
     """Return the highest number of a generation that is or was begun in `folder`, 0 for none."""
     names = [path.name for path in folder.glob("*-*") if path.is_dir()]
@@ -164,13 +234,13 @@ def latest_number(folder: Path) -> int:
     return max((int(number) for number in numbers if number.isdecimal()), default=0)
 
 
-def read_generation(path: Path, parameters: IndexParameters, built_for: str) -> Generation:
+def read_generation(path: Path, target: Target) -> Generation:
     """Return the generation in the folder `path`; raise DamagedFileError when it is of no use.
 
     Only the manifest and the table are checked: see Generation.verify.
     """
     manifest = _read_manifest(path)
-    wanted = _kind(parameters, built_for)
+    wanted = _kind(target)
     other = {key: manifest.get(key) for key in wanted if manifest.get(key) != wanted[key]}
     if other:
         raise DamagedFileError(f"{path.name} is of another kind: {other}")
@@ -183,11 +253,11 @@ def read_generation(path: Path, parameters: IndexParameters, built_for: str) -> 
         raise DamagedFileError(f"{path.name}/{ROWS_FILE} is not what was written")
     vectors = VectorFile(
         path.parent / str(manifest["vectors"]),
-        parameters.dimension,
+        target.parameters.dimension,
         rows,
         str(manifest["vectors_sha256"]),
     )
-    return Generation(int(str(manifest["number"])), path, parameters, built_for, table, vectors)
+    return Generation(int(str(manifest["number"])), path, target, manifest, table, vectors)
 
 
 def prune(folder: Path) -> None:
@@ -217,14 +287,15 @@ def _vector_names(paths: list[Path]) -> Iterator[str]:
             continue
 
 
-def _kind(parameters: IndexParameters, built_for: str) -> dict[str, object]:
+def _kind(target: Target) -> dict[str, object]:
     return {
         "format": FORMAT,
         "space": SPACE,
-        "built_for": built_for,
-        "dimension": parameters.dimension,
-        "links": parameters.links,
-        "ef_construction": parameters.ef_construction,
+        "engine": target.graphs.kind,
+        "built_for": target.built_for,
+        "dimension": target.parameters.dimension,
+        "links": target.parameters.links,
+        "ef_construction": target.parameters.ef_construction,
     }
 
 
@@ -239,18 +310,14 @@ def _read_manifest(folder: Path) -> dict[str, object]:
     return dict(manifest)
 
 
-def _verify(folder: Path, manifest: dict[str, object], name: str) -> None:
-    if _sha256(folder / name) != manifest[name]:
+def _verify(folder: Path, manifest: Mapping[str, object], name: str) -> None:
+    try:
+        digest = sha256_of(folder / name)
+    except FileNotFoundError:
+        raise DamagedFileError(f"{folder.name}/{name} is missing") from None
+    if digest != manifest[name]:
         raise DamagedFileError(f"{folder.name}/{name} is not what was written")
 
 
 def _checksum(manifest: dict[str, object]) -> str:
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
-
-
-def _sha256(file: Path) -> str:
-    try:
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except FileNotFoundError:
-        raise DamagedFileError(f"{file.parent.name}/{file.name} is missing") from None

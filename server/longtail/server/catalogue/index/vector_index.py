@@ -99,8 +99,7 @@ class VectorIndex:
         index.copies = Copies(generation.table, merged)
         index._blank_rows(generation.table["representative"] < 0)
         index._count = len(generation.table)
-        graph = generation.built or generation.load_graph()
-        index._layers = _Layers(graph, merged, index._layers.delta)
+        index._layers = _Layers(generation.graph(), merged, index._layers.delta)
         return index
 
     @property

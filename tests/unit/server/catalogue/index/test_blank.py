@@ -59,7 +59,7 @@ def test_a_generation_has_them_and_the_graph_has_not(tmp_path: Path) -> None:
     assert second.built is not None
     assert second.built.live_count == 60 - len(BLANK)
     check(VectorIndex.of(second), rows)
-    read = latest_generation(tmp_path, PARAMETERS, "a", revision=99)
+    read = latest_generation(target(tmp_path), revision=99)
     assert read is not None
     check(VectorIndex.of(read), rows)
     index, more = VectorIndex.of(read), vectors(20, seed=5)

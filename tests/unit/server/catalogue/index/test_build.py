@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 from longtail.server.catalogue.index.build import Stopped, build
 from longtail.server.catalogue.index.generation import latest_generation
-from longtail.server.catalogue.index.graph import Graph
+from longtail.server.catalogue.index.hnsw import HnswGraph
 from longtail.server.catalogue.index.vector_index import VectorIndex
 
 from tests.unit.server.index_material import (
-    PARAMETERS,
     Seen,
     everything,
     generation_of,
@@ -41,7 +40,7 @@ def test_a_new_version_gets_a_row_of_its_own_and_the_old_one_leaves_the_graph(
     second = build(target(tmp_path), source(rows[current - 1], current), first, ignore)
     assert second.table["revision"].tolist() == list(range(1, 102))
     assert second.table["removed"].tolist() == [row == 4 for row in range(101)]
-    graph = second.load_graph()
+    graph = second.graph()
     assert graph.live_count == 100
     assert 4 not in nearest(graph, rows[4], 100)[0]
     assert nearest(graph, rows[100], 1)[0] == [100]
@@ -52,13 +51,13 @@ def test_a_row_that_was_removed_stays_removed(tmp_path: Path) -> None:
     generation = generation_of(tmp_path, rows)
     for current in (np.arange(11, 51), np.arange(21, 51), np.arange(21, 51)):
         generation = build(target(tmp_path), source(rows[current - 1], current), generation, ignore)
-    assert generation.load_graph().live_count == 30
+    assert generation.graph().live_count == 30
 
 
 def test_equal_vectors_stand_in_the_graph_once_and_are_all_found(tmp_path: Path) -> None:
     rows = np.concatenate([np.repeat(vectors(1), 3000, axis=0), vectors(1000, seed=3)])
     generation = generation_of(tmp_path, rows)
-    assert generation.load_graph().live_count == 1001
+    assert generation.graph().live_count == 1001
     index = VectorIndex.of(generation)
     missed = [r for r in range(3000, 4000) if index.search(rows[r], 1, everything(4000))[0] != [r]]
     assert missed == []
@@ -84,7 +83,7 @@ def test_a_twin_is_found_after_the_first_of_its_kind_has_gone(tmp_path: Path) ->
     assert VectorIndex.of(second).search(rows[0], 1, Seen(allowed))[0].tolist() == [100]
     gone = np.arange(2, 101)
     third = build(target(tmp_path), source(rows[1:100], gone), second, ignore)
-    assert third.load_graph().live_count == 99
+    assert third.graph().live_count == 99
 
 
 def test_hashes_that_collide_do_not_join_different_vectors(tmp_path: Path) -> None:
@@ -106,7 +105,7 @@ def test_a_build_that_is_stopped_leaves_the_generation_before(tmp_path: Path) ->
 
     with pytest.raises(Stopped):
         build(target(tmp_path), source(rows), first, stop)
-    found = latest_generation(tmp_path, PARAMETERS, "a", revision=1000)
+    found = latest_generation(target(tmp_path), revision=1000)
     assert found is not None
     assert len(found.table) == 100
 
@@ -118,10 +117,10 @@ def test_a_build_that_fails_gives_its_room_back(
     first = generation_of(tmp_path, rows[:100])
     size = first.vectors.path.stat().st_size
 
-    def full(_graph: Graph, _file: Path) -> None:
+    def full(_graph: HnswGraph, _file: Path) -> None:
         raise OSError("no room")
 
-    monkeypatch.setattr(Graph, "save", full)
+    monkeypatch.setattr(HnswGraph, "save", full)
     for previous in (first, None):
         with pytest.raises(OSError, match="no room"):
             build(target(tmp_path), source(rows), previous, ignore)

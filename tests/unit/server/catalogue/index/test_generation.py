@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from longtail.server.catalogue.index.build import build
 from longtail.server.catalogue.index.generation import (
-    GRAPH_FILE,
     MANIFEST_FILE,
     ROWS_FILE,
     Generation,
@@ -16,6 +15,7 @@ from longtail.server.catalogue.index.generation import (
     prune,
 )
 from longtail.server.catalogue.index.graph import IndexParameters
+from longtail.server.catalogue.index.hnsw import GRAPH_FILE
 
 from tests.damages import check_refusals
 from tests.unit.server.index_material import (
@@ -28,9 +28,13 @@ from tests.unit.server.index_material import (
 )
 
 
-def latest(folder: Path, **changed: object) -> Generation | None:
-    arguments = {"parameters": PARAMETERS, "built_for": "a", "revision": 5000, **changed}
-    return latest_generation(folder, **arguments)  # type: ignore[arg-type]
+def latest(
+    folder: Path,
+    revision: int = 5000,
+    built_for: str = "a",
+    parameters: IndexParameters = PARAMETERS,
+) -> Generation | None:
+    return latest_generation(target(folder, built_for, parameters), revision=revision)
 
 
 def header(text: str) -> bytes:
@@ -49,7 +53,7 @@ def test_a_generation_is_read_as_it_was_written(tmp_path: Path) -> None:
     written = generation_of(tmp_path, vectors(200))
     read = latest(tmp_path)
     assert read is not None
-    assert (read.number, read.newest, read.built_for) == (1, 200, "a")
+    assert (read.number, read.newest, read.target.built_for) == (1, 200, "a")
     np.testing.assert_array_equal(read.table, written.table)
     assert read.vectors == written.vectors
 
@@ -140,7 +144,7 @@ def test_two_generations_are_kept_and_the_vectors_they_need(tmp_path: Path) -> N
     left = sorted(path.name for path in tmp_path.iterdir() if path.is_dir())
     assert left == ["generation-000000000004", "generation-000000000005"]
     assert len(list(tmp_path.glob("*.f32"))) == 2
-    assert afresh.load_graph().live_count == 400
+    assert afresh.graph().live_count == 400
 
 
 def test_a_number_is_not_used_twice(tmp_path: Path) -> None:

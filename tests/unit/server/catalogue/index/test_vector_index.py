@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from longtail.server.catalogue.index.build import build
-from longtail.server.catalogue.index.graph import Graph, GraphError
+from longtail.server.catalogue.index.graph import GraphError
+from longtail.server.catalogue.index.hnsw import HnswGraph
 from longtail.server.catalogue.index.plan import are_enough, fetch_size, scan_is_cheaper
 from longtail.server.catalogue.index.vector_index import VectorIndex
 
@@ -124,10 +125,10 @@ def test_nothing_allowed_is_nothing_found(index: VectorIndex, rows: np.ndarray) 
 def test_a_graph_that_leads_nowhere_is_replaced_by_a_scan(
     index: VectorIndex, rows: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def lead_nowhere(_graph: Graph, _vector: object, _k: int) -> None:
+    def lead_nowhere(_graph: HnswGraph, _vector: object, _k: int) -> None:
         raise GraphError("no way")
 
-    monkeypatch.setattr(Graph, "search", lead_nowhere)
+    monkeypatch.setattr(HnswGraph, "search", lead_nowhere)
     scope = everything(12_000)
     found, _ = index.search(rows[4], 10, scope)
     assert found.tolist() == index.scan(rows[4], 10, scope)[0].tolist()

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from longtail.server.catalogue.index import graph as graph_module
-from longtail.server.catalogue.index.graph import Graph, GraphError
+from longtail.server.catalogue.index.graph import GraphError
+from longtail.server.catalogue.index.hnsw import HnswGraph
 
 from tests.unit.server.index_material import PARAMETERS, graph_of, nearest, vectors
 
@@ -22,7 +23,7 @@ def test_more_than_there_is_gives_all_there_is() -> None:
 
 
 def test_an_empty_graph_finds_nothing() -> None:
-    assert len(nearest(Graph(PARAMETERS, 10), vectors(1)[0], 3)[0]) == 0
+    assert len(nearest(HnswGraph(PARAMETERS, 10), vectors(1)[0], 3)[0]) == 0
 
 
 def test_what_was_removed_is_not_found_and_not_asked_for() -> None:
@@ -86,7 +87,7 @@ def test_what_is_kept_is_bounded_and_no_reader_can_change_it(
     for query in queries:
         nearest(graph, query, 5)
     nearest(graph, queries[0], 31)
-    assert len(graph._kept._held) == 2
+    assert len(graph._kept) == 2
     found, cosines = nearest(graph, queries[2], 5)
     with pytest.raises(ValueError, match="read-only"):
         found[0] = 0
@@ -98,7 +99,7 @@ def test_the_width_of_the_search_survives_saving_and_loading(tmp_path: Path) -> 
     rows = vectors(3000)
     graph = graph_of(rows)
     graph.save(tmp_path / "graph")
-    loaded = Graph.load(PARAMETERS, tmp_path / "graph", 3000, removed=0)
+    loaded = HnswGraph.load(PARAMETERS, tmp_path / "graph", 3000, removed=0)
     assert loaded._graph.ef == PARAMETERS.ef_search
     for query in vectors(20, seed=2):
         assert nearest(loaded, query, 10)[0].tolist() == nearest(graph, query, 10)[0].tolist()
@@ -107,7 +108,7 @@ def test_the_width_of_the_search_survives_saving_and_loading(tmp_path: Path) -> 
 def test_a_loaded_graph_takes_rows_up_to_its_capacity_without_growing(tmp_path: Path) -> None:
     rows = vectors(200)
     graph_of(rows[:100]).save(tmp_path / "graph")
-    loaded = Graph.load(PARAMETERS, tmp_path / "graph", 200, removed=0)
+    loaded = HnswGraph.load(PARAMETERS, tmp_path / "graph", 200, removed=0)
     loaded.add(np.arange(100, 200), rows[100:])
     assert all(nearest(loaded, rows[row], 1)[0] == [row] for row in range(200))
     with pytest.raises(RuntimeError, match="exceeds the specified limit"):
