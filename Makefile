@@ -100,10 +100,10 @@ bench-attacks: $(INSTALLED) $(STUBS) $(ARTEFACT) ## Attack a server and a worker
 test-faults: $(INSTALLED) $(STUBS) $(ARTEFACT) $(REFERENCE) ## Kill, fill and damage the server at full length, an hour.
 	LONGTAIL_FAULTS=full $(BIN)/pytest -v tests/faults
 
-test-engines: $(INSTALLED) $(STUBS) $(ARTEFACT) ## What needs a real Milvus beside PostgreSQL: fetches and starts one.
+test-engines: $(INSTALLED) $(STUBS) $(ARTEFACT) $(REFERENCE) ## Hold every store and engine of the index, Milvus too, to the same tests.
 	@# The newest of its wheels that there is; its server has no dependencies in Python.
 	$(BIN)/python -c 'import milvus' 2>/dev/null || $(BIN)/pip install --quiet --no-deps milvus==2.3.5
-	$(BIN)/pytest -v tests/engines
+	LONGTAIL_FAULTS=full $(BIN)/pytest -v tests/engines tests/conformance --matrix $(HOME_DIR)/conformance.md
 
 test-observability: $(INSTALLED) $(STUBS) $(ARTEFACT) $(PROMETHEUS) ## Scrape, alert and query with the real Prometheus.
 	$(BIN)/pytest -v tests/unit/test_metrics.py tests/integration/test_traces.py tests/integration/test_prometheus.py

@@ -1,14 +1,18 @@
 """What holds for all tests, and fixtures that many share: the default encoder, the data."""
 
+import dataclasses
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from longtail.worker.artefact import load, model_id, write_manifest
 
 from tests import postgresql as real_postgresql
 from tests import processes
+from tests.faults.items import Material
 from tests.postgresql import PostgreSQL
 
 ROOT = Path(__file__).parents[1]
@@ -53,6 +57,35 @@ def development_data() -> Path:
 def worker_address(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Return the address of a real worker with the default encoder, shared by the session."""
     with processes.worker(tmp_path_factory.mktemp("worker"), artefact) as running:
+        yield running.address
+
+
+@pytest.fixture(scope="session")
+def material(artefact: Path) -> Material:
+    """Return what items of the encoder's dimension are made of."""
+    return Material.of(artefact)
+
+
+@pytest.fixture(scope="session")
+def other_encoder(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return another encoder: the default one at full precision, else one that reads less."""
+    exact = artefact.with_name(f"{artefact.name}-fp32")
+    if (exact / "manifest.json").exists():
+        return exact
+    folder = Path(shutil.copytree(artefact, tmp_path_factory.mktemp("encoder") / "other"))
+    manifest = load(folder).manifest
+    changed = model_id("other", prompts=manifest.prompts, max_tokens=128, files=manifest.files)
+    write_manifest(folder, dataclasses.replace(manifest, max_tokens=128, model_id=changed))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def other_worker_address(
+    other_encoder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """Return the address of a real worker with the other encoder, which remembers no texts."""
+    home = tmp_path_factory.mktemp("other-worker")
+    with processes.worker(home, other_encoder, LONGTAIL_WORKER_CACHE_MB="0") as running:
         yield running.address
 
 

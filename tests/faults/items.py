@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from google.protobuf.json_format import MessageToDict
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from tests.films import FILMS
 
 Vector = NDArray[np.float32]
+T = TypeVar("T")
 
 DATA = Path(os.environ.get("LONGTAIL_DATA", Path(__file__).parents[3] / "shared" / "data"))
 TEXTS = 5_000
@@ -122,7 +123,7 @@ class Material:
         ]
 
 
-def batches(items: Sequence[Item], size: int = 500) -> list[Sequence[Item]]:
+def batches(items: Sequence[T], size: int = 500) -> list[Sequence[T]]:
     """Return the items in batches that fit into a call."""
     return [items[start : start + size] for start in range(0, len(items), size)]
 
@@ -133,10 +134,18 @@ def _centre(dimension: int, number: int) -> NDArray[np.float64]:
 
 
 def _texts() -> list[tuple[str, str]]:
-    packages = DATA / "packages" / "items.csv.gz"
-    if not packages.exists():
+    rows = read_packages(DATA, TEXTS)
+    if not rows:
         plots = [(title, f"{title} {text}") for title, text in FILMS.values()]
         return [(title, text) for title, _ in plots for _, text in plots]
+    return [(name, text[:200]) for name, text in rows]
+
+
+def read_packages(data: Path, count: int) -> list[tuple[str, str]]:
+    """Return the names and texts of real packages, as many as asked for; none without the data."""
+    packages = data / "packages" / "items.csv.gz"
+    if not packages.exists():
+        return []
     with gzip.open(packages, "rt", encoding="utf-8", newline="") as lines:
-        rows = islice(csv.DictReader(lines), TEXTS)
-        return [(row["item_id"], row["text"][:200]) for row in rows]
+        rows = (row for row in csv.DictReader(lines) if row["text"].strip())
+        return [(row["item_id"], row["text"]) for row in islice(rows, count)]

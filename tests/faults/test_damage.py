@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from longtail.client import LongtailClient
-from longtail.server.catalogue.index.generation import GRAPH_FILE, MANIFEST_FILE, ROWS_FILE
+from longtail.server.catalogue.index.generation import MANIFEST_FILE, ROWS_FILE
+from longtail.server.catalogue.index.hnsw import GRAPH_FILE
 from longtail.server.catalogue.index.vector_file import SUFFIX
 
 from tests import processes

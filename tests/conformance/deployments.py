@@ -1,0 +1,75 @@
+"""All combinations' servers of a session, each started when it is first asked for."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
+from types import TracebackType
+from typing import Self
+
+import pytest
+
+from tests import milvus
+from tests.conformance.combinations import Combination
+from tests.conformance.deployment import Deployment, Server
+from tests.postgresql import PostgreSQL
+
+# Small, so that there is a graph at all beside what is scanned.
+SETTINGS = {"LONGTAIL_INDEX_MERGE_ROWS": "64"}
+
+
+class Deployments:
+    """Starts servers, and keeps them until its block ends."""
+
+    def __init__(self, session: pytest.FixtureRequest) -> None:
+        self._session = session
+        self._stack = ExitStack()
+        self._running: dict[Combination, Deployment] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def of(self, combination: Combination) -> Deployment:
+        """Return the servers of a combination, which tests share."""
+        if combination not in self._running:
+            worker_address = self._session.getfixturevalue("worker_address")
+            self._running[combination] = self._stack.enter_context(
+                self.fresh(combination, worker_address)
+            )
+        return self._running[combination]
+
+    @contextmanager
+    def fresh(
+        self, combination: Combination, worker_address: str, **variables: str
+    ) -> Iterator[Deployment]:
+        """Run servers of a combination on a store of their own until the block ends."""
+        home = self._session.getfixturevalue("tmp_path_factory").mktemp(combination.name)
+        own = {**SETTINGS, **self._variables(combination), **variables}
+        with ExitStack() as stack:
+            first, *others = (
+                stack.enter_context(Server(home / f"server-{number}", worker_address, own))
+                for number in range(2 if combination.is_shared else 1)
+            )
+            yield Deployment(combination, first, tuple(others))
+
+    def _variables(self, combination: Combination) -> dict[str, str]:
+        variables = {}
+        if combination.is_shared:
+            postgresql: PostgreSQL = self._session.getfixturevalue("postgresql")
+            variables["LONGTAIL_STORE"] = postgresql.new_database()
+        if combination.engine == "milvus":
+            variables["LONGTAIL_INDEX_ENGINE"] = self._milvus.uri
+        elif combination.engine == "pgvector":
+            variables["LONGTAIL_INDEX_ENGINE"] = "pgvector"
+        return variables
+
+    @cached_property
+    def _milvus(self) -> milvus.Milvus:
+        return self._stack.enter_context(milvus.running())
