@@ -10,7 +10,6 @@ from pathlib import Path
 
 import hnswlib
 import numpy as np
-from longtail.server.app import INDEX_FOLDER
 from longtail.server.catalogue.index.generation import GRAPH_FILE
 from longtail.server.catalogue.index.graph import SPACE
 from longtail.server.catalogue.indexer import Indexer
@@ -44,7 +43,7 @@ class Opened:
 
     def indexer(self) -> Indexer:
         """Return what merges and rebuilds, as the server has it."""
-        folder = self.settings.data / INDEX_FOLDER
+        folder = self.settings.index_folder
         merge_rows = self.settings.index_merge_rows
         return Indexer(self.view, self.store, folder, merge_rows, Part("indexer"))
 
@@ -71,7 +70,7 @@ def opened(home: Path) -> Iterator[Opened]:
         bound = store.encoders.current()
         if bound is None:
             raise LookupError(f"the store in {home} has no encoder")
-        view = CatalogueReplica(store, bound, settings, settings.data / INDEX_FOLDER)
+        view = CatalogueReplica(store, bound, settings, settings.index_folder)
         with store.group_commit(view.follow, settings.max_waiting_writes) as commit:
             yield Opened(settings, store, view, commit)
     finally:

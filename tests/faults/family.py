@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from longtail.client import LongtailClient, LongtailError
-from longtail.server.app import INDEX_FOLDER
 from longtail.server.catalogue.indexer import LOCK_FILE
 
 from tests import processes
@@ -37,7 +36,7 @@ class Family:
     @property
     def owner(self) -> int | None:
         """The process that builds the index; None while there is none."""
-        inode = (self.home / "data" / INDEX_FOLDER / LOCK_FILE).stat().st_ino
+        inode = (self.home / "data" / "index" / LOCK_FILE).stat().st_ino
         for line in Path("/proc/locks").read_text().splitlines():
             fields = line.split()
             if "->" not in fields and fields[5].endswith(f":{inode}"):

@@ -8,10 +8,9 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from longtail.server.app import INDEX_FOLDER
 from longtail.server.catalogue.index.generation import PREFIX, UNFINISHED
-from longtail.server.store.check import check_database
 from longtail.server.store.record_store import DATABASE
+from longtail.server.store.sqlite.check import check_database
 
 WAIT_SECONDS = 30.0
 
@@ -35,19 +34,19 @@ def check_store(home: Path) -> None:
 
 def generations(home: Path) -> set[int]:
     """Return the numbers of the generations of the index that are there."""
-    folders = (home / "data" / INDEX_FOLDER).glob(f"*/{PREFIX}*")
+    folders = (home / "data" / "index").glob(f"*/{PREFIX}*")
     return {int(folder.name.removeprefix(PREFIX)) for folder in folders}
 
 
 def newest_generation(home: Path) -> Path:
     """Return the folder of the newest generation."""
-    folders = (home / "data" / INDEX_FOLDER).glob(f"*/{PREFIX}*")
+    folders = (home / "data" / "index").glob(f"*/{PREFIX}*")
     return max(folders, key=lambda folder: folder.name)
 
 
 def is_writing_generation(home: Path) -> bool:
     """Return whether a generation is being written."""
-    index = home / "data" / INDEX_FOLDER
+    index = home / "data" / "index"
     try:
         return any(
             name.startswith(UNFINISHED)

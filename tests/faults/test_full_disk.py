@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from longtail.client import LongtailClient
-from longtail.server.app import INDEX_FOLDER
 from longtail.server.catalogue.index.vector_file import SUFFIX
 from longtail.server.store.record_store import DATABASE
 
@@ -81,7 +80,7 @@ def test_a_limit_of_file_size_is_met_like_a_full_disk(
 def test_an_index_that_cannot_be_written_holds_up_nothing(
     worker_address: str, material: Material, tmp_path: Path, tally: Tally
 ) -> None:
-    index = tmp_path / "data" / INDEX_FOLDER
+    index = tmp_path / "data" / "index"
     items = {item.id: item for item in material.catalogue(ITEMS)}
     asked = questions(material)
     with small_disk(index, kib=256):

@@ -32,6 +32,12 @@ def cut(text: str, limit: int) -> str:
     return content[: limit - len(ellipsis.encode())].decode(errors="ignore") + ellipsis
 
 
+def _retry_info(seconds: float) -> error_details_pb2.RetryInfo:
+    delay = duration_pb2.Duration()
+    delay.FromNanoseconds(round(seconds * 1e9))
+    return error_details_pb2.RetryInfo(retry_delay=delay)
+
+
 class ServiceError(Exception):
     """An expected failure. `str(error)` is sent to the caller, so it must be safe to show."""
 
@@ -157,9 +163,7 @@ class Overloaded(ServiceError):
 
     def details(self) -> Sequence[Message]:
         """Return when to try again."""
-        delay = duration_pb2.Duration()
-        delay.FromNanoseconds(round(self.retry_seconds * 1e9))
-        return (error_details_pb2.RetryInfo(retry_delay=delay),)
+        return (_retry_info(self.retry_seconds),)
 
 
 class StorageFull(ServiceError):
@@ -201,6 +205,14 @@ class Unavailable(ServiceError):
 
     code = StatusCode.UNAVAILABLE
     reason = "UNAVAILABLE"
+
+    def __init__(self, message: str, *, retry_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_seconds = retry_seconds
+
+    def details(self) -> Sequence[Message]:
+        """Return when to try again, where that is known."""
+        return () if self.retry_seconds is None else (_retry_info(self.retry_seconds),)
 
 
 class DeadlineExceeded(ServiceError):

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from longtail.server.operations.runner import OperationRunner
 from longtail.server.operations.snapshots import SNAPSHOT_FOLDER, SnapshotLimits
 from longtail.server.operations.start_check import check_store
 from longtail.server.process.audit import Audit
+from longtail.server.process.office import Office
 from longtail.server.process.part import Part
 from longtail.server.process.pools import Pools
 from longtail.server.process.pseudonyms import PseudonymKeyError, Pseudonyms, read_pseudonyms
@@ -46,11 +47,12 @@ from longtail.server.settings import DAY, Settings
 from longtail.server.store.group_commit import GroupCommit
 from longtail.server.store.record_store import DATABASE, RecordStore
 from longtail.server.store.records import BoundEncoder
-from longtail.server.upkeep.exposure_watch import watch_exposure
+from longtail.server.upkeep.exposure_watch import keep_impressions, watch_exposure
 from longtail.server.upkeep.half_life import keep_half_life
 from longtail.server.upkeep.head_keeping import keep_learning
 from longtail.server.upkeep.head_watch import HeadWatch, watch_head
 from longtail.server.upkeep.keys_watch import watch_keys
+from longtail.server.upkeep.office import watch_office
 from longtail.server.upkeep.profile_watch import ProfileWatch, watch_profile
 from longtail.server.upkeep.recall_canary import watch_recall
 from longtail.server.upkeep.retention import watch_retention
@@ -69,7 +71,6 @@ from longtail.v1 import (
 
 logger = logging.getLogger(__name__)
 
-INDEX_FOLDER = "index"
 # Parts of the process: a worker that has the catalogue's encoder, and writes to the store.
 ENCODER, WRITING = "encoder", "writing"
 REVIEW, ADMIN = "longtail.v1.ReviewService", "longtail.v1.AdminService"
@@ -90,13 +91,29 @@ BATCHES = ("ItemService/BatchUpsertItems", "InteractionService/WriteInteractions
 ADMINISTRATION = ("AdminService", "InsightService", "ReviewService")
 # A write through another process is seen after so long at the latest.
 FOLLOW_SECONDS = 0.1
-# When it could not be followed, twice.
+# When it could not be followed, twice; and where writes are heard of, should one be missed.
 FOLLOW_AGAIN_SECONDS = 1.0
+# What was heard of at one moment is followed at once.
+HEARD_SECONDS = 0.005
 # What the process can answer without, by the names in health and metrics.
 INDEXER, OPERATIONS, RECALL = "indexer", "operations", "recall-canary"
 PROFILE, EXPOSURE, FOLLOWING = "ranking-profile", "exposure-watch", "store-watch"
+LISTENING, MAINTENANCE, IMPRESSIONS = "store-listener", "maintenance", "impressions"
 KEYS, RETENTION, HEAD = "keys", "interaction-retention", "head"
-PARTS = (INDEXER, OPERATIONS, RECALL, PROFILE, EXPOSURE, FOLLOWING, KEYS, RETENTION, HEAD)
+PARTS = (
+    INDEXER,
+    OPERATIONS,
+    RECALL,
+    PROFILE,
+    EXPOSURE,
+    FOLLOWING,
+    LISTENING,
+    MAINTENANCE,
+    IMPRESSIONS,
+    KEYS,
+    RETENTION,
+    HEAD,
+)
 
 
 class StartError(Exception):
@@ -152,7 +169,7 @@ async def run(
     try:
         async with encoder:
             bound = await _bind(store, encoder, settings)
-            await asyncio.to_thread(keep_names, store, pseudonyms)
+            await asyncio.to_thread(keep_names, store, settings.data, pseudonyms)
             await keep_half_life(store, settings)
             view = await asyncio.to_thread(_load, store, bound, settings)
             heads = HeadWatch(settings.head_path, view)
@@ -210,20 +227,27 @@ def _pseudonyms(settings: Settings) -> Pseudonyms:
 
 
 def _open(settings: Settings, check: bool) -> RecordStore:
+    if settings.store:
+        try:
+            return RecordStore.open(settings.store)
+        except ModuleNotFoundError as error:
+            raise StartError(
+                f"LONGTAIL_STORE: there is no {error.name}: install longtail-server[postgresql]"
+            ) from None
     if check:
-        check_store(settings.data, settings.data / INDEX_FOLDER)
+        check_store(settings.data, settings.index_folder)
     return RecordStore.open(settings.data / DATABASE)
 
 
 def _load(store: RecordStore, bound: BoundEncoder, settings: Settings) -> CatalogueReplica:
     try:
-        return CatalogueReplica(store, bound, settings, settings.data / INDEX_FOLDER)
+        return CatalogueReplica(store, bound, settings, settings.index_folder)
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         # It is a database, but what stands in it was not written by us.
-        problem = f"{store.path} cannot be understood: {type(error).__name__}"
+        problem = f"{store.name} cannot be understood: {type(error).__name__}"
         raise StoreDamaged(problem) from error
     except StoreDamaged as error:
-        raise StoreDamaged(f"{store.path}: {error.problem}") from error
+        raise StoreDamaged(f"{store.name}: {error.problem}") from error
 
 
 async def _bind(store: RecordStore, encoder: Encoder, settings: Settings) -> BoundEncoder:
@@ -304,10 +328,8 @@ async def _serve(
     )
     # What was given out while persons went by their ids leads to nobody who is known.
     tokens = TokenCodec(store.token_key() + pseudonyms.mark)
-    indexer = Indexer(
-        view, store, settings.data / INDEX_FOLDER, settings.index_merge_rows, part(INDEXER)
-    )
-    owned = asyncio.Event()
+    indexer = Indexer(view, store, settings.index_folder, settings.index_merge_rows, part(INDEXER))
+    owned, office = asyncio.Event(), Office()
     snapshots = settings.data / SNAPSHOT_FOLDER
     operations = OperationRunner(
         store,
@@ -318,6 +340,7 @@ async def _serve(
         snapshots,
         pools,
         part(OPERATIONS),
+        office,
         SnapshotLimits(settings.snapshots, round(settings.snapshots_gb * 10**9)),
         audit,
     )
@@ -364,10 +387,12 @@ async def _serve(
         AdminService(view, operations, VectorSpaces(store, commit, audit), pools), administration
     )
     await health.set(WRITING, commit.damage is None)
+    heard = asyncio.Event()
     background = {
         "encoder watch": _watch_encoder(encoder, view, health),
         "writing watch": watch_writing(commit, lambda: health.set(WRITING, False)),
-        "indexer": _keep_index(indexer, owned.set, operations.own),
+        "indexer": _keep_index(indexer, owned.set),
+        "maintenance": watch_office(store, office, owned, part(MAINTENANCE)),
         "head": watch_head(sources.heads, part(HEAD), audit),
         "head learning": keep_learning(settings, view, behaviour, sources.heads, owned),
         "operations": operations.run(),
@@ -375,12 +400,14 @@ async def _serve(
         "recall canary": watch_recall(view, part(RECALL)),
         "ranking profile": watch_profile(sources.profiles, part(PROFILE), audit),
         "keys watch": watch_keys(keys, part(KEYS)),
-        "exposure watch": watch_exposure(store, view, commit, settings, part(EXPOSURE)),
-        "store watch": _keep_following(sources, pools, part(FOLLOWING), process is not None),
+        "exposure watch": watch_exposure(store, view, part(EXPOSURE)),
+        "impressions": keep_impressions(store, commit, settings, office, part(IMPRESSIONS)),
+        "store watch": _keep_following(sources, pools, part(FOLLOWING), heard, process is not None),
+        "store listener": _keep_listening(sources, part(LISTENING), heard),
     }
     if settings.interaction_days:
         kept = round(settings.interaction_days * DAY)
-        retention = watch_retention(store, commit, kept, audit, part(RETENTION))
+        retention = watch_retention(store, commit, kept, audit, office, part(RETENTION))
         background["interaction retention"] = retention
     await serve(
         *listeners,
@@ -417,14 +444,35 @@ async def _keep_index(indexer: Indexer, *became_owner: Callable[[], None]) -> No
             await work
 
 
-async def _keep_following(sources: _Sources, pools: Pools, part: Part, others: bool) -> None:
-    """Take in what other processes of this server write, if there are `others`.
+async def _keep_following(
+    sources: _Sources, pools: Pools, part: Part, heard: asyncio.Event, others: bool
+) -> None:
+    """Take in what others write: at once where it is `heard` of, else after a while.
 
-    What a write of this process could not be followed by is tried again, by whomever it is.
+    `others`: whether this server has other processes. What a write of this process could not be
+    followed by is tried again, by whomever it is.
     """
+    shared = sources.store.is_shared
+    seconds = FOLLOW_AGAIN_SECONDS if shared else FOLLOW_SECONDS
     while True:
-        await asyncio.sleep(FOLLOW_SECONDS if part.well else FOLLOW_AGAIN_SECONDS)
-        if others or sources.behind:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds if part.well else FOLLOW_AGAIN_SECONDS):
+                await heard.wait()
+                await asyncio.sleep(HEARD_SECONDS)
+        heard.clear()
+        if others or shared or sources.behind:
             sources.behind = False
             with part:
                 await pools.elements(1, sources.follow)
+
+
+async def _keep_listening(sources: _Sources, part: Part, heard: asyncio.Event) -> None:
+    """Set `heard` whenever others wrote what is not followed yet, if anybody tells of it."""
+    while True:
+        with part:
+            async for revision in sources.store.written():
+                if min(sources.view.revision, sources.behaviour.revision) < revision:
+                    heard.set()
+            # Nobody tells.
+            await asyncio.Event().wait()
+        await asyncio.sleep(FOLLOW_AGAIN_SECONDS)

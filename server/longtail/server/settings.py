@@ -26,6 +26,12 @@ _ADMIN = "LONGTAIL_SERVER_ADMIN_ADDRESS"
 DAY = 24 * 3600 * 10**6
 
 
+def _check_store(text: str) -> None:
+    # What it says beyond that may be the password.
+    if not text.startswith(("postgresql://", "postgres://")):
+        raise ValueError("is not postgresql://user:password@host/database")
+
+
 @dataclass(frozen=True)
 class Settings:
     """What an operator can set. Each field says what it trades."""
@@ -46,6 +52,20 @@ class Settings:
         check=parse_addresses,
     )
     home: str = setting("LONGTAIL_HOME", "var", "Folder of all state; the store is in data/.")
+    store: str = setting(
+        "LONGTAIL_STORE",
+        "",
+        "Where the store is that several servers share: postgresql://user:password@host/database, "
+        "with libpq's options. Empty: a file of SQLite in data/ of LONGTAIL_HOME.",
+        check=_check_store,
+        secret=True,
+    )
+    index: str = setting(
+        "LONGTAIL_INDEX",
+        "",
+        "Folder of the index. Servers that have it in common start from what one of them built; "
+        "otherwise each builds its own. Empty: data/index in LONGTAIL_HOME.",
+    )
     admin: str = setting(
         _ADMIN,
         "",
@@ -387,6 +407,11 @@ class Settings:
         return Path(self.home) / "audit"
 
     @property
+    def index_folder(self) -> Path:
+        """Folder of the generations of the index."""
+        return Path(self.index) if self.index else self.data / "index"
+
+    @property
     def data(self) -> Path:
-        """Folder of the store and the index file."""
+        """Folder of the store, where that is a file, and of what belongs to it."""
         return Path(self.home) / "data"

@@ -57,7 +57,7 @@ async def test_what_could_not_be_followed_is_tried_again(
         written.upsert(item("late", 1))
     with Pools() as pools:
         part = Part("store-watch", told.append)
-        watch = asyncio.create_task(_keep_following(sources, pools, part, others))
+        watch = asyncio.create_task(_keep_following(sources, pools, part, asyncio.Event(), others))
         async with asyncio.timeout(20):
             while told != [False, True]:  # noqa: ASYNC110 (a list tells nobody)
                 await asyncio.sleep(0.01)

@@ -14,13 +14,13 @@ from pathlib import Path
 
 from longtail.runtime.errors import FailedPrecondition, NotFound, StorageFull, StoreDamaged
 from longtail.server.operations.snapshots import DamagedSnapshot, Snapshots
-from longtail.server.store.database import COMPANIONS
 from longtail.server.store.decayed_counter import EARLIEST
 from longtail.server.store.erasures import Expiry, Left
 from longtail.server.store.group_commit import GroupCommit
 from longtail.server.store.person_hash import PersonHash
 from longtail.server.store.record_store import DATABASE, RecordStore
 from longtail.server.store.revisions import raise_revision
+from longtail.server.store.sqlite.opening import COMPANIONS
 from longtail.server.store.transaction import Transaction
 
 logger = logging.getLogger(__name__)
@@ -61,9 +61,15 @@ class Deleted:
 
 
 class Erasure:
-    """Erases what was deleted from all files beside `store`. For one thread at a time."""
+    """Erases what was deleted from all files beside `store`, in `folder`.
 
-    def __init__(self, store: RecordStore, commit: GroupCommit, snapshots: Snapshots) -> None:
+    For one thread at a time.
+    """
+
+    def __init__(
+        self, store: RecordStore, commit: GroupCommit, folder: Path, snapshots: Snapshots
+    ) -> None:
+        self._folder = folder
         self._store = store
         self._commit = commit
         self._snapshots = snapshots
@@ -76,7 +82,7 @@ class Erasure:
         """
         erasures = self._store.erasures
         until, left = self._store.changes.position().revision, erasures.left()
-        folder = self._store.path.parent
+        folder = self._folder
         for path in folder.glob(f"{COMING}*"):
             path.unlink(missing_ok=True)
         copies = copies_aside(folder)

@@ -1,5 +1,7 @@
 """A store goes by the ids of persons or by pseudonyms of one key, from its first person on."""
 
+from pathlib import Path
+
 from longtail.runtime.settings import SettingsError
 from longtail.server.operations.erasure import copies_aside
 from longtail.server.operations.snapshots import SNAPSHOT_FOLDER, Snapshots
@@ -10,10 +12,10 @@ from longtail.server.store.transaction import Transaction
 VARIABLE = "LONGTAIL_PSEUDONYM_KEY"
 
 
-def keep_names(store: RecordStore, pseudonyms: Pseudonyms) -> None:
+def keep_names(store: RecordStore, folder: Path, pseudonyms: Pseudonyms) -> None:
     """Have the store go by `pseudonyms`.
 
-    Raises SettingsError when it has persons, or copies, that go by something else.
+    Raises SettingsError when it has persons, or copies in `folder`, that go by something else.
     """
 
     def keep(tx: Transaction) -> None:
@@ -26,7 +28,6 @@ def keep_names(store: RecordStore, pseudonyms: Pseudonyms) -> None:
             )
         if known:
             raise SettingsError(f"{VARIABLE}: it is not the key that made this store's pseudonyms")
-        folder = store.path.parent
         copies = Snapshots(folder / SNAPSHOT_FOLDER).ids() or copies_aside(folder)
         if copies or store.has_persons(tx):
             raise SettingsError(

@@ -28,13 +28,13 @@ from longtail.server.process.durable import flush
 from longtail.server.process.folder_lock import held
 from longtail.server.process.private import keep_private
 from longtail.server.settings import Settings
-from longtail.server.store.backup import back_up
-from longtail.server.store.database import BUSY_SECONDS, COMPANIONS
 from longtail.server.store.erasures import Expiry, Left
 from longtail.server.store.person_hash import PersonHash
 from longtail.server.store.record_store import DATABASE, RecordStore
 from longtail.server.store.records import OperationState
 from longtail.server.store.revisions import raise_revision
+from longtail.server.store.sqlite.backup import back_up
+from longtail.server.store.sqlite.opening import BUSY_SECONDS, COMPANIONS
 
 
 @dataclass(frozen=True)

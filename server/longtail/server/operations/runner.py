@@ -1,4 +1,4 @@
-"""What goes on in the background: asked for in any process, done by the one that owns the index."""
+"""What goes on in the background: asked for in any process, done by the one in office."""
 
 import asyncio
 import logging
@@ -27,6 +27,7 @@ from longtail.server.operations.progress import Progress
 from longtail.server.operations.reembedding import DROPPED_AT_ONCE, Reembedding
 from longtail.server.operations.snapshots import Snapshot, SnapshotLimits, Snapshots
 from longtail.server.process.audit import Audit
+from longtail.server.process.office import Office
 from longtail.server.process.part import Part
 from longtail.server.process.pools import Pools
 from longtail.server.store.clock import now
@@ -48,7 +49,7 @@ RETRY_SECONDS = 10.0
 
 
 class OperationRunner:
-    """Takes operations down, and does them once `own` was called: one rebuild and one other.
+    """Takes operations down, and does them while in `office`: one rebuild and one other.
 
     Who asks for them or how they stand does not wait for one: `pools` are theirs. `part` tells of
     what keeps them from being looked at.
@@ -64,6 +65,7 @@ class OperationRunner:
         folder: Path,
         pools: Pools,
         part: Part,
+        office: Office,
         limits: SnapshotLimits,
         audit: Audit,
     ) -> None:
@@ -77,15 +79,11 @@ class OperationRunner:
         self._indexer = indexer
         self._encoder = encoder
         self._snapshots = Snapshots(folder)
-        self._erasure = Erasure(store, commit, self._snapshots)
+        self._erasure = Erasure(store, commit, folder.parent, self._snapshots)
         self._holder = LeaseHolder(store, commit, encoder)
         self._reembedding = Reembedding(store, commit, encoder, self._holder, view, indexer.rebuild)
-        self._owner = asyncio.Event()
+        self._office = office
         self._asking = asyncio.Lock()
-
-    def own(self) -> None:
-        """Say that this process is the owner from now on; called in the thread of the loop."""
-        self._owner.set()
 
     async def get(self, operation_id: str) -> Operation:
         """Return an operation. Raises NotFound."""
@@ -143,12 +141,17 @@ class OperationRunner:
         await self._holder.run(self._part)
 
     async def run(self) -> None:
-        """Do what is asked for, once this process is the owner, until cancelled."""
-        await self._owner.wait()
+        """Do what is asked for whenever this process is in office, until cancelled."""
+        while True:
+            await self._office.taken()
+            await self._maintain()
+
+    async def _maintain(self) -> None:
+        """Do what is asked for until the office is lost: what is broken off is begun anew there."""
         running: dict[bool, asyncio.Task[None]] = {}
         swept, pruned = False, 0.0
         try:
-            while True:
+            while self._office.is_held:
                 with self._part:
                     if not swept:
                         await asyncio.to_thread(self._snapshots.remove_unfinished)

@@ -19,10 +19,10 @@ from pathlib import Path
 from grpc import StatusCode
 from longtail.runtime.errors import FailedPrecondition, NotFound, ServiceError, StorageFull
 from longtail.server.process.durable import flush
-from longtail.server.store.check import check_database
 from longtail.server.store.clock import now
 from longtail.server.store.record_store import DATABASE, RecordStore
 from longtail.server.store.records import Counts
+from longtail.server.store.sqlite.check import check_database
 
 logger = logging.getLogger(__name__)
 

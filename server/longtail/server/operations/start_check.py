@@ -10,9 +10,9 @@ from pathlib import Path
 from longtail.runtime.errors import StoreDamaged
 from longtail.server.catalogue.index.generation import PREFIX, indexed_rows
 from longtail.server.operations.snapshots import SNAPSHOT_FOLDER
-from longtail.server.store.check import check_structure, read_beginning
-from longtail.server.store.database import COMPANIONS, UNFINISHED
 from longtail.server.store.record_store import DATABASE
+from longtail.server.store.sqlite.check import check_structure, read_beginning
+from longtail.server.store.sqlite.opening import COMPANIONS, UNFINISHED
 
 
 def check_store(data: Path, index: Path) -> None:

@@ -5,13 +5,16 @@ be SQLAlchemy: so the statements are text and go through the driver. A person go
 that whoever follows keeps no id of anybody who is deleted later.
 """
 
-import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
+from longtail.server.store.database import Database
 from longtail.server.store.person_hash import PersonHash
 from longtail.server.store.records import Activity, Deed, Opinions, PastInteraction, PersonRecord
-from sqlalchemy import Engine
+from longtail.server.store.revisions import current_revision
+from longtail.server.store.schema import interactions
+from sqlalchemy import Row, select
 
 # Opinions that are read at a time.
 CHUNK = 10_000
@@ -20,28 +23,28 @@ CHUNK = 10_000
 class ActivityLog:
     """The interactions in the store, by person and by revision. Any thread may read."""
 
-    def __init__(self, engine: Engine, person_hash: PersonHash) -> None:
-        self._engine = engine
+    def __init__(self, database: Database, person_hash: PersonHash) -> None:
+        self._database = database
         self._person_hash = person_hash
 
     def person(self, user_id: str, latest: int) -> PersonRecord:
         """Return the `latest` that a person did, and each item that they met with, by type."""
-        with self._reading() as read:
-            [(revision,)] = read.execute(_REVISION)
-            rows = read.execute(_LATEST, (user_id, latest)).fetchall()
-            more = read.execute(_MET, (user_id,)).fetchall() if len(rows) == latest else ()
+        with self._database.reading() as read:
+            [(revision,)] = read(_REVISION).fetchall()
+            rows = read(_LATEST, (user_id, latest)).fetchall()
+            more = read(_MET, (user_id,)).fetchall() if len(rows) == latest else ()
         history = tuple(map(PastInteraction._make, rows))
         return PersonRecord(revision, history, more or [past[:2] for past in history])
 
     def since(self, revision: int) -> Activity:
         """Return what was recorded above a revision, and what was deleted since."""
-        with self._reading() as read:
-            [(now,)] = read.execute(_REVISION)
+        with self._database.reading() as read:
+            [(now,)] = read(_REVISION).fetchall()
             if now == revision:
                 return Activity(now, (), ())
-            forgotten = read.execute(_FORGOTTEN, (revision,)).fetchall()
-            [(expired,)] = read.execute(_EXPIRED, (revision,))
-            rows = read.execute(_SINCE, (revision,)).fetchall()
+            forgotten = read(_FORGOTTEN, (revision,)).fetchall()
+            [(expired,)] = read(_EXPIRED, (revision,)).fetchall()
+            rows = read(_SINCE, (revision,)).fetchall()
         deeds = [
             Deed(self._person_hash(user_id), at, PastInteraction._make(past))
             for user_id, at, *past in rows
@@ -55,26 +58,14 @@ class ActivityLog:
         Interactions without a value are left out. While the block lasts SQLite's log is not
         trimmed: read on.
         """
-        with self._reading() as read:
-            [(revision,)] = read.execute(_REVISION)
-            yield revision, _parts(read.execute(_OPINIONS))
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Cursor]:
-        """Have what is read in the block be as of one revision."""
-        connection = self._engine.raw_connection()
-        try:
-            cursor: sqlite3.Cursor = connection.cursor()  # type: ignore[assignment]
-            cursor.execute("BEGIN")
-            yield cursor
-        finally:
-            connection.close()
+        with self._database.engine.connect() as connection:
+            revision = current_revision(connection)
+            streamed = connection.execution_options(yield_per=CHUNK).execute(_OPINIONS)
+            yield revision, map(_opinions, streamed.partitions())
 
 
-def _parts(read: sqlite3.Cursor) -> Iterator[Opinions]:
-    while rows := read.fetchmany(CHUNK):
-        user_ids, item_ids, values = zip(*rows, strict=True)
-        yield Opinions(user_ids, item_ids, values)
+def _opinions(rows: Sequence[Row[Any, Any, Any]]) -> Opinions:
+    return Opinions(*zip(*rows, strict=True))
 
 
 _REVISION = "SELECT revision FROM sequence"
@@ -90,5 +81,7 @@ _SINCE = (
     " WHERE revision > ? ORDER BY revision, time"
 )
 _OPINIONS = (
-    "SELECT user_id, item_id, value FROM interactions WHERE value <> 0 ORDER BY revision, time"
+    select(interactions.c.user_id, interactions.c.item_id, interactions.c.value)
+    .where(interactions.c.value != 0)
+    .order_by(interactions.c.revision, interactions.c.time)
 )

@@ -10,8 +10,8 @@ from typing import Any
 
 from longtail.server.store.schema import attribute_names
 from longtail.server.store.transaction import Transaction
+from longtail.server.store.upsert import Insert, insert
 from sqlalchemy import delete, func, select
-from sqlalchemy.dialects.sqlite import Insert, insert
 
 # A longer name cannot be asked for; the contract's limit of Condition.field.
 MAX_NAME = 256

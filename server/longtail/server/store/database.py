@@ -1,174 +1,59 @@
-"""Open the database: durable settings, explicit transactions, migrations."""
+"""An open database, as the records see it: what its kind does in its own way behind one face."""
 
-import os
-import sqlite3
-import time
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
-from alembic import command
-from alembic.config import Config
-from alembic.util import CommandError
-from longtail.runtime.errors import FailedPrecondition, StoreDamaged
-from longtail.server.process.durable import flush
-from longtail.server.store.decay import decayed
-from longtail.server.store.failures import UNREADABLE, of_no_use, tell_damage, told_plainly
-from longtail.server.store.schema import metadata
-from sqlalchemy import Connection, Engine, create_engine, event, inspect
-from sqlalchemy.exc import SQLAlchemyError
-
-# How long a writer waits for one in another process.
-BUSY_SECONDS = 10
-# More than any number of threads that read at once; each such connection costs a small cache.
-POOL_SIZE, POOL_OVERFLOW = 8, 56
-# The log is cut back to this once a checkpoint has emptied it.
-LOG_LIMIT = 64 * 2**20
-
-MIGRATIONS = Path(__file__).parent / "migrations"
-VERSIONS = "alembic_version"
-# A new database is complete under a name with this before it takes its own.
-UNFINISHED = ".unfinished-"
-# What SQLite keeps beside a database that is open or was not closed: its log, and an index of that.
-COMPANIONS = ("-wal", "-shm")
+from longtail.server.store.transaction import Transaction
+from sqlalchemy import Connection, Engine
 
 
-def open_database(path: Path) -> Engine:
-    """Open the SQLite database at `path`, made or migrated to the newest schema.
+class Rows(Protocol):
+    """What a statement found."""
 
-    A file that is there is never made to be a store, were it only empty. Raises StoreDamaged,
-    StorageFull when there is no room for it, Unavailable when another process keeps it locked.
+    def fetchall(self) -> list[Any]:
+        """Return all rows."""
+
+
+class Read(Protocol):
+    """Runs a statement, with ? for each of its parameters, without SQLAlchemy."""
+
+    def __call__(self, statement: str, parameters: Sequence[Any] = (), /) -> Rows:
+        """Return what it finds."""
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database that is open.
+
+    `name`: what it goes by in messages. `file`: where it lies, None where a server has it.
+    `shared`: whether other machines may write to it. `engine`: for reading; all that a connection
+    reads between two ends of a transaction is as of one revision. `writing`: for the one that
+    writes; its transactions have the lock of all writers from their beginning. `reading`: a read of
+    several statements at the cost of the driver, as of one revision.
+
+    `is_whole`: whether a transaction is still there after one of its statements failed. `announce`:
+    to be called at the end of a transaction, tells others of it once it is committed. `written`:
+    what anybody wrote, by the revision, as soon as it is committed; None where nobody is told.
+    `maintains`: whether this process is the one of all that have the database open which maintains
+    it; to be asked again and again, by one thread at a time. `write_anew`: rids the database of
+    what was deleted, as far as that is in its hands.
+
+    What the engines raise is of `longtail.runtime.errors` where a retry, room or a sound file is
+    all it takes.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        _make(path)
-    if not path.stat().st_size:
-        # To SQLite it would be a new database.
-        raise StoreDamaged(f"{path} is empty")
-    engine = _engine(path)
-    try:
-        with _understood(path), for_writing(engine).begin() as connection:
-            if not inspect(connection).has_table(VERSIONS):
-                raise StoreDamaged("it is no store of this program")
-            _migrate(connection)
-            if lost := metadata.tables.keys() - set(inspect(connection).get_table_names()):
-                raise StoreDamaged(f"it has no table {min(lost)}")
-    except BaseException:
-        engine.dispose()
-        raise
-    return engine
 
-
-def _make(path: Path) -> None:
-    """Make a new database, whole or not at all; that of another process, if that was faster."""
-    coming = path.with_name(f"{path.name}{UNFINISHED}{uuid.uuid4().hex}")
-    try:
-        engine = _engine(coming)
-        try:
-            with _understood(coming), for_writing(engine).begin() as connection:
-                _migrate(connection)
-        finally:
-            engine.dispose()
-        flush(coming)
-        with suppress(FileExistsError):
-            os.link(coming, path)
-        flush(path.parent)
-    finally:
-        for suffix in ("", *COMPANIONS):
-            coming.with_name(coming.name + suffix).unlink(missing_ok=True)
-
-
-def _engine(path: Path) -> Engine:
-    engine = create_engine(
-        f"sqlite:///{path}",
-        connect_args={"timeout": BUSY_SECONDS, "isolation_level": None},
-        pool_size=POOL_SIZE,
-        max_overflow=POOL_OVERFLOW,
-        # What is written and asked for is no business of the log.
-        hide_parameters=True,
-    )
-    event.listen(engine, "connect", _make_durable)
-    event.listen(engine, "connect", _add_functions)
-    event.listen(engine, "begin", _begin)
-    event.listen(engine, "handle_error", tell_damage)
-    return engine
-
-
-def _migrate(connection: Connection) -> None:
-    config = alembic_config()
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
-
-
-@contextmanager
-def _understood(path: Path) -> Iterator[None]:
-    """Raise what `told_plainly` does, and StoreDamaged where the database is of no use.
-
-    FailedPrecondition where another version wrote it.
-    """
-    try:
-        with told_plainly():
-            yield
-    except StoreDamaged as error:
-        raise StoreDamaged(f"{path}: {error.problem}") from error
-    except CommandError as error:
-        # Nothing is wrong with it: a newer version wrote it.
-        raise FailedPrecondition(
-            f"{path}: its schema is unknown to this version; run the one that wrote it: {error}"
-        ) from error
-    except (SQLAlchemyError, *UNREADABLE) as error:
-        raise of_no_use(path, getattr(error, "orig", None) or error) from error
-
-
-def for_writing(engine: Engine) -> Engine:
-    """Return the same engine with transactions that have the lock for writing from their start.
-
-    A reader that turns writer finds that another has written meanwhile, and has to begin again.
-    """
-    return engine.execution_options(begin="BEGIN IMMEDIATE")
-
-
-def alembic_config() -> Config:
-    """Return where the migrations are."""
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    return config
-
-
-def _add_functions(connection: sqlite3.Connection, _record: object) -> None:
-    # SQLite has powers only where it was built with them.
-    connection.create_function("decayed", 3, decayed, deterministic=True)
-
-
-def _make_durable(connection: sqlite3.Connection, _record: object) -> None:
-    _keep_log(connection)
-    # In WAL mode only FULL keeps a committed transaction through a loss of power.
-    # What is deleted is overwritten: see Erasures for what that leaves.
-    for pragma in (
-        "synchronous=FULL",
-        f"journal_size_limit={LOG_LIMIT}",
-        "secure_delete=ON",
-    ):
-        connection.execute(f"PRAGMA {pragma}").close()
-
-
-def _keep_log(connection: sqlite3.Connection) -> None:
-    # SQLite does not wait for the lock here: two processes that make a new store would collide.
-    until = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode=WAL").close()
-        except sqlite3.OperationalError as error:
-            locked = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-            if not locked or time.monotonic() > until:
-                raise
-            time.sleep(0.01)
-        else:
-            return
-
-
-def _begin(connection: Connection) -> None:
-    # Python's sqlite3 would begin by itself, late and not before a SAVEPOINT: isolation_level None
-    # keeps it from that.
-    connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
+    name: str
+    file: Path | None
+    shared: bool
+    engine: Engine
+    writing: Engine
+    reading: Callable[[], AbstractContextManager[Read]]
+    is_whole: Callable[[Connection], bool]
+    announce: Callable[[Transaction], None]
+    written: Callable[[], AsyncIterator[int]] | None
+    maintains: Callable[[], bool]
+    write_anew: Callable[[], None]
+    close: Callable[[], None]

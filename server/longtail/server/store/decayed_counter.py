@@ -10,10 +10,11 @@ from itertools import groupby, islice
 from typing import Any
 
 from longtail.server.store.decay import DecayedSum
+from longtail.server.store.expressions import greater
 from longtail.server.store.revisions import take_revisions
 from longtail.server.store.transaction import Transaction
-from sqlalchemy import Column, ColumnElement, Table, bindparam, func, select, update
-from sqlalchemy.dialects.sqlite import Insert, insert
+from longtail.server.store.upsert import Insert, insert
+from sqlalchemy import Column, ColumnElement, Float, Table, bindparam, func, select, update
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 # Rows read, and parameters in one query, at a time.
@@ -144,10 +145,10 @@ class DecayedCounter:
         # Adds sums as DecayedSum.plus does, without reading them first.
         statement = insert(self._table)
         held, new = self._table.c, statement.excluded
-        time = func.max(held.time, new.time)
+        time = greater(held.time, new.time)
 
         def left(part: Row) -> ColumnElement[Any]:
-            return func.decayed(part.mass, time - part.time, bindparam("by"))
+            return func.decayed(part.mass, time - part.time, bindparam("by", type_=Float))
 
         added = {
             self._count: held[self._count] + new[self._count],

@@ -23,14 +23,15 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    true,
     union_all,
     update,
 )
 
 # These release an item that was written as in review.
 RELEASING = (DecisionKind.APPROVE, DecisionKind.PENALISE)
-# Written out, so that SQLite sees that the partial index is meant.
-LATEST = decisions.c.latest == literal_column("1")
+# Not as a parameter, so that the database sees that the partial index is meant.
+LATEST = decisions.c.latest == true()
 # As with LATEST, for the partial index.
 _WRITTEN_IN_REVIEW = items.c.state == literal_column("3")
 
@@ -146,7 +147,7 @@ def _known(tx: Transaction, ids: Collection[str]) -> list[str]:
 def _in_force(moment: int) -> ColumnElement[bool]:
     temporary = decisions.alias()
     over = exists().where(
-        temporary.c.latest == literal_column("1"),
+        temporary.c.latest == true(),
         temporary.c.item_id == decisions.c.item_id,
         temporary.c.expire_time > moment,
     )
@@ -159,7 +160,7 @@ def _decisions(moment: int) -> Select[Any]:
 
 
 def _of_item(alias: Any) -> ColumnElement[bool]:  # noqa: ANN401 (an alias of a table)
-    return and_(alias.c.latest == literal_column("1"), alias.c.item_id == items.c.id)
+    return and_(alias.c.latest == true(), alias.c.item_id == items.c.id)
 
 
 def _decision(row: Row[Any]) -> Decision:

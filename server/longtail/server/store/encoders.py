@@ -14,6 +14,7 @@ from longtail.server.store.records import (
 from longtail.server.store.revisions import take_revisions
 from longtail.server.store.schema import Role, encoders, items, vectors
 from longtail.server.store.transaction import Transaction
+from longtail.server.store.upsert import Insert, insert
 from sqlalchemy import (
     ColumnElement,
     Engine,
@@ -26,7 +27,6 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects.sqlite import Insert, insert
 
 
 class EncoderChanged(Unavailable):

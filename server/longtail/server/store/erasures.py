@@ -1,28 +1,15 @@
-"""What was deleted of persons: notes of whom and what age, and the store written anew without it.
+"""What was deleted of persons: notes of whom and what age, and where it may lie still."""
 
-SQLite's secure_delete overwrites what is deleted, but not what lies beside it of before: when pages
-are split and joined, copies of rows stay in their slack. Only a file that is written anew has none.
-"""
-
-import sqlite3
-import time
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from enum import IntEnum
-from pathlib import Path
 
-from longtail.runtime.errors import Unavailable
-from longtail.server.store.failures import told_plainly
+from longtail.server.store.expressions import greater
 from longtail.server.store.person_hash import PersonHash
 from longtail.server.store.schema import expiry, forgotten
 from longtail.server.store.transaction import Transaction
-from sqlalchemy import Engine, func, select, update
-from sqlalchemy.dialects.sqlite import Insert, insert
-
-# How long the rewriting waits for others: writers, and readers that need the log.
-PATIENCE_SECONDS = 30.0
-POLL_SECONDS = 0.05
+from longtail.server.store.upsert import Insert, insert
+from sqlalchemy import Engine, func, literal, select, update
 
 
 class Left(IntEnum):
@@ -81,9 +68,9 @@ class Erasures:
     def note_expiry(self, tx: Transaction, noted: Expiry, left: Left) -> None:
         """Note what was deleted by its age, and where it may lie still."""
         changed = {
-            "before": func.max(expiry.c.before, noted.before),
-            "revision": func.max(expiry.c.revision, noted.revision),
-            "left": func.max(expiry.c.left, left),
+            "before": greater(expiry.c.before, literal(noted.before)),
+            "revision": greater(expiry.c.revision, literal(noted.revision)),
+            "left": greater(expiry.c.left, literal(left)),
         }
         tx.execute(update(expiry).values(changed))
 
@@ -100,34 +87,13 @@ class Erasures:
             tx.execute(update(table).where(*settled).values(left=left))
 
 
-def write_anew(path: Path) -> None:
-    """Write a database anew, so that it and its log hold nothing but what is in its tables.
-
-    Who writes meanwhile waits; it takes about as long as to copy the file, and as much room again
-    in its folder and in that of temporary files. Raises StorageFull, StoreDamaged, and Unavailable
-    when others kept it from that: then it is to be tried again.
-    """
-    with told_plainly(), closing(_connect(path)) as connection:
-        connection.execute("VACUUM")
-        until = time.monotonic() + PATIENCE_SECONDS
-        # Until the log is cut to nothing it has the pages of before.
-        while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-            if time.monotonic() > until:
-                raise Unavailable("readers keep the log of the store from being cut")
-            time.sleep(POLL_SECONDS)
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(path, timeout=PATIENCE_SECONDS, isolation_level=None)
-
-
 def _upsert() -> Insert:
     statement = insert(forgotten)
     new = statement.excluded
     # What is left of the time before is left, whatever is left of this one.
     changed = {
-        "revision": func.max(forgotten.c.revision, new.revision),
-        "left": func.max(forgotten.c.left, new.left),
+        "revision": greater(forgotten.c.revision, new.revision),
+        "left": greater(forgotten.c.left, new.left),
     }
     return statement.on_conflict_do_update(index_elements=["person"], set_=changed)
 

@@ -12,11 +12,10 @@ from typing import Any, Self, TypeVar
 
 from longtail.runtime.errors import Overloaded, ServiceError, StoreDamaged, Unavailable
 from longtail.runtime.tracing import Trace, current_trace
-from longtail.server.store.database import for_writing
-from longtail.server.store.failures import told_plainly
+from longtail.server.store.database import Database
 from longtail.server.store.transaction import Transaction
 from prometheus_client import Gauge, Histogram
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
 logger = logging.getLogger(__name__)
 
@@ -57,15 +56,15 @@ class GroupCommit:
     not wait for others. Leaving the block waits for what was given before.
     """
 
-    def __init__(self, engine: Engine, committed: Callable[[], None], max_waiting: int) -> None:
-        self._engine = for_writing(engine)
+    def __init__(self, database: Database, committed: Callable[[], None], max_waiting: int) -> None:
+        self._database = database
         self._committed = committed
         self._max_waiting = max_waiting
         self._waiting: deque[_Waiting] = deque()
         self._changed = threading.Condition()
         self._open = False
         self._damage: StoreDamaged | None = None
-        # One connection, as long as it is good: SQLite's cache of pages goes with it.
+        # One connection, as long as it is good: what it has in its cache goes with it.
         self._connection: Connection | None = None
         self._thread = threading.Thread(target=self._run, name="writer")
 
@@ -137,12 +136,11 @@ class GroupCommit:
         begun: list[_Waiting] = []
         started = time.perf_counter()
         try:
-            with told_plainly():
-                written = self._commit(group, begun)
+            written = self._commit(group, begun)
         except BaseException as error:
             if not isinstance(error, ServiceError):
                 logger.exception("writes failed count=%d", len(begun))
-            # SQLite may have given up the transaction or not: a new connection is in neither state.
+            # The transaction may be given up or not: a new connection is in neither state.
             self._discard_connection()
             for waiting in begun:
                 waiting.future.set_exception(error)
@@ -160,7 +158,7 @@ class GroupCommit:
             if self._damage is not None:
                 raise StoreDamaged(self._damage.problem)
             if self._connection is None:
-                self._connection = self._engine.connect()
+                self._connection = self._database.writing.connect()
             transaction = self._connection.begin()
         except BaseException:
             # Who cannot have the lock waits long for it: once for all of them.
@@ -171,10 +169,23 @@ class GroupCommit:
         with transaction:
             for waiting in _still_wanted(group):
                 begun.append(waiting)
-                written.append(_attempt(self._connection, waiting))
+                written.append(self._attempt(self._connection, waiting))
                 if time.monotonic() > until:
                     break
+            self._database.announce(self._connection)
         return written
+
+    def _attempt(self, connection: Connection, waiting: _Waiting) -> _Written:
+        savepoint = connection.begin_nested()
+        try:
+            result = waiting.write(connection)
+            savepoint.commit()
+        except BaseException as error:
+            if not self._database.is_whole(connection):
+                raise
+            savepoint.rollback()
+            return _Written(waiting.future, error=error)
+        return _Written(waiting.future, result)
 
     def _follow(self, count: int) -> RuntimeError | None:
         """Have so many writes taken in; return why they were not."""
@@ -226,30 +237,3 @@ def _observe(writes: Sequence[_Waiting], started: float, committed: float) -> No
             each.trace.note("commit", started, committed, attributes=together)
             each.trace.note("follow", committed, followed)
     COMMIT_SECONDS.observe(committed - started, exemplar)
-
-
-def _attempt(connection: Connection, waiting: _Waiting) -> _Written:
-    savepoint = connection.begin_nested()
-    try:
-        result = waiting.write(connection)
-        savepoint.commit()
-    except BaseException as error:
-        if not _in_transaction(connection):
-            # On some failures SQLite undoes the whole transaction, the savepoints of others too.
-            raise
-        savepoint.rollback()
-        return _Written(waiting.future, error=_plain(error))
-    return _Written(waiting.future, result)
-
-
-def _in_transaction(connection: Connection) -> bool:
-    driver_connection: Any = connection.connection.driver_connection
-    return bool(driver_connection.in_transaction)
-
-
-def _plain(error: BaseException) -> BaseException:
-    try:
-        with told_plainly():
-            raise error
-    except BaseException as plain:
-        return plain

@@ -6,12 +6,11 @@ from collections.abc import Iterable, Sequence
 from longtail.server.store.clock import bring_back
 from longtail.server.store.decayed_counter import DecayedCounter, Key
 from longtail.server.store.erasures import Erasures
-from longtail.server.store.failures import told_plainly
 from longtail.server.store.records import Impression, Responses, ShownItem, ShownLists
 from longtail.server.store.revisions import current_revision
 from longtail.server.store.schema import exposure, exposure_decay, impressions, interactions
 from longtail.server.store.transaction import Transaction
-from sqlalchemy import Engine, Integer, String, delete, func, literal_column, select
+from sqlalchemy import Engine, String, delete, func, literal_column, select, tuple_
 
 # How much each item was shown, what is no longer kept included. Its keys are an item alone.
 EXPOSURE = DecayedCounter(
@@ -68,15 +67,14 @@ class ImpressionRecords:
         recorded now.
         """
         bring_back(tx, impressions.c.time)
-        row_id = literal_column("rowid", Integer)
+        key = tuple_(*impressions.primary_key)
         oldest = (
-            select(row_id)
-            .select_from(impressions)
+            select(*impressions.primary_key)
             .where(impressions.c.time < before_time)
             .order_by(impressions.c.time)
             .limit(limit)
         )
-        return tx.execute(delete(impressions).where(row_id.in_(oldest))).rowcount
+        return tx.execute(delete(impressions).where(key.in_(oldest))).rowcount
 
     def set_half_life(self, tx: Transaction, half_life: float) -> bool:
         """Have exposure decay by another half-life: see DecayedCounter."""
@@ -113,7 +111,7 @@ class ImpressionRecords:
         # The shares of a list add up to 1, so this adds up what each list lost.
         losses = func.coalesce(func.sum(span.c.relevance_loss * span.c.share), 0.0)
         whole = select(func.count(), func.count(span.c.list_id.distinct()), losses)
-        with told_plainly(), self._engine.connect() as connection:
+        with self._engine.connect() as connection:
             count, lists, lost = connection.execute(whole.select_from(span)).one()
             rows = connection.execute(by_item.group_by(span.c.item_id))
             return ShownLists([ShownItem(*row) for row in rows], count, lists, lost / max(1, lists))

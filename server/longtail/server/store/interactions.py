@@ -8,6 +8,7 @@ from dataclasses import fields
 from longtail.server.store.clock import now
 from longtail.server.store.counts import move_counts
 from longtail.server.store.decayed_counter import Key
+from longtail.server.store.expressions import elements_of
 from longtail.server.store.popularity import (
     COUNTED_TIME,
     POPULARITY,
@@ -18,23 +19,22 @@ from longtail.server.store.records import Interaction
 from longtail.server.store.revisions import current_revision
 from longtail.server.store.schema import interactions
 from longtail.server.store.transaction import Transaction
+from longtail.server.store.upsert import insert
 from sqlalchemy import (
     ColumnElement,
     Engine,
-    Integer,
     Select,
+    String,
     and_,
     bindparam,
     delete,
     exists,
     func,
-    literal_column,
     or_,
     select,
     tuple_,
     update,
 )
-from sqlalchemy.dialects.sqlite import insert
 
 # Rows that are read at a time.
 CHUNK = 5000
@@ -97,11 +97,10 @@ class InteractionRecords:
         They stay counted in popularity. What was dated ahead of the clock is of when it was
         recorded.
         """
-        older = select(_ROW_ID, interactions.c.user_id).where(_older(before)).limit(limit)
-        rows = tx.execute(older).all()
+        rows = tx.execute(select(*_KEY).where(_older(before)).limit(limit)).all()
         if rows:
-            tx.execute(delete(interactions).where(_ROW_ID.in_([row_id for row_id, _ in rows])))
-            users = {user_id for _, user_id in rows}
+            tx.execute(delete(interactions).where(_KEYS.in_([tuple(row) for row in rows])))
+            users = {user_id for user_id, _ in rows}
             left = tx.execute(_KNOWN_USERS, {"users": json.dumps(list(users))}).scalar_one()
             move_counts(tx, interactions=-len(rows), users=left - len(users))
         return len(rows)
@@ -174,12 +173,11 @@ def _older(time: int) -> ColumnElement[bool]:
 
 
 def _known_users() -> Select[int]:
-    users = func.json_each(bindparam("users")).table_valued("value")
+    users = elements_of(bindparam("users", type_=String)).table_valued("value")
     known = exists().where(interactions.c.user_id == users.c.value)
     return select(func.count()).select_from(users).where(known)
 
 
-_ROW_ID = literal_column("rowid", Integer)
 _KEY = interactions.c.user_id, interactions.c.event_id
 _KEYS = tuple_(*_KEY)
 # Of what was done at one moment.

@@ -21,6 +21,7 @@ from longtail.server.store.revisions import current_revision, take_revisions
 from longtail.server.store.schema import encoders, items, vectors
 from longtail.server.store.spaces import remove_extra_vectors, replace_extra_vectors
 from longtail.server.store.transaction import Transaction
+from longtail.server.store.upsert import Insert, insert
 from longtail.server.store.usage import move_usage
 from sqlalchemy import (
     ColumnElement,
@@ -34,7 +35,6 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects.sqlite import Insert, insert
 
 
 class ItemRecords:

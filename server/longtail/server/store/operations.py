@@ -10,8 +10,8 @@ from longtail.server.store.json_object import decode_object, encode_object
 from longtail.server.store.records import Operation, OperationKind, OperationState
 from longtail.server.store.schema import operations
 from longtail.server.store.transaction import Transaction
+from longtail.server.store.upsert import insert
 from sqlalchemy import Engine, Row, delete, select, update
-from sqlalchemy.dialects.sqlite import insert
 
 ENDED = (OperationState.SUCCEEDED, OperationState.FAILED)
 

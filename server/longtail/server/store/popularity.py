@@ -3,10 +3,11 @@
 import math
 
 from longtail.server.store.decayed_counter import EARLIEST, DecayedCounter, Times
+from longtail.server.store.expressions import greater
 from longtail.server.store.records import PopularityDecay
 from longtail.server.store.schema import interactions, popularity, popularity_decay
 from longtail.server.store.transaction import Transaction
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import BigInteger, bindparam, func, select, update
 
 # What is dated ahead of the clock counts as of the moment at which it was recorded.
 COUNTED_TIME = func.coalesce(interactions.c.counted_time, interactions.c.time)
@@ -21,7 +22,7 @@ POPULARITY = DecayedCounter(
 
 _DECAY = select(popularity_decay.c.half_life, popularity_decay.c.newest)
 _MOVE_NEWEST = update(popularity_decay).values(
-    newest=func.max(popularity_decay.c.newest, bindparam("time"))
+    newest=greater(popularity_decay.c.newest, bindparam("time", type_=BigInteger))
 )
 _FIND_NEWEST = update(popularity_decay).values(
     newest=select(func.coalesce(func.max(popularity.c.time), EARLIEST))

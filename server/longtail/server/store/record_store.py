@@ -1,20 +1,18 @@
 """The store as a whole: its parts, its size, its writer."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-from longtail.runtime.errors import StoreDamaged
+from longtail.runtime.errors import FailedPrecondition, StoreDamaged
 from longtail.server.store.activity import ActivityLog
-from longtail.server.store.backup import back_up
 from longtail.server.store.changes import ChangeLog
-from longtail.server.store.check import check_database
 from longtail.server.store.clock import bring_back
 from longtail.server.store.counts import read_counts
-from longtail.server.store.database import open_database
+from longtail.server.store.database import Database
 from longtail.server.store.decayed_counter import EARLIEST
 from longtail.server.store.decisions import DecisionRecords
 from longtail.server.store.encoders import EncoderRecords
-from longtail.server.store.erasures import Erasures, Expiry, Left, write_anew
+from longtail.server.store.erasures import Erasures, Expiry, Left
 from longtail.server.store.group_commit import GroupCommit
 from longtail.server.store.impressions import ImpressionRecords
 from longtail.server.store.interactions import InteractionRecords
@@ -24,7 +22,7 @@ from longtail.server.store.operations import OperationRecords
 from longtail.server.store.person_hash import PersonHash
 from longtail.server.store.records import Counts, Forgotten
 from longtail.server.store.requests import RequestRecords
-from longtail.server.store.revisions import current_revision, take_revisions
+from longtail.server.store.revisions import take_revisions
 from longtail.server.store.schema import (
     expiry,
     impressions,
@@ -33,8 +31,11 @@ from longtail.server.store.schema import (
     token_key,
 )
 from longtail.server.store.spaces import SpaceRecords
+from longtail.server.store.sqlite.backup import back_up
+from longtail.server.store.sqlite.check import check_database
+from longtail.server.store.sqlite.opening import open_database
 from longtail.server.store.transaction import Transaction
-from sqlalchemy import Connection, Engine, exists, or_, select, update
+from sqlalchemy import exists, or_, select, update
 
 __all__ = ["DATABASE", "RecordStore", "check_database"]
 
@@ -48,10 +49,11 @@ class RecordStore:
     Several processes may have the same store open.
     """
 
-    def __init__(self, engine: Engine, path: Path, anchor: Connection) -> None:
-        self._engine = engine
-        self._anchor = anchor
-        self.path = path
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._engine = engine = database.engine
+        self.name = database.name
+        self.is_shared = database.shared
         self.items = ItemRecords(engine)
         self.person_hash = PersonHash(self.token_key)
         self.erasures = Erasures(engine, self.person_hash)
@@ -59,7 +61,7 @@ class RecordStore:
         self.impressions = ImpressionRecords(engine, self.erasures)
         self.changes = ChangeLog(engine)
         self.spaces = SpaceRecords(engine)
-        self.activity = ActivityLog(engine, self.person_hash)
+        self.activity = ActivityLog(database, self.person_hash)
         self.requests = RequestRecords(engine)
         self.encoders = EncoderRecords(engine)
         self.operations = OperationRecords(engine)
@@ -67,30 +69,53 @@ class RecordStore:
         self.decisions = DecisionRecords(engine)
 
     @classmethod
-    def open(cls, path: Path) -> "RecordStore":
-        """Open the store in the file `path`, made or brought to the newest schema.
+    def open(cls, place: Path | str) -> "RecordStore":
+        """Open the store at `place`, made or brought to the newest schema.
 
-        Raises StorageFull, and Unavailable when another process keeps it locked.
+        A path is that of a file, of SQLite; a text the URL of a database of PostgreSQL. Raises
+        FailedPrecondition, StoreDamaged, StorageFull, and Unavailable when it cannot be reached or
+        others keep it locked.
         """
-        engine = open_database(path)
-        # The first connection makes files that the last one deletes. With one that stays, a reader
-        # that comes while the disk is full finds them.
-        anchor = engine.connect()
-        current_revision(anchor)
-        anchor.rollback()
-        return cls(engine, path, anchor)
+        if isinstance(place, Path):
+            return cls(open_database(place))
+        # Who has a file needs no driver of a server.
+        from longtail.server.store.postgresql.opening import open_shared_database
+
+        return cls(open_shared_database(place))
 
     def close(self) -> None:
         """Give the connections back."""
-        self._anchor.close()
-        self._engine.dispose()
+        self._database.close()
+
+    @property
+    def path(self) -> Path:
+        """The file that it is in. Raises FailedPrecondition where it is in none."""
+        if self._database.file is None:
+            raise FailedPrecondition(
+                f"{self.name} is no file: it is copied, and put back, by PostgreSQL's own means, "
+                "such as pg_dump or continuous archiving"
+            )
+        return self._database.file
+
+    def maintains(self) -> bool:
+        """Return whether this process is the one that maintains the store: see `Database`."""
+        return self._database.maintains()
+
+    async def written(self) -> AsyncIterator[int]:
+        """Yield the revision after each write, whoever wrote; nothing where nobody tells.
+
+        Raises Unavailable when nothing is heard any more.
+        """
+        if self._database.written is not None:
+            async for revision in self._database.written():
+                yield revision
 
     def group_commit(self, committed: Callable[[], None], max_waiting: int) -> GroupCommit:
         """Return the thread that writes, to be entered as a context.
 
         `committed` runs in it after each commit, before the writers know of it.
         """
-        return GroupCommit(self._engine, committed, max_waiting)
+        return GroupCommit(self._database, committed, max_waiting)
 
     def backup(self, target: Path, progress: Callable[[int, int], None]) -> None:
         """Copy the store, as of one revision, into the one file `target`: see `back_up`."""
@@ -120,8 +145,8 @@ class RecordStore:
         return count
 
     def write_anew(self) -> None:
-        """Have the file and its log hold nothing that was deleted: see `write_anew` of erasures."""
-        write_anew(self.path)
+        """Have its files hold nothing that was deleted, as far as its kind goes: see `Database`."""
+        self._database.write_anew()
 
     def token_key(self) -> bytes:
         """Return the secret that this store, what was copied from it and nothing else has.
@@ -131,7 +156,7 @@ class RecordStore:
         with self._engine.connect() as connection:
             key = connection.execute(select(token_key.c.key)).scalar()
         if not key:
-            raise StoreDamaged(f"{self.path} has lost the key of its recommendation tokens")
+            raise StoreDamaged(f"{self.name} has lost the key of its recommendation tokens")
         return bytes(key)
 
     def pseudonym_mark(self, tx: Transaction) -> bytes:

@@ -4,8 +4,8 @@ from longtail.server.store.clock import bring_back, now
 from longtail.server.store.records import RecordedRequest
 from longtail.server.store.schema import requests
 from longtail.server.store.transaction import Transaction
+from longtail.server.store.upsert import insert
 from sqlalchemy import Engine, delete, select
-from sqlalchemy.dialects.sqlite import insert
 
 
 class RequestRecords:

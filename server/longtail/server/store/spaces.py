@@ -8,8 +8,8 @@ from longtail.server.store.records import NewItem, Vector, VectorSpace, decode_v
 from longtail.server.store.revisions import current_revision, take_revisions
 from longtail.server.store.schema import extra_vectors, vector_spaces
 from longtail.server.store.transaction import Transaction
+from longtail.server.store.upsert import Insert, insert
 from sqlalchemy import Engine, delete, select, update
-from sqlalchemy.dialects.sqlite import Insert, insert
 
 # Each has a graph of its own in memory, and is searched for every request that knows it.
 MAX_SPACES = 8

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from longtail.server.store.clock import now
+from longtail.server.store.expressions import greater
 from longtail.server.store.schema import usage
 from longtail.server.store.transaction import Transaction
-from sqlalchemy import case, func, select
-from sqlalchemy.dialects.sqlite import Insert, insert
+from longtail.server.store.upsert import Insert, insert
+from sqlalchemy import case, literal, select
 
 DAY = 24 * 3600 * 10**6
 
@@ -66,7 +67,7 @@ def _move() -> Insert:
     same_day = usage.c.day == new.day
     moved = {
         # What was made before it was counted may go.
-        "item_count": func.max(usage.c.item_count + new.item_count, 0),
+        "item_count": greater(usage.c.item_count + new.item_count, literal(0)),
         "day": new.day,
         "event_count": case((same_day, usage.c.event_count), else_=0) + new.event_count,
     }

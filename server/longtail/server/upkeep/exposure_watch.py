@@ -9,6 +9,7 @@ import time
 
 from longtail.server.catalogue.exposure_report import ExposureReport, measure_exposure
 from longtail.server.catalogue.replica import CatalogueReplica
+from longtail.server.process.office import Office
 from longtail.server.process.part import Part
 from longtail.server.settings import Settings
 from longtail.server.store.clock import now
@@ -42,25 +43,28 @@ MEAN_RELEVANCE_LOSS = Gauge(
 )
 
 
-async def watch_exposure(
-    store: RecordStore,
-    view: CatalogueReplica,
-    commit: GroupCommit,
-    settings: Settings,
-    part: Part,
+async def watch_exposure(store: RecordStore, view: CatalogueReplica, part: Part) -> None:
+    """Keep the metrics of exposure, until cancelled; `part` tells of failures."""
+    while True:
+        started = time.monotonic()
+        with part:
+            export(await asyncio.to_thread(_last_day, store, view))
+        await asyncio.sleep(max(PERIOD_SECONDS, (time.monotonic() - started) / SHARE))
+
+
+async def keep_impressions(
+    store: RecordStore, commit: GroupCommit, settings: Settings, office: Office, part: Part
 ) -> None:
-    """Keep half-life, retention and metrics of exposure as `settings` say, until cancelled.
+    """Keep half-life and retention as `settings` say while in `office`, until cancelled.
 
     What a full disk, a lock or a fault keeps it from is tried again; `part` tells of it.
     """
     while True:
-        started = time.monotonic()
+        await office.taken()
         with part:
             await keep_half_life(store, commit, settings.exposure_half_life_days * DAY)
             await prune(store, commit, now() - round(settings.impression_days * DAY))
-            started = time.monotonic()
-            export(await asyncio.to_thread(_last_day, store, view))
-        await asyncio.sleep(max(PERIOD_SECONDS, (time.monotonic() - started) / SHARE))
+        await asyncio.sleep(PERIOD_SECONDS)
 
 
 async def keep_half_life(store: RecordStore, commit: GroupCommit, half_life: float) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import logging
 
 from longtail.server.process.audit import Audit
+from longtail.server.process.office import Office
 from longtail.server.process.part import Part
 from longtail.server.settings import DAY
 from longtail.server.store.clock import now
@@ -28,14 +29,15 @@ EXPIRED = Counter(
 
 
 async def watch_retention(
-    store: RecordStore, commit: GroupCommit, kept: int, audit: Audit, part: Part
+    store: RecordStore, commit: GroupCommit, kept: int, audit: Audit, office: Office, part: Part
 ) -> None:
-    """Delete interactions older than `kept`, microseconds, until cancelled.
+    """Delete interactions older than `kept`, microseconds, while in `office`, until cancelled.
 
     What a full disk, a lock or a fault keeps it from is tried again; `part` tells of it. A deletion
     that was broken off goes on where it was.
     """
     while True:
+        await office.taken()
         with part:
             moment = now()
             last = (await asyncio.to_thread(store.erasures.expiry)).before

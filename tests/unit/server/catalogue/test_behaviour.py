@@ -146,7 +146,7 @@ class Slow(ActivityLog):
     """Lets no opinion through until `go` is set."""
 
     def __init__(self, log: ActivityLog) -> None:
-        super().__init__(log._engine, log._person_hash)
+        super().__init__(log._database, log._person_hash)
         self.go = threading.Event()
 
     @contextmanager
@@ -206,7 +206,7 @@ def test_what_failed_to_load_is_tried_again(
         if not whole.is_set():
             raise OSError("the disk is gone")
         store = written.store
-        with ActivityLog(store.activity._engine, store.person_hash).opinions() as found:
+        with ActivityLog(store.activity._database, store.person_hash).opinions() as found:
             yield found
 
     monkeypatch.setattr("longtail.server.catalogue.behaviour.RETRY_SECONDS", 0.01)

@@ -1,7 +1,7 @@
 """Exposure from the store to the report, the metrics and the columns."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from longtail.runtime.settings import load
 from longtail.server.catalogue.exposure_report import ExposureReport, measure_exposure
 from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.catalogue.state import CatalogueState
+from longtail.server.process.office import Office
 from longtail.server.process.part import Part
 from longtail.server.process.pools import Pools
 from longtail.server.rpc.insight import InsightService
@@ -20,7 +21,13 @@ from longtail.server.store.clock import now
 from longtail.server.store.impressions import EXPOSURE, ImpressionRecords
 from longtail.server.store.records import Impression
 from longtail.server.upkeep import exposure_watch
-from longtail.server.upkeep.exposure_watch import DAY, PRUNED_AT_ONCE, prune, watch_exposure
+from longtail.server.upkeep.exposure_watch import (
+    DAY,
+    PRUNED_AT_ONCE,
+    keep_impressions,
+    prune,
+    watch_exposure,
+)
 from longtail.v1 import insight_service_pb2 as pb
 from prometheus_client import REGISTRY
 
@@ -201,11 +208,9 @@ def metrics() -> dict[str, float | None]:
     return {name: REGISTRY.get_sample_value(f"longtail_exposure_{name}") for name in names}
 
 
-async def watched(
-    written: Written, view: CatalogueReplica, settings: Settings, rounds: int = 1
-) -> Part:
-    """Let the watch run so many rounds; return what it told."""
-    exported, part, left = asyncio.Event(), Part("exposure"), rounds
+async def run(part: Part, watch: Coroutine[None, None, None], rounds: int = 1) -> Part:
+    """Let a watch run so many rounds; return its part."""
+    exported, left = asyncio.Event(), rounds
 
     async def rest(_seconds: float) -> None:
         nonlocal left
@@ -217,13 +222,23 @@ async def watched(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(asyncio, "sleep", rest)
-        watch = asyncio.create_task(
-            watch_exposure(written.store, view, written._commit, settings, part)
-        )
+        task = asyncio.create_task(watch)
         await asyncio.wait_for(exported.wait(), 20)
-        watch.cancel()
-        await asyncio.gather(watch, return_exceptions=True)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
     return part
+
+
+async def watched(written: Written, view: CatalogueReplica, rounds: int = 1) -> Part:
+    part = Part("exposure")
+    return await run(part, watch_exposure(written.store, view, part), rounds)
+
+
+async def kept(written: Written, settings: Settings) -> Part:
+    part, office = Part("impressions"), Office()
+    office.set(True)
+    keeping = keep_impressions(written.store, written._commit, settings, office, part)
+    return await run(part, keeping)
 
 
 async def test_the_watch_keeps_metrics_half_life_and_retention(
@@ -234,7 +249,8 @@ async def test_the_watch_keeps_metrics_half_life_and_retention(
     settings = load(
         Settings, {"LONGTAIL_EXPOSURE_HALF_LIFE_DAYS": "2", "LONGTAIL_IMPRESSION_DAYS": "2"}
     )
-    await watched(written, view_of(written, tmp_path), settings)
+    assert (await kept(written, settings)).well
+    assert (await watched(written, view_of(written, tmp_path))).well
     assert metrics() == pytest.approx(
         {
             "coverage": 0.5,
@@ -249,13 +265,13 @@ async def test_the_watch_keeps_metrics_half_life_and_retention(
 
 
 async def test_a_full_disk_does_not_end_the_watch(
-    written: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    written: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_arguments: object) -> None:
         raise StorageFull("the disk is full")
 
     monkeypatch.setattr(written.store.impressions, "prune", full)
-    assert not (await watched(written, view_of(written, tmp_path), SETTINGS)).well
+    assert not (await kept(written, SETTINGS)).well
 
 
 async def test_a_fault_does_not_end_the_watch(
@@ -272,7 +288,7 @@ async def test_a_fault_does_not_end_the_watch(
 
     monkeypatch.setattr(exposure_watch, "measure_exposure", broken)
     view = view_of(written, tmp_path)
-    assert (await watched(written, view, SETTINGS, rounds=3)).well
+    assert (await watched(written, view, rounds=3)).well
     assert not faults
 
 

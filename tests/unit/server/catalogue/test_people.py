@@ -141,7 +141,7 @@ class Paused(ActivityLog):
     """Reads a person, and hands them over when `go` is set."""
 
     def __init__(self, log: ActivityLog) -> None:
-        super().__init__(log._engine, log._person_hash)
+        super().__init__(log._database, log._person_hash)
         self.read, self.go = threading.Event(), threading.Event()
         self.reads = 0
 

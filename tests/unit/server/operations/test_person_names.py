@@ -20,32 +20,31 @@ def written(tmp_path: Path) -> Iterator[Written]:
         yield found
 
 
-def test_a_store_keeps_what_its_persons_go_by(written: Written) -> None:
-    keep_names(written.store, PLAIN)
+def test_a_store_keeps_what_its_persons_go_by(written: Written, tmp_path: Path) -> None:
+    keep_names(written.store, tmp_path, PLAIN)
     for _ in range(2):
-        keep_names(written.store, KEYED)
+        keep_names(written.store, tmp_path, KEYED)
     written.interact(interaction("1", "film", KEYED("ann")))
-    keep_names(written.store, KEYED)
+    keep_names(written.store, tmp_path, KEYED)
     with pytest.raises(SettingsError, match="not the key"):
-        keep_names(written.store, OTHER)
+        keep_names(written.store, tmp_path, OTHER)
     with pytest.raises(SettingsError, match="set the file of their key"):
-        keep_names(written.store, PLAIN)
+        keep_names(written.store, tmp_path, PLAIN)
 
 
-def test_a_store_with_ids_keeps_them(written: Written) -> None:
+def test_a_store_with_ids_keeps_them(written: Written, tmp_path: Path) -> None:
     written.interact(interaction("1", "film"))
     with pytest.raises(SettingsError, match="begin with an empty one"):
-        keep_names(written.store, KEYED)
-    keep_names(written.store, PLAIN)
+        keep_names(written.store, tmp_path, KEYED)
+    keep_names(written.store, tmp_path, PLAIN)
 
 
-def test_a_copy_with_ids_is_in_the_way_too(written: Written) -> None:
+def test_a_copy_with_ids_is_in_the_way_too(written: Written, tmp_path: Path) -> None:
     written.interact(interaction("1", "film"))
-    folder = written.store.path.parent
-    snapshots = Snapshots(folder / SNAPSHOT_FOLDER)
+    snapshots = Snapshots(tmp_path / SNAPSHOT_FOLDER)
     made = snapshots.create(written.store, lambda _done, _total: None)
     written.write(lambda tx: written.store.forget(tx, "ann"))
     with pytest.raises(SettingsError, match="a copy of it"):
-        keep_names(written.store, KEYED)
+        keep_names(written.store, tmp_path, KEYED)
     snapshots.delete(made.id)
-    keep_names(written.store, KEYED)
+    keep_names(written.store, tmp_path, KEYED)

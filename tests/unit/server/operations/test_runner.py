@@ -28,6 +28,7 @@ from longtail.server.operations import runner as runner_module
 from longtail.server.operations.runner import OperationRunner
 from longtail.server.operations.snapshots import SnapshotLimits
 from longtail.server.process.audit import Audit
+from longtail.server.process.office import Office
 from longtail.server.process.part import Part
 from longtail.server.process.pools import Pools
 from longtail.server.store.group_commit import GroupCommit
@@ -71,8 +72,12 @@ class Server:
     ) -> None:
         self.store, self.commit, self.view, self.encoder = store, commit, view, encoder
         self.pools, self.audit = pools, audit
+        self.office = Office()
+        self.office.set(True)
 
-    def runner(self, folder: Path, limits: SnapshotLimits = LIMITS) -> OperationRunner:
+    def runner(
+        self, folder: Path, limits: SnapshotLimits = LIMITS, office: Office | None = None
+    ) -> OperationRunner:
         indexer = Indexer(
             self.view, self.store, folder / "index", merge_rows=1_000_000, part=Part("indexer")
         )
@@ -85,6 +90,7 @@ class Server:
             folder / "snapshots",
             self.pools,
             Part("operations"),
+            office or self.office,
             limits,
             self.audit,
         )
@@ -130,7 +136,6 @@ async def serving(folder: Path, *workers: FakeWorker) -> AsyncIterator[Server]:
 
 @asynccontextmanager
 async def running(runner: OperationRunner) -> AsyncIterator[None]:
-    runner.own()
     tasks = [asyncio.create_task(work) for work in (runner.run(), runner.encode())]
     try:
         yield
@@ -350,15 +355,19 @@ async def test_a_change_that_failed_goes_on_and_encodes_nothing_twice(tmp_path: 
         assert sum(len(call.texts) for call in new.calls) == ITEMS
 
 
-async def test_operations_are_done_by_the_owner_alone(tmp_path: Path) -> None:
+async def test_operations_are_done_by_who_is_in_office_alone(tmp_path: Path) -> None:
     async with serving(tmp_path, FakeWorker(1)) as server:
-        other, owner = server.runner(tmp_path), server.runner(tmp_path)
+        office = Office()
+        other, owner = server.runner(tmp_path, office=office), server.runner(tmp_path)
         task = asyncio.create_task(other.run())
         operation = await other.create_snapshot()
         await asyncio.sleep(0.7)
         assert (await other.get(operation.id)).state == OperationState.PENDING
         async with running(owner):
             found = await ended(other, operation)
+            server.office.set(False)
+            office.set(True)
+            await ended(owner, await owner.verify_snapshot(found.snapshot_id))
         task.cancel()
         assert found.state == OperationState.SUCCEEDED
         [snapshot] = await other.list_snapshots()

@@ -9,12 +9,11 @@ from longtail.runtime.errors import NotFound
 from longtail.server.operations.restore import main, restore
 from longtail.server.operations.snapshots import MANIFEST, DamagedSnapshot, Snapshots
 from longtail.server.process.folder_lock import held
-from longtail.server.store import database
-from longtail.server.store.backup import back_up
-from longtail.server.store.check import check_database
 from longtail.server.store.record_store import DATABASE, RecordStore
 from longtail.server.store.records import Interaction, OperationKind, OperationState
-from sqlalchemy import MetaData
+from longtail.server.store.sqlite import opening
+from longtail.server.store.sqlite.backup import back_up
+from longtail.server.store.sqlite.check import check_database
 
 from tests.damages import check_refusals
 
@@ -153,8 +152,8 @@ def test_a_snapshot_of_an_earlier_schema_is_sound_and_restored(
     with monkeypatch.context() as patch:
         patch.setattr(store, "backup", earlier)
         # What is made is described by opening it, which would bring it to the newest schema.
-        patch.setattr(database, "_migrate", lambda _connection: None)
-        patch.setattr(database, "metadata", MetaData())
+        patch.setattr(opening, "migrate", lambda _connection: None)
+        patch.setattr(opening, "lost_tables", lambda _connection: set())
         made = snapshots.create(store, count)
     store.close()
     assert snapshots.verify(made.id, count) == made

@@ -12,9 +12,9 @@ from longtail.server.catalogue.index.hnsw import HnswGraphs
 from longtail.server.catalogue.index.vector_file import VectorFile
 from longtail.server.operations.snapshots import Snapshots
 from longtail.server.operations.start_check import check_store
-from longtail.server.store.database import UNFINISHED
-from longtail.server.store.log_check import log_problem
 from longtail.server.store.record_store import DATABASE, RecordStore
+from longtail.server.store.sqlite.log_check import log_problem
+from longtail.server.store.sqlite.opening import UNFINISHED
 
 from tests.damages import damage_page, damages
 from tests.unit.server.store_records import event, new_item, opened
@@ -248,7 +248,7 @@ def test_a_new_store_is_there_whole_or_not_at_all(
         assert not (tmp_path / DATABASE).exists()
         raise InterruptedError
 
-    monkeypatch.setattr("longtail.server.store.database._migrate", fail)
+    monkeypatch.setattr("longtail.server.store.sqlite.opening.migrate", fail)
     with pytest.raises(InterruptedError):
         RecordStore.open(tmp_path / DATABASE)
     assert list(tmp_path.iterdir()) == []

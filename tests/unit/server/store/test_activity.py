@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from alembic import command
-from longtail.server.store.database import alembic_config
 from longtail.server.store.erasures import Left
+from longtail.server.store.migration import alembic_config
 from longtail.server.store.record_store import check_database
 from longtail.server.store.records import Activity, Interaction, PersonRecord
 from sqlalchemy import create_engine

@@ -4,7 +4,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from longtail.server.store.check import check_database
+from longtail.server.store.sqlite.check import check_database
 
 from tests.unit.server.store_records import event, new_item, opened
 

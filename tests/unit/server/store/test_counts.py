@@ -6,8 +6,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from longtail.server.store.check import check_database
 from longtail.server.store.records import Counts
+from longtail.server.store.sqlite.check import check_database
 from longtail.server.store.transaction import Transaction
 from sqlalchemy import event as events
 

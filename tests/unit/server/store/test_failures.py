@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from longtail.runtime.errors import StoreDamaged
-from longtail.server.store import database
 from longtail.server.store.schema import interactions
+from longtail.server.store.sqlite import opening
 
 from tests.damages import damage_page
 from tests.unit.server.store_records import Opened, event, new_item, opened
@@ -39,7 +39,7 @@ def told(error: BaseException | None) -> str:
 
 
 def test_a_locked_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "BUSY_SECONDS", 0.01)
+    monkeypatch.setattr(opening, "BUSY_SECONDS", 0.01)
     with (
         opened(tmp_path / "longtail.db") as it,
         closing(sqlite3.connect(it.store.path, isolation_level=None)) as other,

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from longtail.runtime.errors import Overloaded, Unavailable
-from longtail.server.store import database, group_commit
+from longtail.server.store import group_commit
+from longtail.server.store.sqlite import opening
 from longtail.server.store.transaction import Transaction
 from sqlalchemy import event as events
 
@@ -105,7 +106,7 @@ def test_more_than_may_wait_is_refused_and_leaving_waits_for_the_rest(path: Path
 def test_a_lock_that_is_not_had_in_time_is_unavailable(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(opening, "BUSY_SECONDS", 0.05)
     with opened(path) as it, closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(Unavailable, match="locked"):

@@ -3,9 +3,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from longtail.server.store.check import check_database
 from longtail.server.store.impressions import EXPOSURE
 from longtail.server.store.records import Impression, Responses, ShownItem
+from longtail.server.store.sqlite.check import check_database
 from sqlalchemy import text
 
 from tests.unit.server.store_records import Opened, event, opened

@@ -6,9 +6,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from longtail.server.store.attribute_names import names_in
 from longtail.server.store.clock import now
-from longtail.server.store.database import alembic_config, open_database
 from longtail.server.store.decay import DecayedSum
 from longtail.server.store.decayed_counter import EARLIEST
+from longtail.server.store.migration import alembic_config
 from longtail.server.store.record_store import RecordStore, check_database
 from longtail.server.store.records import (
     Counts,
@@ -20,17 +20,18 @@ from longtail.server.store.records import (
     encode_vector,
 )
 from longtail.server.store.schema import metadata
+from longtail.server.store.sqlite.opening import open_database
 from sqlalchemy import create_engine
 
 from tests.unit.server.store_records import VECTOR, opened
 
 
 def test_the_migrations_make_the_schema(tmp_path: Path) -> None:
-    engine = open_database(tmp_path / "longtail.db")
-    with engine.connect() as connection:
+    database = open_database(tmp_path / "longtail.db")
+    with database.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
-    engine.dispose()
+    database.close()
 
 
 def make_store(path: Path, schema: str, *statements: str) -> None:

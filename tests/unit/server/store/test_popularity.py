@@ -10,8 +10,8 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from longtail.server.store.check import check_database
 from longtail.server.store.records import Interaction
+from longtail.server.store.sqlite.check import check_database
 
 from tests.unit.server.store_records import Opened, event, opened
 

@@ -3,7 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from longtail.server.store.check import check_database
+from longtail.server.store.sqlite.check import check_database
 
 from tests.unit.server.store_records import opened
 

@@ -14,6 +14,7 @@ from longtail.server.operations.erasure import Erasure
 from longtail.server.operations.restore import restore
 from longtail.server.operations.snapshots import SNAPSHOT_FOLDER, Snapshots
 from longtail.server.process.audit import Audit
+from longtail.server.process.office import Office
 from longtail.server.process.part import Part
 from longtail.server.ranking.behaviour import Behaviour
 from longtail.server.settings import DAY
@@ -83,6 +84,12 @@ async def test_what_is_older_is_deleted_and_stays_counted(
     ]
 
 
+def in_office() -> Office:
+    office = Office()
+    office.set(True)
+    return office
+
+
 async def test_it_goes_on_where_it_was_broken_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,7 +101,9 @@ async def test_it_goes_on_where_it_was_broken_off(
         written.write(lambda tx: written.store.expire(tx, before, 2))
         assert left(written.store) == ["2", "3", "4"]
         assert written.store.erasures.left() == Left.STORE
-        watch = watch_retention(written.store, written._commit, 30 * DAY, audit, Part("retention"))
+        watch = watch_retention(
+            written.store, written._commit, 30 * DAY, audit, in_office(), Part("retention")
+        )
         task = asyncio.create_task(watch)
         await until(lambda: written.store.erasures.expiry().before >= before)
         task.cancel()
@@ -118,7 +127,12 @@ async def test_it_is_done_once_a_day_and_after_the_clock_was_set_back(
         written.write(lambda tx: note(tx, Expiry(now() - 29 * DAY, 1), Left.NOWHERE))
         monkeypatch.setattr(retention, "expire", noted)
         watch = watch_retention(
-            written.store, written._commit, 29 * DAY + DAY // 2, audit, Part("retention")
+            written.store,
+            written._commit,
+            29 * DAY + DAY // 2,
+            audit,
+            in_office(),
+            Part("retention"),
         )
         task = asyncio.create_task(watch)
         read, looks = written.store.erasures.expiry, list[Expiry]()
@@ -194,7 +208,7 @@ async def test_its_bytes_go_from_files_snapshots_and_restores(tmp_path: Path) ->
         assert await expired(written, tmp_path) == 2000
         assert f"{DATABASE}" in traces(tmp_path / SNAPSHOT_FOLDER)
         written.interact(*newer)
-        Erasure(written.store, written._commit, snapshots).run(lambda _done, _total: None)
+        Erasure(written.store, written._commit, tmp_path, snapshots).run(lambda _done, _total: None)
         assert written.store.erasures.left() == Left.NOWHERE
         assert traces(tmp_path) == []
         assert snapshots.verify(made.id, lambda _done, _total: None).interactions == 2000

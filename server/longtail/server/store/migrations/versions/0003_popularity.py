@@ -32,8 +32,8 @@ def upgrade() -> None:
     op.create_index("popularity_by_revision", "popularity", ["revision"])
     op.execute(
         "INSERT INTO popularity (item_id, type, interactions, mass, time, revision)"
-        " SELECT item_id, type, count(*), count(*), max(coalesce(counted_time, time)), revision"
-        " FROM interactions JOIN counts USING (item_id) GROUP BY item_id, type"
+        " SELECT item_id, type, count(*), count(*), max(coalesce(counted_time, time)),"
+        " max(revision) FROM interactions JOIN counts USING (item_id) GROUP BY item_id, type"
     )
     op.drop_table("counts")
 

@@ -26,7 +26,7 @@ def upgrade() -> None:
         "INSERT INTO interactions_by_person (user_id, event_id, item_id, type, value, time, query,"
         " counted_time, recommendation_token, revision)"
         " SELECT user_id, event_id, item_id, type, value, time, query, counted_time,"
-        " recommendation_token, revision FROM interactions ORDER BY rowid"
+        " recommendation_token, revision FROM interactions"
     )
     op.drop_table("interactions")
     op.rename_table("interactions_by_person", "interactions")

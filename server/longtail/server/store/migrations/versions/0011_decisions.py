@@ -22,10 +22,21 @@ def upgrade() -> None:
         sa.Column("latest", sa.Boolean, nullable=False),
     )
     op.create_index("decisions_by_item", "decisions", ["item_id", "revision"])
-    latest = sa.text("latest = 1")
-    op.create_index("decisions_latest", "decisions", ["item_id"], sqlite_where=latest)
+    op.create_index(
+        "decisions_latest",
+        "decisions",
+        ["item_id"],
+        sqlite_where=sa.text("latest = 1"),
+        postgresql_where=sa.text("latest"),
+    )
     content = sa.Column("content_revision", sa.BigInteger, nullable=False, server_default="0")
     op.add_column("items", content)
     op.execute("UPDATE items SET content_revision = revision")
     in_review = sa.text("state = 3")
-    op.create_index("items_in_review", "items", ["content_revision"], sqlite_where=in_review)
+    op.create_index(
+        "items_in_review",
+        "items",
+        ["content_revision"],
+        sqlite_where=in_review,
+        postgresql_where=in_review,
+    )

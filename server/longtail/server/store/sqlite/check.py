@@ -7,9 +7,10 @@ from pathlib import Path
 
 from alembic.script import Script, ScriptDirectory
 from longtail.runtime.errors import StoreDamaged
-from longtail.server.store.database import COMPANIONS, alembic_config
-from longtail.server.store.failures import UNREADABLE, of_no_use
-from longtail.server.store.log_check import log_problem
+from longtail.server.store.migration import alembic_config
+from longtail.server.store.sqlite.failures import UNREADABLE, of_no_use
+from longtail.server.store.sqlite.log_check import log_problem
+from longtail.server.store.sqlite.opening import COMPANIONS
 
 # Each finds a number that is zero in a sound store.
 RULES = {

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from longtail.server.process.durable import flush
-from longtail.server.store.failures import told_plainly
+from longtail.server.store.sqlite.failures import told_plainly
 
 # Copied between two calls of the progress: 4 MiB in pages of 4 KiB.
 STEP_PAGES = 1024

@@ -1,0 +1,198 @@
+"""Open a database of PostgreSQL: one order of writes among all servers, and the same migrations."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import psycopg
+from alembic.util import CommandError
+from longtail.runtime.errors import FailedPrecondition, StoreDamaged, Unavailable
+from longtail.server.store.database import Database, Read, Rows
+from longtail.server.store.migration import is_store, lost_tables, migrate
+from longtail.server.store.postgresql.connecting import Address
+from longtail.server.store.postgresql.failures import plain, tell
+from longtail.server.store.postgresql.listening import ANNOUNCE, listen
+from longtail.server.store.postgresql.office import MaintenanceLock
+from longtail.server.store.schema import metadata
+from longtail.server.store.transaction import Transaction
+from psycopg.pq import TransactionStatus
+from sqlalchemy import Connection, Engine, create_engine, event, inspect
+from sqlalchemy.exc import SQLAlchemyError
+
+logger = logging.getLogger(__name__)
+
+OLDEST = 14
+# More than any number of threads that read at once.
+POOL_SIZE, POOL_OVERFLOW = 8, 56
+# Of the locks of a database this one is ours: "Longtail".
+MIGRATION_LOCK = 0x4C6F6E677461696C
+# Of the tables that the erasure of a person leaves dead rows in.
+VACUUM = "VACUUM interactions, impressions, popularity, exposure"
+
+
+def open_shared_database(url: str) -> Database:
+    """Open the database at `url`, made a store or migrated to the newest schema.
+
+    Of several servers that come at once one does that. Raises FailedPrecondition where it is none
+    of ours, or not to be used by us, and Unavailable when it cannot be reached.
+    """
+    address = Address(url)
+    reading = _engine(address, _prepare_for_reading)
+    writing = _engine(address, _prepare_for_writing)
+
+    def close() -> None:
+        reading.dispose()
+        writing.dispose()
+        office.release()
+
+    office = MaintenanceLock(address)
+    try:
+        with _understood(address.name), writing.begin() as connection:
+            _check_server(connection)
+            _make_or_migrate(connection)
+    except BaseException:
+        close()
+        raise
+    return Database(
+        name=address.name,
+        file=None,
+        shared=True,
+        engine=reading,
+        writing=writing.execution_options(locked=True),
+        reading=partial(_reading, reading),
+        is_whole=_is_whole,
+        announce=_announce,
+        written=partial(listen, address),
+        maintains=office.hold,
+        write_anew=partial(_vacuum, writing),
+        close=close,
+    )
+
+
+def _engine(address: Address, prepare: Any) -> Engine:  # noqa: ANN401 (an event's listener)
+    engine = create_engine(
+        "postgresql+psycopg://",
+        creator=address.connect,
+        pool_size=POOL_SIZE,
+        max_overflow=POOL_OVERFLOW,
+        # A server that was started anew is found out before anything is asked.
+        pool_pre_ping=True,
+        # What is written and asked for is no business of the log.
+        hide_parameters=True,
+    )
+    event.listen(engine, "connect", prepare)
+    event.listen(engine, "begin", _lock)
+    event.listen(engine, "handle_error", tell)
+    return engine
+
+
+def _prepare_for_reading(connection: "psycopg.Connection[Any]", _record: object) -> None:
+    connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    connection.read_only = True
+
+
+def _prepare_for_writing(connection: "psycopg.Connection[Any]", _record: object) -> None:
+    # What waited for the lock sees what was written meanwhile.
+    connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+    # What is acknowledged is on the disk, whatever the server is set to.
+    connection.execute(
+        "SELECT set_config('synchronous_commit', 'on', false)"
+        " WHERE current_setting('synchronous_commit') = 'off'"
+    )
+    connection.commit()
+
+
+def _lock(connection: Connection) -> None:
+    """Wait for all who write: revisions are so given out in the order of the commits."""
+    if connection.get_execution_options().get("locked"):
+        connection.exec_driver_sql("SELECT FROM sequence FOR UPDATE")
+
+
+def _check_server(connection: Connection) -> None:
+    version, number, encoding, fsync = connection.exec_driver_sql(
+        "SELECT current_setting('server_version'), current_setting('server_version_num')::int,"
+        " current_setting('server_encoding'), current_setting('fsync')"
+    ).one()
+    if number < OLDEST * 10_000:
+        raise FailedPrecondition(f"it is PostgreSQL {version}: it takes {OLDEST} or newer")
+    if encoding != "UTF8":
+        raise FailedPrecondition(f"its encoding is {encoding}: make a database with UTF8")
+    if fsync != "on":
+        logger.warning("fsync of the database is off: it may lose writes when its machine fails")
+
+
+def _make_or_migrate(connection: Connection) -> None:
+    connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
+    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
+    if not is_store(connection):
+        there = set(inspect(connection).get_table_names()) & metadata.tables.keys()
+        if there:
+            raise FailedPrecondition(
+                f"it has a table {min(there)} of somebody else's: make a database of its own"
+            )
+    migrate(connection)
+    if lost := lost_tables(connection):
+        raise StoreDamaged(f"it has no table {min(lost)}")
+
+
+@contextmanager
+def _understood(name: str) -> Iterator[None]:
+    """Raise what says what to do about the database `name`, and of which it is."""
+    try:
+        yield
+    except StoreDamaged as error:
+        raise StoreDamaged(f"{name}: {error.problem}") from error
+    except FailedPrecondition as error:
+        raise FailedPrecondition(f"{name}: {error}") from None
+    except Unavailable as error:
+        cause = " ".join(str(error.__cause__ or "").split())
+        raise Unavailable(f"{name}: {error}: {cause}", retry_seconds=error.retry_seconds) from error
+    except CommandError as error:
+        raise FailedPrecondition(
+            f"{name}: its schema is unknown to this version; run the one that wrote it: {error}"
+        ) from error
+    except SQLAlchemyError as error:
+        # What the server has against it, such as rights that are missing.
+        said = " ".join(str(getattr(error, "orig", None) or error).split())
+        raise FailedPrecondition(f"{name}: {said}") from error
+
+
+@contextmanager
+def _reading(engine: Engine) -> Iterator[Read]:
+    connection: Any = None
+    try:
+        connection = engine.raw_connection()
+        cursor = connection.cursor()
+
+        def read(statement: str, parameters: Sequence[Any] = (), /) -> Rows:
+            rows: Rows = cursor.execute(statement.replace("?", "%s"), parameters)
+            return rows
+
+        yield read
+    except psycopg.Error as error:
+        told = plain(error)
+        if told is None:
+            raise
+        raise told from error
+    finally:
+        if connection is not None:
+            connection.close()
+
+
+def _is_whole(connection: Connection) -> bool:
+    if connection.invalidated:
+        return False
+    driver_connection: Any = connection.connection.driver_connection
+    status = driver_connection.info.transaction_status
+    return status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
+
+
+def _announce(tx: Transaction) -> None:
+    tx.exec_driver_sql(ANNOUNCE)
+
+
+def _vacuum(engine: Engine) -> None:
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql(VACUUM)

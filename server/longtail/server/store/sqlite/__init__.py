@@ -1,0 +1,1 @@
+"""The store in a file of its own: what only SQLite has or lacks."""

@@ -1,0 +1,210 @@
+"""The store in a database of PostgreSQL: what differs from a file, on a real server."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+
+import psycopg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from longtail.runtime.errors import FailedPrecondition, Unavailable
+from longtail.server.store.decay import decayed
+from longtail.server.store.postgresql import connecting
+from longtail.server.store.postgresql.opening import open_shared_database
+from longtail.server.store.record_store import RecordStore
+from longtail.server.store.schema import metadata
+
+from tests.postgresql import PASSWORD, PostgreSQL
+from tests.unit.server.store_records import Opened, event, new_item
+
+
+@contextmanager
+def served(url: str) -> Iterator[Opened]:
+    with (
+        closing(RecordStore.open(url)) as store,
+        store.group_commit(lambda: None, max_waiting=1000) as writer,
+    ):
+        yield Opened(store, writer)
+
+
+def query(url: str, statement: str) -> list[tuple[object, ...]]:
+    with psycopg.connect(url) as connection:
+        return connection.execute(statement.encode()).fetchall()
+
+
+def test_the_migrations_make_the_schema_once_however_many_begin(postgresql_url: str) -> None:
+    with ThreadPoolExecutor(3) as threads, ExitStack() as stack:
+        for database in threads.map(open_shared_database, [postgresql_url] * 3):
+            stack.callback(database.close)
+        with database.engine.connect() as connection:
+            context = MigrationContext.configure(connection, opts={"compare_type": True})
+            assert compare_metadata(context, metadata) == []
+    # Whatever the order of the database is, that of ids is that of their bytes.
+    others = query(
+        postgresql_url,
+        "SELECT table_name, column_name FROM information_schema.columns"
+        " WHERE table_schema = 'public' AND data_type IN ('text', 'character varying')"
+        " AND collation_name IS DISTINCT FROM 'C'",
+    )
+    assert others == []
+
+
+def test_what_is_written_is_read(postgresql_url: str) -> None:
+    with served(postgresql_url) as it:
+        it.upsert(*map(new_item, ["b", "ä", "B", "a"]))
+        assert [item.content.id for item in it.store.items.list_page(after="", limit=9)] == [
+            *("B", "a", "b", "ä")
+        ]
+        assert it.interact(event("1"), event("1"), event("2", user_id="bob")) == (2, 5)
+        assert it.popularity() == {"film": 2}
+        assert it.remove("a", "nothing") == (frozenset("a"), 6)
+        record = it.store.activity.person("ann", 9)
+        assert [past.event_id for past in record.history] == ["1"]
+        with it.store.activity.opinions() as (revision, parts):
+            assert (revision, [opinions.user_ids for opinions in parts]) == (6, [("ann", "bob")])
+        counts = it.store.counts()
+        assert (counts.items, counts.interactions, counts.users) == (3, 2, 2)
+
+
+def test_sums_decay_as_in_a_file(postgresql_url: str) -> None:
+    with served(postgresql_url) as it:
+        for mass, age, half_life in [(3.5, 7, 2.0), (1.0, 0, 1.0), (2.0, 10**15, 1.0), (0.0, 1, 1)]:
+            found = query(postgresql_url, f"SELECT decayed({mass}, {age}, {half_life})")
+            assert found == [(decayed(mass, age, half_life),)]
+        it.interact(*(event(str(n), time=n * 10**12) for n in range(5)))
+        it.do(lambda tx: it.store.interactions.set_half_life(tx, 10**12))
+        it.interact(event("last", time=5 * 10**12))
+        [change] = it.store.changes.popularity_changes(0, it.revision)
+        assert change.types[0].total.mass == pytest.approx(sum(0.5**n for n in range(6)))
+
+
+def test_a_write_that_fails_undoes_itself_alone(postgresql_url: str) -> None:
+    with served(postgresql_url) as it:
+        first = it.writer.submit(lambda tx: tx.exec_driver_sql("SELECT pg_sleep(0.1)"))
+        bad = it.writer.submit(lambda tx: tx.exec_driver_sql("SELECT 1/0"))
+        good = it.writer.submit(
+            lambda tx: it.store.items.upsert(tx, [new_item("a")], it.encoder_id)
+        )
+        first.result(30)
+        assert "division by zero" in str(bad.exception(30))
+        assert good.result(30) == (1, 1)
+        assert it.present() == ["a"]
+
+
+def test_revisions_are_in_the_order_of_commits(postgresql_url: str) -> None:
+    with (
+        served(postgresql_url) as it,
+        served(postgresql_url) as other,
+        ThreadPoolExecutor() as pool,
+    ):
+
+        def write(writer: Opened, name: str) -> None:
+            for number in range(20):
+                revision = writer.upsert(new_item(f"{name}-{number}"))
+                assert writer.store.changes.position().revision >= revision
+
+        for done in [pool.submit(write, it, "one"), pool.submit(write, other, "two")]:
+            done.result(60)
+        revisions = [change.revision for change in it.store.changes.current()]
+        assert revisions == list(range(1, 41))
+
+
+async def test_a_write_is_heard_of_by_others(postgresql_url: str) -> None:
+    with served(postgresql_url) as it, closing(RecordStore.open(postgresql_url)) as other:
+        heard: list[int] = []
+
+        async def listen() -> None:
+            async for revision in other.written():
+                heard.append(revision)
+
+        listening = asyncio.create_task(listen())
+        async with asyncio.timeout(30):
+            while len(heard) < 3:
+                await asyncio.to_thread(it.upsert, new_item("a"))
+        assert heard == sorted(heard)
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+
+
+def test_a_server_that_went_away_comes_back(postgresql: PostgreSQL, postgresql_url: str) -> None:
+    with served(postgresql_url) as it, closing(RecordStore.open(postgresql_url)) as other:
+        it.upsert(new_item("before"))
+        assert it.store.maintains()
+        assert not other.maintains()
+        postgresql.kill()
+        for attempt in (it.store.counts, lambda: it.upsert(new_item("lost"))):
+            with pytest.raises(Unavailable) as caught:
+                attempt()
+            assert caught.value.retry_seconds is not None
+        assert not it.store.maintains()
+        postgresql.start()
+        assert it.present() == ["before"]
+        it.upsert(new_item("after"))
+        assert it.present() == ["before", "after"]
+        assert [it.store.maintains(), other.maintains()] == [True, False]
+        it.store._database.close()
+        assert other.maintains()
+
+
+def test_who_waits_too_long_for_the_lock_is_told(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(connecting.SESSION, "lock_timeout", "50ms")
+    with served(postgresql_url) as it, psycopg.connect(postgresql_url) as holder:
+        holder.execute("SELECT FROM sequence FOR UPDATE")
+        with pytest.raises(Unavailable, match="locked"):
+            it.upsert(new_item("a"))
+        holder.rollback()
+        it.upsert(new_item("a"))
+
+
+def test_a_standby_takes_no_writes(postgresql_url: str) -> None:
+    with served(postgresql_url) as it:
+        it.do(lambda tx: tx.exec_driver_sql("SET default_transaction_read_only = on"))
+        with pytest.raises(Unavailable, match="standby"):
+            it.upsert(new_item("a"))
+        it.upsert(new_item("a"))
+        assert it.present() == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        ("CREATE TABLE items (id int)", "a table items of somebody else's"),
+        ("CREATE TABLE alembic_version (version_num text)", "has no table|unknown"),
+    ],
+)
+def test_a_database_of_somebody_else_is_left_alone(
+    postgresql_url: str, make: str, reason: str
+) -> None:
+    with psycopg.connect(postgresql_url) as connection:
+        connection.execute(make.encode())
+        if "alembic" in make:
+            connection.execute("INSERT INTO alembic_version VALUES ('9999')")
+    with pytest.raises(FailedPrecondition, match=reason):
+        RecordStore.open(postgresql_url)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        lambda url: url.replace("/store_", "/nothing_"),
+        lambda url: url.replace("127.0.0.1:", "127.0.0.1:1"),
+        lambda url: url.replace("@", "%zz@"),
+    ],
+)
+def test_what_cannot_be_opened_is_told_without_the_password(
+    postgresql_url: str, broken: Callable[[str], str]
+) -> None:
+    with pytest.raises((FailedPrecondition, Unavailable)) as caught:
+        RecordStore.open(broken(postgresql_url))
+    assert PASSWORD not in str(caught.value)
+
+
+def test_a_store_on_a_server_is_no_file(postgresql_url: str) -> None:
+    with closing(RecordStore.open(postgresql_url)) as store:
+        assert PASSWORD not in store.name
+        with pytest.raises(FailedPrecondition, match="pg_dump"):
+            _ = store.path
