@@ -22,7 +22,7 @@ PROTOS      := $(wildcard protos/longtail/v1/*.proto)
 STUBS       := $(PROTOS:.proto=_pb2.py)
 PYTHON_CODE := runtime worker server export client demo deploy evaluation training loadtest bench examples tests
 
-.PHONY: help serve test lint proto export evaluate train load-test wheels test-wheels test-images bench-worker bench-index bench-ranking bench-request bench-attacks test-faults test-engines test-observability clean
+.PHONY: help serve test test-slow lint proto export evaluate train load-test wheels test-wheels test-images bench-worker bench-index bench-ranking bench-request bench-attacks test-faults test-engines test-observability clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,9 +42,14 @@ endif
 serve: $(INSTALLED) $(STUBS) $(SERVED) ## Start a worker and a server with a demo catalogue, by ENCODER.
 	@$(DEMO)
 
-test: lint $(ARTEFACT) ## Lint, types, contract checks and all tests but those of tests/faults and tests/wheels.
+test: $(INSTALLED) $(STUBS) ## Lint, types, contract checks and the tests that have no target of their own.
+	@# The encoder is exported while types are checked: each has a core.
+	$(MAKE) --no-print-directory -j 2 lint $(ARTEFACT)
 	@# Two at a time, since most of them wait; a file's tests stay together, and share its processes.
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile -m "not slow"
+
+test-slow: $(INSTALLED) $(STUBS) $(ARTEFACT) ## What `make test` runs one of a kind of, of every kind.
+	$(BIN)/pytest -n 2 --dist loadfile -m slow
 
 lint: $(INSTALLED) $(STUBS) ## Style, types, contracts and manifests, without the tests.
 	$(BIN)/ruff format --check $(PYTHON_CODE)

@@ -40,7 +40,7 @@ def tasks(draw: st.DrawFn) -> Task:
 
 
 @pytest.mark.parametrize("method", BASELINES, ids=lambda method: method.name)
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(task=tasks(), data=st.data())
 def test_lists_hold_k_distinct_candidates(method: Method, task: Task, data: st.DataObject) -> None:
     dial = data.draw(st.sampled_from(method.dials))
@@ -52,7 +52,7 @@ def test_lists_hold_k_distinct_candidates(method: Method, task: Task, data: st.D
 
 
 @pytest.mark.parametrize("method", DIALLED, ids=lambda method: method.name)
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(task=tasks())
 def test_dial_at_zero_is_the_order_of_the_scores(method: Method, task: Task) -> None:
     shown = np.take_along_axis(task.scores, method.rerank(task, 0.0), axis=1)
@@ -92,6 +92,7 @@ def power_law_task(unit: float) -> Task:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", DIALLED, ids=lambda method: method.name)
 @pytest.mark.parametrize("unit", [1.0, 0.02], ids=["raw", "probability"])
 def test_dials_cover_the_curve_densely_in_either_unit(method: Method, unit: float) -> None:

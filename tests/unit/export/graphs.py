@@ -1,10 +1,11 @@
 """Graphs of tiny checkpoints, run as the worker runs them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import TypeAlias
 
 import onnxruntime
+import pytest
 from longtail.export import fp32, nbits8
 from longtail.export.checkpoint import Checkpoint, Pooling, read
 from longtail.export.reference import Reference
@@ -43,6 +44,11 @@ class Tiny:
     def run(self, graph: ModelProto, texts: list[str] = MIXED) -> Vectors:
         """Return the vectors of one padded batch."""
         return encoder(graph).encode(self.tokens(texts))
+
+
+def some_slow(names: Iterable[str], quick: Collection[str]) -> list[object]:
+    """Return parameters for the names; all that are not `quick` are left to `make test-slow`."""
+    return [pytest.param(name, marks=() if name in quick else pytest.mark.slow) for name in names]
 
 
 def eight_bits(model: PreTrainedModel, pooling: Pooling, folder: Path) -> ModelProto:

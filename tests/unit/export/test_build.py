@@ -20,6 +20,7 @@ from longtail.worker.vectors import Vectors
 
 from tests.unit.export import checkpoints
 from tests.unit.export.checkpoints import PROMPTS, TEXTS
+from tests.unit.export.graphs import some_slow
 
 # Ten neighbours of eight texts are all of them; the cosine is what a tiny model is judged by.
 GATE = Gate(cosine_min=0.99, top10_overlap=0.0)
@@ -62,7 +63,10 @@ def test_vectors_are_those_of_the_checkpoint(
     assert np.sort(original @ original.T, axis=1)[:, 0].max() < 0.98
 
 
-@pytest.mark.parametrize("model_type", ["distilbert", "electra", "mpnet", "roberta", "xlm-roberta"])
+RELATIVES = ("distilbert", "electra", "mpnet", "roberta", "xlm-roberta")
+
+
+@pytest.mark.parametrize("model_type", some_slow(RELATIVES, ("mpnet", "xlm-roberta")))
 def test_relatives_of_bert_are_exported_too(tmp_path: Path, model_type: str) -> None:
     folder = checkpoints.write(tmp_path / "tiny", model_type=model_type, max_seq_length=None)
     artefact = exported(tmp_path, folder, Precision.NBITS8)

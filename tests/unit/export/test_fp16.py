@@ -15,7 +15,7 @@ from onnx.reference import ReferenceEvaluator
 
 from tests.unit.export import checkpoints
 from tests.unit.export.contrib_operators import OPERATORS
-from tests.unit.export.graphs import MIXED, Tiny, lowest_cosine
+from tests.unit.export.graphs import MIXED, Tiny, lowest_cosine, some_slow
 
 FUSED: dict[str, dict[str, Any]] = {
     "bert": {},
@@ -26,7 +26,7 @@ FUSED: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(scope="module", params=list(FUSED))
+@pytest.fixture(scope="module", params=some_slow(FUSED, ("bert", "xlm-roberta")))
 def tiny(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     settings = {"max_seq_length": None, **FUSED[request.param]}
     return Tiny(checkpoints.write(tmp_path_factory.mktemp("tiny"), **settings))

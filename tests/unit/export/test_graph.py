@@ -10,7 +10,7 @@ from longtail.export import fp32
 from longtail.export.errors import ExportError
 
 from tests.unit.export import checkpoints
-from tests.unit.export.graphs import MIXED, Build, Tiny, eight_bits, lowest_cosine
+from tests.unit.export.graphs import MIXED, Build, Tiny, eight_bits, lowest_cosine, some_slow
 
 SUPPORTED: dict[str, dict[str, Any]] = {
     "bert": {},
@@ -29,7 +29,11 @@ SUPPORTED: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(scope="module", params=list(SUPPORTED))
+# One of each way of reading positions; the others by `make test-slow`.
+QUICK = ("bert with a prompt", "mpnet", "roberta")
+
+
+@pytest.fixture(scope="module", params=some_slow(SUPPORTED, QUICK))
 def tiny(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     settings = {"max_seq_length": None, **SUPPORTED[request.param]}
     return Tiny(checkpoints.write(tmp_path_factory.mktemp("tiny"), **settings))

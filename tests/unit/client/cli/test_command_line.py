@@ -1,5 +1,6 @@
 """The command line as people and programs meet it: streams, exit codes, files."""
 
+import io
 import json
 import os
 import signal
@@ -7,13 +8,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from threading import Event
 from typing import Any
+from unittest.mock import patch
 
 import pyarrow
 import pytest
 from longtail.client import attributes
+from longtail.client.cli.__main__ import main
 from longtail.runtime.errors import InvalidArgument, Violation
 from longtail.v1.item_pb2 import STATE_HIDDEN, Item
 from pyarrow import parquet
@@ -35,14 +39,23 @@ ARTICLE = (
 def longtail(
     *arguments: str | Path, address: str, columns: int = 200
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "longtail.client.cli", *map(str, arguments)],
-        env={**os.environ, "LONGTAIL_SERVER_ADDRESS": address, "COLUMNS": str(columns)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    """Run the command as its process does, in this one: to start one takes a second each time."""
+    command = ["longtail", *map(str, arguments)]
+    printed, complained = (io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2))
+    environment = {"LONGTAIL_SERVER_ADDRESS": address, "COLUMNS": str(columns)}
+    with (
+        patch.dict(os.environ, environment),
+        patch.object(sys, "argv", command),
+        redirect_stdout(printed),
+        redirect_stderr(complained),
+        pytest.raises(SystemExit) as ended,
+    ):
+        main()
+    texts = []
+    for stream in (printed, complained):
+        stream.seek(0)
+        texts.append(stream.read())
+    return subprocess.CompletedProcess(command, int(ended.value.code or 0), *texts)
 
 
 def as_json(done: subprocess.CompletedProcess[str]) -> Any:  # noqa: ANN401

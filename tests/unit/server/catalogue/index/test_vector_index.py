@@ -160,12 +160,12 @@ def test_where_equals_stand_makes_no_difference(tmp_path: Path, dimension: int, 
     three[1] = three[0] + 0.3 * three[1]
     three = (three / np.linalg.norm(three, axis=1, keepdims=True)).astype(np.float32)
     # Thousands of copies, one item that is near to them, and one that is not.
-    rows = three[np.zeros(20_002, int)]
-    rows[[20_000, 20_001]] = three[1:]
+    rows = three[np.zeros(5_002, int)]
+    rows[[5_000, 5_001]] = three[1:]
     # What is left out by turns: nothing, and what stands for the others.
     scopes = [everything(len(rows)), Seen(np.arange(len(rows)) % 3 > 0)]
     lists = []
-    for merged in (0, 7, 10_003, len(rows)):
+    for merged in (0, 7, 2_503, len(rows)):
         index = VectorIndex(parameters)
         if merged:
             folder = target(tmp_path / str(merged), parameters=parameters)
@@ -178,8 +178,8 @@ def test_where_equals_stand_makes_no_difference(tmp_path: Path, dimension: int, 
                 for once in (False, True)
             ]
         )
-    assert lists[0][:2] == [[20_000, *range(199)], [20_000, 0, 20_001]]
-    assert [len(found) for found in lists[0]] == [200, 3, 200, 2 + (20_001 % 3 > 0)]
+    assert lists[0][:2] == [[5_000, *range(199)], [5_000, 0, 5_001]]
+    assert [len(found) for found in lists[0]] == [200, 3, 200, 2 + (5_001 % 3 > 0)]
     assert lists == [lists[0]] * len(lists)
 
 
