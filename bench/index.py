@@ -20,7 +20,7 @@ import grpc
 import numpy as np
 from longtail.server.catalogue.columns.filter import Condition, Equals, Filter, Kind, Range
 from longtail.server.catalogue.columns.mask_cache import MaskCache
-from longtail.server.catalogue.index.generation import GRAPH_FILE
+from longtail.server.catalogue.index.hnsw import GRAPH_FILE
 from longtail.server.catalogue.indexer import DELTA_SHARE
 from longtail.server.catalogue.scope import Scope
 from longtail.server.catalogue.state import CatalogueState

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import hnswlib
 import numpy as np
-from longtail.server.catalogue.index.generation import GRAPH_FILE
 from longtail.server.catalogue.index.graph import SPACE
+from longtail.server.catalogue.index.hnsw import GRAPH_FILE
 from longtail.server.catalogue.indexer import Indexer
 from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.process.part import Part

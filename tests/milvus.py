@@ -29,6 +29,7 @@ INSTALLED = find_spec("milvus") is not None
 # Unpacked once, 246 MB.
 UNPACKED = Path(os.environ.get("LONGTAIL_HOME", ROOT / "var")) / "cache" / "milvus"
 ETCD_FILE, LOG_FILE = "etcd.yaml", "server.log"
+STOP_SECONDS = 10.0
 # That have an address of their own; the other ports are those of parts in the same process.
 PARTS = ("rootCoord", "proxy", "queryCoord", "queryNode", "indexNode", "dataCoord", "dataNode")
 
@@ -94,7 +95,12 @@ class Milvus:
         process, self._process = self._process, None
         if process is not None:
             process.send_signal(number)
-            process.wait(PATIENCE_SECONDS)
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                # One that was killed before may wait for itself.
+                process.kill()
+                process.wait(PATIENCE_SECONDS)
 
     def _started(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
         program = UNPACKED / "bin" / "milvus"

@@ -61,6 +61,8 @@ MAY_IMPORT_WITHIN: dict[str, set[str]] = {
 # The only files or folders that may import a library.
 HOMES = {
     "hnswlib": ["server/longtail/server/catalogue/index/hnsw.py", "bench/state.py"],
+    "psycopg": ["server/longtail/server/catalogue/index/engines/pgvector"],
+    "pymilvus": ["server/longtail/server/catalogue/index/engines/milvus.py"],
     "onnxruntime": ["worker/longtail/worker/model.py"],
     "onnxruntime.quantization": ["export", "bench/foreign/int8_graph.py"],
     "onnxruntime.transformers": ["export"],

@@ -18,6 +18,8 @@ from longtail.runtime.settings import SettingsError
 from longtail.runtime.tls import FollowedFiles, TlsError, TlsFiles
 from longtail.runtime.tracing import Tracer
 from longtail.server.catalogue.behaviour import BehaviourView
+from longtail.server.catalogue.index.engines.choice import backend_at
+from longtail.server.catalogue.index.engines.engine import Engine, EngineGraphs
 from longtail.server.catalogue.indexer import Indexer
 from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.encoder.encoder import Encoder
@@ -47,6 +49,7 @@ from longtail.server.settings import DAY, Settings
 from longtail.server.store.group_commit import GroupCommit
 from longtail.server.store.record_store import DATABASE, RecordStore
 from longtail.server.store.records import BoundEncoder
+from longtail.server.upkeep.engine_watch import watch_engine
 from longtail.server.upkeep.exposure_watch import keep_impressions, watch_exposure
 from longtail.server.upkeep.half_life import keep_half_life
 from longtail.server.upkeep.head_keeping import keep_learning
@@ -100,6 +103,7 @@ INDEXER, OPERATIONS, RECALL = "indexer", "operations", "recall-canary"
 PROFILE, EXPOSURE, FOLLOWING = "ranking-profile", "exposure-watch", "store-watch"
 LISTENING, MAINTENANCE, IMPRESSIONS = "store-listener", "maintenance", "impressions"
 KEYS, RETENTION, HEAD = "keys", "interaction-retention", "head"
+ENGINE = "index-engine"
 PARTS = (
     INDEXER,
     OPERATIONS,
@@ -113,6 +117,7 @@ PARTS = (
     KEYS,
     RETENTION,
     HEAD,
+    ENGINE,
 )
 
 
@@ -165,13 +170,14 @@ async def run(
     except ProfileError as error:
         advice = "mend it, remove it, or fit it anew with python -m evaluation fit"
         raise StartError(f"the ranking profile is of no use: {error}; {advice}") from None
+    engine = Engine(backend_at(settings.index_engine)) if settings.index_engine else None
     store = await asyncio.to_thread(_open, settings, check)
     try:
         async with encoder:
             bound = await _bind(store, encoder, settings)
             await asyncio.to_thread(keep_names, store, settings.data, pseudonyms)
             await keep_half_life(store, settings)
-            view = await asyncio.to_thread(_load, store, bound, settings)
+            view = await asyncio.to_thread(_load, store, bound, settings, engine)
             heads = HeadWatch(settings.head_path, view)
             # What was learned serves from the first answer on.
             await asyncio.to_thread(heads.refresh)
@@ -196,9 +202,12 @@ async def run(
                         pseudonyms,
                         tracer,
                         process,
+                        engine,
                     )
     finally:
         store.close()
+        if engine is not None:
+            engine.close()
 
 
 def _followed(files: TlsFiles | None) -> FollowedFiles | None:
@@ -239,9 +248,13 @@ def _open(settings: Settings, check: bool) -> RecordStore:
     return RecordStore.open(settings.data / DATABASE)
 
 
-def _load(store: RecordStore, bound: BoundEncoder, settings: Settings) -> CatalogueReplica:
+def _load(
+    store: RecordStore, bound: BoundEncoder, settings: Settings, engine: Engine | None
+) -> CatalogueReplica:
+    folder = settings.index_folder
+    graphs = None if engine is None else EngineGraphs(engine, folder)
     try:
-        return CatalogueReplica(store, bound, settings, settings.index_folder)
+        return CatalogueReplica(store, bound, settings, folder, graphs)
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         # It is a database, but what stands in it was not written by us.
         problem = f"{store.name} cannot be understood: {type(error).__name__}"
@@ -275,6 +288,7 @@ async def _serve(
     pseudonyms: Pseudonyms,
     tracer: Tracer | None,
     process: int | None,
+    engine: Engine | None,
 ) -> None:
     store, view = sources.store, sources.view
     board = HealthBoard(list(SERVICES), PARTS)
@@ -405,6 +419,8 @@ async def _serve(
         "store watch": _keep_following(sources, pools, part(FOLLOWING), heard, process is not None),
         "store listener": _keep_listening(sources, part(LISTENING), heard),
     }
+    if engine is not None:
+        background["index engine"] = watch_engine(engine, part(ENGINE))
     if settings.interaction_days:
         kept = round(settings.interaction_days * DAY)
         retention = watch_retention(store, commit, kept, audit, office, part(RETENTION))

@@ -32,6 +32,12 @@ def _check_store(text: str) -> None:
         raise ValueError("is not postgresql://user:password@host/database")
 
 
+def _check_engine(text: str) -> None:
+    # What it says beyond that may be the password.
+    if not text.startswith(("postgresql://", "postgres://", "http://", "https://")):
+        raise ValueError("is not postgresql://host/database, or http://host:19530 of a Milvus")
+
+
 @dataclass(frozen=True)
 class Settings:
     """What an operator can set. Each field says what it trades."""
@@ -159,6 +165,15 @@ class Settings:
         400,
         "HNSW width while searching. More: better recall, slower searches.",
         Bounds(10, 4000),
+    )
+    index_engine: str = setting(
+        "LONGTAIL_INDEX_ENGINE",
+        "",
+        "Engine that keeps the HNSW graphs in place of the server's memory, for several servers: "
+        "postgresql://user:password@host/database with pgvector, or a Milvus, "
+        "http://user:password@host:19530. Slower to ask than memory. Empty: memory.",
+        check=_check_engine,
+        secret=True,
     )
     index_merge_rows: int = setting(
         "LONGTAIL_INDEX_MERGE_ROWS",

@@ -96,7 +96,8 @@ class Indexer:
                     elif _locked(lock.fileno()):
                         owns = True
                         became_owner()
-                        self._prune()
+                        with self._building:
+                            self._prune()
                     else:
                         self._take_over()
                         self._stage_next()
@@ -132,7 +133,9 @@ class Indexer:
     def _build_what_is_due(self) -> None:
         state = self._view.state
         with suppress(Stopped):
-            if state.dead_share() > DEAD_SHARE:
+            if state.index.is_lost:
+                self._build(state, "lost", _ignore, afresh=True)
+            elif state.dead_share() > DEAD_SHARE:
                 self._build(state, "tombstones", _ignore, afresh=True)
             elif self._is_due(state):
                 self._build(state, "merge", _ignore, afresh=False)
@@ -140,7 +143,9 @@ class Indexer:
             if coming is not None:
                 self._build_adapted(coming, "head", afresh=False)
             for space in self._view.state.spaces.values():
-                if space.dead_share() > DEAD_SHARE:
+                if space.index.is_lost:
+                    self._build_space(space, "lost", afresh=True)
+                elif space.dead_share() > DEAD_SHARE:
                     self._build_space(space, "tombstones", afresh=True)
                 elif self._is_long(space.index.delta_rows, space.index):
                     self._build_space(space, "merge", afresh=False)
@@ -192,6 +197,7 @@ class Indexer:
                 for folder in self._folder.glob("adapted-*"):
                     if folder != target.folder:
                         shutil.rmtree(folder, ignore_errors=True)
+                self._view.graphs.prune(self._folder)
 
     def _built(
         self,
@@ -286,6 +292,7 @@ class Indexer:
                 prune(folder)
             else:
                 shutil.rmtree(folder, ignore_errors=True)
+        self._view.graphs.prune(self._folder)
 
 
 def _latest(target: Target, revision: int) -> Generation | None:

@@ -56,7 +56,7 @@ class CatalogueReplica:
         self._store = store
         self._settings = settings
         self._folder = folder
-        self._graphs = graphs or HnswGraphs()
+        self.graphs = graphs or HnswGraphs()
         self._identity = store.changes.identity()
         self._following = threading.Lock()
         # That of an encoder which is to be switched to.
@@ -145,7 +145,7 @@ class CatalogueReplica:
         )
         # The same store with another encoder, or another store with the same one, is another index.
         built_for = f"{binding.model_id} {self._identity}"
-        return Target(self._folder / f"encoder-{encoder.id}", built_for, parameters, self._graphs)
+        return Target(self._folder / f"encoder-{encoder.id}", built_for, parameters, self.graphs)
 
     def adopt(self, generation: Generation) -> bool:
         """Go over to a generation of the index; return whether it was of use."""
@@ -210,7 +210,7 @@ class CatalogueReplica:
             self._folder / f"adapted-{encoder.id}-{digest}",
             f"{head.version} {texts.built_for}",
             replace(texts.parameters, ef_search=width),
-            self._graphs,
+            self.graphs,
         )
 
     def adopt_adapted(self, head: Head, generation: Generation) -> bool:
@@ -233,7 +233,7 @@ class CatalogueReplica:
         parameters = replace(self.target(encoder).parameters, dimension=declared.dimension)
         # No other space of this store ever has its id.
         folder = self._folder / f"space-{declared.id}"
-        return Target(folder, f"space {declared.id} {self._identity}", parameters, self._graphs)
+        return Target(folder, f"space {declared.id} {self._identity}", parameters, self.graphs)
 
     def adopt_space(self, declared: VectorSpace, generation: Generation) -> bool:
         """Go over to a generation of a space of the caller's; return whether it was of use."""

@@ -19,6 +19,9 @@ FILTERED_WIDTH = 2
 SURPLUS = 10
 # Fetched beyond the expected need, in standard deviations of how many of the fetched match.
 DEVIATIONS = 3.0
+# So many matches are compared instead where an engine that keeps the graph is away: 0.3 s. With
+# more, a request is refused rather than all others kept waiting.
+SCANNED_ROWS = 1_000_000
 
 
 def fetch_size(k: int, matching: int, live: int, ef_search: int) -> int:

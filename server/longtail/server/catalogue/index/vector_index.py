@@ -14,18 +14,25 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
+from longtail.runtime.errors import Unavailable
 from longtail.server.catalogue.columns.growing import GrowingArray
 from longtail.server.catalogue.index.copies import Copies
 from longtail.server.catalogue.index.generation import ROW, Generation
 from longtail.server.catalogue.index.graph import (
     Floats,
     Graph,
+    GraphAway,
     GraphError,
     IndexParameters,
     Rows,
     Vector,
 )
-from longtail.server.catalogue.index.plan import are_enough, fetch_size, scan_is_cheaper
+from longtail.server.catalogue.index.plan import (
+    SCANNED_ROWS,
+    are_enough,
+    fetch_size,
+    scan_is_cheaper,
+)
 from longtail.server.catalogue.index.vector_file import Matrix
 from numpy.typing import NDArray
 
@@ -118,6 +125,12 @@ class VectorIndex:
         layers = self._layers
         return layers.delta.nbytes + (layers.graph.nbytes if layers.graph is not None else 0)
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether the graph is gone and has to be built anew."""
+        graph = self._layers.graph
+        return graph is not None and graph.is_lost
+
     def append(self, vectors: Matrix) -> None:
         """Add unit `vectors` (n, d) as the next rows."""
         layers = self._layers
@@ -172,7 +185,11 @@ class VectorIndex:
     def search_each(
         self, vectors: Matrix, k: int, scope: Scope, *, once: bool = False
     ) -> list[tuple[Rows, Floats]]:
-        """Return what `search` does for each of `vectors` (n, d), in less time."""
+        """Return what `search` does for each of `vectors` (n, d), in less time.
+
+        Raises Unavailable when the graph is in an engine that is away, and too many rows match to
+        be compared instead.
+        """
         layers = self._layers
         base = min(len(layers.merged), scope.rows)
         found = self._search_graph(layers, vectors, k, scope, base, once=once)
@@ -224,6 +241,12 @@ class VectorIndex:
         while not scan_is_cheaper(matching, fetch, self.parameters.ef_search):
             try:
                 searched = graph.search(vectors, fetch)
+            except GraphAway as error:
+                if matching > SCANNED_ROWS:
+                    raise Unavailable(
+                        "the index engine is away, and there is too much to be compared without it"
+                    ) from error
+                break
             except GraphError as error:
                 logger.warning("the graph is not connected, scanning reason=%s", error)
                 break
