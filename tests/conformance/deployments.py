@@ -67,7 +67,7 @@ class Deployments:
         if combination.engine == "milvus":
             variables["LONGTAIL_INDEX_ENGINE"] = self._milvus.uri
         elif combination.engine == "pgvector":
-            variables["LONGTAIL_INDEX_ENGINE"] = "pgvector"
+            variables["LONGTAIL_INDEX_ENGINE"] = variables["LONGTAIL_STORE"]
         return variables
 
     @cached_property

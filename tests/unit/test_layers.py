@@ -61,14 +61,16 @@ MAY_IMPORT_WITHIN: dict[str, set[str]] = {
 # The only files or folders that may import a library.
 HOMES = {
     "hnswlib": ["server/longtail/server/catalogue/index/hnsw.py", "bench/state.py"],
-    "psycopg": ["server/longtail/server/catalogue/index/engines/pgvector"],
     "pymilvus": ["server/longtail/server/catalogue/index/engines/milvus.py"],
     "onnxruntime": ["worker/longtail/worker/model.py"],
     "onnxruntime.quantization": ["export", "bench/foreign/int8_graph.py"],
     "onnxruntime.transformers": ["export"],
     "sqlalchemy": ["server/longtail/server/store"],
     "alembic": ["server/longtail/server/store"],
-    "psycopg": ["server/longtail/server/store/postgresql"],
+    "psycopg": [
+        "server/longtail/server/catalogue/index/engines/pgvector",
+        "server/longtail/server/store/postgresql",
+    ],
     "matplotlib": ["evaluation/report", "loadtest/page.py"],
     "fairsearchcore": ["evaluation/outside"],
     "fairdiverse": ["evaluation/outside"],

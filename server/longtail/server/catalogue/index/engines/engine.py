@@ -39,7 +39,10 @@ BATCH_ROWS = 2048
 
 WELL = Gauge("longtail_index_engine_up", "Whether the index engine answers; NaN without one.")
 WELL.set(float("nan"))
-FAILURES = Counter("longtail_index_engine_failures_total", "Searches that the engine failed.")
+FAILURES = Counter(
+    "longtail_index_engine_failures_total",
+    "Searches that the index engine failed; after one it is left alone until it is well.",
+)
 
 
 class EngineGraph:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from urllib.parse import unquote, urlsplit
 
-import grpc
 import numpy as np
 from longtail.server.catalogue.index.engines.backend import (
     CALL_SECONDS,
@@ -83,9 +82,9 @@ class Milvus:
                 )
                 client.create_index(name, wanted, sync=False, timeout=BULK_SECONDS)
             client.load_collection(name, _async=True, timeout=BULK_SECONDS)
-            while not _is_ready(client, name):
-                waiting()
-                time.sleep(WAIT_SECONDS)
+        while not self._is_ready(name):
+            waiting()
+            time.sleep(WAIT_SECONDS)
 
     def revision(self, name: str, row: int) -> int | None:
         """Return the revision of a row, None where there is no such row."""
@@ -144,11 +143,10 @@ class Milvus:
             if self._connection is None:
                 self._connection = self._connect()
             yield self._connection
-        except MilvusException as error:
-            lost = error.code == NOT_FOUND
+        except Exception as error:
+            # Its own errors, and those of gRPC and of values that come through it.
+            lost = isinstance(error, MilvusException) and error.code == NOT_FOUND
             raise (CollectionLost if lost else EngineError)(_said(error)) from None
-        except grpc.RpcError as error:
-            raise EngineError(_said(error)) from None
 
     def _connect(self) -> MilvusClient:
         found = urlsplit(self._url)
@@ -161,19 +159,18 @@ class Milvus:
             timeout=CALL_SECONDS,
         )
 
-
-def _is_ready(client: MilvusClient, name: str) -> bool:
-    """Say whether all that is sealed is indexed and loaded; before it is, searches miss much."""
-    state = client.describe_index(name, INDEX, timeout=CALL_SECONDS)
-    # Of what was just added the state says nothing, nor that it is loaded.
-    if state["state"] != "Finished" or state["indexed_rows"] < state["total_rows"]:
-        return False
-    if client.get_load_state(name, timeout=CALL_SECONDS)["state"] != LoadState.Loaded:
-        return False
-    sealed = client.list_persistent_segments(name, timeout=CALL_SECONDS)
-    loaded = client.list_loaded_segments(name, timeout=CALL_SECONDS)
-    rows = [sum(each.num_rows for each in segments) for segments in (loaded, sealed)]
-    return rows[0] >= rows[1]
+    def _is_ready(self, name: str) -> bool:
+        """Say whether all that is sealed is indexed and loaded: else searches miss much."""
+        with self._client() as client:
+            index = client.describe_index(name, INDEX, timeout=CALL_SECONDS)
+            # Of what was just added the state alone says nothing, nor that it is loaded.
+            if index["state"] != "Finished" or index["indexed_rows"] < index["total_rows"]:
+                return False
+            state = client.get_load_state(name, timeout=CALL_SECONDS)["state"]
+            sealed = client.list_persistent_segments(name, timeout=CALL_SECONDS)
+            loaded = client.list_loaded_segments(name, timeout=CALL_SECONDS)
+        present, wanted = (sum(each.num_rows for each in part) for part in (loaded, sealed))
+        return bool(state == LoadState.Loaded) and present >= wanted
 
 
 def _said(error: Exception) -> str:
