@@ -122,8 +122,9 @@ class Milvus:
 
     def close(self) -> None:
         """Give up the connection."""
-        if self._connection is not None:
-            self._connection.close()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
     def _query(self, name: str, rows: str) -> list[dict[str, int]]:
         with self._client() as client:
