@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.combinations import RUN, Combination
+from tests.conformance.combinations import ALL, MEMORY, SHORT, Combination
 from tests.conformance.deployment import Deployment
 from tests.conformance.deployments import Deployments
 from tests.conformance.matrix import COLUMN, Matrix
@@ -53,7 +53,15 @@ def deployments(request: pytest.FixtureRequest) -> Iterator[Deployments]:
         yield running
 
 
-@pytest.fixture(params=RUN, ids=lambda combination: combination.name)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give each combination in turn; in the short form, where it can make a difference."""
+    if "combination" in metafunc.fixturenames:
+        of_vectors = "vectors" in {mark.name for mark in metafunc.definition.iter_markers()}
+        chosen = ALL if FULL else [each for each in SHORT if of_vectors or each.engine == MEMORY]
+        metafunc.parametrize("combination", chosen, indirect=True, ids=lambda each: each.name)
+
+
+@pytest.fixture
 def combination(
     request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
 ) -> Combination:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.request import urlopen
 
 from longtail.client import LongtailClient
 from longtail.v1.admin_service_pb2 import OperationState
@@ -27,6 +28,7 @@ class Server:
     worker_address: str
     variables: Mapping[str, str]
     address: str = field(default_factory=processes.free_address)
+    metrics_address: str = field(default_factory=processes.free_address)
 
     def __enter__(self) -> Self:
         self.home.mkdir(parents=True, exist_ok=True)
@@ -47,10 +49,21 @@ class Server:
         """Start it, and wait until it serves."""
         self.running = self._stack.enter_context(
             processes.server(
-                self.home, self.worker_address, address=self.address, **dict(self.variables)
+                self.home,
+                self.worker_address,
+                address=self.address,
+                **{**self.variables, "LONGTAIL_SERVER_METRICS_ADDRESS": self.metrics_address},
             )
         )
         self.client.wait_until_serving()
+
+    def metric(self, name: str) -> float:
+        """Return what one of its metrics without labels is now."""
+        with urlopen(f"http://{self.metrics_address}/metrics", timeout=10) as answer:
+            (line,) = (
+                line for line in answer.read().decode().splitlines() if line.startswith(f"{name} ")
+            )
+        return float(line.split()[1])
 
     def restart(self, number: int = signal.SIGTERM) -> None:
         """End it by a signal, and start it again."""

@@ -9,12 +9,17 @@ from typing import Self
 import pytest
 
 from tests import milvus
-from tests.conformance.combinations import Combination
+from tests.conformance.combinations import MEMORY, Combination
 from tests.conformance.deployment import Deployment, Server
+from tests.faults.extent import extent
 from tests.postgresql import PostgreSQL
 
 # Small, so that there is a graph at all beside what is scanned.
-SETTINGS = {"LONGTAIL_INDEX_MERGE_ROWS": "64"}
+SETTINGS = {
+    "LONGTAIL_INDEX_MERGE_ROWS": "64",
+    "LONGTAIL_INDEX_EF_SEARCH": "100",
+    "LONGTAIL_CANDIDATES": "100",
+}
 
 
 class Deployments:
@@ -52,10 +57,13 @@ class Deployments:
         """Run servers of a combination on a store of their own until the block ends."""
         home = self._session.getfixturevalue("tmp_path_factory").mktemp(combination.name)
         own = {**SETTINGS, **self._variables(combination), **variables}
+        if combination.engine != MEMORY:
+            # What one of them builds all search.
+            own["LONGTAIL_INDEX"] = str(home / "index")
         with ExitStack() as stack:
             first, *others = (
                 stack.enter_context(Server(home / f"server-{number}", worker_address, own))
-                for number in range(2 if combination.is_shared else 1)
+                for number in range(_count(combination))
             )
             yield Deployment(combination, first, tuple(others))
 
@@ -73,3 +81,9 @@ class Deployments:
     @cached_property
     def _milvus(self) -> milvus.Milvus:
         return self._stack.enter_context(milvus.running())
+
+
+def _count(combination: Combination) -> int:
+    if not combination.is_shared:
+        return 1
+    return 2 if combination.engine == MEMORY else extent(1, 2)

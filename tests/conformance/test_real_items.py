@@ -24,6 +24,11 @@ pytestmark = [
     pytest.mark.skipif(not FULL, reason="takes a minute for each combination"),
 ]
 
+DEFAULTS = {
+    "LONGTAIL_INDEX_MERGE_ROWS": "2048",
+    "LONGTAIL_INDEX_EF_SEARCH": "400",
+    "LONGTAIL_CANDIDATES": "200",
+}
 LEAST_RECALL = 0.97
 # float32 products that are summed in another order differ by less.
 CLOSE = 2e-6
@@ -40,8 +45,7 @@ def deployment(
     combination: Combination, deployments: Deployments, worker_address: str
 ) -> Iterator[Deployment]:
     """Return servers of a combination that are set as they are by default."""
-    merged = {"LONGTAIL_INDEX_MERGE_ROWS": "2048"}
-    with deployments.fresh(combination, worker_address, **merged) as running:
+    with deployments.fresh(combination, worker_address, **DEFAULTS) as running:
         yield running
 
 

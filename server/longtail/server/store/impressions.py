@@ -10,7 +10,7 @@ from longtail.server.store.records import Impression, Responses, ShownItem, Show
 from longtail.server.store.revisions import current_revision
 from longtail.server.store.schema import exposure, exposure_decay, impressions, interactions
 from longtail.server.store.transaction import Transaction
-from sqlalchemy import Engine, String, delete, func, literal_column, select, tuple_
+from sqlalchemy import BigInteger, Engine, String, delete, func, literal_column, select, tuple_
 
 # How much each item was shown, what is no longer kept included. Its keys are an item alone.
 EXPOSURE = DecayedCounter(
@@ -118,7 +118,8 @@ class ImpressionRecords:
 
     def responses(self, item_id: str) -> tuple[Responses, Responses]:
         """Return how often an item was shown and what came of it, and the same of all items."""
-        shown = select(func.coalesce(func.sum(exposure.c.impressions), 0))
+        # PostgreSQL's sums of integers are decimals.
+        shown = select(func.coalesce(func.sum(exposure.c.impressions).cast(BigInteger), 0))
         # Written out, so that SQLite sees that the index of these is meant.
         none = literal_column("''", String)
         came = select(func.count()).where(interactions.c.recommendation_token != none)
