@@ -89,6 +89,21 @@ CASES: Mapping[str, Case] = {
     "LongtailStoreLocked": _counter(
         "longtail_store_failures_total", 'why="locked"', {**_OF_SERVER, "why": "locked"}, 15
     ),
+    "LongtailStoreAway": _counter(
+        "longtail_store_failures_total", 'why="away"', {**_OF_SERVER, "why": "away"}, 6
+    ),
+    "LongtailNotMaintained": Case(
+        {
+            f"longtail_store_maintainer{{{SERVER}}}": "1 0x20",
+            'longtail_store_maintainer{job="longtail-server",instance="c"}': "0x20",
+        },
+        {
+            f"longtail_store_maintainer{{{SERVER}}}": "1 0x20",
+            'longtail_store_maintainer{job="longtail-server",instance="c"}': "NaN NaN 1x20",
+        },
+        10,
+        _JOB,
+    ),
     "LongtailWritesWait": _gauge("longtail_store_waiting_writes", "500x20", "500x3 0x17", 15),
     "LongtailFaults": Case(
         {_total("INTERNAL"): "0+1x20"},
