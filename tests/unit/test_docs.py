@@ -21,6 +21,7 @@ SETTINGS = (ROOT / "docs" / "settings.md").read_text()
 PROGRAMS = {
     ".venv/bin/longtail-export": "export/longtail/export/__main__.py",
     ".venv/bin/longtail-keys": "server/longtail/server/keys.py",
+    ".venv/bin/longtail-migrate": "server/longtail/server/operations/migrate.py",
     ".venv/bin/longtail-restore": "server/longtail/server/operations/restore.py",
     ".venv/bin/longtail-server": "server/longtail/server/__main__.py",
     ".venv/bin/longtail admin": "client/longtail/client/cli/admin.py",

@@ -7,8 +7,9 @@ what the server says only its message is taken, which names no values.
 import logging
 
 import psycopg
-from longtail.runtime.errors import ServiceError, StorageFull, Unavailable
+from longtail.runtime.errors import FailedPrecondition, ServiceError, StorageFull, Unavailable
 from longtail.server.store.failures import FAILURES
+from longtail.server.store.seal import FENCE_SQLSTATE, FENCED
 from sqlalchemy import ExceptionContext
 
 logger = logging.getLogger(__name__)
@@ -44,6 +45,8 @@ def plain(error: psycopg.Error) -> ServiceError | None:
         if isinstance(error, psycopg.OperationalError):
             return _away("away", "the database cannot be reached", error)
         return None
+    if state == FENCE_SQLSTATE:
+        return FailedPrecondition(FENCED)
     if state.startswith(FULL):
         FAILURES.labels("full").inc()
         logger.error("disk of the database full error=%s", _message(error))

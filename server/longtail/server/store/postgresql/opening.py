@@ -16,6 +16,7 @@ from longtail.server.store.postgresql.failures import plain, tell
 from longtail.server.store.postgresql.listening import ANNOUNCE, listen
 from longtail.server.store.postgresql.office import MaintenanceLock
 from longtail.server.store.schema import metadata
+from longtail.server.store.seal import check_unsealed
 from longtail.server.store.transaction import Transaction
 from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection, Engine, create_engine, event, inspect
@@ -32,11 +33,12 @@ MIGRATION_LOCK = 0x4C6F6E677461696C
 VACUUM = "VACUUM interactions, impressions, popularity, exposure"
 
 
-def open_shared_database(url: str) -> Database:
-    """Open the database at `url`, made a store or migrated to the newest schema.
+def open_shared_database(url: str, *, sealed: bool = False, make: bool = True) -> Database:
+    """Open the database at `url`, migrated to the newest schema, or made a store if `make` says so.
 
     Of several servers that come at once one does that. Raises FailedPrecondition where it is none
-    of ours, or not to be used by us, and Unavailable when it cannot be reached.
+    of ours, not to be used by us, or sealed, unless `sealed` ones are wanted too; and Unavailable
+    when it cannot be reached.
     """
     address = Address(url)
     reading = _engine(address, _prepare_for_reading)
@@ -51,7 +53,7 @@ def open_shared_database(url: str) -> Database:
     try:
         with _understood(address.name), writing.begin() as connection:
             _check_server(connection)
-            _make_or_migrate(connection)
+            _make_or_migrate(connection, sealed=sealed, make=make)
     except BaseException:
         close()
         raise
@@ -123,10 +125,14 @@ def _check_server(connection: Connection) -> None:
         logger.warning("fsync of the database is off: it may lose writes when its machine fails")
 
 
-def _make_or_migrate(connection: Connection) -> None:
+def _make_or_migrate(connection: Connection, *, sealed: bool, make: bool) -> None:
     connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
+    if not sealed:
+        check_unsealed(connection)
     if not is_store(connection):
+        if not make:
+            raise FailedPrecondition("there is no store")
         there = set(inspect(connection).get_table_names()) & metadata.tables.keys()
         if there:
             raise FailedPrecondition(

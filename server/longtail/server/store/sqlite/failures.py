@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from longtail.runtime.errors import StorageFull, StoreDamaged, Unavailable
+from longtail.runtime.errors import FailedPrecondition, StorageFull, StoreDamaged, Unavailable
 from longtail.server.store.failures import FAILURES
+from longtail.server.store.seal import FENCED
 from sqlalchemy import ExceptionContext
 
 logger = logging.getLogger(__name__)
@@ -62,6 +63,8 @@ def told_plainly() -> Iterator[None]:
             logger.error("database locked error=%s", error)
             message = "the database is locked by another process: nothing of this write was kept"
             raise Unavailable(message) from error
+        if code == sqlite3.SQLITE_CONSTRAINT_TRIGGER:
+            raise FailedPrecondition(FENCED) from error
         if is_damage(error):
             FAILURES.labels("damaged").inc()
             raise StoreDamaged(str(error)) from error

@@ -17,6 +17,7 @@ from longtail.server.store.database import Database, Read
 from longtail.server.store.decay import decayed
 from longtail.server.store.migration import is_store, lost_tables, migrate
 from longtail.server.store.revisions import current_revision
+from longtail.server.store.seal import check_unsealed
 from longtail.server.store.sqlite.failures import UNREADABLE, of_no_use, tell, told_plainly
 from longtail.server.store.sqlite.rewriting import write_anew
 from longtail.server.store.transaction import Transaction
@@ -36,11 +37,12 @@ UNFINISHED = ".unfinished-"
 COMPANIONS = ("-wal", "-shm")
 
 
-def open_database(path: Path) -> Database:
+def open_database(path: Path, *, sealed: bool = False) -> Database:
     """Open the SQLite database at `path`, made or migrated to the newest schema.
 
-    A file that is there is never made to be a store, were it only empty. Raises StoreDamaged,
-    StorageFull when there is no room for it, Unavailable when another process keeps it locked.
+    A file that is there is never made to be a store, were it only empty. Raises FailedPrecondition
+    where it is sealed, unless `sealed` ones are wanted too, StoreDamaged, StorageFull when there is
+    no room for it, Unavailable when another process keeps it locked.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
@@ -53,6 +55,8 @@ def open_database(path: Path) -> Database:
         with _understood(path), _for_writing(engine).begin() as connection:
             if not is_store(connection):
                 raise StoreDamaged("it is no store of this program")
+            if not sealed:
+                check_unsealed(connection)
             migrate(connection)
             if lost := lost_tables(connection):
                 raise StoreDamaged(f"it has no table {min(lost)}")

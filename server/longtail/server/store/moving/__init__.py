@@ -1,0 +1,1 @@
+"""A whole store is copied to another engine, beside its use, and then served from there."""
