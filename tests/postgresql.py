@@ -54,11 +54,11 @@ class PostgreSQL:
         """Return where a database is found."""
         return f"postgresql://{USER}:{PASSWORD}@127.0.0.1:{self.port}/{database}"
 
-    def new_database(self) -> str:
-        """Make an empty database; return where it is found."""
+    def new_database(self, template: str = "template0") -> str:
+        """Make a database, empty or a copy of one that is at rest; return where it is found."""
         name = next(self._names)
         with psycopg.connect(self.url(), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return self.url(name)
 
     def drop(self, url: str) -> None:
