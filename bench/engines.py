@@ -79,6 +79,7 @@ class Context(context.Context):
         if not self.options.engine:
             raise NotRun("no --engine")
         engine = Engine(backend_at(self.options.engine))
+        engine.check()
         self.leaving.callback(engine.close)
         return engine
 
