@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -34,6 +35,7 @@ from longtail.server.process.office import Office
 from longtail.server.process.part import Part
 from longtail.server.process.pools import Pools
 from longtail.server.process.pseudonyms import PseudonymKeyError, Pseudonyms, read_pseudonyms
+from longtail.server.process.reach import Reach
 from longtail.server.process.supervision import lifeline
 from longtail.server.ranking.profile import ProfileError
 from longtail.server.recommend.recommender import Recommender
@@ -137,6 +139,7 @@ class _Sources:
     behaviour: BehaviourView
     profiles: ProfileWatch
     heads: HeadWatch
+    reach: Reach
     behind: bool = False
 
     def follow(self) -> None:
@@ -145,9 +148,12 @@ class _Sources:
             # In this order, so that what is seen in the catalogue is known of people too.
             self.behaviour.follow()
             self.view.follow()
-        except BaseException:
+        except BaseException as error:
             self.behind = True
+            if isinstance(error, Unavailable):
+                self.reach.tell(away=True)
             raise
+        self.reach.tell(away=False)
 
 
 async def run(
@@ -181,8 +187,11 @@ async def run(
             heads = HeadWatch(settings.head_path, view)
             # What was learned serves from the first answer on.
             await asyncio.to_thread(heads.refresh)
-            with BehaviourView(store, settings.behaviour_fit_seconds) as behaviour:
-                sources = _Sources(store, view, behaviour, profiles, heads)
+            with (
+                BehaviourView(store, settings.behaviour_fit_seconds) as behaviour,
+                Reach(bounded=store.is_shared) as reach,
+            ):
+                sources = _Sources(store, view, behaviour, profiles, heads, reach)
                 waiting = settings.max_waiting_writes
                 limit = round(settings.audit_mb * 10**6)
                 with (
@@ -333,11 +342,11 @@ async def _serve(
         audit,
         settings.attribute_names,
     )
-    behaviour = sources.behaviour
+    behaviour, reach = sources.behaviour, sources.reach
     recommender = Recommender(
         lambda: behaviour.behaviour,
         sources.profiles,
-        store.impressions.recent,
+        lambda *asked: reach.read(partial(store.impressions.recent, *asked)) or (),
         settings.candidates,
     )
     # What was given out while persons went by their ids leads to nobody who is known.
@@ -368,6 +377,7 @@ async def _serve(
             lambda: pools.elements(1, sources.follow),
             store.items,
             store.decisions,
+            reach,
             QueryVectors(encoder.embed),
             tokens,
             pools,

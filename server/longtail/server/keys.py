@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from longtail.runtime.command_line import add_file, find_with_flags
+from longtail.runtime.errors import ServiceError
 from longtail.runtime.identity import Limits, Role
 from longtail.runtime.keys import (
     MAX_LIMIT,
@@ -52,10 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             elif options.command == "revoke":
                 _revoke(path, options.name)
             else:
-                used = read_usage(settings.data / DATABASE)
+                used = read_usage(settings.store or settings.data / DATABASE)
                 for key in _present(path):
                     sys.stdout.write(f"{_line(key, used.get(key.name, Usage()))}\n")
-    except (SettingsError, KeysError, OSError, sqlite3.Error) as error:
+    except (SettingsError, KeysError, ServiceError, OSError, sqlite3.Error) as error:
         sys.stderr.write(f"keys: {error}\n")
         return 1
     return 0

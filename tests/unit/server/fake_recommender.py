@@ -11,6 +11,7 @@ from longtail.server.catalogue.state import CatalogueState
 from longtail.server.encoder.query_vectors import QueryVectors
 from longtail.server.process.pools import Pools
 from longtail.server.process.pseudonyms import Pseudonyms
+from longtail.server.process.reach import Reach
 from longtail.server.recommend.answer import Answer
 from longtail.server.recommend.recommender import Recommender
 from longtail.server.recommend.request import Policy, Request
@@ -80,6 +81,7 @@ class Serving:
         self.tokens = TokenCodec(b"key")
         self.followed = 0
         self.complete = True
+        self.reach = Reach(bounded=False)
         self.service = RecommendationService(
             cast(Recommender, self.recommender),
             catalogue.replica,
@@ -89,6 +91,7 @@ class Serving:
             self._follow,
             catalogue.records,
             catalogue.decisions,
+            self.reach,
             self.vectors,
             self.tokens,
             pools,

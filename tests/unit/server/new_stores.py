@@ -6,6 +6,8 @@ from pathlib import Path
 
 from longtail.server.store.record_store import DATABASE, RecordStore
 
+from tests.postgresql import PostgreSQL
+
 
 def open_store(path: Path) -> RecordStore:
     """Open the store at `path`; one that is not there begins as a copy of an empty one.
@@ -16,6 +18,18 @@ def open_store(path: Path) -> RecordStore:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(_empty())
     return RecordStore.open(path)
+
+
+def shared_store(postgresql: PostgreSQL) -> str:
+    """Make a store in a database of its own, a copy of an empty one; return where it is found."""
+    return postgresql.new_database(_empty_shared(postgresql))
+
+
+@cache
+def _empty_shared(postgresql: PostgreSQL) -> str:
+    url = postgresql.new_database()
+    RecordStore.open(url).close()
+    return url.rpartition("/")[2]
 
 
 @cache

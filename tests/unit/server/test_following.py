@@ -12,6 +12,7 @@ from longtail.server.app import _keep_following, _Sources
 from longtail.server.catalogue.behaviour import BehaviourView
 from longtail.server.process.part import Part
 from longtail.server.process.pools import Pools
+from longtail.server.process.reach import Reach
 from longtail.server.upkeep.head_watch import HeadWatch
 from longtail.server.upkeep.profile_watch import ProfileWatch
 
@@ -32,7 +33,9 @@ def followed(tmp_path: Path) -> Iterator[tuple[Written, _Sources]]:
         behaviour = stack.enter_context(BehaviourView(written.store))
         view = view_of(written, tmp_path)
         profiles, heads = cast(ProfileWatch, None), cast(HeadWatch, None)
-        sources.append(_Sources(written.store, view, behaviour, profiles, heads))
+        sources.append(
+            _Sources(written.store, view, behaviour, profiles, heads, Reach(bounded=False))
+        )
         yield written, sources[0]
 
 

@@ -10,6 +10,8 @@ from longtail.server import keys
 from longtail.server.store.record_store import DATABASE, RecordStore
 from longtail.server.store.usage import move_usage
 
+from tests.postgresql import PASSWORD
+
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -60,6 +62,27 @@ def test_what_a_key_may_store_and_has_stored_is_listed(
         # It is listed while the server runs.
         assert keys.main(["list"]) == 0
     assert "has_items=3 events_today=5" in capsys.readouterr().out
+
+
+def test_what_is_in_a_store_that_machines_share_is_listed(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LONGTAIL_STORE", postgresql_url)
+    assert keys.main(["add", "shop", "--role", "write"]) == 0
+    assert keys.main(["list"]) == 0
+    assert "has_items=0" in capsys.readouterr().out
+    with (
+        closing(RecordStore.open(postgresql_url)) as store,
+        store.group_commit(lambda: None, 8) as commit,
+    ):
+        commit.submit(lambda tx: move_usage(tx, "shop", items=3, events=5)).result()
+        assert keys.main(["list"]) == 0
+    assert "has_items=3 events_today=5" in capsys.readouterr().out
+    monkeypatch.setenv("LONGTAIL_STORE", f"{postgresql_url}-nowhere")
+    assert keys.main(["list"]) == 1
+    told = capsys.readouterr().err
+    assert "does not exist" in told
+    assert PASSWORD not in told
 
 
 def test_a_name_that_is_taken_and_one_that_is_unknown_are_refused(

@@ -31,6 +31,7 @@ from longtail.server.catalogue.state import CatalogueState
 from longtail.server.encoder.query_vectors import QueryVectors
 from longtail.server.process.pools import Pools
 from longtail.server.process.pseudonyms import Pseudonyms
+from longtail.server.process.reach import Reach
 from longtail.server.recommend.answer import Answer
 from longtail.server.recommend.recommender import Recommender
 from longtail.server.recommend.request import FrozenCandidates, Request
@@ -113,6 +114,7 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
         follow: Callable[[], Awaitable[None]],
         records: ItemRecords,
         decisions: DecisionRecords,
+        reach: Reach,
         vectors: QueryVectors,
         tokens: TokenCodec,
         pools: Pools,
@@ -128,6 +130,7 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
         self._follow = follow
         self._records = records
         self._decisions = decisions
+        self._reach = reach
         self._vectors = vectors
         self._tokens = tokens
         self._pools = pools
@@ -277,11 +280,18 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
             if trace is not None:
                 trace.note("encode", started, ended)
         for each in degraded:
-            DEGRADED.labels(pb.Degradation.Name(each).removeprefix("DEGRADATION_").lower()).inc()
+            _count(each)
         person = self._people.known(request.user_id) if request.user_id else NOBODY
         if person is None:
-            person = await self._pools.answers(lambda: self._people.load(request.user_id))
+            person = await self._load(request.user_id)
         return _Prepared(state, request, person, degraded, seconds, trace)
+
+    async def _load(self, user_id: str) -> Person:
+        """Return a person who is not held; nobody where the store cannot be reached."""
+        read = partial(self._people.load, user_id)
+        if self._reach.is_bounded:
+            return await self._reach.wait(read) or NOBODY
+        return await self._pools.answers(read)
 
     async def _state(self, min_revision: int) -> CatalogueState:
         """Return the state to answer from, at `min_revision` or later.
@@ -334,7 +344,7 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
         response = recommend_response(answer, message.explain)
         if message.include_items:
             self._add_items(response.results)
-        response.degraded.extend(prepared.degraded)
+        response.degraded.extend(self._lacking(prepared))
         response.timings.embedding.CopyFrom(duration(prepared.embedding_seconds))
         response.timings.total.CopyFrom(duration(time.perf_counter() - started))
         return response
@@ -354,11 +364,18 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
                 if alone is None:
                     raise NotFound("item", item_id)
             response = explain_unlisted(answer, item_id, alone, decision)
-        response.degraded.extend(prepared.degraded)
         response.missing_attributes.extend(missing_attributes(answer))
         if message.request.include_items:
             self._add_items([response.recommendation])
+        response.degraded.extend(self._lacking(prepared))
         return response
+
+    def _lacking(self, prepared: _Prepared) -> Sequence[pb.Degradation]:
+        """Return what an answer, which is made, had to do without."""
+        if not self._reach.is_away:
+            return prepared.degraded
+        _count(pb.DEGRADATION_STORE_UNAVAILABLE)
+        return [*prepared.degraded, pb.DEGRADATION_STORE_UNAVAILABLE]
 
     def _decision(self, answer: Answer, item_id: str) -> Decision | None:
         """Return what was decided about an item and counts at the moment of an answer."""
@@ -366,10 +383,12 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
         ruling = scope.columns.ruling_of(item_id, scope.now)
         if ruling is None:
             return None
-        return self._decisions.get([ruling.revision]).get(ruling.revision)
+        read = partial(self._decisions.get, [ruling.revision])
+        return (self._reach.read(read) or {}).get(ruling.revision)
 
     def _add_items(self, results: Sequence[pb.Recommendation]) -> None:
-        items = self._records.get([result.item_id for result in results])
+        read = partial(self._records.get, [result.item_id for result in results])
+        items = self._reach.read(read) or {}
         for result in results:
             # It may have been removed since the answer was made.
             if result.item_id in items:
@@ -392,6 +411,11 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
                 propensities=listing.propensities.tolist(),
             )
         )
+
+
+def _count(degradation: pb.Degradation) -> None:
+    name = pb.Degradation.Name(degradation)
+    DEGRADED.labels(name.removeprefix("DEGRADATION_").lower()).inc()
 
 
 def _note(trace: Trace, answer: Answer) -> None:

@@ -106,18 +106,20 @@ _RULINGS = (
 class ChangeLog:
     """The changes of the catalogue in the order of their revisions."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, single: Engine) -> None:
         self._engine = engine
+        # What is asked after every write is asked by one statement each.
+        self._single = single
 
     def identity(self) -> str:
         """Return what tells this store's revisions from those of any other."""
-        with self._engine.connect() as connection:
+        with self._single.connect() as connection:
             return str(connection.execute(select(sequence.c.identity)).scalar_one())
 
     def position(self) -> Position:
         """Return how far the store has come."""
         current = select(encoders.c.id).where(encoders.c.role == Role.CURRENT).scalar_subquery()
-        with self._engine.connect() as connection:
+        with self._single.connect() as connection:
             row = connection.execute(select(sequence.c.revision, current)).one()
         return Position(*row)
 
@@ -138,7 +140,7 @@ class ChangeLog:
 
     def vector_spaces(self) -> tuple[VectorSpace, ...]:
         """Return the spaces beside the encoder's that there are, in the order of their names."""
-        with self._engine.connect() as connection:
+        with self._single.connect() as connection:
             return declared_spaces(connection)
 
     def vectors_in(self, space_id: int, ids: Collection[str]) -> dict[str, Vector]:
@@ -186,13 +188,13 @@ class ChangeLog:
 
     def popularity_decay(self) -> PopularityDecay:
         """Return how the sums of interactions decay."""
-        with self._engine.connect() as connection:
+        with self._single.connect() as connection:
             return decay_of(connection)
 
     def popularity_changes(self, after: int, until: int) -> Iterator[PopularityChange]:
         """Yield the items whose interactions were last counted in the revisions after .. until."""
         span = {"after": after, "until": until}
-        with self._engine.connect() as connection:
+        with self._single.connect() as connection:
             found = connection.execute(_POPULARITY_CHANGES, span)
             for item_id, rows in groupby(found, lambda row: row[0]):
                 yield PopularityChange(item_id, [_type_count(row) for row in rows])
@@ -222,7 +224,7 @@ class ChangeLog:
     def rulings_changes(self, after: int, until: int) -> Iterator[RulingsChange]:
         """Yield the items that were last decided about in the revisions after .. until."""
         span = {"after": after, "until": until}
-        with self._engine.connect() as connection:
+        with self._single.connect() as connection:
             found = connection.execute(_RULINGS, span)
             for item_id, rows in groupby(found, lambda row: row[0]):
                 yield RulingsChange(item_id, _rulings(rows))
@@ -233,7 +235,7 @@ class ChangeLog:
         found: dict[str, Vector] = {}
         waiting = iter(ids)
         while chunk := list(islice(waiting, CHUNK)):
-            with self._engine.connect() as connection:
+            with self._single.connect() as connection:
                 rows = connection.execute(query.where(item_id.in_(chunk)))
                 found.update((row.item_id, decode_vector(row.data)) for row in rows)
         return found

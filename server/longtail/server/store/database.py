@@ -30,7 +30,8 @@ class Database:
 
     `name`: what it goes by in messages. `file`: where it lies, None where a server has it.
     `shared`: whether other machines may write to it. `engine`: for reading; all that a connection
-    reads between two ends of a transaction is as of one revision. `writing`: for the one that
+    reads between two ends of a transaction is as of one revision. `single`: for reading with one
+    statement at a time, which needs no transaction. `writing`: for the one that
     writes; its transactions have the lock of all writers from their beginning. `reading`: a read of
     several statements at the cost of the driver, as of one revision.
 
@@ -49,6 +50,7 @@ class Database:
     file: Path | None
     shared: bool
     engine: Engine
+    single: Engine
     writing: Engine
     reading: Callable[[], AbstractContextManager[Read]]
     is_whole: Callable[[Connection], bool]

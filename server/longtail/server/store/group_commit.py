@@ -187,10 +187,17 @@ class GroupCommit:
             return _Written(waiting.future, error=error)
         return _Written(waiting.future, result)
 
-    def _follow(self, count: int) -> RuntimeError | None:
+    def _follow(self, count: int) -> Exception | None:
         """Have so many writes taken in; return why they were not."""
         try:
             self._committed()
+        except Unavailable as error:
+            logger.warning("writes are durable but not followed count=%d error=%s", count, error)
+            return Unavailable(
+                "the write is durable, but could not be followed: sent again, it is known by its "
+                "request_id or ids",
+                retry_seconds=RETRY_SECONDS,
+            )
         except BaseException as error:
             logger.exception("writes are durable but not followed count=%d", count)
             failure = RuntimeError("the write is durable, but the server could not follow it")
@@ -199,7 +206,7 @@ class GroupCommit:
             return failure
         return None
 
-    def _acknowledge(self, written: Sequence[_Written], failure: RuntimeError | None) -> None:
+    def _acknowledge(self, written: Sequence[_Written], failure: Exception | None) -> None:
         for done in written:
             self._look_for_damage(done.error)
             outcome = done.error or failure

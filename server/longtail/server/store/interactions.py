@@ -4,11 +4,12 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
+from typing import Any
 
 from longtail.server.store.clock import now
 from longtail.server.store.counts import move_counts
 from longtail.server.store.decayed_counter import Key
-from longtail.server.store.expressions import elements_of
+from longtail.server.store.expressions import elements_of, pairs_of
 from longtail.server.store.popularity import (
     COUNTED_TIME,
     POPULARITY,
@@ -52,8 +53,8 @@ class InteractionRecords:
         An event_id of a person that is recorded already, or comes twice, is recorded once, as it
         came first. Another person may have the same.
         """
-        query = select(*_KEY).where(_KEYS.in_([_key(event) for event in events]))
-        known = {tuple(row) for row in tx.execute(query)}
+        keys = json.dumps([_key(event) for event in events])
+        known = {(row.user_id, row.event_id) for row in tx.execute(_KNOWN, {"keys": keys})}
         new: dict[tuple[str, str], Interaction] = {}
         for event in events:
             if _key(event) not in known:
@@ -172,6 +173,12 @@ def _older(time: int) -> ColumnElement[bool]:
     return or_(dated, interactions.c.counted_time < time)
 
 
+def _known() -> Select[Any]:
+    keys = pairs_of(bindparam("keys", type_=String)).table_valued("first", "second")
+    same = and_(interactions.c.user_id == keys.c.first, interactions.c.event_id == keys.c.second)
+    return select(*_KEY).select_from(keys).join(interactions, same)
+
+
 def _known_users() -> Select[int]:
     users = elements_of(bindparam("users", type_=String)).table_valued("value")
     known = exists().where(interactions.c.user_id == users.c.value)
@@ -183,5 +190,5 @@ _KEYS = tuple_(*_KEY)
 # Of what was done at one moment.
 _ORDER = tuple_(interactions.c.event_id, interactions.c.user_id)
 _INSERT_INTERACTION = insert(interactions)
-_KNOWN_USERS = _known_users()
+_KNOWN, _KNOWN_USERS = _known(), _known_users()
 _RECORDED = [interactions.c[field.name] for field in fields(Interaction)]

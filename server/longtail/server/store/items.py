@@ -7,6 +7,7 @@ from longtail.server.store.attribute_names import move_names
 from longtail.server.store.clock import now
 from longtail.server.store.counts import move_counts
 from longtail.server.store.encoders import UPSERT_VECTOR, require_current
+from longtail.server.store.expressions import among
 from longtail.server.store.json_object import EMPTY, decode_object, encode_object
 from longtail.server.store.records import (
     EncodedText,
@@ -128,13 +129,16 @@ class ItemRecords:
 
     def revisions(self, tx: Transaction, ids: Collection[str]) -> dict[str, int]:
         """Return the revisions of the current versions of those of `ids` that exist."""
-        query = select(items.c.id, items.c.revision).where(items.c.id.in_(ids), ~items.c.removed)
+        query = select(items.c.id, items.c.revision).where(
+            items.c.id.in_(among(ids)), ~items.c.removed
+        )
         return {row.id: row.revision for row in tx.execute(query)}
 
     def _attributes(self, tx: Transaction, ids: Collection[str]) -> list[dict[str, Any]]:
         if not ids:
             return []
-        query = select(items.c.attributes).where(items.c.id.in_(ids), items.c.attributes != EMPTY)
+        theirs = items.c.id.in_(among(ids)), items.c.attributes != EMPTY
+        query = select(items.c.attributes).where(*theirs)
         return [decode_object(text) for text in tx.execute(query).scalars()]
 
     def current(self, tx: Transaction, ids: Collection[str]) -> dict[str, StoredItem]:

@@ -52,21 +52,22 @@ class RecordStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._engine = engine = database.engine
+        single = database.single
         self.name = database.name
         self.is_shared = database.shared
-        self.items = ItemRecords(engine)
+        self.items = ItemRecords(single)
         self.person_hash = PersonHash(self.token_key)
         self.erasures = Erasures(engine, self.person_hash)
-        self.interactions = InteractionRecords(engine)
+        self.interactions = InteractionRecords(single)
         self.impressions = ImpressionRecords(engine, self.erasures)
-        self.changes = ChangeLog(engine)
-        self.spaces = SpaceRecords(engine)
+        self.changes = ChangeLog(engine, single)
+        self.spaces = SpaceRecords(single)
         self.activity = ActivityLog(database, self.person_hash)
-        self.requests = RequestRecords(engine)
-        self.encoders = EncoderRecords(engine)
-        self.operations = OperationRecords(engine)
-        self.leases = LeaseRecords(engine)
-        self.decisions = DecisionRecords(engine)
+        self.requests = RequestRecords(single)
+        self.encoders = EncoderRecords(single)
+        self.operations = OperationRecords(single)
+        self.leases = LeaseRecords(single)
+        self.decisions = DecisionRecords(single)
 
     @classmethod
     def open(cls, place: Path | str) -> "RecordStore":

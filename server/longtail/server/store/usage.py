@@ -4,10 +4,11 @@ Numbers that each write moves on in its own transaction, so that nobody has to c
 """
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from longtail.server.store.clock import now
 from longtail.server.store.expressions import greater
@@ -42,19 +43,30 @@ def move_usage(tx: Transaction, key: str, *, items: int = 0, events: int = 0) ->
         )
 
 
-def read_usage(path: Path) -> Mapping[str, Usage]:
-    """Return what the keys have, by name, in the store at `path`, which may be in use.
+def read_usage(place: Path | str) -> Mapping[str, Usage]:
+    """Return what the keys have, by name, in the store at `place`, which may be in use.
 
-    Nothing where there is no store, or one of before; raises sqlite3.Error.
+    A path is that of a file, a text the URL of a database. Nothing where there is no store, or one
+    of before; raises sqlite3.Error, and Unavailable.
     """
+    if isinstance(place, Path):
+        rows = _rows(place)
+    else:
+        # Who has a file needs no driver of a server.
+        from longtail.server.store.postgresql.usage import usage_rows
+
+        rows = usage_rows(place)
+    return {key: _usage(*row) for key, *row in rows}
+
+
+def _rows(path: Path) -> Sequence[tuple[Any, ...]]:
     if not path.exists():
-        return {}
+        return ()
     uri = f"{path.resolve().as_uri()}?mode=ro"
     with closing(sqlite3.connect(uri, uri=True)) as store:
         if not store.execute("SELECT 1 FROM sqlite_schema WHERE name = 'usage'").fetchone():
-            return {}
-        rows = store.execute("SELECT key, item_count, day, event_count FROM usage").fetchall()
-    return {key: _usage(*row) for key, *row in rows}
+            return ()
+        return store.execute("SELECT key, item_count, day, event_count FROM usage").fetchall()
 
 
 def _usage(items: int, day: int, events: int) -> Usage:

@@ -23,6 +23,7 @@ from longtail.runtime.errors import (
 from longtail.server.catalogue.people import Person
 from longtail.server.catalogue.state import CatalogueState
 from longtail.server.process.pools import Pools
+from longtail.server.process.reach import Reach
 from longtail.server.recommend.answer import Answer
 from longtail.server.recommend.request import Request
 from longtail.server.rpc import answer_room, recommendations
@@ -210,6 +211,34 @@ async def test_what_is_made_before_all_that_people_did_is_read_says_so(serving: 
     }
     serving.complete = True
     assert not (await serving.recommend(user_id="ann")).degraded
+
+
+async def test_while_the_store_is_away_what_is_in_memory_answers_and_says_so(
+    serving: Serving, catalogue: SmallCatalogue
+) -> None:
+    with Reach(bounded=True) as reach:
+        serving.service._reach = reach
+        before = await serving.recommend(user_id="ann", include_items=True)
+        assert not before.degraded
+        assert all(result.HasField("item") for result in before.results)
+        reach.tell(away=True)
+        request = pb.RecommendRequest(user_id="bob", include_items=True)
+        batch = await serving.batch(request)
+        for reply in (
+            await serving.recommend(user_id="bob", include_items=True),
+            await serving.explain("a", user_id="bob", include_items=True),
+            await _first(serving.compare(request, pb.ComparedPolicy())),
+            batch.results[0].response,
+        ):
+            assert list(reply.degraded) == [pb.DEGRADATION_STORE_UNAVAILABLE]
+        listed = await serving.recommend(user_id="bob", include_items=True)
+        assert [result.item_id for result in listed.results]
+        assert not any(result.HasField("item") for result in listed.results)
+        # Somebody who was not read is not held as somebody who did nothing.
+        assert catalogue.people.known("bob") is None
+        reach.tell(away=False)
+        assert not (await serving.recommend(user_id="bob")).degraded
+        assert catalogue.people.known("bob") is not None
 
 
 async def test_a_text_is_encoded_once(serving: Serving) -> None:

@@ -1,6 +1,7 @@
 """The store in a database of PostgreSQL: what differs from a file, on a real server."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
@@ -14,10 +15,23 @@ from longtail.server.store.decay import decayed
 from longtail.server.store.postgresql import connecting
 from longtail.server.store.postgresql.opening import open_shared_database
 from longtail.server.store.record_store import RecordStore
+from longtail.server.store.revisions import current_revision
 from longtail.server.store.schema import metadata
+from longtail.server.store.transaction import Transaction
+from sqlalchemy import text
 
 from tests.postgresql import PASSWORD, PostgreSQL
+from tests.unit.server.new_stores import shared_store
 from tests.unit.server.store_records import Opened, event, new_item
+
+SECRET = "whom-I-love-in-secret"
+
+
+@pytest.fixture
+def store_url(postgresql: PostgreSQL) -> Iterator[str]:
+    url = shared_store(postgresql)
+    yield url
+    postgresql.drop(url)
 
 
 @contextmanager
@@ -51,8 +65,8 @@ def test_the_migrations_make_the_schema_once_however_many_begin(postgresql_url: 
     assert others == []
 
 
-def test_what_is_written_is_read(postgresql_url: str) -> None:
-    with served(postgresql_url) as it:
+def test_what_is_written_is_read(store_url: str) -> None:
+    with served(store_url) as it:
         it.upsert(*map(new_item, ["b", "ä", "B", "a"]))
         assert [item.content.id for item in it.store.items.list_page(after="", limit=9)] == [
             *("B", "a", "b", "ä")
@@ -68,10 +82,10 @@ def test_what_is_written_is_read(postgresql_url: str) -> None:
         assert (counts.items, counts.interactions, counts.users) == (3, 2, 2)
 
 
-def test_sums_decay_as_in_a_file(postgresql_url: str) -> None:
-    with served(postgresql_url) as it:
+def test_sums_decay_as_in_a_file(store_url: str) -> None:
+    with served(store_url) as it:
         for mass, age, half_life in [(3.5, 7, 2.0), (1.0, 0, 1.0), (2.0, 10**15, 1.0), (0.0, 1, 1)]:
-            found = query(postgresql_url, f"SELECT decayed({mass}, {age}, {half_life})")
+            found = query(store_url, f"SELECT decayed({mass}, {age}, {half_life})")
             assert found == [(decayed(mass, age, half_life),)]
         it.interact(*(event(str(n), time=n * 10**12) for n in range(5)))
         it.do(lambda tx: it.store.interactions.set_half_life(tx, 10**12))
@@ -80,23 +94,53 @@ def test_sums_decay_as_in_a_file(postgresql_url: str) -> None:
         assert change.types[0].total.mass == pytest.approx(sum(0.5**n for n in range(6)))
 
 
-def test_a_write_that_fails_undoes_itself_alone(postgresql_url: str) -> None:
-    with served(postgresql_url) as it:
+def test_a_write_that_fails_undoes_itself_alone(store_url: str) -> None:
+    with served(store_url) as it:
         first = it.writer.submit(lambda tx: tx.exec_driver_sql("SELECT pg_sleep(0.1)"))
         bad = it.writer.submit(lambda tx: tx.exec_driver_sql("SELECT 1/0"))
         good = it.writer.submit(
             lambda tx: it.store.items.upsert(tx, [new_item("a")], it.encoder_id)
         )
         first.result(30)
-        assert "division by zero" in str(bad.exception(30))
+        assert "DivisionByZero" in str(bad.exception(30))
         assert good.result(30) == (1, 1)
         assert it.present() == ["a"]
 
 
-def test_revisions_are_in_the_order_of_commits(postgresql_url: str) -> None:
+@pytest.mark.parametrize(
+    ("breaks", "write"),
+    [
+        ("CREATE UNIQUE INDEX one ON interactions (user_id)", None),
+        ("ALTER TABLE interactions ADD CHECK (item_id <> 'film')", None),
+        ("", "SELECT CAST(CAST(:value AS text) AS bigint)"),
+        ("", "SELECT CAST(CAST(:value AS text) AS json)"),
+    ],
+)
+def test_what_fails_is_told_without_what_was_written(
+    store_url: str, caplog: pytest.LogCaptureFixture, breaks: str, write: str | None
+) -> None:
+    with served(store_url) as it:
+        if breaks:
+            it.do(lambda tx: tx.exec_driver_sql(breaks))
+        events = [event(f"{SECRET}-{n}", user_id=SECRET) for n in range(2)]
+
+        def fail(tx: Transaction) -> None:
+            if write is None:
+                it.store.interactions.write(tx, events)
+            else:
+                tx.execute(text(write), {"value": SECRET})
+
+        error = it.writer.submit(fail).exception(30)
+        assert error is not None
+        logging.getLogger("test").error("unexpected failure", exc_info=error)
+    for record in caplog.get_records("call"):
+        assert SECRET not in logging.Formatter().format(record)
+
+
+def test_revisions_are_in_the_order_of_commits(store_url: str) -> None:
     with (
-        served(postgresql_url) as it,
-        served(postgresql_url) as other,
+        served(store_url) as it,
+        served(store_url) as other,
         ThreadPoolExecutor() as pool,
     ):
 
@@ -111,8 +155,29 @@ def test_revisions_are_in_the_order_of_commits(postgresql_url: str) -> None:
         assert revisions == list(range(1, 41))
 
 
-async def test_a_write_is_heard_of_by_others(postgresql_url: str) -> None:
-    with served(postgresql_url) as it, closing(RecordStore.open(postgresql_url)) as other:
+def test_a_read_of_several_statements_is_as_of_one_revision(store_url: str) -> None:
+    with served(store_url) as it:
+        database = it.store._database
+        for _ in range(2):
+            # What needs no transaction leaves the connection as it was.
+            assert it.store.changes.position().revision == it.revision
+            with database.engine.connect() as connection:
+                before = current_revision(connection)
+                it.upsert(new_item("a"))
+                assert current_revision(connection) == before
+            with database.reading() as read:
+                [(before,)] = read("SELECT revision FROM sequence").fetchall()
+                it.upsert(new_item("a"))
+                assert read("SELECT revision FROM sequence").fetchall() == [(before,)]
+                with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+                    read("DELETE FROM items")
+        with database.writing.begin() as connection:
+            level = connection.exec_driver_sql("SHOW transaction_isolation").scalar()
+            assert level == "read committed"
+
+
+async def test_a_write_is_heard_of_by_others(store_url: str) -> None:
+    with served(store_url) as it, closing(RecordStore.open(store_url)) as other:
         heard: list[int] = []
 
         async def listen() -> None:
@@ -128,8 +193,8 @@ async def test_a_write_is_heard_of_by_others(postgresql_url: str) -> None:
         await asyncio.gather(listening, return_exceptions=True)
 
 
-def test_a_server_that_went_away_comes_back(postgresql: PostgreSQL, postgresql_url: str) -> None:
-    with served(postgresql_url) as it, closing(RecordStore.open(postgresql_url)) as other:
+def test_a_server_that_went_away_comes_back(postgresql: PostgreSQL, store_url: str) -> None:
+    with served(store_url) as it, closing(RecordStore.open(store_url)) as other:
         it.upsert(new_item("before"))
         assert it.store.maintains()
         assert not other.maintains()
@@ -149,10 +214,10 @@ def test_a_server_that_went_away_comes_back(postgresql: PostgreSQL, postgresql_u
 
 
 def test_who_waits_too_long_for_the_lock_is_told(
-    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+    store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(connecting.SESSION, "lock_timeout", "50ms")
-    with served(postgresql_url) as it, psycopg.connect(postgresql_url) as holder:
+    with served(store_url) as it, psycopg.connect(store_url) as holder:
         holder.execute("SELECT FROM sequence FOR UPDATE")
         with pytest.raises(Unavailable, match="locked"):
             it.upsert(new_item("a"))
@@ -160,8 +225,8 @@ def test_who_waits_too_long_for_the_lock_is_told(
         it.upsert(new_item("a"))
 
 
-def test_a_standby_takes_no_writes(postgresql_url: str) -> None:
-    with served(postgresql_url) as it:
+def test_a_standby_takes_no_writes(store_url: str) -> None:
+    with served(store_url) as it:
         it.do(lambda tx: tx.exec_driver_sql("SET default_transaction_read_only = on"))
         with pytest.raises(Unavailable, match="standby"):
             it.upsert(new_item("a"))
@@ -203,8 +268,8 @@ def test_what_cannot_be_opened_is_told_without_the_password(
     assert PASSWORD not in str(caught.value)
 
 
-def test_a_store_on_a_server_is_no_file(postgresql_url: str) -> None:
-    with closing(RecordStore.open(postgresql_url)) as store:
+def test_a_store_on_a_server_is_no_file(store_url: str) -> None:
+    with closing(RecordStore.open(store_url)) as store:
         assert PASSWORD not in store.name
         with pytest.raises(FailedPrecondition, match="pg_dump"):
             _ = store.path

@@ -38,8 +38,13 @@ def check_id(field: str, value: str, limit: int = MAX_ID) -> str:
 
 
 def check_text(field: str, value: str, limit: int) -> str:
-    """Return a text that may be empty, but neither blank nor over `limit` characters."""
+    """Return a text that may be empty, but neither blank nor over `limit` characters.
+
+    NUL is none of a text: not every store can hold it.
+    """
     _check_length(field, value, 0, limit)
+    if "\0" in value:
+        raise InvalidArgument(Violation(field, "holds a NUL character"))
     if value and not value.strip():
         raise InvalidArgument(Violation(field, "is blank"))
     return value

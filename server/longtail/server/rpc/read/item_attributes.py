@@ -51,6 +51,8 @@ class _WrongValueError(Exception):
 def _object(struct: struct_pb2.Struct, levels: int) -> dict[str, Any]:
     result = {}
     for name, value in struct.fields.items():
+        if "\0" in name:
+            raise _WrongValueError("has a name that holds a NUL character")
         try:
             result[name] = _value(value, levels)
         except _WrongValueError as wrong:

@@ -5,6 +5,7 @@ what the server says only its message is taken, which names no values.
 """
 
 import logging
+import time
 
 import psycopg
 from longtail.runtime.errors import FailedPrecondition, ServiceError, StorageFull, Unavailable
@@ -14,7 +15,7 @@ from sqlalchemy import ExceptionContext
 
 logger = logging.getLogger(__name__)
 
-# An outage that is survived takes so long: a restart, or another machine that takes over.
+# A restart takes so long; another machine takes over in some more.
 RETRY_SECONDS = 1.0
 
 # Classes of SQLSTATE, and single ones: https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -23,6 +24,11 @@ LOCKED = ("55P03", "57014", "40001", "40P01")
 STANDBY = ("25006",)
 CROWDED = ("53",)
 AWAY = ("08", "57P")
+VALUES = "22"
+# One that lasts is logged so often.
+LOG_SECONDS = 10.0
+
+_last: dict[str, float] = {}
 
 
 class StoreAway(Unavailable):
@@ -32,8 +38,17 @@ class StoreAway(Unavailable):
 def tell(context: ExceptionContext) -> None:
     """Raise what `plain` makes of what the driver raised: for `handle_error`."""
     error = context.original_exception
-    if isinstance(error, psycopg.Error) and (told := plain(error)) is not None:
+    # The pool asks whether a connection is still good, and has another one if not.
+    if not isinstance(error, psycopg.Error) or context.is_pre_ping:
+        return
+    if (told := plain(error)) is not None:
         raise told from error
+    # What follows the message, and that of a value that is none, are the values themselves.
+    is_value = (error.sqlstate or "").startswith(VALUES)
+    message = type(error).__name__ if is_value else _message(error)
+    error.args = (message,)
+    if context.sqlalchemy_exception is not None:
+        context.sqlalchemy_exception.args = (message,)
 
 
 def plain(error: psycopg.Error) -> ServiceError | None:
@@ -65,7 +80,10 @@ def plain(error: psycopg.Error) -> ServiceError | None:
 
 def _away(why: str, message: str, error: psycopg.Error) -> Unavailable:
     FAILURES.labels(why).inc()
-    logger.warning("database failed why=%s error=%s", why, _message(error))
+    moment = time.monotonic()
+    if moment - _last.get(why, -LOG_SECONDS) >= LOG_SECONDS:
+        _last[why] = moment
+        logger.warning("database failed why=%s error=%s", why, _message(error))
     return StoreAway(message, retry_seconds=RETRY_SECONDS)
 
 

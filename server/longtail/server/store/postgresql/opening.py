@@ -1,10 +1,11 @@
 """Open a database of PostgreSQL: one order of writes among all servers, and the same migrations."""
 
 import logging
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import psycopg
 from alembic.util import CommandError
@@ -20,11 +21,17 @@ from longtail.server.store.seal import check_unsealed
 from longtail.server.store.transaction import Transaction
 from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection, Engine, create_engine, event, inspect
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.engine.interfaces import DBAPIConnection, IsolationLevel
+from sqlalchemy.exc import InvalidatePoolError, SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 logger = logging.getLogger(__name__)
 
+Driven: TypeAlias = "psycopg.Connection[Any]"
+
 OLDEST = 14
+# A connection that was not used for longer is looked at first.
+IDLE_SECONDS = 0.5
 # More than any number of threads that read at once.
 POOL_SIZE, POOL_OVERFLOW = 8, 56
 # Of the locks of a database this one is ours: "Longtail".
@@ -41,8 +48,9 @@ def open_shared_database(url: str, *, sealed: bool = False, make: bool = True) -
     when it cannot be reached.
     """
     address = Address(url)
-    reading = _engine(address, _prepare_for_reading)
-    writing = _engine(address, _prepare_for_writing)
+    reading = _engine(address, "REPEATABLE READ", _prepare_for_reading)
+    # What waited for the lock sees what was written meanwhile.
+    writing = _engine(address, "READ COMMITTED", _prepare_for_writing)
 
     def close() -> None:
         reading.dispose()
@@ -62,6 +70,7 @@ def open_shared_database(url: str, *, sealed: bool = False, make: bool = True) -
         file=None,
         shared=True,
         engine=reading,
+        single=reading.execution_options(isolation_level="AUTOCOMMIT"),
         writing=writing.execution_options(locked=True),
         reading=partial(_reading, reading),
         is_whole=_is_whole,
@@ -73,31 +82,47 @@ def open_shared_database(url: str, *, sealed: bool = False, make: bool = True) -
     )
 
 
-def _engine(address: Address, prepare: Any) -> Engine:  # noqa: ANN401 (an event's listener)
+def _engine(
+    address: Address, isolation: IsolationLevel, prepare: Callable[[Driven, object], None]
+) -> Engine:
     engine = create_engine(
         "postgresql+psycopg://",
         creator=address.connect,
+        isolation_level=isolation,
         pool_size=POOL_SIZE,
         max_overflow=POOL_OVERFLOW,
-        # A server that was started anew is found out before anything is asked.
-        pool_pre_ping=True,
         # What is written and asked for is no business of the log.
         hide_parameters=True,
     )
     event.listen(engine, "connect", prepare)
+    event.listen(engine, "connect", _note_use)
+    event.listen(engine, "checkin", _note_use)
+    event.listen(engine, "checkout", partial(_check_use, engine))
     event.listen(engine, "begin", _lock)
     event.listen(engine, "handle_error", tell)
     return engine
 
 
-def _prepare_for_reading(connection: "psycopg.Connection[Any]", _record: object) -> None:
-    connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+def _note_use(_connection: object, record: ConnectionPoolEntry) -> None:
+    record.info["used"] = time.monotonic()
+
+
+def _check_use(
+    engine: Engine, connection: DBAPIConnection, record: ConnectionPoolEntry, _checked_out: object
+) -> None:
+    """Find out, before anything is asked, whether the server was started anew meanwhile."""
+    if time.monotonic() - record.info["used"] > IDLE_SECONDS:
+        try:
+            engine.dialect.do_ping(connection)
+        except psycopg.Error as error:
+            raise InvalidatePoolError from error
+
+
+def _prepare_for_reading(connection: Driven, _record: object) -> None:
     connection.read_only = True
 
 
-def _prepare_for_writing(connection: "psycopg.Connection[Any]", _record: object) -> None:
-    # What waited for the lock sees what was written meanwhile.
-    connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+def _prepare_for_writing(connection: Driven, _record: object) -> None:
     # What is acknowledged is on the disk, whatever the server is set to.
     connection.execute(
         "SELECT set_config('synchronous_commit', 'on', false)"

@@ -78,6 +78,7 @@ def open_database(path: Path, *, sealed: bool = False) -> Database:
         file=path,
         shared=False,
         engine=engine,
+        single=engine,
         writing=_for_writing(engine),
         reading=partial(_reading, engine),
         is_whole=_is_whole,

@@ -59,6 +59,8 @@ BAD_ITEMS = {
     "zero byte in id": ("id", {"id": "a\0"}),
     "overlong title": ("title", {"title": "x" * 1001}),
     "blank title": ("title", {"title": "  "}),
+    "NUL in title": ("title", {"title": "a\0"}),
+    "NUL in a name": ("attributes.more", {"attributes": {"more": {"a\0": 1}}}),
     "overlong text": ("text", {"text": "x" * 20_001}),
     "blank text": ("text", {"text": "\n"}),
     "nothing to encode": ("text", {"title": "", "text": ""}),

@@ -125,17 +125,14 @@ class EngineGraph:
 
 
 class Engine:
-    """A backend, and whether it is well, which is not known before the first `check`.
-
-    Any number of threads search.
-    """
+    """A backend, and whether it is well. Any number of threads search."""
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
-        self._is_well = threading.Event()
+        self._away = threading.Event()
         self._graphs = WeakSet[EngineGraph]()
         self._opening = threading.Lock()
-        WELL.set(0)
+        WELL.set(1)
 
     def graph(self, generation: Generation) -> EngineGraph:
         """Return the graph of a generation."""
@@ -146,7 +143,7 @@ class Engine:
 
     def search(self, collection: str, vectors: Matrix, k: int, width: int) -> list[Rows]:
         """Return what the backend finds; raise GraphAway when it fails or did before."""
-        if not self._is_well.is_set():
+        if self._away.is_set():
             raise GraphAway("the engine is away")
         try:
             return list(self.backend.search(collection, vectors, k, width))
@@ -155,7 +152,7 @@ class Engine:
         except EngineError as error:
             FAILURES.inc()
             WELL.set(0)
-            self._is_well.clear()
+            self._away.set()
             logger.warning("the index engine fails, scanning until it is well reason=%s", error)
             raise GraphAway(str(error)) from None
 
@@ -170,10 +167,10 @@ class Engine:
                 self.backend.collections(PREFIX)
         except EngineError:
             WELL.set(0)
-            self._is_well.clear()
+            self._away.set()
             raise
         WELL.set(1)
-        self._is_well.set()
+        self._away.clear()
 
     def close(self) -> None:
         """Give up all connections."""
