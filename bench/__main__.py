@@ -18,12 +18,15 @@ from typing import Any
 
 from rich.console import Console
 
+from bench.capacity.command import main as capacity
 from bench.context import home
 from bench.figures import Figure, Section, as_json, as_markdown
 from bench.load import generator
 
 # Each a module with its SECTIONS and the Context that they share.
-PARTS = ("worker", "index", "ranking", "request", "attacks")
+PARTS = ("worker", "index", "ranking", "request", "attacks", "reembedding")
+# Measures nothing: it reads out what follows from what was measured.
+CAPACITY = "capacity"
 # Those that are folders, with their sections in one of its modules.
 _FOLDERS = ("request", "attacks")
 # The bars were set for this many.
@@ -36,8 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print the table, write it under --out; return the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     part = arguments[0] if arguments else ""
+    if part == CAPACITY:
+        return capacity(arguments[1:])
     if part not in PARTS:
-        sys.stderr.write(f"usage: python -m bench {{{','.join(PARTS)}}} [OPTION]...\n")
+        named = ",".join((*PARTS, CAPACITY))
+        sys.stderr.write(f"usage: python -m bench {{{named}}} [OPTION]...\n")
         return 2
     module = import_module(f"bench.{part}.sections" if part in _FOLDERS else f"bench.{part}")
     sections: Sequence[Section[Any]] = module.SECTIONS

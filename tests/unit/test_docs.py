@@ -19,6 +19,7 @@ MAKEFILE = (ROOT / "Makefile").read_text()
 SETTINGS = (ROOT / "docs" / "settings.md").read_text()
 # Where the options of the commands that are shown and not run are declared.
 PROGRAMS = {
+    ".venv/bin/longtail-encode": "server/longtail/server/settings.py",
     ".venv/bin/longtail-export": "export/longtail/export/__main__.py",
     ".venv/bin/longtail-keys": "server/longtail/server/keys.py",
     ".venv/bin/longtail-migrate": "server/longtail/server/operations/migrate.py",
@@ -26,6 +27,8 @@ PROGRAMS = {
     ".venv/bin/longtail-server": "server/longtail/server/__main__.py",
     ".venv/bin/longtail admin": "client/longtail/client/cli/admin.py",
     ".venv/bin/longtail recommend": "client/longtail/client/cli/recommend.py",
+    ".venv/bin/python examples/encode_on_ray.py": "examples/encode_on_ray.py",
+    ".venv/bin/python -m bench capacity": "bench/capacity/model.py",
     ".venv/bin/python -m bench": "bench/__main__.py",
     ".venv/bin/python -m demo": "demo/__main__.py",
     ".venv/bin/python -m evaluation": "evaluation/__main__.py",

@@ -68,6 +68,7 @@ HOMES = {
     "sqlalchemy": ["server/longtail/server/store"],
     "alembic": ["server/longtail/server/store"],
     "psycopg": [
+        "bench/capacity",
         "server/longtail/server/catalogue/index/engines/pgvector",
         "server/longtail/server/store/postgresql",
     ],

@@ -165,7 +165,7 @@ async def run(
     Raises StartError, SettingsError, StoreDamaged and CannotListen.
     """
     keys = _key_ring(settings)
-    tls, worker_tls = _followed(settings.tls), _followed(settings.worker_tls)
+    tls, worker_tls = followed(settings.tls), followed(settings.worker_tls)
     metrics = settings.metrics_address.further(process or 0)
     start_metrics(metrics, tls=settings.tls, keys=keys)
     security = None if worker_tls is None else Security(worker_tls, settings.worker_name)
@@ -177,7 +177,7 @@ async def run(
         advice = "mend it, remove it, or fit it anew with python -m evaluation fit"
         raise StartError(f"the ranking profile is of no use: {error}; {advice}") from None
     engine = Engine(backend_at(settings.index_engine)) if settings.index_engine else None
-    store = await asyncio.to_thread(_open, settings, check)
+    store = await asyncio.to_thread(open_store, settings, check)
     try:
         async with encoder:
             bound = await _bind(store, encoder, settings)
@@ -219,7 +219,8 @@ async def run(
             engine.close()
 
 
-def _followed(files: TlsFiles | None) -> FollowedFiles | None:
+def followed(files: TlsFiles | None) -> FollowedFiles | None:
+    """Return files for TLS that are taken over when they change. Raises StartError."""
     try:
         return None if files is None else FollowedFiles(files)
     except TlsError as error:
@@ -244,7 +245,8 @@ def _pseudonyms(settings: Settings) -> Pseudonyms:
         raise SettingsError(f"LONGTAIL_PSEUDONYM_KEY: {error}") from None
 
 
-def _open(settings: Settings, check: bool) -> RecordStore:
+def open_store(settings: Settings, check: bool) -> RecordStore:
+    """Open the store; a file is looked at for damage before, to `check`. Raises StartError."""
     if settings.store:
         try:
             return RecordStore.open(settings.store)

@@ -113,15 +113,8 @@ class LeaseRecords:
         last, beat = encode_leases.c.last, encode_leases.c.beat
         abandoned = [and_(last == lease.last, beat == lease.beat) for lease in dead]
         free = or_(encode_leases.c.holder == "", *abandoned)
-        # Two that look at once do not wait for each other: each takes another.
-        chosen = (
-            select(last)
-            .where(_open(), free)
-            .order_by(last)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-            .scalar_subquery()
-        )
+        # A transaction that writes has the lock of all writers: no two take the same.
+        chosen = select(last).where(_open(), free).order_by(last).limit(1).scalar_subquery()
         statement = (
             update(encode_leases)
             .where(_open(), last == chosen)

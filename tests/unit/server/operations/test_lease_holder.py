@@ -1,8 +1,9 @@
 """Several holders share a change of encoder: all is encoded once, whoever dies or cannot go on."""
 
 import asyncio
+import sys
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from longtail.server.operations.lease_holder import LeaseHolder
 from longtail.server.process.part import Part
 from longtail.server.store.records import OperationState
 
+from tests.processes import ROOT
 from tests.unit.server.fake_worker import FakeWorker, connected
 from tests.unit.server.operations.test_runner import (
     ITEMS,
@@ -40,15 +42,23 @@ def coming() -> FakeWorker:
 
 
 @asynccontextmanager
-async def holding(server: Server, encoder: Encoder) -> AsyncIterator[asyncio.Task[None]]:
+async def holding(server: Server, encoder: Encoder) -> AsyncIterator[None]:
     """Run a holder as another process would."""
     holder = LeaseHolder(server.store, server.commit, encoder)
     task = asyncio.create_task(holder.run(Part("encoding")))
     try:
-        yield task
+        yield
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            if holds():
+                return
+            await asyncio.sleep(0.01)
 
 
 def encoded(*workers: FakeWorker) -> Counter[str]:
@@ -79,34 +89,36 @@ async def test_others_encode_what_the_owner_has_no_worker_for(tmp_path: Path) ->
         assert not asked.calls
 
 
-async def test_what_a_dead_holder_left_is_encoded_and_the_rest_not_again(tmp_path: Path) -> None:
-    own, dead = coming(), coming()
-    async with serving(tmp_path, FakeWorker(1), own) as server, connected(dead) as encoder:
+async def test_what_a_killed_process_left_is_encoded_and_the_rest_not_again(
+    tmp_path: Path,
+) -> None:
+    own, killed = coming(), await coming().start()
+    async with serving(tmp_path, FakeWorker(1), own) as server:
         runner = server.runner(tmp_path)
         own.go.clear()
         async with running(runner):
             operation = await runner.rebuild_index(OTHER.model_id)
             await own.arrived.wait()
-            async with holding(server, encoder) as task:
-                async with asyncio.timeout(10):
-                    while True:
-                        await dead.arrived.wait()
-                        if len(dead.calls) >= 4:
-                            break
-                        dead.arrived.clear()
-                dead.go.clear()
-                # Killed: it says no more, and gives nothing back.
-                server.store.leases.give_back = lambda tx, holder: None  # type: ignore[method-assign]
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+            command = "-m", "bench.encoding", server.store.path, killed.address, tmp_path / "asked"
+            other = await asyncio.create_subprocess_exec(sys.executable, *command, cwd=ROOT)
+            try:
+                await until(lambda: len(killed.calls) >= 6)
+                killed.go.clear()
+                # It holds a range that it has begun, and its worker has more of it.
+                calls = len(killed.calls)
+                await until(lambda: len(killed.calls) > calls)
+            finally:
+                other.kill()
+                await other.wait()
+                await killed.stop()
             own.go.set()
             found = await ended(runner, operation)
-        assert found.state == OperationState.SUCCEEDED
+        assert (found.state, found.error_message) == (OperationState.SUCCEEDED, "")
         assert server.view.live_count == ITEMS
-        counts = encoded(own, dead)
+        counts = encoded(own, killed)
         assert len(counts) == ITEMS
-        # What was in flight: two calls of two texts, and one that was being written.
-        assert sum(counts.values()) - ITEMS <= 6
+        # What was in flight: two calls of a range each, and one that was being written.
+        assert sum(counts.values()) - ITEMS <= 12
 
 
 async def test_a_holder_whose_worker_fails_leaves_its_range_to_others(
@@ -119,11 +131,7 @@ async def test_a_holder_whose_worker_fails_leaves_its_range_to_others(
         runner = server.runner(tmp_path)
         async with running(runner):
             operation = await runner.rebuild_index(OTHER.model_id)
-            async with asyncio.timeout(10):
-                while True:
-                    if (await runner.get(operation.id)).error_message:
-                        break
-                    await asyncio.sleep(0.05)
+            await until(lambda: bool(server.store.operations.unfinished()[0].error_message))
             async with holding(server, encoder):
                 found = await ended(runner, operation)
         assert (found.state, found.error_message) == (OperationState.SUCCEEDED, "")

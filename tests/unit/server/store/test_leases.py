@@ -1,22 +1,40 @@
 """Leases: a range is one holder's, a dead one's goes over, none outlives its operation."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from longtail.server.store.leases import Lease, LeaseLost, Refusal, TextRange
+from longtail.server.store.record_store import RecordStore
 from longtail.server.store.records import Operation, OperationKind, OperationState
 
+from tests.postgresql import PostgreSQL
 from tests.unit.server.store_records import Opened, new_item, opened
 
 RANGES = [TextRange(0, 10, 7), TextRange(10, 15, 5)]
 
 
-@pytest.fixture
-def it(tmp_path: Path) -> Iterator[Opened]:
-    with opened(tmp_path / "data" / "longtail.db") as store:
-        yield store
+@pytest.fixture(scope="module")
+def shared(postgresql: PostgreSQL) -> Iterator[Opened]:
+    """Return a store on PostgreSQL: each test begins an operation, which ends all before it."""
+    url = postgresql.new_database()
+    with (
+        closing(RecordStore.open(url)) as store,
+        store.group_commit(lambda: None, max_waiting=1000) as writer,
+    ):
+        yield Opened(store, writer)
+    postgresql.drop(url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def it(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opened]:
+    if request.param == "sqlite":
+        with opened(tmp_path / "data" / "longtail.db") as store:
+            yield store
+    else:
+        yield request.getfixturevalue("shared")
 
 
 def begin(it: Opened) -> Operation:

@@ -1,0 +1,1 @@
+"""What a catalogue and a load take in machines, memory and money, from measured constants."""
