@@ -43,7 +43,7 @@ class Seen:
 
     @property
     def share(self) -> float:
-        return max(float(self.allowed.mean()), 1e-9)
+        return max(float(self.allowed.mean()), 1e-9) if self.rows else 1.0
 
     def mask(self) -> Mask:
         return self.allowed

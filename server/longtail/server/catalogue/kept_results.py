@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -28,6 +28,17 @@ class KeptResults(Generic[K, V]):
                 if result is not None:
                     self._held.move_to_end(key)
         return found
+
+    def found(self, keys: Sequence[K], search: Callable[[list[int]], Sequence[V]]) -> list[V]:
+        """Return the result of each key; `search` gives those at the positions that are new."""
+        held = self.get(keys)
+        new = [at for at, result in enumerate(held) if result is None]
+        if new:
+            searched = search(new)
+            self.put([keys[at] for at in new], searched)
+            for at, result in zip(new, searched, strict=True):
+                held[at] = result
+        return [result for result in held if result is not None]
 
     def put(self, keys: Iterable[K], results: Iterable[V]) -> None:
         """Hold results."""

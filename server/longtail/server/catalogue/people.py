@@ -7,9 +7,10 @@ import threading
 from bisect import bisect
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+from longtail.server.ranking.behaviour import Scores
 from longtail.server.ranking.interest import Interest, Weighted
 from longtail.server.store.record_store import RecordStore
 from longtail.server.store.records import Activity, Deed, PastInteraction, PersonRecord
@@ -19,13 +20,15 @@ Ints = NDArray[np.int64]
 
 # Interactions of a history that are held: of a hundred items some come again and again.
 LOOKBACK = 200
-# Memory for all persons, beside the one asked for last, whatever they take. It is some 800
+# Memory for all persons, beside the one asked for last, whatever they take. It is some 480
 # who did a hundred things each, or a hundred thousand who did nothing; to read one of them anew
 # takes a fraction of a millisecond.
 BUDGET_BYTES = 64 * 2**20
 # What a person takes of it, an interaction of the history, an item met with; and what is made of a
-# history: three interests of 384 numbers take 32,256, their adapted directions 4,608.
-PERSON_BYTES, PAST_BYTES, MET_BYTES, KEPT_BYTES = 700, 300, 200, 39_000
+# history: three interests of 384 numbers take 32,256, their adapted directions 4,608; what likes
+# lead to takes 24 an item, of up to MOST_LED of them.
+PERSON_BYTES, PAST_BYTES, MET_BYTES, KEPT_BYTES = 700, 300, 200, 87_000
+MOST_LED = 2000
 
 _NOTHING = frozenset[str]()
 
@@ -60,20 +63,35 @@ class Kept:
     history: History
 
 
+@dataclass(frozen=True)
+class Led:
+    """What likes lead to in the behaviour of all people: those of a history, or examples too.
+
+    `first`: rows of the items that they lead to most strongly, by how many were looked up.
+    """
+
+    history: History
+    scores: Scores
+    first: dict[int, Ints] = field(default_factory=dict)
+
+
 class Person:
     """What a person did. It grows as the store is followed: take `history` once per request.
 
     `history`: the latest LOOKBACK interactions, the latest first, those of one moment by event_id.
-    `revision`: what it is as of. `kept`: what was made of the history for a request, and may serve
-    others; it goes when the person does.
+    `likes`: the items in it that are liked. `revision`: what it is as of. `kept`: what was made of
+    the history for a request, and may serve others; it goes when the person does. `led`: what its
+    likes lead to, for the same.
     """
 
-    __slots__ = ("_sizes", "_types_of", "history", "kept", "revision")
+    __slots__ = ("_sizes", "_types_of", "history", "kept", "led", "likes", "revision")
 
     def __init__(self, record: PersonRecord) -> None:
         self.kept: Kept | None = None
+        self.led: Led | None = None
         self.revision = record.revision
         self.history = record.history
+        self.likes = _likes(self.history)
         # The types in which an item was met with. There are few such sets: each is held once, with
         # the number of the items that have it.
         self._types_of: dict[str, frozenset[str]] = {}
@@ -105,6 +123,7 @@ class Person:
                 at = bisect(self.history, _place(past), key=_place)
                 if at < LOOKBACK:
                     self.history = (*self.history[:at], past, *self.history[at : LOOKBACK - 1])
+                    self.likes = _likes(self.history)
                 self.revision = deed.revision
 
     def _meet(self, item_id: str, of_type: str) -> None:
@@ -255,6 +274,10 @@ class People:
         while self._size > BUDGET_BYTES and len(self._held) > 1:
             _, person = self._held.popitem(last=False)
             self._size -= person.size
+
+
+def _likes(history: Iterable[PastInteraction]) -> tuple[str, ...]:
+    return tuple([past.item_id for past in history if past.value > 0])
 
 
 def _place(past: PastInteraction) -> tuple[int, str]:

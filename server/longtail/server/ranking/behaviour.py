@@ -15,7 +15,8 @@ from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain, pairwise, repeat
+from itertools import chain, compress, pairwise, repeat
+from operator import is_
 from typing import Self
 
 import numpy as np
@@ -66,11 +67,12 @@ class Neighbours:
 class Scores:
     """How strongly likes lead to the items that they lead to, under each of w sets of weights.
 
-    `numbers` (m,): the items, ascending. `values` (w, m).
+    `numbers` (m,): the items, ascending. `values` (w, m). `through`: the neighbours of the likes.
     """
 
     numbers: Ints
     values: Floats
+    through: Sequence[Neighbours] = ()
 
     def at(self, numbers: Ints) -> Floats:
         """Return the scores (w, n) of items by number (n,), -1 among them; 0 where there is none.
@@ -81,7 +83,7 @@ class Scores:
         if len(self.numbers):
             places = self.numbers.searchsorted(numbers)
             places[places == len(self.numbers)] = 0
-            led_to = np.flatnonzero(self.numbers[places] == numbers)
+            led_to = (self.numbers[places] == numbers).nonzero()[0]
             found[:, led_to] = self.values[:, places[led_to]]
         return found
 
@@ -218,16 +220,22 @@ class Behaviour:
         support: Floats = self._support[items]
         return support
 
-    def scores(self, liked: Sequence[int], weights: Sequence[Floats]) -> Scores:
+    def scores(
+        self, liked: Sequence[int], weights: Sequence[Floats] | Floats, before: Scores | None = None
+    ) -> Scores:
         """Return how strongly `liked` (m,) lead to items, for each of several `weights` (m,).
 
         A score is the weighted mean of the similarities. The first weights are of all likes; those
-        after them are of the last few, to which what people liked next counts too.
+        after them are of the last few, to which what people liked next counts too. `before`: what
+        this returned for these likes, or fewer, of this weight; it is good while no neighbours are
+        counted anew.
         """
         found = self._neighbours(liked)
+        if before is not None and _are_same(before.through, found):
+            return before
         items = np.frombuffer(b"".join([each.items.data for each in found]), np.int32)
         if not len(items):
-            return Scores(np.empty(0, np.int64), np.empty((len(weights), 0)))
+            return Scores(np.empty(0, np.int64), np.empty((len(weights), 0)), found)
         similarity = np.frombuffer(b"".join([each.similarity.data for each in found]), np.float32)
         following = np.frombuffer(b"".join([each.following.data for each in found]), np.float32)
         lengths = np.array([len(neighbours.items) for neighbours in found])
@@ -243,7 +251,7 @@ class Behaviour:
             led_to[items] = True
             numbers = led_to.nonzero()[0]
             sums = [np.bincount(items, each)[numbers] / whole for each, whole in led]
-            return Scores(numbers, np.array(sums))
+            return Scores(numbers, np.array(sums), found)
         # Sorted by item: quicker where the arrays would be longer.
         order = _order(items)
         items = items[order]
@@ -252,14 +260,15 @@ class Behaviour:
         np.not_equal(items[1:], items[:-1], out=first[1:])
         place = np.cumsum(first) - 1
         sums = [np.bincount(place, each[order]) / whole for each, whole in led]
-        return Scores(items[first].astype(np.int64), np.array(sums))
+        return Scores(items[first].astype(np.int64), np.array(sums), found)
 
     def uncounted(self, item_ids: Iterable[str]) -> int:
         """Return of how many items `scores` would count the neighbours now, which takes a while."""
-        numbers = [self.number_of[item_id] for item_id in item_ids if item_id in self.number_of]
-        old = self._stale(np.array(numbers, np.int64)).tolist()
-        kept = self._kept
-        return sum(stale or item not in kept for item, stale in zip(numbers, old, strict=True))
+        found = map(self.number_of.get, item_ids)
+        numbers = [number for number in found if number is not None]
+        fresh = np.logical_not(self._stale(np.array(numbers, np.int64)))
+        counted = map(self._kept.__contains__, compress(numbers, fresh.tolist()))
+        return len(numbers) - sum(counted)
 
     def neighbours(self, item: int) -> Neighbours:
         """Return the neighbours of an item."""
@@ -403,6 +412,10 @@ def _numbered(
         np.fromiter(map(items.__getitem__, item_ids), np.int64, count),
         np.fromiter(values, np.float64, count) > 0,
     )
+
+
+def _are_same(some: Sequence[Neighbours], others: Sequence[Neighbours]) -> bool:
+    return len(some) == len(others) and all(map(is_, some, others))
 
 
 def _order(numbers: Ints | Int32s) -> Ints:

@@ -156,11 +156,11 @@ class PoolScale:
     @classmethod
     def of(cls, evidence: Evidence) -> "PoolScale":
         """Take a pool of at least one candidate as the scale."""
-        mean = evidence.signals.mean(axis=1)
+        mean = evidence.signals.sum(axis=1) / evidence.signals.shape[1]
         if np.isnan(mean).any():
             return cls._of_known(evidence.signals)
         deviations = evidence.signals - mean[:, None]
-        return cls(mean, np.sqrt(np.square(deviations).mean(axis=1)))
+        return cls(mean, np.sqrt(np.square(deviations).sum(axis=1) / deviations.shape[1]))
 
     @classmethod
     def _of_known(cls, signals: Floats) -> "PoolScale":

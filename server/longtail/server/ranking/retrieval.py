@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, islice, pairwise
+from itertools import accumulate, chain, islice, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,18 +63,18 @@ def merged(
         _take(taken, rows, room)
     for rows in (*near, led_to, known):
         _take(taken, rows, size - len(taken))
-    return np.fromiter(taken, np.int64, len(taken))
+    return np.array(list(taken), np.int64)
 
 
 def fused(near: Iterable[int], words: Sequence[int], size: int, share: float) -> Iterator[int]:
-    """Yield what the meaning of a query and its words lead to, then the rest of `near`.
+    """Return what the meaning of a query and its words lead to, then the rest of `near`.
 
     The first `size` of `near` and `words`, the best of each first, are put in the order of the sum
     of 1 / (60 + place), that of words weighed by `share` and that of meaning by the rest of 1:
     reciprocal rank fusion (Cormack, Clarke and Buettcher, SIGIR 2009).
     """
     rest = iter(near)
-    found = [np.fromiter(islice(rest, size), np.int64), np.array(words, np.int64)]
+    found = [np.array(list(islice(rest, size)), np.int64), np.array(words, np.int64)]
     rows = np.concatenate(found)
     worth = np.concatenate(
         [
@@ -89,18 +89,17 @@ def fused(near: Iterable[int], words: Sequence[int], size: int, share: float) ->
     np.not_equal(rows[1:], rows[:-1], out=first[1:])
     if len(rows):
         rows, worth = rows[first], np.add.reduceat(worth[order], first.nonzero()[0])
-    yield from rows[np.lexsort((rows, -worth))].tolist()
-    yield from rest
+    return chain(rows[np.lexsort((rows, -worth))].tolist(), rest)
 
 
 def _take(taken: dict[int, None], rows: Iterator[int], room: int) -> None:
     """Add up to `room` of `rows` that are not there yet."""
     enough = len(taken) + room
-    while len(taken) < enough:
-        row = next(rows, None)
-        if row is None:
+    while (missing := enough - len(taken)) > 0:
+        found = dict.fromkeys(islice(rows, missing))
+        if not found:
             return
-        taken[row] = None
+        taken |= found
 
 
 def _rooms(size: int, shares: Sequence[float]) -> list[int]:

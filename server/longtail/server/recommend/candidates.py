@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import compress, islice
+from itertools import chain, compress, islice
 from operator import not_
 
 import numpy as np
@@ -10,7 +10,6 @@ from longtail.server.catalogue.columns.columns import NO_ROW, Mask
 from longtail.server.catalogue.index.vector_index import VectorIndex
 from longtail.server.catalogue.spaces.space import Space
 from longtail.server.ranking.diversity import pick_diverse
-from longtail.server.ranking.duplicates import leaders
 from longtail.server.ranking.interest import Matrix, Vector
 from longtail.server.ranking.popularity import Bucket
 from longtail.server.ranking.profile import Context
@@ -68,14 +67,15 @@ def find(context: RequestContext, size: int, sources: Sources) -> Found:
     if context.kind == Context.HISTORY:
         # A query says what is wanted: what others liked besides is not near to it.
         of_behaviour, of_popularity = sources.rooms(size)
-        led = np.fromiter(islice(_led_to(context, of_behaviour), of_behaviour), np.int64)
+        led_to = chain.from_iterable(_led_to(context, of_behaviour))
+        led = np.array(list(islice(led_to, of_behaviour)), np.int64)
         # What behaviour proposes too takes no place of theirs.
         best_known = of_behaviour + of_popularity
         of_vectors = size - best_known
 
     def popular() -> Iterator[int]:
         # Most of them are not looked at.
-        return islice(_best_known(context), best_known)
+        return islice(chain.from_iterable(_best_known(context)), best_known)
 
     most = size
     while True:
@@ -132,7 +132,7 @@ def _without_copies(
 
     What is pinned stands for its copies, then what likes lead to, then what is preferred.
     """
-    leading = leaders(vectors)
+    leading = context.state.index.leaders(rows, vectors)
     if np.array_equal(leading, np.arange(len(rows))):
         return leading
     source = np.full(len(rows), 2)
@@ -187,9 +187,13 @@ class _Nearest:
         self._most = most
 
     def __iter__(self) -> Iterator[int]:
+        known = _not_left_out(self._context, self._first[self._first != NO_ROW])
+        # Who reads them knows those that came before.
+        return chain(known, chain.from_iterable(self._further()))
+
+    def _further(self) -> Iterator[Iterator[int]]:
         context, index, wanted = self._context, self._index, self._wanted
         standing = not context.request.allow_copies
-        yield from _not_left_out(context, self._first[self._first != NO_ROW])
         fetched = len(self._first)
         while fetched >= wanted and wanted < self._most:
             wanted = min(WIDER * wanted, self._most)
@@ -198,8 +202,7 @@ class _Nearest:
             if standing:
                 rows, have_copies = _standing(context, rows)
                 self.have_copies |= have_copies
-            # Who reads them knows those that came before.
-            yield from _not_left_out(context, rows[rows != NO_ROW])
+            yield _not_left_out(context, rows[rows != NO_ROW])
 
 
 def _near(context: RequestContext, size: int) -> tuple[list[_Nearest], list[int]]:
@@ -274,34 +277,42 @@ def _standing(context: RequestContext, rows: Ints) -> tuple[Ints, bool]:
     free[free] = _are_not_left_out(context, copies[free])
     copies, owners = copies[free], owners[free]
     order = np.lexsort((*_preference(context, copies), owners))
-    having, first = np.unique(owners[order], return_index=True)
+    copies, owners = copies[order], owners[order]
+    first = np.ones(len(owners), np.bool_)
+    np.not_equal(owners[1:], owners[:-1], out=first[1:])
+    having = owners[first]
     standing = rows.copy()
     standing[shared] = NO_ROW
-    standing[shared[having]] = copies[order[first]]
+    standing[shared[having]] = copies[first]
     return standing, len(copies) > len(having)
 
 
-def _best_known(context: RequestContext) -> Iterator[int]:
-    """Yield the most popular rows, as far as WIDEST of them: all others may be filtered out."""
+def _best_known(context: RequestContext) -> Iterator[Iterator[int]]:
+    """Yield the most popular rows, some at a time, as far as WIDEST of them.
+
+    All others may be filtered out.
+    """
     ranked = context.state.popularity.ranked(WIDEST)
     for start in range(0, len(ranked), POPULAR_BLOCK):
         rows = ranked[start : start + POPULAR_BLOCK]
-        yield from _not_left_out(context, rows[context.scope.passes(rows)])
+        yield _not_left_out(context, rows[context.scope.passes(rows)])
 
 
-def _led_to(context: RequestContext, wanted: int) -> Iterator[int]:
-    """Yield the rows that likes lead to most strongly, the strongest first; `wanted` or more."""
-    scores, ids = context.scores, context.behaviour.ids
+def _led_to(context: RequestContext, wanted: int) -> Iterator[Iterator[int]]:
+    """Yield the rows that likes lead to most strongly, some at a time, the strongest first."""
+    scores, ids, first = context.led.scores, context.behaviour.ids, context.led.first
     strength, block = scores.values[0], max(1, 2 * wanted)
-    order = _strongest(strength, block)
     for start in range(0, len(strength), block):
-        # Few of the best may be offered to this request.
-        if start == block:
-            order = np.argsort(-strength, kind="stable")
-        numbers = scores.numbers[order[start : start + block]]
-        rows = _rows(context, [ids[number] for number in numbers.tolist()])
-        rows = rows[rows != NO_ROW]
-        yield from _not_left_out(context, rows[context.scope.passes(rows)])
+        rows = None if start else first.get(block)
+        if rows is None:
+            # Few of the best may be offered to this request.
+            order = np.argsort(-strength, kind="stable") if start else _strongest(strength, block)
+            numbers = scores.numbers[order[start : start + block]]
+            rows = _rows(context, [ids[number] for number in numbers.tolist()])
+            rows = rows[rows != NO_ROW]
+            if not start:
+                first[block] = rows
+        yield _not_left_out(context, rows[context.scope.passes(rows)])
 
 
 def _strongest(strength: Floats, count: int) -> Ints:
@@ -360,7 +371,7 @@ def _not_left_out(context: RequestContext, rows: Ints) -> Iterator[int]:
 
 
 def _are_not_left_out(context: RequestContext, rows: Ints) -> Mask:
-    return np.fromiter(_kept(context, rows), np.bool_, len(rows))
+    return np.array(list(_kept(context, rows)), np.bool_)
 
 
 def _kept(context: RequestContext, rows: Ints) -> Iterator[bool]:

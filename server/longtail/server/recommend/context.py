@@ -10,7 +10,7 @@ from longtail.runtime.errors import InvalidArgument, Violation
 from longtail.server.catalogue.columns.columns import NO_ROW
 from longtail.server.catalogue.history import HISTORY_LENGTH, history_of
 from longtail.server.catalogue.index.vector_index import Mask, VectorIndex
-from longtail.server.catalogue.people import History, Person
+from longtail.server.catalogue.people import MOST_LED, History, Led, Person
 from longtail.server.catalogue.scope import Scope
 from longtail.server.catalogue.spaces.space import ADAPTED, Space
 from longtail.server.catalogue.state import CatalogueState
@@ -69,7 +69,7 @@ class RequestContext:
 
     `kind`: what there is to go by. `interests`: the largest first, none where there is nothing;
     `beside`: the same in spaces of vectors beside the texts', where they say something.
-    `scores`: how strongly all likes, and the last few, lead to items of `behaviour`. `taste` is
+    `led`: how strongly all likes, and the last few, lead to items of `behaviour`. `taste` is
     that of an unknown person without a history. `disliked` (m, d). `sought`: the words of the query
     and what holds them, None without any. `left_out`: ids that are not to be recommended are in one
     of these. `shown`: when items were shown to the person lately, by id, in microseconds since the
@@ -84,7 +84,7 @@ class RequestContext:
     kind: Context
     interests: tuple[Interest, ...]
     beside: tuple[InSpace, ...]
-    scores: Scores
+    led: Led
     liked: Liked
     disliked: Matrix
     sought: Sought | None
@@ -151,7 +151,7 @@ def context_of(
         kind=_kind(request, examples, history, nothing=not found and not beside),
         interests=found,
         beside=beside,
-        scores=_scores(behaviour, examples, history),
+        led=_led(behaviour, examples, history, person),
         liked=_liked(examples, history, state.index),
         disliked=_disliked(history, state.index),
         sought=sought,
@@ -282,6 +282,9 @@ def _disliked(history: History, index: VectorIndex) -> Matrix:
 
 def _liked(examples: _Examples, history: History, index: VectorIndex) -> Liked:
     """Return all that was liked: of the examples those to be near to, then of the history."""
+    if not len(examples.rows):
+        positions = [NO_POSITION] * len(history.rows)
+        return Liked(history.item_ids, history.rows, positions, examples.vectors, index)
     wanted = np.flatnonzero(examples.weights > 0)
     return Liked(
         [*(examples.item_ids[at] for at in wanted.tolist()), *history.item_ids],
@@ -295,19 +298,33 @@ def _liked(examples: _Examples, history: History, index: VectorIndex) -> Liked:
     )
 
 
-def _scores(behaviour: Behaviour, examples: _Examples, history: History) -> Scores:
+def _led(behaviour: Behaviour, examples: _Examples, history: History, person: Person) -> Led:
     """Return how strongly all likes, and the last few, lead to items of behaviour.
 
-    Examples lead with their weight, in front of the history.
+    Examples lead with their weight, in front of the history. What a history leads to by itself is
+    kept with the person.
     """
     each = zip(examples.item_ids, examples.weights.tolist(), strict=True)
     leading = [(item_id, weight) for item_id, weight in each if item_id and weight > 0]
-    number_of = behaviour.number_of
     ids = [*(item_id for item_id, _ in leading), *history.item_ids]
-    numbers = np.array([number_of.get(item_id, -1) for item_id in ids], np.int64)
+    if not ids:
+        return Led(history, _NOWHERE)
+    numbers = np.array(list(map(behaviour.number_of.get, ids, repeat(-1))), np.int64)
     met = numbers >= 0
     weights = _DECAYS[:, : len(history.item_ids)]
     if leading:
         given = np.tile([weight for _, weight in leading], (len(weights), 1))
         weights = np.concatenate((given, weights), axis=1)
-    return behaviour.scores(numbers[met].tolist(), weights[:, met])
+        return Led(history, behaviour.scores(numbers[met].tolist(), weights[:, met]))
+    known = person.led
+    before = known.scores if known is not None and known.history is history else None
+    scores = behaviour.scores(numbers[met].tolist(), weights[:, met], before)
+    if known is not None and scores is before:
+        return known
+    led = Led(history, scores)
+    if len(scores.numbers) <= MOST_LED:
+        person.led = led
+    return led
+
+
+_NOWHERE = Scores(np.empty(0, np.int64), np.empty((len(_DECAYS), 0)))

@@ -20,6 +20,7 @@ from longtail.server.ranking.evidence import SIGNALS
 from longtail.server.ranking.listing import Exploration, Listing, Order, compose
 from longtail.server.ranking.profile import RankingProfile
 from longtail.server.ranking.quota import Candidates as Choice
+from longtail.server.ranking.quota import Limits
 from longtail.server.recommend.answer import Answer, Moments
 from longtail.server.recommend.candidates import find
 from longtail.server.recommend.context import RequestContext, context_of
@@ -116,9 +117,8 @@ class Recommender:
 
     def uncounted(self, request: Request, person: Person) -> int:
         """Return of how many likes the neighbours would have to be counted for an answer."""
-        likes = [past.item_id for past in person.history if past.value > 0]
         examples = [example.item_id for example in request.item_examples]
-        return self._behaviour().uncounted([*likes, *examples])
+        return self._behaviour().uncounted([*person.likes, *examples])
 
     def alone(self, answer: Answer, item_id: str) -> Candidates | None:
         """Return any item as the one candidate, on the scale of an answer's.
@@ -169,8 +169,8 @@ def _order(context: RequestContext, candidates: Candidates, policy: Policy, dial
     return Order(
         k=k,
         prices=dial.prices(policy.strength, policy.knobs),
-        limits=replace(
-            policy.limits, relevance_budget=dial.expected(policy.limits.relevance_budget)
+        limits=Limits(
+            policy.limits.min_tail_fraction, dial.expected(policy.limits.relevance_budget)
         ),
         pins=_pins(candidates, request, k),
         caps=tuple(

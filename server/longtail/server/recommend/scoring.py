@@ -136,7 +136,7 @@ def _evidence(
         vectors,
         parts,
         context.disliked,
-        context.scores.at(numbers),
+        context.led.scores.at(numbers),
         np.where(numbers >= 0, behaviour.support(numbers), 0.0),
         mass,
         context.popularity,

@@ -306,3 +306,24 @@ def test_what_would_be_counted_is_known_before() -> None:
     for person in range(20, 30):
         behaviour.like(person, "a")
     assert behaviour.uncounted(["a"]) == 1
+
+
+def test_scores_are_good_until_neighbours_are_counted_anew() -> None:
+    behaviour = Behaviour()
+    for person in range(20):
+        for item in "abc":
+            behaviour.like(person, item)
+    liked, weights = [behaviour.number_of[item] for item in "ab"], [np.ones(2), np.ones(2)]
+    first = behaviour.scores(liked, weights)
+    behaviour.like(20, "c")
+    assert behaviour.scores(liked, weights, first) is first
+    # Of one like more they are no longer those.
+    assert (
+        len(behaviour.scores([*liked, behaviour.number_of["c"]], [np.ones(3)], first).through) == 3
+    )
+    for person in range(20, 30):
+        behaviour.like(person, "b")
+        behaviour.like(person, "new")
+    after = behaviour.scores(liked, weights, first)
+    assert behaviour.number_of["new"] in after.numbers
+    np.testing.assert_array_equal(after.values, behaviour.scores(liked, weights).values)

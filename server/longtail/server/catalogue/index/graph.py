@@ -81,18 +81,15 @@ class KeptSearches:
         """Return what `search` returns, called only for what is not held."""
         if k > LARGEST_KEPT:
             return search(vectors, k)
-        keys = [(k, vector.tobytes()) for vector in vectors]
-        found = self._kept.get(keys)
-        new = [at for at, result in enumerate(found) if result is None]
-        if new:
-            searched = search(vectors[new], k)
-            for result in searched:
+
+        def searched(new: list[int]) -> list[Result]:
+            found = search(vectors[new], k)
+            for result in found:
                 for array in result:
                     array.setflags(write=False)
-            self._kept.put((keys[at] for at in new), searched)
-            for at, result in zip(new, searched, strict=True):
-                found[at] = result
-        return [result for result in found if result is not None]
+            return found
+
+        return self._kept.found([(k, vector.tobytes()) for vector in vectors], searched)
 
 
 class Search(Protocol):

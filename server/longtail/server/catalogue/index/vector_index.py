@@ -19,21 +19,27 @@ from longtail.server.catalogue.columns.growing import GrowingArray
 from longtail.server.catalogue.index.copies import Copies
 from longtail.server.catalogue.index.generation import ROW, Generation
 from longtail.server.catalogue.index.graph import (
+    LARGEST_KEPT,
     Floats,
     Graph,
     GraphAway,
     GraphError,
     IndexParameters,
+    KeptSearches,
+    Result,
     Rows,
     Vector,
 )
 from longtail.server.catalogue.index.plan import (
+    FILTERED_SHARE,
     SCANNED_ROWS,
     are_enough,
     fetch_size,
     scan_is_cheaper,
 )
 from longtail.server.catalogue.index.vector_file import Matrix
+from longtail.server.catalogue.kept_results import KeptResults
+from longtail.server.ranking.duplicates import leaders
 from numpy.typing import NDArray
 
 logger = logging.getLogger(__name__)
@@ -50,6 +56,8 @@ ROUNDING = 5e-7
 # Fetched from the graph for what is as near as the last one wanted, and for the few that may not be
 # found: within the width of the search they cost nothing, and to search again costs four times it.
 SPARE = 16
+# Lists of rows for which it is kept which are the same: 17 MB.
+KEPT_LEADERS = 2048
 # Rows so dense are multiplied where they lie, the others gathered first.
 DENSE_SHARE = 0.5
 
@@ -97,6 +105,9 @@ class VectorIndex:
         self.copies = Copies(np.empty(0, ROW), merged)
         delta = np.empty((max(1, room), parameters.dimension), np.float32)
         self._layers = _Layers(None, merged, delta)
+        # What was searched for by scanning, of how many rows, and of which rows some are the same.
+        self._scans = 0, KeptSearches()
+        self._leaders = KeptResults[bytes, Rows](KEPT_LEADERS)
 
     @classmethod
     def of(cls, generation: Generation, room: int = FIRST_ROWS) -> "VectorIndex":
@@ -171,9 +182,14 @@ class VectorIndex:
         found[late] = delta[rows[late] - base]
         return found
 
-    def search(
-        self, vector: Vector, k: int, scope: Scope, *, once: bool = False
-    ) -> tuple[Rows, Floats]:
+    def leaders(self, rows: Rows, vectors: Matrix) -> Rows:
+        """Return which of `rows` (n,), with their `vectors` (n, d), are the same: see `leaders`."""
+        if len(rows) > LARGEST_KEPT:
+            return leaders(vectors)
+        [found] = self._leaders.found([rows.tobytes()], lambda _: [leaders(vectors)])
+        return found
+
+    def search(self, vector: Vector, k: int, scope: Scope, *, once: bool = False) -> Result:
         """Return the `k` nearest rows in `scope`, fewer when there are fewer, and their cosines.
 
         From the nearest on, the earlier row first among equals. `once`: of rows with one vector
@@ -184,7 +200,7 @@ class VectorIndex:
 
     def search_each(
         self, vectors: Matrix, k: int, scope: Scope, *, once: bool = False
-    ) -> list[tuple[Rows, Floats]]:
+    ) -> list[Result]:
         """Return what `search` does for each of `vectors` (n, d), in less time.
 
         Raises Unavailable when the graph is in an engine that is away, and too many rows match to
@@ -193,47 +209,41 @@ class VectorIndex:
         layers = self._layers
         base = min(len(layers.merged), scope.rows)
         found = self._search_graph(layers, vectors, k, scope, base, once=once)
+        if found is None:
+            return self._scan_each(layers, vectors, k, scope, once=once)
         late = np.arange(base, scope.rows)
         late = self._having(late[scope.passes(late)])
         if once:
             late = late[self.copies.once(late)]
-        apart = once and base > 0 and len(late) > 0
+        apart = once and len(late) > 0
         if len(late):
-            delta = _cosines(layers.delta, late - len(layers.merged), vectors)
             found = [
                 (np.concatenate((rows, late)), np.concatenate((cosines, of_late)))
-                if len(rows)
-                else (late, of_late)
-                for (rows, cosines), of_late in zip(found, delta, strict=True)
+                for (rows, cosines), of_late in zip(
+                    found, self._cosines(layers, late, vectors), strict=True
+                )
             ]
         return [
             self._nearest(vector, *each, k, once=apart)
             for vector, each in zip(vectors, found, strict=True)
         ]
 
-    def scan(self, vector: Vector, k: int, scope: Scope) -> tuple[Rows, Floats]:
+    def scan(self, vector: Vector, k: int, scope: Scope) -> Result:
         """Return what `search` does, found by comparing with every row."""
         rows = self._having(np.flatnonzero(scope.mask()))
-        layers = self._layers
-        base = int(np.searchsorted(rows, len(layers.merged)))
-        cosines = np.concatenate(
-            [
-                _cosines(layers.merged, rows[:base], vector[None])[0],
-                _cosines(layers.delta, rows[base:] - len(layers.merged), vector[None])[0],
-            ]
-        )
-        return self._nearest(vector, rows, cosines, k)
+        [found] = self._scanned(self._layers, vector[np.newaxis], k, rows)
+        return found
 
     def _search_graph(
         self, layers: _Layers, vectors: Matrix, k: int, scope: Scope, base: int, *, once: bool
-    ) -> list[tuple[Rows, Floats]]:
+    ) -> list[Result] | None:
         """Return for each of `vectors` at least the `k` nearest of the first `base` rows.
 
-        Fewer where there are fewer.
+        Fewer where there are fewer; None where all are to be scanned.
         """
         graph = layers.graph
         if graph is None or base == 0:
-            return [(np.empty(0, np.int64), np.empty(0))] * len(vectors)
+            return None
         # About: it is not known how many of those without a vector may be found.
         having = base - min(self._blank_count, base)
         matching = max(1, round(scope.share * having))
@@ -260,10 +270,58 @@ class VectorIndex:
             else:
                 return found
             fetch = min(4 * fetch, graph.live_count)
-        rows = self._having(np.flatnonzero(scope.mask()[:base]))
+        return None
+
+    def _scan_each(
+        self, layers: _Layers, vectors: Matrix, k: int, scope: Scope, *, once: bool
+    ) -> list[Result]:
+        """Return what `search_each` does, found by comparing with every row, or known from it."""
+        wanted, found, end = k + SPARE, list[Result](), 0
+        if scope.share >= FILTERED_SHARE:
+
+            def scan(new: Matrix, k: int) -> list[Result]:
+                return self._scanned(layers, new, k, self._having(np.arange(scope.rows)))
+
+            known = self._known(scope.rows).search(vectors, wanted, scan)
+            together = np.concatenate([rows for rows, _ in known])
+            passing = scope.passes(together)
+            shared = once and self.copies.are_shared(together).any()
+            for rows, cosines in known:
+                start, end = end, end + len(rows)
+                at = passing[start:end].nonzero()[0]
+                if shared:
+                    at = at[self.copies.once(rows[at])]
+                if len(at) < k and len(rows) == wanted:
+                    break
+                found.append((rows[at[:k]], cosines[at[:k]]))
+            else:
+                return found
+        rows = self._having(np.flatnonzero(scope.mask()))
         if once:
             rows = rows[self.copies.once(rows)]
-        return [(rows, cosines) for cosines in _cosines(layers.merged, rows, vectors)]
+        return self._scanned(layers, vectors, k, rows)
+
+    def _known(self, rows: int) -> KeptSearches:
+        """Return what the first `rows` were searched for, which never change."""
+        of_rows, known = self._scans
+        if of_rows != rows:
+            known = KeptSearches()
+            self._scans = rows, known
+        return known
+
+    def _scanned(self, layers: _Layers, vectors: Matrix, k: int, rows: Rows) -> list[Result]:
+        """Return for each of `vectors` the `k` nearest of the ascending `rows` (n,), in order."""
+        return [
+            self._nearest(vector, rows, cosines, k)
+            for vector, cosines in zip(vectors, self._cosines(layers, rows, vectors), strict=True)
+        ]
+
+    def _cosines(self, layers: _Layers, rows: Rows, vectors: Matrix) -> Floats:
+        """Return the cosines (v, n) of the ascending `rows` (n,) with `vectors` (v, d)."""
+        base = int(rows.searchsorted(len(layers.merged)))
+        of_merged = _cosines(layers.merged, rows[:base], vectors)
+        of_delta = _cosines(layers.delta, rows[base:] - len(layers.merged), vectors)
+        return np.concatenate((of_merged, of_delta), axis=1)
 
     def _having(self, rows: Rows) -> Rows:
         """Return those of `rows` (n,) that have a vector."""
@@ -278,9 +336,7 @@ class VectorIndex:
         self._blank.append(np.concatenate((np.zeros(before, np.bool_), blank)))
         self._blank_count += int(blank.sum())
 
-    def _seen(
-        self, rows: Rows, cosines: Floats, scope: Scope, base: int, *, once: bool
-    ) -> tuple[Rows, Floats]:
+    def _seen(self, rows: Rows, cosines: Floats, scope: Scope, base: int, *, once: bool) -> Result:
         """Return what may be found of the first `base` rows with the vectors of `rows` (n,).
 
         `rows` are of the graph, where one row stands for its copies; each has its cosine.
@@ -302,7 +358,7 @@ class VectorIndex:
 
     def _nearest(
         self, vector: Vector, rows: Rows, cosines: Floats, k: int, *, once: bool = False
-    ) -> tuple[Rows, Floats]:
+    ) -> Result:
         """Return the `k` nearest of `rows`, in the order in which `search` returns them.
 
         `once`: of rows with one vector, of the graph and of the delta, only the earliest.
@@ -312,7 +368,7 @@ class VectorIndex:
             rows, cosines = rows[at], cosines[at]
         if len(rows) > k:
             # Only what may be as near as the last of them is put in order.
-            among = np.flatnonzero(cosines >= np.partition(cosines, -k)[-k] - ROUNDING)
+            among = (cosines >= np.partition(cosines, -k)[-k] - ROUNDING).nonzero()[0]
             rows, cosines = rows[among], cosines[among]
         order = np.lexsort((rows, -cosines))
         rows, cosines = rows[order], cosines[order]

@@ -1,6 +1,7 @@
 """How a list is to be chosen from its candidates: each limit of the contract."""
 
 import math
+from functools import lru_cache
 
 from longtail.runtime.errors import InvalidArgument, Violation
 from longtail.server.ranking.dial import Knobs
@@ -45,6 +46,18 @@ def policy_of(
             math.inf,
         ),
         knobs=Knobs(tail=knob("tail"), coverage=knob("coverage"), taste=knob("taste")),
+    )
+
+
+@lru_cache(maxsize=8)
+def usual_policy(default_strength: float) -> Policy:
+    """Return the policy where a request says nothing of it."""
+    return policy_of(
+        pb.LongTail(),
+        pb.Diversity(),
+        pb.Exploration(),
+        page_size=0,
+        default_strength=default_strength,
     )
 
 

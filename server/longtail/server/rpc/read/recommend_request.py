@@ -10,6 +10,7 @@ from longtail.server.process.pseudonyms import Pseudonyms
 from longtail.server.ranking.words import distinct_words
 from longtail.server.recommend.request import (
     ItemExample,
+    Policy,
     Request,
     Rotation,
     VectorExample,
@@ -25,7 +26,7 @@ from longtail.server.rpc.read.fields import (
     unit_vector,
 )
 from longtail.server.rpc.read.filter import filter_of
-from longtail.server.rpc.read.policy import policy_of
+from longtail.server.rpc.read.policy import policy_of, usual_policy
 from longtail.server.rpc.read.rules import check_places, rules_of
 from longtail.server.rpc.read.spaces import Spaces, space_named
 from longtail.server.rpc.tokens.frozen_page import decode_page
@@ -109,13 +110,7 @@ def read_request(
     excluded, seen_types, allow_seen = _exclusions(message)
     return ReadRequest(
         Request(
-            policy=policy_of(
-                message.long_tail,
-                message.diversity,
-                message.exploration,
-                page_size=page_size,
-                default_strength=default_strength,
-            ),
+            policy=_policy(message, page_size, default_strength),
             user_id=pseudonyms(message.user_id),
             examples=tuple(ex for ex in examples if isinstance(ex, VectorExample)),
             item_examples=tuple(ex for ex in examples if isinstance(ex, ItemExample)),
@@ -145,6 +140,18 @@ def seen_from(parent: str) -> Iterator[None]:
         yield
     except InvalidArgument as error:
         raise error.inside(parent) from None
+
+
+def _policy(message: pb.RecommendRequest, page_size: int, default_strength: float) -> Policy:
+    if not any(map(message.HasField, ("long_tail", "diversity", "exploration"))):
+        return usual_policy(default_strength)
+    return policy_of(
+        message.long_tail,
+        message.diversity,
+        message.exploration,
+        page_size=page_size,
+        default_strength=default_strength,
+    )
 
 
 def _exclusions(message: pb.RecommendRequest) -> tuple[frozenset[str], frozenset[str], bool]:

@@ -16,9 +16,6 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 ID_BYTES = 12
 HASH_BYTES = 4
 # Of keyed BLAKE2b (RFC 7693): at this length nobody finds a second token for one MAC.
@@ -27,11 +24,11 @@ MAC_BYTES = 16
 BLOCK_BYTES = 64
 # id, time, revision, strength, relevance_loss, tail_fraction, items, propensities below 1.
 _HEAD = struct.Struct(f"<{ID_BYTES}sqQfffBB")
-_PROPENSITY = np.dtype([("place", "u1"), ("propensity", "<f4")])
+_PROPENSITY = struct.Struct("<Bf")
 
 # The longest that is given out: 100 items, all of them drawn, for a user_id of 256 characters.
 MAX_TOKEN = math.ceil(
-    (MAC_BYTES + _HEAD.size + 100 * (HASH_BYTES + _PROPENSITY.itemsize) + 4 * 256) * 4 / 3
+    (MAC_BYTES + _HEAD.size + 100 * (HASH_BYTES + _PROPENSITY.size) + 4 * 256) * 4 / 3
 )
 
 
@@ -138,11 +135,12 @@ class TokenCodec:
 
 
 def _pack(recommended: RecommendedList) -> bytes:
-    propensities = np.array(recommended.propensities, "<f4")
     # Hardly any item is drawn, and those that are not have a propensity of 1.
-    places = np.flatnonzero(propensities != 1)
-    drawn: NDArray[np.void] = np.empty(len(places), _PROPENSITY)
-    drawn["place"], drawn["propensity"] = places, propensities[places]
+    drawn = [
+        _PROPENSITY.pack(place, propensity)
+        for place, propensity in enumerate(recommended.propensities)
+        if propensity != 1
+    ]
     head = _HEAD.pack(
         recommended.id,
         recommended.time,
@@ -153,8 +151,8 @@ def _pack(recommended: RecommendedList) -> bytes:
         len(recommended.item_hashes),
         len(drawn),
     )
-    hashes = np.array(recommended.item_hashes, "<u4").tobytes()
-    return head + hashes + drawn.tobytes()
+    hashes = struct.pack(f"<{len(recommended.item_hashes)}I", *recommended.item_hashes)
+    return head + hashes + b"".join(drawn)
 
 
 def _length(content: bytes) -> int:
@@ -162,16 +160,16 @@ def _length(content: bytes) -> int:
     if len(content) < _HEAD.size:
         return len(content)
     count, drawn_count = content[_HEAD.size - 2 : _HEAD.size]
-    return _HEAD.size + HASH_BYTES * count + _PROPENSITY.itemsize * drawn_count
+    return _HEAD.size + HASH_BYTES * count + _PROPENSITY.size * drawn_count
 
 
 def _unpack(content: bytes, user_id: str) -> RecommendedList:
     list_id, time, revision, *policy, count, drawn_count = _HEAD.unpack_from(content)
-    hashes = np.frombuffer(content, "<u4", count, _HEAD.size)
-    at = _HEAD.size + hashes.nbytes
-    drawn = np.frombuffer(content, _PROPENSITY, drawn_count, at)
-    propensities = np.ones(count, np.float32)
-    propensities[drawn["place"]] = drawn["propensity"]
+    hashes = struct.unpack_from(f"<{count}I", content, _HEAD.size)
+    propensities = [1.0] * count
+    drawn = content[_HEAD.size + HASH_BYTES * count :]
+    for place, propensity in _PROPENSITY.iter_unpack(drawn[: _PROPENSITY.size * drawn_count]):
+        propensities[place] = propensity
     strength, relevance_loss, tail_fraction = policy
     return RecommendedList(
         id=list_id,
@@ -181,8 +179,8 @@ def _unpack(content: bytes, user_id: str) -> RecommendedList:
         strength=strength,
         relevance_loss=relevance_loss,
         tail_fraction=tail_fraction,
-        item_hashes=tuple(hashes.tolist()),
-        propensities=tuple(propensities.tolist()),
+        item_hashes=hashes,
+        propensities=tuple(propensities),
     )
 
 

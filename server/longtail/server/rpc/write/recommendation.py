@@ -282,10 +282,10 @@ def _add_breakdowns(
     log_odds[:, 0] = model.intercept
     log_odds[:, 1:] = (model.weights * candidates.features[positions])[:, weighed]
     parts = candidates.parts[positions]
-    values = np.column_stack(
+    values = np.array(
         (
             parts.sum(axis=1),
-            parts,
+            *parts.T,
             candidates.evidence.words[positions],
             candidates.evidence.behaviour[positions],
             candidates.estimate[positions],
@@ -296,7 +296,7 @@ def _add_breakdowns(
             mass,
             context.popularity.percentile(mass),
         )
-    )
+    ).T
     beside = [of_space[positions].tolist() for of_space in candidates.beside]
     names = [each.space.name for each in context.beside]
     rows = zip(results, values.tolist(), log_odds.tolist(), strict=True)

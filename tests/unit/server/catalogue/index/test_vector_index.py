@@ -3,14 +3,17 @@
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from longtail.server.catalogue.index import vector_index as module
 from longtail.server.catalogue.index.build import build
-from longtail.server.catalogue.index.graph import GraphError
+from longtail.server.catalogue.index.graph import GraphError, Result
 from longtail.server.catalogue.index.hnsw import HnswGraph
 from longtail.server.catalogue.index.plan import are_enough, fetch_size, scan_is_cheaper
 from longtail.server.catalogue.index.vector_index import VectorIndex
+from longtail.server.ranking.duplicates import leaders
 
 from tests.unit.server.index_material import (
     PARAMETERS,
@@ -249,3 +252,66 @@ def test_with_a_filter_more_matches_than_are_wanted_must_turn_up() -> None:
     assert are_enough(10, k=10, matching=900, live=1000)
     assert not are_enough(19, k=10, matching=100, live=1000)
     assert are_enough(20, k=10, matching=100, live=1000)
+
+
+@pytest.fixture
+def scanned(monkeypatch: pytest.MonkeyPatch) -> tuple[VectorIndex, list[int]]:
+    """An index without a graph, and how many vectors it was scanned for, each time."""
+    index, counts = VectorIndex(PARAMETERS), list[int]()
+    index.append(vectors(2_000))
+    scan = index._scanned
+
+    def noted(layers: Any, new: np.ndarray, k: int, rows: np.ndarray) -> list[Result]:  # noqa: ANN401
+        counts.append(len(new))
+        return scan(layers, new, k, rows)
+
+    monkeypatch.setattr(index, "_scanned", noted)
+    return index, counts
+
+
+def test_what_was_scanned_for_is_not_scanned_for_again(
+    scanned: tuple[VectorIndex, list[int]],
+) -> None:
+    (index, counts), queries, scope = scanned, vectors(3, seed=2), everything(2_000)
+    whole = index.search_each(queries, 20, scope)
+    again = index.search_each(queries[[2, 0]], 20, scope)
+    assert counts == [3]
+    for (rows, cosines), (expected, theirs) in zip(again, (whole[2], whole[0]), strict=True):
+        assert rows.tolist() == expected.tolist()
+        assert cosines.tolist() == theirs.tolist()
+    # Another number is another search, and new vectors are searched for beside known ones.
+    assert len(index.search(queries[0], 21, scope)[0]) == 21
+    index.search_each(np.stack((queries[1], vectors(1, seed=3)[0])), 20, scope)
+    assert counts == [3, 1, 1]
+
+
+def test_what_is_known_is_found_as_far_as_it_may_be_and_what_came_since(
+    scanned: tuple[VectorIndex, list[int]],
+) -> None:
+    (index, _), query = scanned, vectors(1, seed=2)[0]
+    first, _ = index.search(query, 20, everything(2_000))
+    allowed = np.ones(2_000, np.bool_)
+    allowed[first[:15]] = False
+    assert index.search(query, 20, Seen(allowed))[0].tolist()[:5] == first[15:].tolist()
+    # More of it may not be found than was looked for at all.
+    allowed[index.search(query, 40, everything(2_000))[0]] = False
+    found, _ = index.search(query, 20, Seen(allowed))
+    assert found.tolist() == index.scan(query, 20, Seen(allowed))[0].tolist()
+    index.append(query[np.newaxis])
+    assert index.search(query, 20, everything(2_001))[0].tolist() == [2_000, *first[:19].tolist()]
+
+
+def test_which_rows_are_the_same_is_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    index, rows = VectorIndex(PARAMETERS), np.array([4, 1, 3, 2])
+    index.append(np.concatenate((vectors(3), vectors(2))))
+    compared: list[int] = []
+
+    def noted(given: np.ndarray) -> np.ndarray:
+        compared.append(len(given))
+        return leaders(given)
+
+    monkeypatch.setattr(module, "leaders", noted)
+    for _ in range(2):
+        assert index.leaders(rows, index.vectors(rows)).tolist() == [0, 0, 2, 3]
+    assert compared == [4]
+    assert index.leaders(rows[1:], index.vectors(rows[1:])).tolist() == [0, 1, 2]
