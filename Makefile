@@ -58,7 +58,7 @@ lint: $(INSTALLED) $(STUBS) ## Style, types, contracts and manifests, without th
 	$(BIN)/buf lint
 	$(BIN)/buf breaking --against protos/released.binpb
 	$(BIN)/hadolint deploy/containers/server.Containerfile deploy/containers/worker.Containerfile
-	$(BIN)/kubernetes-validate --quiet --strict deploy/kubernetes/server.yaml deploy/kubernetes/worker.yaml deploy/kubernetes/scale-out/server.yaml deploy/kubernetes/scale-out/postgresql.yaml
+	$(BIN)/kubernetes-validate --quiet --strict deploy/kubernetes/server.yaml deploy/kubernetes/worker.yaml deploy/kubernetes/scale-out/server.yaml deploy/kubernetes/scale-out/postgresql.yaml deploy/kubernetes/scale-out/milvus.yaml
 
 proto: $(STUBS) ## Generate the stubs beside the contracts.
 

@@ -138,6 +138,7 @@ CASES: Mapping[str, Case] = {
         6,
         {**_OF_WORKER, "reason": "failed"},
     ),
+    "LongtailIndexEngineAway": _gauge("longtail_index_engine_up", "1 0x10", "NaN 0 1x10", 5),
     "LongtailRecallLow": _gauge("longtail_index_recall", "0.9x40", "NaN NaN 0.98x40", 35),
     "LongtailBehaviourIncomplete": _gauge("longtail_behaviour_complete", "0x40", "0x5 1x35", 35),
     "LongtailCoverageFell": _gauge(

@@ -55,7 +55,7 @@ class PostgreSQL:
         return f"postgresql://{USER}:{PASSWORD}@127.0.0.1:{self.port}/{database}"
 
     def new_database(self, template: str = "template0") -> str:
-        """Make a database, empty or a copy of another; return where it is found."""
+        """Make a database, empty or a copy of one that is at rest; return where it is found."""
         name = next(self._names)
         with psycopg.connect(self.url(), autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")

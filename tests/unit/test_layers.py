@@ -61,7 +61,7 @@ MAY_IMPORT_WITHIN: dict[str, set[str]] = {
 # The only files or folders that may import a library.
 HOMES = {
     "hnswlib": ["server/longtail/server/catalogue/index/hnsw.py", "bench/state.py"],
-    "pymilvus": ["server/longtail/server/catalogue/index/engines/milvus.py"],
+    "pymilvus": ["server/longtail/server/catalogue/index/engines/milvus.py", "bench/engines.py"],
     "onnxruntime": ["worker/longtail/worker/model.py"],
     "onnxruntime.quantization": ["export", "bench/foreign/int8_graph.py"],
     "onnxruntime.transformers": ["export"],
@@ -71,6 +71,7 @@ HOMES = {
         "bench/capacity",
         "server/longtail/server/catalogue/index/engines/pgvector",
         "server/longtail/server/store/postgresql",
+        "bench/engines.py",
     ],
     "matplotlib": ["evaluation/report", "loadtest/page.py"],
     "fairsearchcore": ["evaluation/outside"],

@@ -32,6 +32,7 @@ from tests.unit.server.index_material import (
 def folders(backend: Backend, folder: Path) -> Iterator[tuple[Engine, Target]]:
     """Give an engine over `backend`, and where its generations go in `folder`."""
     engine = Engine(backend)
+    engine.check()
     try:
         yield engine, target(engine, folder)
     finally:

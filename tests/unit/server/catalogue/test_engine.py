@@ -1,11 +1,12 @@
 """A catalogue whose graphs are in a real engine: kept up, taken over, lost, and built again."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from longtail.server.catalogue import indexer as indexer_module
+from longtail.server.catalogue.index.engines.backend import EngineError
 from longtail.server.catalogue.index.engines.engine import Engine, EngineGraphs
 from longtail.server.catalogue.index.engines.pgvector.pgvector import PgVector
 from longtail.server.catalogue.replica import CatalogueReplica
@@ -38,6 +39,8 @@ def view_over(
 ) -> Iterator[tuple[Engine, CatalogueReplica]]:
     """Give a process's own engine and view."""
     engine = Engine(PgVector(url))
+    with suppress(EngineError):
+        engine.check()
     index = folder / "index"
     index.mkdir(exist_ok=True)
     try:

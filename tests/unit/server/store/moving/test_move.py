@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
+import psycopg
 import pytest
 from longtail.runtime.errors import FailedPrecondition
 from longtail.server.store.database import Database
@@ -19,7 +20,7 @@ from tests.postgresql import PostgreSQL
 from tests.unit.server.new_stores import open_store
 from tests.unit.server.store.invented_store import FLOATS, contents, fill
 
-ROWS = 24
+ROWS = 12
 # So that each table has several parts.
 PART = 8
 SECONDS = 60.0
@@ -67,8 +68,10 @@ class Stores:
             url = f"sqlite:{path}"
         else:
             server: PostgreSQL = self._request.getfixturevalue("postgresql")
-            url = server.new_database()
+            url = server.new_database(self._request.getfixturevalue("empty_postgresql"))
             self._stack.callback(server.drop, url)
+            with psycopg.connect(url) as connection:
+                connection.execute("UPDATE sequence SET identity = gen_random_uuid()")
         database = self._stack.enter_context(opened(url, make=True))
         self._urls[database.name] = url
         return database
@@ -80,6 +83,14 @@ class Stores:
 
     def serve(self, database: Database) -> None:
         self.record_store(database).close()
+
+
+@pytest.fixture(scope="module")
+def empty_postgresql(postgresql: PostgreSQL) -> str:
+    """Return the name of a database that is an empty store: to make one takes every migration."""
+    url = postgresql.new_database()
+    RecordStore.open(url).close()
+    return url.rpartition("/")[2]
 
 
 @pytest.fixture

@@ -125,14 +125,17 @@ class EngineGraph:
 
 
 class Engine:
-    """A backend, and whether it is well. Any number of threads search."""
+    """A backend, and whether it is well, which is not known before the first `check`.
+
+    Any number of threads search.
+    """
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
-        self._away = threading.Event()
+        self._is_well = threading.Event()
         self._graphs = WeakSet[EngineGraph]()
         self._opening = threading.Lock()
-        WELL.set(1)
+        WELL.set(0)
 
     def graph(self, generation: Generation) -> EngineGraph:
         """Return the graph of a generation."""
@@ -143,7 +146,7 @@ class Engine:
 
     def search(self, collection: str, vectors: Matrix, k: int, width: int) -> list[Rows]:
         """Return what the backend finds; raise GraphAway when it fails or did before."""
-        if self._away.is_set():
+        if not self._is_well.is_set():
             raise GraphAway("the engine is away")
         try:
             return list(self.backend.search(collection, vectors, k, width))
@@ -152,7 +155,7 @@ class Engine:
         except EngineError as error:
             FAILURES.inc()
             WELL.set(0)
-            self._away.set()
+            self._is_well.clear()
             logger.warning("the index engine fails, scanning until it is well reason=%s", error)
             raise GraphAway(str(error)) from None
 
@@ -167,10 +170,10 @@ class Engine:
                 self.backend.collections(PREFIX)
         except EngineError:
             WELL.set(0)
-            self._away.set()
+            self._is_well.clear()
             raise
         WELL.set(1)
-        self._away.clear()
+        self._is_well.set()
 
     def close(self) -> None:
         """Give up all connections."""
