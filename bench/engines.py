@@ -3,6 +3,7 @@
 `--engine` says which. What it is given is dropped again at the end.
 """
 
+import ctypes
 import gc
 import time
 from collections.abc import Callable, Iterator
@@ -198,7 +199,6 @@ def _memory(bench: Context) -> Iterator[Measured]:
     for generation in (bench.shared, bench.own):
         target = generation.target
         del generation
-        gc.collect()
         before = _anonymous()
         found = latest_generation(target, revision=len(bench.vectors))
         rows = 0 if found is None else len(found.table)
@@ -207,7 +207,6 @@ def _memory(bench: Context) -> Iterator[Measured]:
         index = VectorIndex.of(found)
         del found
         index.search(bench.queries(2000)[0], 200, All(rows))
-        gc.collect()
         yield single((_anonymous() - before) / rows, 1, f"{rows:,} items")
         del index
 
@@ -228,7 +227,7 @@ def _bare(bench: Context) -> Search:
                 search_params={"params": {"ef": width}},
                 consistency_level="Bounded",
             )
-            return np.array([hit["row_id"] for hit in hits])
+            return np.array(hits.ids)
 
         return milvus
     connection = bench.leaving.enter_context(psycopg.connect(url, autocommit=True))
@@ -246,7 +245,9 @@ def _bare(bench: Context) -> Search:
 
 
 def _anonymous() -> int:
-    """Return the bytes of this process that are in no file."""
+    """Return the bytes of this process that are in no file, and not free to be taken again."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
     with Path("/proc/self/status").open() as status:
         [line] = [line for line in status if line.startswith("RssAnon:")]
     return 1024 * int(line.split()[1])
