@@ -240,7 +240,7 @@ class Behaviour:
         following = np.frombuffer(b"".join([each.following.data for each in found]), np.float32)
         lengths = np.array([len(neighbours.items) for neighbours in found])
         led = [
-            (np.repeat(weight, lengths) * led_by, np.abs(weight).sum() or 1.0)
+            (weight.repeat(lengths) * led_by, np.abs(weight).sum() or 1.0)
             for weight, led_by in zip(
                 weights, chain((similarity,), repeat(following)), strict=False
             )
@@ -314,7 +314,7 @@ class Behaviour:
             return Neighbours(np.empty(0, np.int32), *np.empty((2, 0), np.float32))
         lengths = np.fromiter(map(len, likes), np.int64, len(likes)) // NUMBER_BYTES
         others = _distinct(together, places)
-        common = np.bincount(places[together], np.repeat(1 / np.sqrt(1 + lengths), lengths))
+        common = np.bincount(places[together], (1 / np.sqrt(1 + lengths)).repeat(lengths))
         followed = _followed(item, together, lengths, places, len(others))
         kept = others != item
         others, common, followed = others[kept], common[kept], followed[kept]
@@ -327,7 +327,7 @@ class Behaviour:
             similarity = _regressed(self._regression, item, others, theirs, similarity)
         following = similarity + shrunk(followed * standing_for, support, theirs)
         if len(others) > NEIGHBOURS:
-            nearest = np.argpartition(-similarity, NEIGHBOURS)[:NEIGHBOURS]
+            nearest = (-similarity).argpartition(NEIGHBOURS)[:NEIGHBOURS]
             others, similarity, following = others[nearest], similarity[nearest], following[nearest]
         return Neighbours(others, similarity.astype(np.float32), following.astype(np.float32))
 
@@ -381,12 +381,12 @@ def _followed(item: int, together: Int32s, lengths: Ints, places: Int32s, count:
     `together`: what each of them likes, the earliest first, `lengths` of them each; `places` says
     where among the others.
     """
-    at = np.flatnonzero(together == item)
-    ends = np.cumsum(lengths)
+    [at] = (together == item).nonzero()
+    ends = lengths.cumsum()
     ahead = at[:, None] + _AHEAD
     within = ahead < ends[ends.searchsorted(at, side="right"), None]
-    weights = np.broadcast_to(_FOLLOWS, ahead.shape)[within]
     at = places[together[ahead[within]]]
+    weights = _FOLLOWS[within.nonzero()[1]]
     return np.bincount(at, weights, minlength=count).astype(np.float64)
 
 
@@ -458,7 +458,8 @@ def _distinct(numbers: Int32s, places: Int32s) -> Int32s:
     order = np.arange(len(numbers), dtype=np.int32)
     places[numbers] = order
     # Of equal ones the last has left its position.
-    distinct = np.sort(numbers[places[numbers] == order])
+    distinct: Int32s = numbers[places[numbers] == order]
+    distinct.sort()
     places[distinct] = order[: len(distinct)]
     return distinct
 
