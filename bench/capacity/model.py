@@ -36,9 +36,7 @@ class Constants:
     shared_item_bytes: float
     answer_bytes: float
     embed_bytes: float
-    candidate_bytes: float
-    store_item_bytes: float
-    store_fetch_ms: float
+    found_bytes: float
     store_connections: float
     pgvector_bytes: float
     pgvector_ms: float
@@ -176,7 +174,7 @@ def _views(demand: Demand, fleet: Fleet, known: Constants) -> Plan:
     places = int((fleet.memory - mapped - merging) // own)
     servers = _servers(demand, fleet, known, core_ms, max(1, places))
     memory = mapped + merging + servers.processes * own
-    store, strain = _store(demand, fleet, known, servers, fetched=0.0)
+    store, strain = _store(demand, fleet, known, servers, 0.0, 8.0)
     # Every process takes in every write.
     following = demand.writes * known.follow_ms / 1000
     return Plan(
@@ -196,34 +194,27 @@ def _views(demand: Demand, fleet: Fleet, known: Constants) -> Plan:
 
 
 def _pgvector(demand: Demand, fleet: Fleet, known: Constants) -> Plan:
-    """Vectors and records on one machine of PostgreSQL."""
+    """Graphs and records on one machine of PostgreSQL."""
     search = scaled(known.pgvector_ms, known.pgvector_items, demand.items)
-    fetch = known.store_fetch_ms * demand.candidates / 200
-    servers = _shared_servers(demand, fleet, known)
-    store, strain = _store(demand, fleet, known, servers, fetched=fetch + search)
-    vector = demand.items * known.pgvector_bytes * demand.dimension / 384 / GIB
-    memory = store.memory + vector
+    servers, strain = _shared_servers(demand, fleet, known)
+    memory = 8 + demand.items * known.pgvector_bytes * demand.dimension / 384 / GIB
+    store, of_store = _store(demand, fleet, known, servers, search, memory)
     return Plan(
         "PostgreSQL + pgvector",
-        {
-            "servers": servers,
-            "workers": _workers(demand, fleet, known),
-            "PostgreSQL": Group(store.machines, store.cores, memory),
-        },
-        strain | {"memory of PostgreSQL": memory / fleet.large_memory},
-        known.server_ms + fetch + search,
+        {"servers": servers, "workers": _workers(demand, fleet, known), "PostgreSQL": store},
+        strain | of_store,
+        known.server_ms + search,
     )
 
 
 def _milvus(demand: Demand, fleet: Fleet, known: Constants) -> Plan:
-    """Vectors spread over query nodes; every segment is searched for every request."""
+    """Graphs spread over query nodes; every segment is searched for every request."""
     segments = max(1.0, demand.items / known.milvus_segment_items)
     search = segments * scaled(
         known.milvus_ms, known.milvus_items, min(demand.items, known.milvus_segment_items)
     )
-    fetch = known.store_fetch_ms * demand.candidates / 200
-    servers = _shared_servers(demand, fleet, known)
-    store, strain = _store(demand, fleet, known, servers, fetched=fetch)
+    servers, strain = _shared_servers(demand, fleet, known)
+    store, of_store = _store(demand, fleet, known, servers, 0.0, 8.0)
     cores = demand.rate * search / 1000 / fleet.used
     memory = demand.items * known.milvus_factor * FLOAT * demand.dimension / GIB
     nodes = math.ceil(max(cores / fleet.cores, memory / (fleet.memory * fleet.used)))
@@ -236,8 +227,8 @@ def _milvus(demand: Demand, fleet: Fleet, known: Constants) -> Plan:
             "PostgreSQL": store,
             "Milvus": Group(nodes + fleet.spare, fleet.cores, each),
         },
-        strain,
-        known.server_ms + fetch + search,
+        strain | of_store,
+        known.server_ms + search,
         f"{segments:,.0f} segments",
     )
 
@@ -256,11 +247,18 @@ def _servers(demand: Demand, fleet: Fleet, known: Constants, core_ms: float, pla
     return Group(machines + fleet.spare, min(fleet.cores, each + 1), fleet.memory, each)
 
 
-def _shared_servers(demand: Demand, fleet: Fleet, known: Constants) -> Group:
-    own = (demand.items * known.shared_item_bytes + known.process_bytes) / GIB
-    places = max(1, int(fleet.memory // own))
-    servers = _servers(demand, fleet, known, known.server_ms, places)
-    return replace(servers, memory=servers.processes * own)
+def _shared_servers(
+    demand: Demand, fleet: Fleet, known: Constants
+) -> tuple[Group, dict[str, float]]:
+    """Return servers without graphs, whose columns and words stay in their memory; and its limit.
+
+    The file of vectors, of which candidates are read, is the system's to keep or to drop.
+    """
+    own = demand.items * (known.shared_item_bytes + known.item_bytes + known.text_bytes)
+    own = (own + known.process_bytes) / GIB
+    servers = _servers(demand, fleet, known, known.server_ms, max(1, int(fleet.memory // own)))
+    memory = servers.processes * own
+    return replace(servers, memory=memory), {"memory of a server machine": own / fleet.memory}
 
 
 def _workers(demand: Demand, fleet: Fleet, known: Constants) -> Group:
@@ -271,20 +269,20 @@ def _workers(demand: Demand, fleet: Fleet, known: Constants) -> Group:
 
 
 def _store(
-    demand: Demand, fleet: Fleet, known: Constants, servers: Group, fetched: float
+    demand: Demand,
+    fleet: Fleet,
+    known: Constants,
+    servers: Group,
+    search_ms: float,
+    memory: float,
 ) -> tuple[Group, dict[str, float]]:
-    """Return the one PostgreSQL, of `fetched` ms for a request, with a standby; and its limits."""
-    cores = max(2.0, math.ceil(demand.rate * fetched / 1000 / fleet.used))
-    sent = demand.rate * demand.candidates * known.candidate_bytes * 8 / 1e9 if fetched else 0.0
-    # What is asked for lies in memory, or every fetch would wait for the disk.
-    held = known.store_item_bytes * demand.items / GIB if fetched else 8.0
-    strain = {
+    """Return the one PostgreSQL, which searches so long for a request, a standby, and limits."""
+    cores = max(2.0, math.ceil(demand.rate * search_ms / 1000 / fleet.used))
+    found = demand.rate * demand.candidates * known.found_bytes if search_ms else 0.0
+    connections = servers.machines * servers.processes * known.store_connections
+    return Group(1 + fleet.spare, cores, memory), {
         "cores of PostgreSQL": cores / fleet.large_cores,
-        "network of PostgreSQL": sent / (fleet.gbit * fleet.used),
-        "memory of PostgreSQL": held / fleet.large_memory,
-        "connections of PostgreSQL": servers.machines
-        * servers.processes
-        * known.store_connections
-        / fleet.connections,
+        "network of PostgreSQL": found * 8 / 1e9 / (fleet.gbit * fleet.used),
+        "memory of PostgreSQL": memory / fleet.large_memory,
+        "connections of PostgreSQL": connections / fleet.connections,
     }
-    return Group(1 + fleet.spare, cores, max(8.0, held)), strain

@@ -12,44 +12,30 @@ from pathlib import Path
 import numpy as np
 import psycopg
 
-from bench.texts import catalogue
-
 CANDIDATES, CALLS, EF = 200, 200, 400
 _TABLES = """
 CREATE EXTENSION IF NOT EXISTS vector;
-CREATE TABLE items (id text PRIMARY KEY, text text, attributes text, popularity float8);
-CREATE TABLE vectors (id text PRIMARY KEY, vector halfvec({dimension}) NOT NULL);
+CREATE TABLE vectors (id bigint PRIMARY KEY, vector halfvec({dimension}) NOT NULL);
 """
 
 
 def main() -> None:
-    """Load items and vectors; print milliseconds of CPU and bytes."""
+    """Load vectors; print milliseconds of CPU and bytes."""
     parser = argparse.ArgumentParser(prog="python -m bench.capacity.postgresql")
     parser.add_argument("url")
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--vectors", type=Path, required=True, help="vectors-items-*.npy of a run")
     parser.add_argument("--rows", type=int, default=20_000)
     options = parser.parse_args()
-    known = catalogue(options.data).taken(range(options.rows))
     vectors = np.load(options.vectors, mmap_mode="r")[: options.rows]
     draw = np.random.default_rng(1)
     with psycopg.connect(options.url, autocommit=True) as connection:
         connection.execute(_TABLES.format(dimension=vectors.shape[1]))
-        with connection.cursor() as cursor:
-            with cursor.copy("COPY items FROM STDIN") as copy:
-                for item_id, text, prior in zip(known.ids, known.texts, known.priors, strict=True):
-                    copy.write_row((item_id, text, '{"year": 1999, "tags": ["a"]}', prior))
-            with cursor.copy("COPY vectors FROM STDIN") as copy:
-                for item_id, row in zip(known.ids, vectors, strict=True):
-                    copy.write_row((item_id, str(row.astype(float).tolist())))
+        with connection.cursor() as cursor, cursor.copy("COPY vectors FROM STDIN") as copy:
+            for at, row in enumerate(vectors):
+                copy.write_row((at, str(row.astype(float).tolist())))
         connection.execute("CREATE INDEX near ON vectors USING hnsw (vector halfvec_ip_ops)")
         connection.execute("VACUUM ANALYZE")
         connection.execute(f"SET hnsw.ef_search = {EF}")
-
-        def fetch() -> None:
-            ids = [known.ids[at] for at in draw.integers(options.rows, size=CANDIDATES)]
-            statement = "SELECT id, attributes, popularity FROM items WHERE id = ANY(%s)"
-            connection.execute(statement, (ids,)).fetchall()
 
         def search() -> None:
             near = vectors[int(draw.integers(options.rows))] + draw.normal(
@@ -58,11 +44,9 @@ def main() -> None:
             nearest = "SELECT id FROM vectors ORDER BY vector <#> %s::halfvec LIMIT %s"
             connection.execute(nearest, (str(near.tolist()), CANDIDATES)).fetchall()
 
-        _say(f"fetch of {CANDIDATES} by id: {_cpu(connection, fetch):.2f} ms")
         _say(f"search, ef {EF}, {options.rows:,} rows: {_cpu(connection, search):.2f} ms")
-        for table in ("items", "vectors"):
-            size = connection.execute("SELECT pg_total_relation_size(%s)", (table,)).fetchone()
-            _say(f"{table}: {(size or (0,))[0] / options.rows:,.0f} bytes a row, indices included")
+        size = connection.execute("SELECT pg_total_relation_size('vectors')").fetchone()
+        _say(f"{(size or (0,))[0] / options.rows:,.0f} bytes a row, the graph included")
 
 
 def _say(line: str) -> None:

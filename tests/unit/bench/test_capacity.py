@@ -33,9 +33,7 @@ KNOWN = Constants(
         "item_bytes": 100.0,
         "text_bytes": 100.0,
         "shared_item_bytes": 50.0,
-        "candidate_bytes": 100.0,
-        "store_item_bytes": 1000.0,
-        "store_fetch_ms": 2.0,
+        "found_bytes": 100.0,
         "store_connections": 2.0,
         "pgvector_bytes": 768.0,
         "pgvector_ms": 8.0,
@@ -79,24 +77,29 @@ def test_what_is_too_large_for_a_machine_is_said_and_no_number_of_stores_helps()
 
 
 def test_one_postgresql_has_so_many_cores_and_two_stores_have_twice_as_many() -> None:
-    # 1,000 x (2 ms for the candidates and 8 ms for the search) at half use are 20 cores of 16.
-    plan = plans(DEMAND, FLEET, KNOWN)[PGVECTOR]
+    # 1,000 x 8 ms of a search at half use are 16 cores; 1,250 take 20 of 16.
+    more = replace(DEMAND, rate=1250)
+    plan = plans(more, FLEET, KNOWN)[PGVECTOR]
     assert (plan.breaks_first, plan.strain["cores of PostgreSQL"]) == ("cores of PostgreSQL", 1.25)
-    assert installations(DEMAND, FLEET, KNOWN, PGVECTOR) == 2
-    half = plans(replace(DEMAND, rate=500), FLEET, KNOWN)[PGVECTOR]
-    # 1,000 bytes of an item, and 768 x 256 / 384 of its vector; at least 8 GiB for the first.
-    assert half.groups["PostgreSQL"].memory == pytest.approx(8 + 512e6 / GIB)
-    assert half.groups["PostgreSQL"].cores == 10
+    # 1,250 x 200 x 100 bytes are 0.2 of 10 Gbit/s, used by half.
+    assert plan.strain["network of PostgreSQL"] == pytest.approx(0.04)
+    assert installations(more, FLEET, KNOWN, PGVECTOR) == 2
+    # 768 x 256 / 384 bytes of a vector in its graph, beside the records.
+    assert plan.groups["PostgreSQL"].memory == pytest.approx(8 + 512e6 / GIB)
+    # 1,250 x 4 ms at half use are 10 processes, each of 250 bytes an item, on one machine and one
+    # to spare.
+    servers = plan.groups["servers"]
+    assert (servers.machines, servers.processes) == (2, 10)
+    assert servers.memory == pytest.approx(10 * 250e6 / GIB)
 
 
-def test_every_segment_is_searched_and_candidates_come_over_the_network() -> None:
+def test_every_segment_is_searched() -> None:
     plan = plans(replace(DEMAND, items=4e6, rate=2000), FLEET, KNOWN)[MILVUS]
     # 4 segments of 5 ms; 2,000 x 20 ms at half use are 80 cores, and 5 machines.
-    assert plan.core_ms == 4 + 2 + 20
+    assert plan.core_ms == 4 + 20
     assert plan.groups["Milvus"].machines == 6
     assert plan.groups["Milvus"].memory == 8.0
-    # 2,000 x 200 x 100 bytes are 0.32 of 10 Gbit/s, used by half.
-    assert plan.strain["network of PostgreSQL"] == pytest.approx(0.064)
+    assert plan.strain["memory of a server machine"] == pytest.approx(4 * 250e6 / GIB / 10)
 
 
 def test_a_plan_costs_its_cores_and_memory() -> None:
