@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from longtail.server.catalogue.index.build import Stopped, build
-from longtail.server.catalogue.index.engines.backend import Backend, CollectionLost
+from longtail.server.catalogue.index.engines.backend import Backend, CollectionLost, EngineError
 from longtail.server.catalogue.index.engines.engine import COLLECTION, Engine, EngineGraphs
 from longtail.server.catalogue.index.generation import (
     Generation,
@@ -165,10 +165,31 @@ def check_one_that_is_put_back_is_lost(backend: Backend, folder: Path) -> None:
         assert index.is_lost
 
 
+def check_one_that_is_put_back_while_it_is_away_is_lost(backend: Backend, folder: Path) -> None:
+    rows = vectors(1000)
+    with folders(backend, folder) as (engine, there):
+        generation = build(there, source(rows), None, ignore)
+        index, name = VectorIndex.of(generation), collection(generation)
+        engine.check()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(backend, "search", _fail)
+            index.search(rows[0], 3, everything(1000))
+        backend.create(name, PARAMETERS)
+        backend.append(name, np.arange(900), np.arange(1, 901), rows[:900])
+        backend.finish(name, PARAMETERS, lambda: None)
+        engine.check()
+        assert index.is_lost
+
+
+def _fail(*_: object) -> None:
+    raise EngineError("away")
+
+
 CHECKS: list[Callable[[Backend, Path], None]] = [
     check_answers_are_those_of_memory,
     check_a_generation_goes_on_with_the_collection_before,
     check_what_came_to_nothing_is_dropped,
     check_a_collection_that_is_lost_is_found_out,
     check_one_that_is_put_back_is_lost,
+    check_one_that_is_put_back_while_it_is_away_is_lost,
 ]

@@ -62,7 +62,6 @@ class EngineGraph:
         self._live = len(own)
         # By which it is told whether the collection is what was written.
         self._last = (int(own[-1]), int(table["revision"][own[-1]])) if len(own) else None
-        self._is_verified = False
         self._kept = KeptSearches()
 
     @property
@@ -85,17 +84,19 @@ class EngineGraph:
             return [(np.empty(0, np.int64), np.empty(0))] * len(vectors)
         return self._kept.search(vectors, k, self._search)
 
-    def check(self) -> None:
-        """Raise EngineError where the engine does not find what it has; see whether it is lost."""
+    def check(self, *, thoroughly: bool) -> None:
+        """Raise EngineError where the engine does not find what it has; see whether it is lost.
+
+        `thoroughly`: whether what it has may be something else than before.
+        """
         if self._last is None or self.is_lost:
             return
         row, revision = self._last
         backend = self._engine.backend
         try:
-            if not self._is_verified:
-                self._is_verified = backend.revision(self.collection, row) == revision
+            is_there = not thoroughly or backend.revision(self.collection, row) == revision
             [found] = backend.search(self.collection, self._vectors[row][np.newaxis], 1, 1)
-            is_there = self._is_verified and len(found) > 0
+            is_there &= len(found) > 0
         except CollectionLost:
             is_there = False
         if not is_there:
@@ -134,6 +135,8 @@ class Engine:
         self.backend = backend
         self._is_well = threading.Event()
         self._graphs = WeakSet[EngineGraph]()
+        # Those that were not checked yet.
+        self._doubted = WeakSet[EngineGraph]()
         self._opening = threading.Lock()
         WELL.set(0)
 
@@ -142,6 +145,7 @@ class Engine:
         graph = EngineGraph(self, generation)
         with self._opening:
             self._graphs.add(graph)
+            self._doubted.add(graph)
         return graph
 
     def search(self, collection: str, vectors: Matrix, k: int, width: int) -> list[Rows]:
@@ -165,7 +169,9 @@ class Engine:
             graphs = list(self._graphs)
         try:
             for graph in graphs:
-                graph.check()
+                # One that was away may have been put back to an older state.
+                graph.check(thoroughly=graph in self._doubted or not self._is_well.is_set())
+                self._doubted.discard(graph)
             if not graphs:
                 self.backend.collections(PREFIX)
         except EngineError:
@@ -193,7 +199,7 @@ class EngineGraphs:
         graph = self._engine.graph(generation)
         backend = self._engine.backend
         try:
-            graph.check()
+            graph.check(thoroughly=True)
             return not graph.is_lost and not backend.reaches(
                 graph.collection, len(generation.table)
             )
