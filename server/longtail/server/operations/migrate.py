@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     "--switch\n"
                 )
     except KeyboardInterrupt:
-        sys.stderr.write("\nmigrate: stopped; the same command goes on from here\n")
+        sys.stderr.write("migrate: stopped; the same command goes on from here\n")
         return INTERRUPTED
     except (CopyDiffers, ServiceError, OSError) as error:
         sys.stderr.write(f"migrate: {error}\n")
@@ -59,9 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _copy(move: Move) -> float:
     """Copy until hardly anything is left to copy; return how many seconds the last pass took."""
     for number in range(1, PASSES + 1):
-        progress = MoveProgress(f"pass {number}", move.counts())
-        copied = move.copy(progress)
-        progress.end()
+        with MoveProgress(f"pass {number}", move.counts(), sys.stderr) as progress:
+            copied = move.copy(progress)
         written, deleted = sum(c.written for c in copied), sum(c.deleted for c in copied)
         sys.stdout.write(
             f"pass {number}: {sum(c.rows for c in copied):,} rows, {written:,} written, "
@@ -81,9 +80,8 @@ def _switch(move: Move, seconds: float, hold: float) -> None:
             f"the last pass took {seconds:.0f} s, and writers would be held off as long: more than "
             f"--hold {hold:g}. Give more; no write is lost, callers are told to try again"
         )
-    progress = MoveProgress("switch, writers wait", move.counts())
-    copied = move.switch(progress, hold)
-    progress.end()
+    with MoveProgress("switch, writers wait", move.counts(), sys.stderr) as progress:
+        copied = move.switch(progress, hold)
     sys.stdout.write(f"writers were held off for {progress.seconds:.1f} s\n")
     _write_table(copied)
 

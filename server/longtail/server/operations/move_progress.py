@@ -1,9 +1,8 @@
 """How far a pass over a store has come: one line on a terminal, elsewhere one every ten seconds."""
 
-import sys
 import time
 from collections.abc import Mapping
-from typing import TextIO
+from typing import Self, TextIO
 
 from longtail.server.store.moving.copying import TableCopy
 
@@ -11,15 +10,18 @@ TERMINAL_SECONDS, LOG_SECONDS = 0.2, 10.0
 
 
 class MoveProgress:
-    """Tells of one pass; `counts` are the rows of each table, as far as they were known before."""
+    """Tells of one pass, a block; `counts` are the rows of each table before it."""
 
-    def __init__(self, name: str, counts: Mapping[str, int], out: TextIO = sys.stderr) -> None:
+    def __init__(self, name: str, counts: Mapping[str, int], out: TextIO) -> None:
         self._name, self._out = name, out
         self._total = sum(counts.values())
         self._done: dict[str, int] = {}
         self._started = self._told = time.monotonic()
         self._rewritten = out.isatty()
         self._wait = TERMINAL_SECONDS if self._rewritten else LOG_SECONDS
+
+    def __enter__(self) -> Self:
+        return self
 
     @property
     def seconds(self) -> float:
@@ -43,8 +45,8 @@ class MoveProgress:
         self._out.write(f"\r{line}\033[K" if self._rewritten else f"{line}\n")
         self._out.flush()
 
-    def end(self) -> None:
-        """Clear the line that was rewritten."""
+    def __exit__(self, *_failure: object) -> None:
+        # What is said next begins a line.
         if self._rewritten:
             self._out.write("\r\033[K")
             self._out.flush()

@@ -1,5 +1,6 @@
 """The command that moves a store: what it says, what it refuses, and that a kill takes nothing."""
 
+import io
 import re
 import signal
 import sqlite3
@@ -11,7 +12,9 @@ from pathlib import Path
 
 import pytest
 from longtail.server.operations.migrate import main
+from longtail.server.operations.move_progress import MoveProgress
 from longtail.server.store.database import Database
+from longtail.server.store.moving.copying import TableCopy
 from longtail.server.store.moving.ends import opened
 from longtail.server.store.record_store import RecordStore
 
@@ -108,6 +111,28 @@ def test_a_pass_that_takes_longer_than_writers_may_wait_is_no_switch(
         assert main(["--from", source, "--to", f"sqlite:{tmp_path}/b.db", "--switch"]) == 1
     assert "the last pass took 61 s" in capsys.readouterr().err
     RecordStore.open(Path(source.removeprefix("sqlite:"))).close()
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("out", "begin", "end"), [(io.StringIO(), "", "\n"), (Terminal(), "\r", "\033[K")]
+)
+def test_progress_tells_the_rate_and_what_is_left(
+    out: io.StringIO, begin: str, end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([100.0, 100.1, 120.0, 120.1])
+    monkeypatch.setattr(
+        "longtail.server.operations.move_progress.time.monotonic", lambda: next(clock)
+    )
+    with MoveProgress("pass 1", {"items": 100, "vectors": 300}, out) as progress:
+        for rows in (1, 100, 101):
+            progress(TableCopy("items", rows))
+    said = "pass 1: 100 of 400 rows, items, 5 rows/s, about 60 s left"
+    assert out.getvalue() == f"{begin}{said}{end}" + "\r\033[K" * bool(begin)
 
 
 def test_a_move_that_is_killed_goes_on(tmp_path: Path) -> None:

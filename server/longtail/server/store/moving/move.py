@@ -63,7 +63,12 @@ class Move:
 
         Raises CopyDiffers, and what either database raises; the next pass goes on from there.
         """
-        return self._pass(self._source.engine.connect, progress)
+        copied = self._pass(self._source.engine.connect, progress)
+        if self._target.shared:
+            # Else it plans for tables that are empty, until it looks at them by itself.
+            with self._target.writing.begin() as connection:
+                connection.exec_driver_sql("ANALYZE")
+        return copied
 
     def switch(self, progress: Progress, most_seconds: float) -> list[TableCopy]:
         """Hold off the source's writers, go through all tables, and have the target be the store.
