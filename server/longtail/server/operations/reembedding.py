@@ -190,15 +190,17 @@ class Reembedding:
             revisions = [revision for revision, _ in found[start : start + LEASE_TEXTS]]
             ranges.append(TextRange(after, revisions[-1], len(revisions)))
             after = revisions[-1]
-        if ranges:
-            await self._write(
-                lambda tx: self._store.leases.divide(
-                    tx, change.operation_id, change.coming.id, ranges
-                ),
-                change.progress,
-            )
+        if not ranges:
+            return ()
+        added = await self._write(
+            lambda tx: self._store.leases.divide(tx, change.operation_id, change.coming.id, ranges),
+            change.progress,
+        )
+        if added:
             change.after, change.beyond = after, max(0, change.beyond - len(found))
-            self._holder.stir()
+        else:
+            change.after = await asyncio.to_thread(self._store.leases.divided, change.operation_id)
+        self._holder.stir()
         return ranges
 
     def _judge(self, change: _Change, tx: Transaction | None = None) -> None:

@@ -77,17 +77,27 @@ class LeaseRecords:
         for table in (encode_leases, encode_refusals):
             tx.execute(delete(table).where(table.c.operation_id == operation_id))
 
-    def divided(self, operation_id: str) -> int:
-        """Return the revision up to which an operation is divided; 0 before the first range."""
+    def divided(self, operation_id: str, tx: Transaction | None = None) -> int:
+        """Return the revision up to which an operation is divided; 0 before the first range.
+
+        As the transaction sees it, where one is given.
+        """
+        if tx is None:
+            with self._engine.connect() as connection:
+                return self.divided(operation_id, connection)
         query = select(func.max(encode_leases.c.last))
-        with self._engine.connect() as connection:
-            found = connection.execute(query.where(encode_leases.c.operation_id == operation_id))
-            return int(found.scalar_one() or 0)
+        found = tx.execute(query.where(encode_leases.c.operation_id == operation_id))
+        return int(found.scalar_one() or 0)
 
     def divide(
         self, tx: Transaction, operation_id: str, encoder_id: int, ranges: Sequence[TextRange]
-    ) -> None:
-        """Add ranges that whoever encodes may take."""
+    ) -> bool:
+        """Add ranges that whoever encodes may take; return whether they were added.
+
+        Not where others went on from the same revision: who loses an office may find out late.
+        """
+        if self.divided(operation_id, tx) != ranges[0].after:
+            return False
         common = {
             "operation_id": operation_id,
             "encoder_id": encoder_id,
@@ -96,8 +106,8 @@ class LeaseRecords:
             "beat": 0,
             "finished": False,
         }
-        if ranges:
-            tx.execute(insert(encode_leases), [vars(each) | common for each in ranges])
+        tx.execute(insert(encode_leases), [vars(each) | common for each in ranges])
+        return True
 
     def unfinished(self) -> list[Lease]:
         """Return the ranges that are not finished, held or not, in the order of revisions."""

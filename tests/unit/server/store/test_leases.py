@@ -64,6 +64,16 @@ def advance(it: Opened, lease: Lease, done: int, goal: int) -> None:
     it.do(lambda tx: it.store.leases.advance(tx, lease, done, goal))
 
 
+def test_who_divides_what_another_has_divided_adds_nothing(it: Opened) -> None:
+    operation = divided(it)
+    again = [TextRange(10, 14, 4)]
+    assert not it.do(lambda tx: it.store.leases.divide(tx, operation.id, 2, again))
+    assert [each.last for each in it.store.leases.unfinished()] == [10, 15]
+    further = [TextRange(15, 20, 2)]
+    assert it.do(lambda tx: it.store.leases.divide(tx, operation.id, 2, further))
+    assert it.store.leases.divided(operation.id) == 20
+
+
 def test_each_range_is_taken_by_one_and_in_order(it: Opened) -> None:
     operation = divided(it)
     assert it.store.leases.divided(operation.id) == 15
