@@ -19,9 +19,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not FULL:
+        return
     for item in items:
-        if FULL and item.path.parent == Path(__file__).parent:
+        if item.path.parent == Path(__file__).parent:
             item.add_marker(pytest.mark.timeout(FULL_SECONDS))
+    # One combination after the other, and then what asks for none.
+    names = [each.name for each in ALL]
+    items.sort(key=lambda item: [name not in item.name for name in names])
 
 
 def pytest_terminal_summary(

@@ -11,7 +11,7 @@ import pytest
 from tests import milvus
 from tests.conformance.combinations import MEMORY, Combination
 from tests.conformance.deployment import Deployment, Server
-from tests.faults.extent import extent
+from tests.faults.extent import FULL, extent
 from tests.postgresql import PostgreSQL
 
 # Small, so that there is a graph at all beside what is scanned.
@@ -27,7 +27,7 @@ class Deployments:
 
     def __init__(self, session: pytest.FixtureRequest) -> None:
         self._session = session
-        self._stack = ExitStack()
+        self._stack, self._shared = ExitStack(), ExitStack()
         self._running: dict[Combination, Deployment] = {}
 
     def __enter__(self) -> Self:
@@ -39,13 +39,18 @@ class Deployments:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._shared.close()
         self._stack.close()
 
     def of(self, combination: Combination) -> Deployment:
         """Return the servers of a combination, which tests share."""
         if combination not in self._running:
+            if FULL:
+                # What is measured is to have the machine for itself.
+                self._shared.close()
+                self._running.clear()
             worker_address = self._session.getfixturevalue("worker_address")
-            self._running[combination] = self._stack.enter_context(
+            self._running[combination] = self._shared.enter_context(
                 self.fresh(combination, worker_address)
             )
         return self._running[combination]

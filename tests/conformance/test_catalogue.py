@@ -249,6 +249,17 @@ def test_texts_and_attributes_come_back_as_they_were_written(
     assert exported.attributes == written.attributes
 
 
+def test_a_text_that_not_every_store_can_hold_is_refused_alone(
+    deployment: Deployment, material: Material
+) -> None:
+    client = deployment.client
+    odd, plain = (item(material, name, number) for number, name in enumerate(("odd", "plain")))
+    odd.text = "before\x00after"
+    reply = client.upsert_items([odd, plain])
+    assert [status.code for status in reply.statuses] == [code_pb2.INVALID_ARGUMENT, code_pb2.OK]
+    assert [each.id for each in client.export_items()] == ["plain"]
+
+
 def test_lists_and_exports_are_in_the_order_of_ids_page_by_page(
     deployment: Deployment, material: Material
 ) -> None:
