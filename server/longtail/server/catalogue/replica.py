@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from longtail.runtime.errors import Unavailable
 from longtail.server.catalogue.index.generation import (
     Generation,
     Graphs,
@@ -103,6 +104,9 @@ class CatalogueReplica:
                 state = self._renewed()
             try:
                 state.follow(self._store.changes, position.revision)
+            except Unavailable:
+                # Only reading fails so: what was taken in before is whole, and is not taken twice.
+                raise
             except BaseException:
                 # Columns and index may be of unequal length: it is loaded anew before it goes on.
                 self._is_torn = True

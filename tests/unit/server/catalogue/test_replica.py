@@ -3,16 +3,18 @@
 import asyncio
 import threading
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
 import pytest
+from longtail.runtime.errors import Unavailable
 from longtail.server.catalogue.columns.filter import Condition, Equals, Filter, Kind
 from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.catalogue.state import CatalogueState
 from longtail.server.process.part import Part
-from longtail.server.store.records import BoundEncoder, EncoderBinding, State
+from longtail.server.store.records import BoundEncoder, EncoderBinding, ItemChange, State
 from longtail.server.upkeep import recall_canary
 from longtail.server.upkeep.recall_canary import measure
 
@@ -350,4 +352,29 @@ def test_a_follow_that_broke_off_is_made_up_for(
     assert contents(view) == contents(view_of(written, tmp_path / "elsewhere"))
     written.upsert(item("i9", 9))
     view.follow()
+    assert contents(view) == contents(view_of(written, tmp_path / "elsewhere"))
+
+
+def test_a_store_that_went_away_meanwhile_is_followed_on_without_a_new_view(
+    written: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = view_of(written, tmp_path)
+    written.upsert(*(item(f"i{number}", number) for number in range(5)))
+    written.remove("i1")
+    written.upsert(item("i2", 7))
+    state, changes = view.state, written.store.changes.item_changes
+
+    def broken_off(after: int, until: int, encoder_id: int) -> Iterator[ItemChange]:
+        yield from islice(changes(after, until, encoder_id), 3)
+        raise Unavailable("the database cannot be reached")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(written.store.changes, "item_changes", broken_off)
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                view.follow()
+    written.upsert(item("i0", 8))
+    view.follow()
+    assert view.state is state
+    assert view.state.columns.count == view.state.index.delta_rows
     assert contents(view) == contents(view_of(written, tmp_path / "elsewhere"))

@@ -18,7 +18,7 @@ DEFAULTS: dict[str, Any] = {
     "tcp_user_timeout": 5000,
 }
 LOCK_SECONDS = 10
-ABANDONED_SECONDS = 60
+ABANDONED_SECONDS = 15
 SESSION = {
     "lock_timeout": f"{LOCK_SECONDS}s",
     "idle_in_transaction_session_timeout": f"{ABANDONED_SECONDS}s",
