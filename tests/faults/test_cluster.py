@@ -51,8 +51,8 @@ WRITERS, REQUESTS = 50, extent(5, 40)
 MAINTAINER, SUCCEEDED = "longtail_store_maintainer", OperationState.OPERATION_STATE_SUCCEEDED
 # Hundreds of items are written at once, on a machine that may be busy.
 BEGIN_SECONDS = 30.0
-# PostgreSQL gives up a transaction of which nothing comes after 60 s.
-HELD_SECONDS = BACK_SECONDS = 90.0
+# PostgreSQL gives up a transaction of which nothing comes after 15 s.
+HELD_SECONDS = BACK_SECONDS = 45.0
 # What is written to find out whether anything can be.
 PROBE, PROBE_SECONDS = "probe", 10.0
 # A call is given so long, and ends soon after.
