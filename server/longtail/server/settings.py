@@ -1,6 +1,7 @@
 """Settings of the server; `longtail-server --help` prints them."""
 
 import math
+import re
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,14 @@ _ADMIN = "LONGTAIL_SERVER_ADMIN_ADDRESS"
 # In microseconds.
 DAY = 24 * 3600 * 10**6
 
+# The URL of an engine: what its own client would read otherwise than it is meant does not match.
+_ENCODED = r"(?:[^@/?#%\s]|%[0-9A-Fa-f]{2})"
+_PLACE = r"(?:\[[^\]@/?#]*\]|[^@/?#:,\[\]]*)(?::[0-9]*)?"
+_ENGINE = re.compile(
+    rf"[a-z]+://(?:{_ENCODED}*@)?{_PLACE}(?:,{_PLACE})*(?:/{_ENCODED}*)?"
+    r"(?:\?(?:[^@#%\s]|%[0-9A-Fa-f]{2})*)?"
+)
+
 
 def _check_store(text: str) -> None:
     # What it says beyond that may be the password.
@@ -36,6 +45,9 @@ def _check_engine(text: str) -> None:
     # What it says beyond that may be the password.
     if not text.startswith(("postgresql://", "postgres://", "http://", "https://")):
         raise ValueError("is not postgresql://host/database, or http://host:19530 of a Milvus")
+    # What the engines' clients say of what they cannot read is logged, and may be the password.
+    if not _ENGINE.fullmatch(text):
+        raise ValueError("cannot be read: percent-encode the user and the password")
 
 
 @dataclass(frozen=True)

@@ -258,6 +258,8 @@ def test_a_database_of_somebody_else_is_left_alone(
         lambda url: url.replace("/store_", "/nothing_"),
         lambda url: url.replace("127.0.0.1:", "127.0.0.1:1"),
         lambda url: url.replace("@", "%zz@"),
+        lambda url: url.replace(":not", ":a@not"),
+        lambda url: url.replace("@", "/a@"),
     ],
 )
 def test_what_cannot_be_opened_is_told_without_the_password(

@@ -19,6 +19,10 @@ DEFAULTS: dict[str, Any] = {
 }
 LOCK_SECONDS = 10
 ABANDONED_SECONDS = 15
+UNREADABLE = (
+    "the store's URL cannot be read: postgresql://user:password@host:port/database, "
+    "with percent-encoding where a part has other characters"
+)
 SESSION = {
     "lock_timeout": f"{LOCK_SECONDS}s",
     "idle_in_transaction_session_timeout": f"{ABANDONED_SECONDS}s",
@@ -41,10 +45,10 @@ class Address:
             given = conninfo_to_dict(url)
         except psycopg.ProgrammingError:
             # What it says of it may be the password.
-            raise FailedPrecondition(
-                "the store's URL cannot be read: postgresql://user:password@host:port/database, "
-                "with percent-encoding where a part has other characters"
-            ) from None
+            raise FailedPrecondition(UNREADABLE) from None
+        # libpq takes a password with an @ or a / that is not encoded for a part of the place.
+        if any("@" in str(given.get(part, "")) for part in ("host", "port", "dbname")):
+            raise FailedPrecondition(UNREADABLE)
         host, port = given.get("host", ""), given.get("port", "")
         place = f"{host}:{port}" if port else str(host)
         self.name = f"postgresql://{place}/{given.get('dbname', '')}"

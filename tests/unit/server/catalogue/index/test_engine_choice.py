@@ -25,6 +25,8 @@ ENGINES = "longtail.server.catalogue.index.engines"
         ("postgres://db", "pgvector"),
         ("http://ann:secret@milvus:19530", "milvus"),
         ("https://milvus:19530/longtail", "milvus"),
+        ("postgresql://ann:p%40%2F@[::1]:5432,db:5433/longtail?sslmode=require", "pgvector"),
+        ("postgresql:///longtail?host=/run/postgresql", "pgvector"),
     ],
 )
 def test_an_address_says_which_engine_it_is(url: str, kind: str) -> None:
@@ -32,7 +34,20 @@ def test_an_address_says_which_engine_it_is(url: str, kind: str) -> None:
     assert backend_at(url).kind == kind
 
 
-@pytest.mark.parametrize("url", ["pgvector", "mysql://ann:not-to-be-shown@db", "milvus:19530"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "pgvector",
+        "mysql://ann:not-to-be-shown@db",
+        "milvus:19530",
+        # Their clients would take a part of these passwords for the host or the port.
+        "postgresql://ann:a@not-to-be-shown@db/longtail",
+        "postgresql://ann:not-to-be-shown/a@db/longtail",
+        "postgresql://ann:not-to-be-shown%@db/longtail",
+        "http://ann:not-to-be-shown/a@db:19530",
+        "http://ann:not-to-be-shown?a@db:19530",
+    ],
+)
 def test_what_is_no_engine_is_refused_and_not_shown(url: str) -> None:
     with pytest.raises(SettingsError, match="LONGTAIL_INDEX_ENGINE") as raised:
         load(Settings, {"LONGTAIL_INDEX_ENGINE": url})
