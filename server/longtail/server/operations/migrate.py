@@ -39,7 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if options.switch:
                 _switch(move, seconds, options.hold)
                 sys.stdout.write(
-                    f"moved: start servers with LONGTAIL_STORE set to {target.name}\n"
+                    f"moved: start servers on {target.name}, its URL in LONGTAIL_STORE\n"
+                    if target.shared
+                    else f"moved: start servers on {target.name}, without LONGTAIL_STORE\n"
+                )
+                sys.stdout.write(
                     f"{source.name} is kept as it was, and refuses to be served or written to\n"
                 )
             else:

@@ -57,7 +57,7 @@ def test_a_store_is_copied_and_then_moved(
     assert "pass 1: " in said_then.out
     assert "0 written, 0 deleted" in said_then.out
     assert re.search(rf"^interactions +{ROWS} rows  [0-9a-f]{{64}}$", said_then.out, re.MULTILINE)
-    assert "moved: start servers with LONGTAIL_STORE" in said_then.out
+    assert "moved: start servers on postgresql://127.0.0.1:" in said_then.out
     # The same sums as from the other side, and no password anywhere.
     assert main(["--from", postgresql_url, "--to", source, "--switch"]) == 0
     back = capsys.readouterr()
