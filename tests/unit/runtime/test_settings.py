@@ -124,7 +124,7 @@ def test_what_is_empty_is_not_set_wherever_it_stands(file: Path) -> None:
         ("index_link = 8", "index_link is no setting; the nearest is index_links"),
         ('api_key = "x"', "api_key is no setting; the nearest is "),
         ('config = "x"', "config is no setting; the nearest is "),
-        ("[index]\nlinks = 8", "index is no setting; the nearest is index_links"),
+        ("[indices]\nlinks = 8", "indices is no setting; the nearest is "),
         ("home = ['a']", "home is neither text, nor a number, nor true or false"),
         ("home = 2026-01-01", "home is neither text"),
         ("index_links = 99", "index_links='99' is not in 4 to 64"),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from longtail.runtime.errors import FailedPrecondition, StorageFull, StoreDamaged, Unavailable
 from longtail.server.store.failures import FAILURES
-from longtail.server.store.seal import FENCED
+from longtail.server.store.seal import FENCE, FENCED
 from sqlalchemy import ExceptionContext
 
 logger = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ def told_plainly() -> Iterator[None]:
             logger.error("database locked error=%s", error)
             message = "the database is locked by another process: nothing of this write was kept"
             raise Unavailable(message) from error
-        if code == sqlite3.SQLITE_CONSTRAINT_TRIGGER:
+        if code == sqlite3.SQLITE_CONSTRAINT_TRIGGER and str(error) == FENCE:
             raise FailedPrecondition(FENCED) from error
         if is_damage(error):
             FAILURES.labels("damaged").inc()
