@@ -120,15 +120,20 @@ def test_an_item_of_no_content_is_read_where_none_is_asked_for() -> None:
     assert item_draft(Item(id="film"), DIMENSION, {}, needs_content=False).vector is None
 
 
+# A text with U+0000 is refused.
+TEXTS = strategies.text(
+    strategies.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=5
+)
+
+
 @given(
     strategies.recursive(
         strategies.none()
         | strategies.booleans()
         | strategies.floats(allow_nan=False, allow_infinity=False)
-        | strategies.text(max_size=5),
+        | TEXTS,
         lambda inner: (
-            strategies.lists(inner, max_size=4)
-            | strategies.dictionaries(strategies.text(max_size=5), inner, max_size=4)
+            strategies.lists(inner, max_size=4) | strategies.dictionaries(TEXTS, inner, max_size=4)
         ),
         max_leaves=20,
     )
