@@ -45,8 +45,8 @@ serve: $(INSTALLED) $(STUBS) $(SERVED) ## Start a worker and a server with a dem
 test: $(INSTALLED) $(STUBS) ## Lint, types, contract checks and the tests that have no target of their own.
 	@# The encoder is exported while types are checked: each has a core.
 	$(MAKE) --no-print-directory -j 2 lint $(ARTEFACT)
-	@# Two at a time, since most of them wait; a file's tests stay together, and share its processes.
-	$(BIN)/pytest -n 2 --dist loadfile -m "not slow"
+	@# Three at a time on two cores, since most of them wait; a file's tests stay together, and share its processes.
+	$(BIN)/pytest -n 3 --dist loadfile -m "not slow"
 
 test-slow: $(INSTALLED) $(STUBS) $(ARTEFACT) ## What `make test` runs one of a kind of, of every kind.
 	$(BIN)/pytest -n 2 --dist loadfile -m slow
