@@ -125,6 +125,7 @@ def test_nothing_of_a_person_is_left_and_nothing_brings_them_back(
     assert list(traces(tmp_path)) == []
 
 
+@pytest.mark.slow
 def test_a_kill_after_the_deletion_and_a_restore_at_once_leave_nothing(
     worker_address: str, tmp_path: Path
 ) -> None:

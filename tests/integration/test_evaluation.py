@@ -49,6 +49,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("home")
 
 
+@pytest.mark.slow
 def test_a_folder_is_evaluated_whole(
     home: Path, folder: Path, artefact: Path, tmp_path: Path
 ) -> None:

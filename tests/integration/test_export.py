@@ -31,6 +31,7 @@ def texts(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_an_exported_checkpoint_can_be_served(tmp_path: Path, texts: Path) -> None:
     folder = checkpoints.write(tmp_path / "tiny", prompts=checkpoints.PROMPTS)
     out = tmp_path / "models" / "tiny"
@@ -51,6 +52,7 @@ def test_an_exported_checkpoint_can_be_served(tmp_path: Path, texts: Path) -> No
     assert np.linalg.norm(np.frombuffer(reply.vectors, "<f4")) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_is_nowhere_is_one_line(tmp_path: Path, texts: Path) -> None:
     done = export("nobody/nothing", tmp_path / "out", "--texts", texts)
     assert done.returncode == 1

@@ -47,7 +47,13 @@ def loadtest(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("scenario", list(Scenario))
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        pytest.param(each, marks=() if each is Scenario.MIXED else pytest.mark.slow)
+        for each in Scenario
+    ],
+)
 def test_a_real_server_is_measured(
     address: str, worker_address: str, tmp_path: Path, scenario: Scenario
 ) -> None:
@@ -79,6 +85,7 @@ def test_a_real_server_is_measured(
     assert "src=" not in page
 
 
+@pytest.mark.slow
 def test_the_highest_rate_is_found_and_reports_are_compared(address: str, tmp_path: Path) -> None:
     found = [tmp_path / "first.json", tmp_path / "second.json"]
     for each in found:

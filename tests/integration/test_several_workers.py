@@ -118,7 +118,9 @@ def test_workers_share_queries_and_imports(start_worker: StartWorker, tmp_path: 
         assert client.catalog_stats().item_count == len(films()) + 600
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_no_query_is_lost_with_a_worker(
     start_worker: StartWorker, tmp_path: Path, number: signal.Signals
 ) -> None:

@@ -41,6 +41,7 @@ def without_a_hit(comparison: Comparison) -> Comparison:
     return replace(comparison, base=nothing, methods=methods)
 
 
+@pytest.mark.slow
 def test_every_picture_of_the_page_is_drawn() -> None:
     report = invented_report(methods=2, ks=2)
     drawn = plots(report)

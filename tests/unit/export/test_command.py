@@ -23,6 +23,7 @@ def export(*arguments: str | Path) -> int:
     return command.main([*map(str, arguments)])
 
 
+@pytest.mark.slow
 def test_a_smaller_encoder_is_exported_with_what_it_costs(
     tmp_path: Path, texts: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -57,6 +58,7 @@ def test_a_precision_that_the_architecture_has_not_is_one_line(
     assert last.startswith("export failed: row-int8 is not written for the architecture 'mpnet'")
 
 
+@pytest.mark.slow
 def test_a_missed_gate_is_one_line_and_leaves_nothing(
     tmp_path: Path, texts: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

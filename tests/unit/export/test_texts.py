@@ -27,6 +27,7 @@ def test_a_long_file_is_sampled_to_its_end(tmp_path: Path) -> None:
     assert int(sample.measured[-1]) >= 9_990
 
 
+@pytest.mark.slow
 def test_nothing_is_measured_on_what_it_was_calibrated_on(tmp_path: Path) -> None:
     path = tmp_path / "texts.txt"
     path.write_text("\n".join(str(i) for i in range(3_000)))
@@ -35,6 +36,7 @@ def test_nothing_is_measured_on_what_it_was_calibrated_on(tmp_path: Path) -> Non
         assert len(sample.calibration) >= 1_000
 
 
+@pytest.mark.slow
 def test_calibration_on_own_texts_keeps_a_second_domain(tmp_path: Path) -> None:
     path = tmp_path / "texts.txt"
     path.write_text("\n".join(str(i) for i in range(100)))

@@ -75,6 +75,7 @@ def test_queries_become_better_and_what_is_written_is_a_checkpoint(
     )
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_and_another_does_not(
     model: Path, data: Path, tmp_path: Path
 ) -> None:
@@ -101,6 +102,7 @@ def test_parts_of_a_batch_learn_what_the_whole_does(
 
 
 @pytest.mark.parametrize("kind", [Kind.DORA, Kind.ADALORA])
+@pytest.mark.slow
 def test_other_adapters_learn_and_are_merged_too(
     kind: Kind, model: Path, data: Path, tmp_path: Path
 ) -> None:
