@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 from subprocess import Popen
@@ -132,7 +133,8 @@ def _fill(store: RecordStore, texts: Sequence[str]) -> None:
                 NewItem(ItemContent(f"i{start + at}", "", text, {}, 0.0), vector, False)
                 for at, text in enumerate(texts[start : start + _WRITTEN_AT_ONCE])
             ]
-            commit.submit(lambda tx: store.items.upsert(tx, rows, bound.id)).result()  # noqa: B023
+            upsert = partial(store.items.upsert, new_items=rows, encoder_id=bound.id)
+            commit.submit(upsert).result()
 
 
 async def _own(

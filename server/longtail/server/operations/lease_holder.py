@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from longtail.runtime.deadline import within
@@ -135,7 +136,7 @@ class LeaseHolder:
                     Unavailable(f"no worker with the encoder {model} can be reached at {address}")
                 )
                 return ()
-            lease = await self._write(lambda tx: self._store.leases.take(tx, self.name, dead))  # noqa: B023
+            lease = await self._write(partial(self._store.leases.take, holder=self.name, dead=dead))
             if lease is None:
                 continue
             for left in dead:
@@ -156,7 +157,9 @@ class LeaseHolder:
                     for start in range(0, len(texts), TEXTS_PER_CALL)
                 ]
             with suppress(LeaseLost):
-                await self._write(lambda tx: self._store.leases.advance(tx, lease, 0, goal))  # noqa: B023
+                await self._write(
+                    partial(self._store.leases.advance, lease=lease, done=0, goal=goal)
+                )
 
     def _dead(self, unfinished: Iterable[Lease]) -> list[Lease]:
         """Return those of others that have stood still for LEASE_SECONDS while this one looked."""

@@ -84,6 +84,7 @@ class Milvus:
             client.load_collection(name, _async=True, timeout=BULK_SECONDS)
         while not self._is_ready(name):
             waiting()
+            # In the thread that builds; nothing tells of it.
             time.sleep(WAIT_SECONDS)
 
     def revision(self, name: str, row: int) -> int | None:

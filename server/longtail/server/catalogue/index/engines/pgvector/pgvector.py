@@ -41,6 +41,8 @@ SESSION = (
     "SET plan_cache_mode = force_generic_plan",
 )
 SET_WIDTH = "SELECT set_config('hnsw.ef_search', convert_from($1::bytea, 'UTF8'), false)"
+REVISION = "SELECT (SELECT revision FROM {} WHERE row_id = $1)"
+REACHES = "SELECT EXISTS (SELECT FROM {} WHERE row_id >= $1)"
 NEAREST = (
     "SELECT string_agg(int8send(row_id), ''::bytea) FROM "
     "(SELECT row_id FROM {} ORDER BY vector <#> $1::halfvec LIMIT $2::int8) AS nearest"
@@ -111,13 +113,13 @@ class PgVector:
 
     def revision(self, name: str, row: int) -> int | None:
         """Return the revision of a row, None where there is no such row."""
-        query = f"SELECT (SELECT revision FROM {_quoted(name)} WHERE row_id = $1)"  # noqa: S608
+        query = REVISION.format(_quoted(name))
         [found] = self._asked([Statement(query, (_int8(row),))], CALL_SECONDS)
         return None if found is None else int.from_bytes(found, "big")
 
     def reaches(self, name: str, row: int) -> bool:
         """Say whether there is any row from `row` on."""
-        query = f"SELECT EXISTS (SELECT FROM {_quoted(name)} WHERE row_id >= $1)"  # noqa: S608
+        query = REACHES.format(_quoted(name))
         [found] = self._asked([Statement(query, (_int8(row),))], CALL_SECONDS)
         return found == b"\1"
 
