@@ -55,8 +55,8 @@ class Seal:
     def __str__(self) -> str:
         if self.state == State.MOVED:
             return (
-                f"this store was moved to {self.other}: start servers with LONGTAIL_STORE set to "
-                "that, or move it back with longtail-migrate"
+                f"this store was moved to {self.other}: start servers on that, or move it back "
+                "with longtail-migrate"
             )
         return (
             f"this store is an unfinished copy of {self.other}: run longtail-migrate with --switch "
