@@ -54,7 +54,7 @@ class InteractionRecords:
         came first. Another person may have the same.
         """
         keys = json.dumps([_key(event) for event in events])
-        known = {(row.user_id, row.event_id) for row in tx.execute(_KNOWN, {"keys": keys})}
+        known = {tuple(row) for row in tx.execute(_KNOWN, {"keys": keys})}
         new: dict[tuple[str, str], Interaction] = {}
         for event in events:
             if _key(event) not in known:
@@ -174,15 +174,18 @@ def _older(time: int) -> ColumnElement[bool]:
 
 
 def _known() -> Select[Any]:
+    # Each is looked up: what PostgreSQL makes of a join while there is little stays its plan.
     keys = pairs_of(bindparam("keys", type_=String)).table_valued("first", "second")
     same = and_(interactions.c.user_id == keys.c.first, interactions.c.event_id == keys.c.second)
-    return select(*_KEY).select_from(keys).join(interactions, same)
+    recorded = select(interactions.c.revision).where(same).scalar_subquery()
+    return select(keys.c.first, keys.c.second).where(recorded.is_not(None))
 
 
 def _known_users() -> Select[int]:
     users = elements_of(bindparam("users", type_=String)).table_valued("value")
-    known = exists().where(interactions.c.user_id == users.c.value)
-    return select(func.count()).select_from(users).where(known)
+    theirs = interactions.c.user_id == users.c.value
+    last = select(func.max(interactions.c.time)).where(theirs).scalar_subquery()
+    return select(func.count()).select_from(users).where(last.is_not(None))
 
 
 _KEY = interactions.c.user_id, interactions.c.event_id

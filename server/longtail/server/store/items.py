@@ -1,5 +1,6 @@
 """Items and their vectors."""
 
+import json
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -7,7 +8,7 @@ from longtail.server.store.attribute_names import move_names
 from longtail.server.store.clock import now
 from longtail.server.store.counts import move_counts
 from longtail.server.store.encoders import UPSERT_VECTOR, require_current
-from longtail.server.store.expressions import among
+from longtail.server.store.expressions import among, elements_of
 from longtail.server.store.json_object import EMPTY, decode_object, encode_object
 from longtail.server.store.records import (
     EncodedText,
@@ -28,6 +29,8 @@ from sqlalchemy import (
     ColumnElement,
     Engine,
     Row,
+    Select,
+    String,
     and_,
     bindparam,
     case,
@@ -129,10 +132,8 @@ class ItemRecords:
 
     def revisions(self, tx: Transaction, ids: Collection[str]) -> dict[str, int]:
         """Return the revisions of the current versions of those of `ids` that exist."""
-        query = select(items.c.id, items.c.revision).where(
-            items.c.id.in_(among(ids)), ~items.c.removed
-        )
-        return {row.id: row.revision for row in tx.execute(query)}
+        rows = tx.execute(_REVISIONS, {"ids": json.dumps(list(ids))})
+        return {item_id: revision for item_id, revision in rows if revision is not None}
 
     def _attributes(self, tx: Transaction, ids: Collection[str]) -> list[dict[str, Any]]:
         if not ids:
@@ -223,6 +224,15 @@ def _drop_outdated(tx: Transaction, new_items: Sequence[NewItem], others: Collec
         of_others = vectors.c.encoder_id.in_(others), vectors.c.item_id.in_(outdated)
         tx.execute(delete(vectors).where(*of_others))
 
+
+def _revisions() -> Select[Any]:
+    # Each is looked up: what PostgreSQL makes of a join while there is little stays its plan.
+    ids = elements_of(bindparam("ids", type_=String)).table_valued("value")
+    there = items.c.id == ids.c.value, ~items.c.removed
+    return select(ids.c.value, select(items.c.revision).where(*there).scalar_subquery())
+
+
+_REVISIONS = _revisions()
 
 # What is approved in a review.
 _CONTENT = ("title", "text", "attributes", "state")

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 
 import psycopg
 import pytest
@@ -15,6 +16,7 @@ from longtail.server.store.decay import decayed
 from longtail.server.store.postgresql import connecting
 from longtail.server.store.postgresql.opening import open_shared_database
 from longtail.server.store.record_store import RecordStore
+from longtail.server.store.records import ItemContent, NewItem, State
 from longtail.server.store.revisions import current_revision
 from longtail.server.store.schema import metadata
 from longtail.server.store.transaction import Transaction
@@ -22,7 +24,7 @@ from sqlalchemy import text
 
 from tests.postgresql import PASSWORD, PostgreSQL
 from tests.unit.server.new_stores import shared_store
-from tests.unit.server.store_records import Opened, event, new_item
+from tests.unit.server.store_records import VECTOR, Opened, event, new_item
 
 SECRET = "whom-I-love-in-secret"
 
@@ -92,6 +94,54 @@ def test_sums_decay_as_in_a_file(store_url: str) -> None:
         it.interact(event("last", time=5 * 10**12))
         [change] = it.store.changes.popularity_changes(0, it.revision)
         assert change.types[0].total.mass == pytest.approx(sum(0.5**n for n in range(6)))
+
+
+def test_rows_are_written_by_one_statement_whatever_is_in_them(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What the driver makes of it is a statement for each.
+    monkeypatch.setattr(psycopg.Cursor, "executemany", None)
+    odd = ('"', "\\", "{a,b}", "NULL", "", "%(id)s", "\n", "\N{GRINNING FACE}")
+    contents = [
+        ItemContent(
+            f"item-{number}",
+            title,
+            title,
+            {"it": title} if number % 2 else {},
+            prior=number / 3,
+            state=State(1 + number % 3),
+            available_from=number * 10**number if number % 3 else None,
+        )
+        for number, title in enumerate(odd)
+    ]
+    vectors = [None if number % 4 else VECTOR for number in range(len(odd))]
+    with served(store_url) as it:
+        items = [NewItem(*each, True) for each in zip(contents, vectors, strict=True)]
+        for _ in range(2):
+            it.upsert(*items)
+            held = {
+                item.content.id: item.content
+                for item in it.store.items.list_page(after="", limit=9)
+            }
+            assert held == {content.id: content for content in contents}
+        events = [
+            replace(event(f"{at}", title, title), query=title) for at, title in enumerate(odd)
+        ]
+        assert it.interact(*events)[0] == len(events)
+        assert sorted(it.store.interactions.all(), key=lambda each: each.event_id) == events
+
+
+def test_what_is_known_is_looked_up_however_little_there_was_at_first(store_url: str) -> None:
+    with served(store_url) as it:
+        for turn in range(20):
+            it.interact(*(event(f"{turn}-{at}", user_id=f"{at}") for at in range(100)))
+            it.upsert(*(new_item(f"{turn}-{at}") for at in range(100)))
+        it.do(lambda tx: tx.exec_driver_sql("SELECT pg_stat_force_next_flush()"))
+    read = (
+        "SELECT relname, seq_tup_read FROM pg_stat_user_tables"
+        " WHERE relname IN ('interactions', 'items') ORDER BY relname"
+    )
+    assert query(store_url, read) == [("interactions", 0), ("items", 0)]
 
 
 def test_a_write_that_fails_undoes_itself_alone(store_url: str) -> None:

@@ -12,6 +12,7 @@ from alembic.util import CommandError
 from longtail.runtime.errors import FailedPrecondition, StoreDamaged, Unavailable
 from longtail.server.store.database import Database, Read, Rows
 from longtail.server.store.migration import is_store, lost_tables, migrate
+from longtail.server.store.postgresql.bulk import insert_rows
 from longtail.server.store.postgresql.connecting import Address
 from longtail.server.store.postgresql.failures import plain, tell
 from longtail.server.store.postgresql.listening import ANNOUNCE, listen
@@ -99,6 +100,7 @@ def _engine(
     event.listen(engine, "checkin", _note_use)
     event.listen(engine, "checkout", partial(_check_use, engine))
     event.listen(engine, "begin", _lock)
+    event.listen(engine, "do_executemany", insert_rows)
     event.listen(engine, "handle_error", tell)
     return engine
 
