@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from longtail.client import LongtailClient
-from longtail.server.operations.snapshots import SNAPSHOT_FOLDER, UNFINISHED
+from longtail.server.operations.snapshots import UNFINISHED
 from longtail.v1.admin_service_pb2 import Operation, OperationState
 
 from tests import processes
@@ -101,7 +101,7 @@ def test_a_kill_while_a_snapshot_is_made_leaves_none_that_is_half_made(
 ) -> None:
     home, catalogue = filled.home, filled.items
     asked = questions(material)
-    snapshots = home / "data" / SNAPSHOT_FOLDER
+    snapshots = home / "data" / "snapshots"
 
     def half_made() -> int:
         return len(list(snapshots.glob(f"*{UNFINISHED}")))

@@ -28,7 +28,7 @@ from longtail.server.encoder.query_vectors import QueryVectors
 from longtail.server.encoder.worker import Security
 from longtail.server.operations.person_names import keep_names
 from longtail.server.operations.runner import OperationRunner
-from longtail.server.operations.snapshots import SNAPSHOT_FOLDER, SnapshotLimits
+from longtail.server.operations.snapshots import SnapshotLimits, Snapshots
 from longtail.server.operations.start_check import check_store
 from longtail.server.process.audit import Audit
 from longtail.server.process.office import Office
@@ -181,7 +181,8 @@ async def run(
     try:
         async with encoder:
             bound = await _bind(store, encoder, settings)
-            await asyncio.to_thread(keep_names, store, settings.data, pseudonyms)
+            snapshots = Snapshots(settings.snapshot_folder)
+            await asyncio.to_thread(keep_names, store, settings.data, snapshots, pseudonyms)
             await keep_half_life(store, settings)
             view = await asyncio.to_thread(_load, store, bound, settings, engine)
             heads = HeadWatch(settings.head_path, view)
@@ -227,6 +228,13 @@ def followed(files: TlsFiles | None) -> FollowedFiles | None:
         raise StartError(str(error)) from None
 
 
+def _snapshot_limits(settings: Settings, store: RecordStore) -> SnapshotLimits | None:
+    # In a folder of one of several servers others would not find them, nor erase anybody in them.
+    if store.is_shared and not settings.snapshots_in:
+        return None
+    return SnapshotLimits(settings.snapshots, round(settings.snapshots_gb * 10**9))
+
+
 def _key_ring(settings: Settings) -> KeyRing:
     try:
         if settings.keys and not settings.keys_path.exists():
@@ -255,7 +263,7 @@ def open_store(settings: Settings, check: bool) -> RecordStore:
                 f"LONGTAIL_STORE: there is no {error.name}: install longtail-server[postgresql]"
             ) from None
     if check:
-        check_store(settings.data, settings.index_folder)
+        check_store(settings.data, settings.index_folder, settings.snapshot_folder)
     return RecordStore.open(settings.data / DATABASE)
 
 
@@ -355,18 +363,18 @@ async def _serve(
     tokens = TokenCodec(store.token_key() + pseudonyms.mark)
     indexer = Indexer(view, store, settings.index_folder, settings.index_merge_rows, part(INDEXER))
     owned, office = asyncio.Event(), Office()
-    snapshots = settings.data / SNAPSHOT_FOLDER
     operations = OperationRunner(
         store,
         commit,
         view,
         indexer,
         encoder,
-        snapshots,
+        Snapshots(settings.snapshot_folder),
+        settings.data,
         pools,
         part(OPERATIONS),
         office,
-        SnapshotLimits(settings.snapshots, round(settings.snapshots_gb * 10**9)),
+        _snapshot_limits(settings, store),
         audit,
     )
     recommendation_service_pb2_grpc.add_RecommendationServiceServicer_to_server(

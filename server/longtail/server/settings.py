@@ -262,6 +262,12 @@ class Settings:
         "Snapshots that there may be; one more is refused with FAILED_PRECONDITION.",
         Bounds(1, 10_000),
     )
+    snapshots_in: str = setting(
+        "LONGTAIL_SNAPSHOT_FOLDER",
+        "",
+        "Folder of the snapshots. Servers of one store in PostgreSQL have it in common, and make "
+        "none without it. Empty: data/snapshots in LONGTAIL_HOME.",
+    )
     snapshots_gb: float = setting(
         "LONGTAIL_SNAPSHOTS_GB",
         100.0,
@@ -437,6 +443,11 @@ class Settings:
     def index_folder(self) -> Path:
         """Folder of the generations of the index."""
         return Path(self.index) if self.index else self.data / "index"
+
+    @property
+    def snapshot_folder(self) -> Path:
+        """Folder of the snapshots."""
+        return Path(self.snapshots_in) if self.snapshots_in else self.data / "snapshots"
 
     @property
     def data(self) -> Path:

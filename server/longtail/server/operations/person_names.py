@@ -4,7 +4,7 @@ from pathlib import Path
 
 from longtail.runtime.settings import SettingsError
 from longtail.server.operations.erasure import copies_aside
-from longtail.server.operations.snapshots import SNAPSHOT_FOLDER, Snapshots
+from longtail.server.operations.snapshots import Snapshots
 from longtail.server.process.pseudonyms import Pseudonyms
 from longtail.server.store.record_store import RecordStore
 from longtail.server.store.transaction import Transaction
@@ -12,10 +12,13 @@ from longtail.server.store.transaction import Transaction
 VARIABLE = "LONGTAIL_PSEUDONYM_KEY"
 
 
-def keep_names(store: RecordStore, folder: Path, pseudonyms: Pseudonyms) -> None:
+def keep_names(
+    store: RecordStore, folder: Path, snapshots: Snapshots, pseudonyms: Pseudonyms
+) -> None:
     """Have the store go by `pseudonyms`.
 
-    Raises SettingsError when it has persons, or copies in `folder`, that go by something else.
+    Raises SettingsError when it has persons, or copies in `folder` or `snapshots`, that go by
+    something else.
     """
 
     def keep(tx: Transaction) -> None:
@@ -28,7 +31,7 @@ def keep_names(store: RecordStore, folder: Path, pseudonyms: Pseudonyms) -> None
             )
         if known:
             raise SettingsError(f"{VARIABLE}: it is not the key that made this store's pseudonyms")
-        copies = Snapshots(folder / SNAPSHOT_FOLDER).ids() or copies_aside(folder)
+        copies = snapshots.ids() or copies_aside(folder)
         if copies or store.has_persons(tx):
             raise SettingsError(
                 f"{VARIABLE}: this store, or a copy of it, has ids of persons: begin with an empty "

@@ -19,7 +19,6 @@ from longtail.runtime.errors import ServiceError
 from longtail.runtime.settings import SettingsError, read
 from longtail.server.operations.erasure import NOTHING_EXPIRED, Deleted, delete_from
 from longtail.server.operations.snapshots import (
-    SNAPSHOT_FOLDER,
     DamagedSnapshot,
     Snapshot,
     Snapshots,
@@ -29,6 +28,7 @@ from longtail.server.process.folder_lock import held
 from longtail.server.process.private import keep_private
 from longtail.server.settings import Settings
 from longtail.server.store.erasures import Expiry, Left
+from longtail.server.store.moving.ends import opened
 from longtail.server.store.person_hash import PersonHash
 from longtail.server.store.record_store import DATABASE, RecordStore
 from longtail.server.store.records import OperationState
@@ -72,15 +72,17 @@ def main() -> int:
     parser.add_argument("snapshot", metavar="SNAPSHOT_ID")
     options = parser.parse_args()
     try:
-        data = read(Settings, find_with_flags(options)).data
+        settings = read(Settings, find_with_flags(options))
+        data, snapshots = settings.data, settings.snapshot_folder
         if not data.is_dir():
             raise RestoreError(f"there is no folder {data}: set LONGTAIL_HOME")
         keep_private(data)
         with held(data):
-            restored = restore(data, options.snapshot)
+            restored = restore(data, snapshots, options.snapshot, settings.store)
     except DamagedSnapshot as error:
-        folder = data / SNAPSHOT_FOLDER / options.snapshot
-        sys.stderr.write(f"restore: {folder}: {error}; restore another snapshot\n")
+        sys.stderr.write(
+            f"restore: {snapshots / options.snapshot}: {error}; restore another snapshot\n"
+        )
         return 1
     except (SettingsError, ServiceError, RestoreError, OSError) as error:
         sys.stderr.write(f"restore: {error}\n")
@@ -92,6 +94,11 @@ def main() -> int:
     )
     if restored.aside is not None:
         sys.stdout.write(f"the store that was there is {restored.aside}\n")
+    if settings.store:
+        sys.stdout.write(
+            f"it is {data / DATABASE}: bring it to an empty database with longtail-migrate, or "
+            "start a server without LONGTAIL_STORE\n"
+        )
     if not restored.knows_forgotten:
         sys.stdout.write(
             "that store is lost or cannot be read: delete anew whoever was deleted shortly before\n"
@@ -99,19 +106,20 @@ def main() -> int:
     return 0
 
 
-def restore(data: Path, snapshot_id: str) -> Restored:
-    """Verify a snapshot and put it in place.
+def restore(data: Path, folder: Path, snapshot_id: str, shared: str = "") -> Restored:
+    """Verify a snapshot in `folder` and put it in place.
 
-    Raises NotFound, DamagedSnapshot, and OSError; the store is as it was then.
+    The store that it replaces is the one in `data`, or at the URL `shared`, where it stays. Raises
+    NotFound, DamagedSnapshot, and OSError; the store is as it was then.
     """
-    snapshots = Snapshots(data / SNAPSHOT_FOLDER)
+    snapshots = Snapshots(folder)
     snapshots.remove_unfinished()
     snapshot = snapshots.verify(snapshot_id, lambda _done, _total: None)
     present, coming = data / DATABASE, data / f"{DATABASE}.restoring"
     try:
         # The copy gets an identity of its own, each time that a snapshot is restored.
         back_up(snapshots.path(snapshot_id) / DATABASE, coming, lambda _done, _total: None)
-        latest = _read_latest(present)
+        latest = _read_shared(shared) if shared else _read_latest(present)
         _keep_deleted(coming, latest, snapshots)
         _end_operations(coming)
         flush(coming)
@@ -143,6 +151,19 @@ def _read_latest(present: Path) -> _Latest | None:
     except (sqlite3.Error, ValueError):
         return None
     return _Latest(revision, deleted)
+
+
+def _read_shared(url: str) -> _Latest | None:
+    """Return what the store at a URL knows; None when it is lost or cannot be reached."""
+    try:
+        with opened(url, make=False) as database:
+            store = RecordStore(database)
+            key = store.token_key()
+            forgotten, expired = store.erasures.all(), store.erasures.expiry()
+            deleted = Deleted(PersonHash(lambda: key), forgotten, expired)
+            return _Latest(store.changes.position().revision, deleted)
+    except ServiceError:
+        return None
 
 
 def _read_expiry(store: sqlite3.Connection) -> Expiry:

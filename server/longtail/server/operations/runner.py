@@ -51,8 +51,9 @@ RETRY_SECONDS = 10.0
 class OperationRunner:
     """Takes operations down, and does them while in `office`: one rebuild and one other.
 
-    Who asks for them or how they stand does not wait for one: `pools` are theirs. `part` tells of
-    what keeps them from being looked at.
+    `data` has other copies of the store than `snapshots`, of which none are made without `limits`.
+    Who asks for operations or how they stand does not wait for one: `pools` are theirs. `part`
+    tells of what keeps them from being looked at.
     """
 
     def __init__(
@@ -62,11 +63,12 @@ class OperationRunner:
         view: CatalogueReplica,
         indexer: Indexer,
         encoder: Encoder,
-        folder: Path,
+        snapshots: Snapshots,
+        data: Path,
         pools: Pools,
         part: Part,
         office: Office,
-        limits: SnapshotLimits,
+        limits: SnapshotLimits | None,
         audit: Audit,
     ) -> None:
         self._audit = audit
@@ -78,8 +80,8 @@ class OperationRunner:
         self._view = view
         self._indexer = indexer
         self._encoder = encoder
-        self._snapshots = Snapshots(folder)
-        self._erasure = Erasure(store, commit, folder.parent, self._snapshots)
+        self._snapshots = snapshots
+        self._erasure = Erasure(store, commit, data, snapshots)
         self._holder = LeaseHolder(store, commit, encoder)
         self._reembedding = Reembedding(store, commit, encoder, self._holder, view, indexer.rebuild)
         self._office = office
@@ -195,6 +197,11 @@ class OperationRunner:
                         raise FailedPrecondition(f"another rebuild runs: {operation.id}")
             making = OperationKind.CREATE_SNAPSHOT
             if kind == making:
+                if self._limits is None:
+                    raise FailedPrecondition(
+                        "servers that share a store keep its snapshots in a folder that they have "
+                        "in common: LONGTAIL_SNAPSHOT_FOLDER is not set"
+                    )
                 waiting = sum(operation.kind == making for operation in unfinished)
                 self._snapshots.check_room(self._limits, self._store, waiting)
             asked = [each for each in unfinished if each.kind != OperationKind.ERASE_USER_DATA]

@@ -1,6 +1,6 @@
 """Snapshots: copies of the store on disk, each with a manifest that tells a damaged one.
 
-A snapshot is a folder, data/snapshots/<id>/, that holds the database as one file and its manifest.
+A snapshot is a folder, <id>/ in that of all, that holds the database as one file and its manifest.
 It is made under another name, flushed and renamed, so that one with its name is whole. One that is
 written anew takes the place of the former in two steps, the second of which is made up for.
 """
@@ -27,7 +27,7 @@ from longtail.server.store.sqlite.check import check_database
 logger = logging.getLogger(__name__)
 
 FORMAT = 1
-SNAPSHOT_FOLDER, MANIFEST, UNFINISHED = "snapshots", "manifest.json", ".part"
+MANIFEST, UNFINISHED = "manifest.json", ".part"
 # Whole, and about to take the place of the one without this.
 REWRITTEN = ".rewritten"
 BLOCK_BYTES = 4 * 2**20
@@ -144,7 +144,7 @@ class Snapshots:
                 "most (LONGTAIL_SNAPSHOTS): delete one first"
             )
         taken = sum(_size(self._folder / name / DATABASE) for name in held)
-        coming = (1 + waiting) * _size(store.path)
+        coming = (1 + waiting) * store.size()
         if taken + coming > limits.size:
             raise FailedPrecondition(
                 f"snapshots take {taken:,} bytes, and with {coming:,} more they would take over "

@@ -9,23 +9,22 @@ from pathlib import Path
 
 from longtail.runtime.errors import StoreDamaged
 from longtail.server.catalogue.index.generation import PREFIX, indexed_rows
-from longtail.server.operations.snapshots import SNAPSHOT_FOLDER
 from longtail.server.store.record_store import DATABASE
 from longtail.server.store.sqlite.check import check_structure, read_beginning
 from longtail.server.store.sqlite.opening import COMPANIONS, UNFINISHED
 
 
-def check_store(data: Path, index: Path) -> None:
+def check_store(data: Path, index: Path, snapshots: Path) -> None:
     """Raise StoreDamaged unless the folder `data` holds a store that is sound, or none at all.
 
-    `index` is the folder of the generations of its index. Nobody may have the folder but the
-    processes of one server.
+    `index` and `snapshots` are the folders of the generations of its index and of its copies.
+    Nobody may have the folder but the processes of one server.
     """
     path = data / DATABASE
     for unfinished in data.glob(f"{DATABASE}{UNFINISHED}*"):
         unfinished.unlink(missing_ok=True)
     if not path.exists():
-        for left in _left_behind(data, index):
+        for left in _left_behind(data, index, snapshots):
             raise StoreDamaged(f"{path} is missing, but {left} is there")
         return
     check_structure(path)
@@ -34,11 +33,11 @@ def check_store(data: Path, index: Path) -> None:
         raise StoreDamaged(f"{path} is emptied: it holds no write, but its index has {rows} items")
 
 
-def _left_behind(data: Path, index: Path) -> Iterator[Path]:
+def _left_behind(data: Path, index: Path, snapshots: Path) -> Iterator[Path]:
     """Yield what tells that there was a store."""
     for suffix in COMPANIONS:
         path = data / f"{DATABASE}{suffix}"
         if path.exists() and path.stat().st_size:
             yield path
-    for folder, pattern in ((index, f"*/{PREFIX}*"), (data / SNAPSHOT_FOLDER, "*")):
+    for folder, pattern in ((index, f"*/{PREFIX}*"), (snapshots, "*")):
         yield from sorted(folder.glob(pattern))

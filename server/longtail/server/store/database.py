@@ -29,6 +29,7 @@ class Database:
     """A database that is open.
 
     `name`: what it goes by in messages. `file`: where it lies, None where a server has it.
+    `size`: the bytes that it takes, about.
     `shared`: whether other machines may write to it. `engine`: for reading; all that a connection
     reads between two ends of a transaction is as of one revision. `single`: for reading with one
     statement at a time, which needs no transaction. `writing`: for the one that
@@ -40,7 +41,9 @@ class Database:
     what anybody wrote, by the revision, as soon as it is committed; None where nobody is told.
     `maintains`: whether this process is the one of all that have the database open which maintains
     it; to be asked again and again, by one thread at a time. `write_anew`: rids the database of
-    what was deleted, as far as that is in its hands.
+    what was deleted, as far as that is in its hands. `back_up`: copies it, as of one revision and
+    with an identity of its own, into one file of SQLite, flushed; it tells the bytes done and in
+    all, and leaves no file where it fails.
 
     What the engines raise is of `longtail.runtime.errors` where a retry, room or a sound file is
     all it takes.
@@ -49,6 +52,7 @@ class Database:
     name: str
     file: Path | None
     shared: bool
+    size: Callable[[], int]
     engine: Engine
     single: Engine
     writing: Engine
@@ -58,4 +62,5 @@ class Database:
     written: Callable[[], AsyncIterator[int]] | None
     maintains: Callable[[], bool]
     write_anew: Callable[[], None]
+    back_up: Callable[[Path, Callable[[int, int], None]], None]
     close: Callable[[], None]

@@ -31,7 +31,6 @@ from longtail.server.store.schema import (
     token_key,
 )
 from longtail.server.store.spaces import SpaceRecords
-from longtail.server.store.sqlite.backup import back_up
 from longtail.server.store.sqlite.check import check_database
 from longtail.server.store.sqlite.opening import open_database
 from longtail.server.store.transaction import Transaction
@@ -92,11 +91,12 @@ class RecordStore:
     def path(self) -> Path:
         """The file that it is in. Raises FailedPrecondition where it is in none."""
         if self._database.file is None:
-            raise FailedPrecondition(
-                f"{self.name} is no file: it is copied, and put back, by PostgreSQL's own means, "
-                "such as pg_dump or continuous archiving"
-            )
+            raise FailedPrecondition(f"{self.name} is no file")
         return self._database.file
+
+    def size(self) -> int:
+        """Return the bytes that the store takes, about."""
+        return self._database.size()
 
     def maintains(self) -> bool:
         """Return whether this process is the one that maintains the store: see `Database`."""
@@ -119,8 +119,8 @@ class RecordStore:
         return GroupCommit(self._database, committed, max_waiting)
 
     def backup(self, target: Path, progress: Callable[[int, int], None]) -> None:
-        """Copy the store, as of one revision, into the one file `target`: see `back_up`."""
-        back_up(self.path, target, progress)
+        """Copy the store, as of one revision, into the one file `target`, SQLite: `Database`."""
+        self._database.back_up(target, progress)
 
     def forget(self, tx: Transaction, user_id: str) -> Forgotten:
         """Remove all that is of a person, and note that they were deleted.

@@ -26,7 +26,7 @@ from longtail.server.encoder.encoder import Encoder
 from longtail.server.operations import lease_holder, reembedding
 from longtail.server.operations import runner as runner_module
 from longtail.server.operations.runner import OperationRunner
-from longtail.server.operations.snapshots import SnapshotLimits
+from longtail.server.operations.snapshots import SnapshotLimits, Snapshots
 from longtail.server.process.audit import Audit
 from longtail.server.process.office import Office
 from longtail.server.process.part import Part
@@ -76,7 +76,7 @@ class Server:
         self.office.set(True)
 
     def runner(
-        self, folder: Path, limits: SnapshotLimits = LIMITS, office: Office | None = None
+        self, folder: Path, limits: SnapshotLimits | None = LIMITS, office: Office | None = None
     ) -> OperationRunner:
         indexer = Indexer(
             self.view, self.store, folder / "index", merge_rows=1_000_000, part=Part("indexer")
@@ -87,7 +87,8 @@ class Server:
             self.view,
             indexer,
             self.encoder,
-            folder / "snapshots",
+            Snapshots(folder / "snapshots"),
+            folder,
             self.pools,
             Part("operations"),
             office or self.office,
@@ -408,6 +409,12 @@ async def test_a_damaged_snapshot_fails_its_verification(tmp_path: Path) -> None
         assert (damaged.state, damaged.error_code) == (OperationState.FAILED, 15)
         with pytest.raises(NotFound):
             await runner.verify_snapshot("nowhere")
+
+
+async def test_without_a_place_for_them_no_snapshots_are_made(tmp_path: Path) -> None:
+    async with serving(tmp_path, FakeWorker(1)) as server:
+        with pytest.raises(FailedPrecondition, match="LONGTAIL_SNAPSHOT_FOLDER"):
+            await server.runner(tmp_path, limits=None).create_snapshot()
 
 
 async def test_snapshots_have_a_limit_and_are_deleted(tmp_path: Path) -> None:

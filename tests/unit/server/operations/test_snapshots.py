@@ -5,9 +5,15 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from longtail.runtime.errors import NotFound
+from longtail.runtime.errors import FailedPrecondition, NotFound
+from longtail.server.operations.migrate import main as migrate
 from longtail.server.operations.restore import main, restore
-from longtail.server.operations.snapshots import MANIFEST, DamagedSnapshot, Snapshots
+from longtail.server.operations.snapshots import (
+    MANIFEST,
+    DamagedSnapshot,
+    SnapshotLimits,
+    Snapshots,
+)
 from longtail.server.process.folder_lock import held
 from longtail.server.store.record_store import DATABASE, RecordStore
 from longtail.server.store.records import Interaction, OperationKind, OperationState
@@ -16,19 +22,20 @@ from longtail.server.store.sqlite.backup import back_up
 from longtail.server.store.sqlite.check import check_database
 
 from tests.damages import check_refusals
+from tests.postgresql import PostgreSQL
 
 
 def count(_done: int, _total: int) -> None:
     pass
 
 
-def event(name: str) -> Interaction:
-    return Interaction(name, "u", "i", "view", 1.0, 1, "")
+def event(name: str, person: str = "u") -> Interaction:
+    return Interaction(name, person, "i", "view", 1.0, 1, "")
 
 
-def write(store: RecordStore, name: str) -> None:
+def write(store: RecordStore, name: str, person: str = "u") -> None:
     with store.group_commit(lambda: None, 8) as commit:
-        commit.submit(lambda tx: store.interactions.write(tx, [event(name)])).result()
+        commit.submit(lambda tx: store.interactions.write(tx, [event(name, person)])).result()
 
 
 def test_a_snapshot_holds_what_the_store_held_and_is_sound(tmp_path: Path) -> None:
@@ -84,7 +91,7 @@ def test_a_restored_store_is_the_snapshot_and_the_former_one_is_kept(tmp_path: P
     identity = store.changes.identity()
     store.close()
 
-    done = restore(tmp_path, made.id)
+    done = restore(tmp_path, tmp_path / "snapshots", made.id)
     restored, aside = done.snapshot, done.aside
     assert restored == made
     store = RecordStore.open(tmp_path / DATABASE)
@@ -99,11 +106,48 @@ def test_a_restored_store_is_the_snapshot_and_the_former_one_is_kept(tmp_path: P
     assert former.counts().interactions == 2
     former.close()
 
-    restore(tmp_path, made.id)
+    restore(tmp_path, tmp_path / "snapshots", made.id)
     again = RecordStore.open(tmp_path / DATABASE)
     # Each time the revisions after it mean something else.
     assert len(identities | {again.changes.identity()}) == 3
     again.close()
+
+
+def test_a_store_on_a_server_is_restored_into_a_file_and_moved_back(
+    postgresql: PostgreSQL, postgresql_url: str, tmp_path: Path
+) -> None:
+    home, folder = tmp_path / "data", tmp_path / "snapshots"
+    home.mkdir()
+    snapshots = Snapshots(folder)
+    with closing(RecordStore.open(postgresql_url)) as store:
+        for name, person in (("a", "stays"), ("b", "goes")):
+            write(store, name, person)
+        made = snapshots.create(store, count)
+        assert snapshots.verify(made.id, count) == made
+        assert (made.interactions, made.revision) == (2, 2)
+        snapshots.check_room(SnapshotLimits(2, made.size + store.size()), store, 0)
+        with pytest.raises(FailedPrecondition, match="LONGTAIL_SNAPSHOTS_GB"):
+            snapshots.check_room(SnapshotLimits(2, made.size), store, 0)
+        write(store, "c", "stays")
+        with store.group_commit(lambda: None, 8) as commit:
+            commit.submit(lambda tx: store.forget(tx, "goes")).result()
+        revision = store.changes.position().revision
+        key = store.token_key()
+
+    assert restore(home, folder, made.id, postgresql_url).knows_forgotten
+    place = f"sqlite:{home / DATABASE}"
+    assert not check_database(home / DATABASE)
+    fresh = postgresql.new_database()
+    assert migrate(["--from", place, "--to", fresh, "--switch"]) == 0
+    with closing(RecordStore.open(fresh)) as store:
+        # Whoever was deleted since stays so, and no revision is given out twice.
+        assert store.persons() == ["stays"]
+        assert [each.event_id for each in store.interactions.all()] == ["a"]
+        assert store.changes.position().revision >= revision
+        assert store.token_key() == key
+        assert snapshots.create(store, count).interactions == 1
+    away = postgresql_url.replace("127.0.0.1:", "127.0.0.1:1")
+    assert not restore(home, folder, made.id, away).knows_forgotten
 
 
 def test_a_list_that_was_given_out_is_known_after_a_restore(tmp_path: Path) -> None:
@@ -113,7 +157,7 @@ def test_a_list_that_was_given_out_is_known_after_a_restore(tmp_path: Path) -> N
     store.close()
     # Twice: a restored store is the original of the next snapshot.
     for _ in range(2):
-        restore(tmp_path, made.id)
+        restore(tmp_path, tmp_path / "snapshots", made.id)
         store = RecordStore.open(tmp_path / DATABASE)
         assert store.token_key() == key
         made = snapshots.create(store, count)
@@ -157,7 +201,7 @@ def test_a_snapshot_of_an_earlier_schema_is_sound_and_restored(
         made = snapshots.create(store, count)
     store.close()
     assert snapshots.verify(made.id, count) == made
-    restore(tmp_path, made.id)
+    restore(tmp_path, tmp_path / "snapshots", made.id)
     store = RecordStore.open(tmp_path / DATABASE)
     assert store.counts().interactions == 1
     assert len(store.token_key()) == 32
@@ -171,7 +215,7 @@ def test_a_snapshot_restores_into_an_empty_folder_and_knows_its_lists(tmp_path: 
     store.close()
     elsewhere = tmp_path / "elsewhere"
     shutil.copytree(snapshots.path(made.id), elsewhere / "snapshots" / made.id)
-    restore(elsewhere, made.id)
+    restore(elsewhere, elsewhere / "snapshots", made.id)
     store = RecordStore.open(elsewhere / DATABASE)
     assert store.token_key() == key
     store.close()

@@ -24,7 +24,7 @@ PAGE = 4096
 
 
 def check(data: Path) -> None:
-    check_store(data, data / "index")
+    check_store(data, data / "index", data / "snapshots")
 
 
 def refused(data: Path) -> str:

@@ -1,7 +1,6 @@
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -12,17 +11,6 @@ from longtail.server.store.record_store import check_database
 from tests.unit.server.store_records import event, new_item, opened
 
 ROOT = Path(__file__).parents[4]
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        pytest.skip("mounting a small file system needs more rights")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
 
 
 def fill(folder: Path) -> Path:

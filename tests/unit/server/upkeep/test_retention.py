@@ -12,7 +12,7 @@ import pytest
 from longtail.server.catalogue.behaviour import BehaviourView
 from longtail.server.operations.erasure import Erasure
 from longtail.server.operations.restore import restore
-from longtail.server.operations.snapshots import SNAPSHOT_FOLDER, Snapshots
+from longtail.server.operations.snapshots import Snapshots
 from longtail.server.process.audit import Audit
 from longtail.server.process.office import Office
 from longtail.server.process.part import Part
@@ -197,7 +197,7 @@ def traces(folder: Path) -> list[str]:
 
 
 async def test_its_bytes_go_from_files_snapshots_and_restores(tmp_path: Path) -> None:
-    snapshots = Snapshots(tmp_path / SNAPSHOT_FOLDER)
+    snapshots = Snapshots(tmp_path / "snapshots")
     with opened(tmp_path) as written:
         old = [event(f"o{n}", f"{SECRET}{n % 7}", 31, f"i{n % 50}") for n in range(2000)]
         new = [event(f"n{n}", f"person {n % 7}", 3, f"i{n % 50}") for n in range(2000)]
@@ -206,7 +206,7 @@ async def test_its_bytes_go_from_files_snapshots_and_restores(tmp_path: Path) ->
         made = snapshots.create(written.store, lambda _done, _total: None)
         newer = [replace(each, event_id=f"x{each.event_id}") for each in new[:10]]
         assert await expired(written, tmp_path) == 2000
-        assert f"{DATABASE}" in traces(tmp_path / SNAPSHOT_FOLDER)
+        assert f"{DATABASE}" in traces(tmp_path / "snapshots")
         written.interact(*newer)
         Erasure(written.store, written._commit, tmp_path, snapshots).run(lambda _done, _total: None)
         assert written.store.erasures.left() == Left.NOWHERE
@@ -217,7 +217,7 @@ async def test_its_bytes_go_from_files_snapshots_and_restores(tmp_path: Path) ->
         expiry = written.store.erasures.expiry()
         await expired(written, tmp_path, days=2)
         assert written.store.erasures.expiry().before > expiry.before
-    restore(tmp_path, late.id)
+    restore(tmp_path, tmp_path / "snapshots", late.id)
     with closing(RecordStore.open(tmp_path / DATABASE)) as store:
         assert left(store) == []
         assert store.erasures.expiry().before > expiry.before

@@ -8,7 +8,6 @@ built or given out for it, indices and tokens, is good for the copy.
 
 import time
 from contextlib import nullcontext
-from typing import Any
 
 from longtail.runtime.errors import FailedPrecondition
 from longtail.server.store.database import Database
@@ -17,6 +16,7 @@ from longtail.server.store.moving.copying import (
     Reading,
     TableCopy,
     copy_table,
+    hasten,
     row_counts,
     tables,
 )
@@ -99,7 +99,7 @@ class Move:
 
     def _pass(self, reading: Reading, progress: Progress) -> list[TableCopy]:
         with self._target.writing.connect() as copy:
-            _hasten(copy)
+            hasten(copy)
             try:
                 return [
                     copy_table(table, reading, copy, self._most, progress) for table in tables()
@@ -115,18 +115,6 @@ def _is_copying(seal: Seal | None) -> bool:
 
 def _identity(connection: Connection) -> str:
     return str(connection.execute(select(sequence.c.identity)).scalar_one())
-
-
-def _hasten(copy: Connection) -> None:
-    """Have commits not wait for the disk: a copy that lost the last of them is brought to again."""
-    driver: Any = copy.connection.driver_connection
-    if copy.dialect.name == "sqlite":
-        # Keys come in their order, and with them those of the indices in none.
-        for pragma in ("synchronous=NORMAL", "cache_size=-65536", "wal_autocheckpoint=16384"):
-            driver.execute(f"PRAGMA {pragma}").close()
-    else:
-        driver.execute("SET synchronous_commit TO off")
-        driver.commit()
 
 
 def _go_on_counting(target: Connection) -> None:

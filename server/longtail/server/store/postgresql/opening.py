@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import psycopg
@@ -12,6 +13,7 @@ from alembic.util import CommandError
 from longtail.runtime.errors import FailedPrecondition, StoreDamaged, Unavailable
 from longtail.server.store.database import Database, Read, Rows
 from longtail.server.store.migration import is_store, lost_tables, migrate
+from longtail.server.store.moving.into_file import copy_into_file
 from longtail.server.store.postgresql.bulk import insert_rows
 from longtail.server.store.postgresql.connecting import Address
 from longtail.server.store.postgresql.failures import plain, tell
@@ -21,7 +23,7 @@ from longtail.server.store.schema import metadata
 from longtail.server.store.seal import check_unsealed
 from longtail.server.store.transaction import Transaction
 from psycopg.pq import TransactionStatus
-from sqlalchemy import Connection, Engine, create_engine, event, inspect
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine.interfaces import DBAPIConnection, IsolationLevel
 from sqlalchemy.exc import InvalidatePoolError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -70,6 +72,7 @@ def open_shared_database(url: str, *, sealed: bool = False, make: bool = True) -
         name=address.name,
         file=None,
         shared=True,
+        size=partial(_size, reading),
         engine=reading,
         single=reading.execution_options(isolation_level="AUTOCOMMIT"),
         writing=writing.execution_options(locked=True),
@@ -79,6 +82,7 @@ def open_shared_database(url: str, *, sealed: bool = False, make: bool = True) -
         written=partial(listen, address),
         maintains=office.hold,
         write_anew=partial(_vacuum, writing),
+        back_up=partial(_back_up, reading),
         close=close,
     )
 
@@ -224,6 +228,19 @@ def _is_whole(connection: Connection) -> bool:
 
 def _announce(tx: Transaction) -> None:
     tx.exec_driver_sql(ANNOUNCE)
+
+
+def _size(engine: Engine) -> int:
+    with engine.connect() as connection:
+        sizes = text(
+            "SELECT sum(pg_total_relation_size(to_regclass(name)))"
+            " FROM unnest(CAST(:names AS text[])) AS name"
+        )
+        return int(connection.execute(sizes, {"names": list(metadata.tables)}).scalar_one())
+
+
+def _back_up(engine: Engine, target: Path, progress: Callable[[int, int], None]) -> None:
+    copy_into_file(engine, _size(engine), target, progress)
 
 
 def _vacuum(engine: Engine) -> None:

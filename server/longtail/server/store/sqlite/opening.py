@@ -18,6 +18,7 @@ from longtail.server.store.decay import decayed
 from longtail.server.store.migration import is_store, lost_tables, migrate
 from longtail.server.store.revisions import current_revision
 from longtail.server.store.seal import check_unsealed
+from longtail.server.store.sqlite.backup import back_up
 from longtail.server.store.sqlite.failures import UNREADABLE, of_no_use, tell, told_plainly
 from longtail.server.store.sqlite.rewriting import write_anew
 from longtail.server.store.transaction import Transaction
@@ -77,6 +78,7 @@ def open_database(path: Path, *, sealed: bool = False) -> Database:
         name=str(path),
         file=path,
         shared=False,
+        size=lambda: path.stat().st_size,
         engine=engine,
         single=engine,
         writing=_for_writing(engine),
@@ -87,6 +89,7 @@ def open_database(path: Path, *, sealed: bool = False) -> Database:
         # The processes of one server, of which one owns the folder of the index.
         maintains=lambda: True,
         write_anew=partial(write_anew, path),
+        back_up=partial(back_up, path),
         close=close,
     )
 
