@@ -67,6 +67,12 @@ def damage(data: Path) -> None:
     damage_page(data / DATABASE, 5)
 
 
+def flip(data: Path) -> None:
+    content = bytearray((data / DATABASE).read_bytes())
+    content[content.rindex(b"Alien")] ^= 0x01
+    (data / DATABASE).write_bytes(content)
+
+
 def cut(data: Path) -> None:
     content = (data / DATABASE).read_bytes()
     (data / DATABASE).write_bytes(content[: len(content) // 2])
@@ -78,7 +84,7 @@ def leave_a_log(data: Path) -> None:
     (data / DATABASE).rename(data / f"{DATABASE}-wal")
 
 
-@pytest.mark.parametrize("harm", [empty, remove, garble, damage, cut, leave_a_log])
+@pytest.mark.parametrize("harm", [empty, remove, garble, damage, flip, cut, leave_a_log])
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_store_that_is_not_whole_is_refused_in_a_sentence(
     home: Path, worker_address: str, harm: Callable[[Path], None], count: int

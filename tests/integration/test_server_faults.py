@@ -60,6 +60,7 @@ def test_a_catalogue_of_another_encoder_waits_for_its_own(
 ) -> None:
     with processes.server(tmp_path, worker_address) as running:
         running.stop()
+    (tmp_path / "data" / "longtail.db.checksum").unlink()
     with sqlite3.connect(tmp_path / "data" / "longtail.db") as database:
         database.execute("UPDATE encoders SET model_id = 'another@0'")
     with processes.server(tmp_path, worker_address, service=INTERACTION) as running:

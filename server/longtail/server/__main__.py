@@ -6,7 +6,9 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import islice
+from pathlib import Path
 
 from longtail.runtime.command_line import (
     Parser,
@@ -18,6 +20,7 @@ from longtail.runtime.command_line import (
 from longtail.runtime.freed_memory import share_heaps
 from longtail.runtime.logs import configure_logging
 from longtail.runtime.settings import SettingsError, read
+from longtail.server.process.at_rest import forget, note
 from longtail.server.process.folder_lock import held
 from longtail.server.process.memory import keep_collections_short, keep_freed_memory
 from longtail.server.process.private import keep_private
@@ -59,18 +62,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 settings.address.check()
                 if admin is not None:
                     admin.check()
-                return _serve(settings, None, check=True)
-            hand_down(given)
-            # Whoever is started later finds others that write.
-            first = iter(["--first"])
-            command = [sys.executable, "-m", "longtail.server", "--process"]
-            return supervise(
-                lambda index: [*command, str(index), *islice(first, 1)],
-                options.processes,
-                [settings.address, *([admin] if admin is not None else [])],
-                stop_seconds=settings.drain_seconds + LEAVE_SECONDS,
-                inherited=[lock],
-            )
+                code = _serve(settings, None, check=True)
+            else:
+                hand_down(given)
+                # Whoever is started later finds others that write.
+                first = iter(["--first"])
+                command = [sys.executable, "-m", "longtail.server", "--process"]
+                code = supervise(
+                    lambda index: [*command, str(index), *islice(first, 1)],
+                    options.processes,
+                    [settings.address, *([admin] if admin is not None else [])],
+                    stop_seconds=settings.drain_seconds + LEAVE_SECONDS,
+                    inherited=[lock],
+                )
+            if code == 0:
+                _note_checksum(settings.data)
+            return code
     except SettingsError as error:
         sys.stderr.write(f"server: {error}\n")
         return 2
@@ -101,6 +108,24 @@ def _serve(settings: Settings, process: int | None, *, check: bool) -> int:
         sys.stderr.write(f"server: {error}\n")
         return 1
     return 0
+
+
+def _note_checksum(data: Path) -> None:
+    # The parent of several processes has no use for them earlier.
+    from longtail.runtime.errors import StoreDamaged
+    from longtail.server.store.record_store import DATABASE
+    from longtail.server.store.sqlite.check import version_of
+    from longtail.server.store.sqlite.opening import is_open
+
+    path = data / DATABASE
+    if not path.exists() or is_open(path):
+        return
+    # Without one it is as after a kill.
+    with suppress(OSError, StoreDamaged):
+        note(path, version_of(path))
+        # Who opened it meanwhile had none to remove.
+        if is_open(path):
+            forget(path)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -23,6 +23,7 @@ from longtail.server.operations.snapshots import (
     Snapshot,
     Snapshots,
 )
+from longtail.server.process.at_rest import forget
 from longtail.server.process.durable import flush
 from longtail.server.process.folder_lock import held
 from longtail.server.process.private import keep_private
@@ -124,7 +125,8 @@ def restore(data: Path, folder: Path, snapshot_id: str, shared: str = "") -> Res
         _end_operations(coming)
         flush(coming)
         aside = _keep_aside(present)
-        # A log that is left beside another database would be taken for its own.
+        # A checksum or a log that is left beside another database would be taken for its own.
+        forget(present)
         for suffix in COMPANIONS:
             present.with_name(present.name + suffix).unlink(missing_ok=True)
         flush(data)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from longtail.runtime.errors import StoreDamaged
 from longtail.server.catalogue.index.generation import PREFIX, indexed_rows
+from longtail.server.process.at_rest import SUFFIX, changed
 from longtail.server.store.record_store import DATABASE
-from longtail.server.store.sqlite.check import check_structure, read_beginning
+from longtail.server.store.sqlite.check import check_structure, read_beginning, version_of
 from longtail.server.store.sqlite.opening import COMPANIONS, UNFINISHED
 
 
@@ -29,13 +30,15 @@ def check_store(data: Path, index: Path, snapshots: Path) -> None:
         return
     check_structure(path)
     identity, revision = read_beginning(path)
+    if problem := changed(path, version_of(path)):
+        raise StoreDamaged(problem)
     if not revision and (rows := indexed_rows(index, identity)):
         raise StoreDamaged(f"{path} is emptied: it holds no write, but its index has {rows} items")
 
 
 def _left_behind(data: Path, index: Path, snapshots: Path) -> Iterator[Path]:
     """Yield what tells that there was a store."""
-    for suffix in COMPANIONS:
+    for suffix in (*COMPANIONS, SUFFIX):
         path = data / f"{DATABASE}{suffix}"
         if path.exists() and path.stat().st_size:
             yield path

@@ -12,7 +12,9 @@ from longtail.server.catalogue.index.hnsw import HnswGraphs
 from longtail.server.catalogue.index.vector_file import VectorFile
 from longtail.server.operations.snapshots import Snapshots
 from longtail.server.operations.start_check import check_store
+from longtail.server.process.at_rest import note
 from longtail.server.store.record_store import DATABASE, RecordStore
+from longtail.server.store.sqlite.check import version_of
 from longtail.server.store.sqlite.log_check import log_problem
 from longtail.server.store.sqlite.opening import UNFINISHED
 
@@ -109,6 +111,27 @@ def test_each_damage_is_refused_or_does_no_harm(data: Path) -> None:
             continue
         refusals += 1
     assert refusals > 10
+
+
+def test_each_damage_of_a_store_that_was_stopped_is_refused(data: Path) -> None:
+    sound = (data / DATABASE).read_bytes()
+    note(data / DATABASE, version_of(data / DATABASE))
+    check(data)
+    for name, damage in damages(len(sound)):
+        if (damaged := damage(sound)) != sound:
+            (data / DATABASE).write_bytes(damaged)
+            assert str(data / DATABASE) in refused(data), name
+    (data / DATABASE).unlink()
+    assert "is missing, but" in refused(data)
+
+
+def test_a_store_that_was_opened_again_is_no_longer_what_it_was(data: Path) -> None:
+    note(data / DATABASE, version_of(data / DATABASE))
+    assert held(data) == ITEMS
+    with closing(sqlite3.connect(data / DATABASE)) as database:
+        database.execute("UPDATE sequence SET identity = 'another'")
+        database.commit()
+    check(data)
 
 
 def test_each_page_that_is_damaged_is_refused(data: Path) -> None:

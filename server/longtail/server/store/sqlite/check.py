@@ -103,6 +103,15 @@ def read_beginning(path: Path) -> tuple[str, int]:
     return str(row[0]), int(row[1])
 
 
+def version_of(path: Path) -> str:
+    """Return what tells a store from any other, and from itself at another time.
+
+    Raises StoreDamaged.
+    """
+    identity, revision = read_beginning(path)
+    return f"{identity} {revision}"
+
+
 def check_database(path: Path) -> list[str]:
     """Read the store in the file `path` whole; return what is wrong with it, empty when sound."""
     try:

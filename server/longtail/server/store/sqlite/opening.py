@@ -12,6 +12,7 @@ from typing import Any
 
 from alembic.util import CommandError
 from longtail.runtime.errors import FailedPrecondition, StoreDamaged
+from longtail.server.process.at_rest import forget
 from longtail.server.process.durable import flush
 from longtail.server.store.database import Database, Read
 from longtail.server.store.decay import decayed
@@ -54,6 +55,8 @@ def open_database(path: Path, *, sealed: bool = False) -> Database:
     engine = _engine(path)
     try:
         with _understood(path), _for_writing(engine).begin() as connection:
+            # It has a log by now, by which others see that it is open.
+            forget(path)
             if not is_store(connection):
                 raise StoreDamaged("it is no store of this program")
             if not sealed:
@@ -92,6 +95,11 @@ def open_database(path: Path, *, sealed: bool = False) -> Database:
         back_up=partial(back_up, path),
         close=close,
     )
+
+
+def is_open(path: Path) -> bool:
+    """Return whether anybody has a database open, or had when it was killed."""
+    return path.with_name(path.name + COMPANIONS[0]).exists()
 
 
 def _make(path: Path) -> None:
