@@ -10,10 +10,10 @@ import asyncio
 import math
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 # Of the time that a call has, the part that it may wait: predictions are means.
 WAIT_SHARE = 0.5
@@ -29,9 +29,13 @@ QUIET_PASSES = 16
 DENSE_SECONDS = 0.002
 # Behind a turn that took less nobody has gathered: the loop takes in a call between any two turns.
 SHORT_SECONDS = 0.001
+# A turn lasts over a wait for something else that is as short; after a longer one comes another.
+KEPT_SECONDS = 0.005
 _SMOOTHING = 0.1
 # A turn that took longer than this against its mean was held up by something else.
 _OUTLIER_FACTOR, _OUTLIER_SECONDS = 4.0, 0.05
+
+R = TypeVar("R")
 
 
 class Places:
@@ -97,6 +101,11 @@ class Turns:
         self._kind = ""
         self._begun = self._ended = -math.inf
         self._arrived = self._seen = self._quiet = 0
+        # What ends the turn, and whether it is kept over a wait until then.
+        self._ending: asyncio.Handle | None = None
+        self._kept = False
+        # What goes on in a turn once the loop has taken in calls.
+        self._paused: asyncio.Future[None] | None = None
 
     def refusal(self, kind: str, caller: str, seconds: float) -> float | None:
         """Return None when a call with `seconds` left would be answered in time.
@@ -120,7 +129,7 @@ class Turns:
     def enter(self, kind: str, caller: str) -> "asyncio.Future[None] | None":
         """Return what to wait for until it is the caller's turn, None when that is now.
 
-        A turn lasts until the task that has it waits for something.
+        A turn lasts until the task that has it waits for something but what it is kept over.
         """
         if not self._taken:
             now = self._clock()
@@ -141,6 +150,43 @@ class Turns:
         self._seconds += seconds
         return turn
 
+    async def keep(self, kind: str, caller: str, waiting: Awaitable[R]) -> R:
+        """Return what is waited for, after which the caller has its turn: still, or again.
+
+        Over a short wait a turn lasts, and the loop takes in calls meanwhile.
+        """
+        loop, kept = asyncio.get_running_loop(), None
+        # Until its end is seen to, it is the turn of who asks.
+        if self._ending is not None and not self._kept:
+            self._ending.cancel()
+            kept = self._ending = loop.call_later(KEPT_SECONDS, self._end)
+            self._kept = True
+        lasts = False
+        try:
+            result = await waiting
+        finally:
+            if kept is not None and self._ending is kept:
+                lasts = True
+                kept.cancel()
+                self._ending, self._kept = loop.call_soon(self._end), False
+        if not lasts and (turn := self.enter(kind, caller)) is not None:
+            await turn
+        return result
+
+    def pause(self) -> "asyncio.Future[None] | None":
+        """Return what to wait for within a turn while the loop takes in calls; None with no need.
+
+        No other turn comes in between.
+        """
+        if not self._lines or self._ending is None or self._kept:
+            return None
+        self._ending.cancel()
+        self._ending = None
+        self._paused = asyncio.get_running_loop().create_future()
+        self._ended = self._clock()
+        self._take_in()
+        return self._paused
+
     def worth(self, kind: str, seconds: float) -> bool:
         """Say whether work that has its turn can be done in `seconds`."""
         return seconds > WAIT_SHARE * self._costs.get(kind, 0.0)
@@ -148,9 +194,10 @@ class Turns:
     def _begin(self, kind: str, now: float) -> None:
         self._taken, self._kind, self._begun = True, kind, now
         # The loop comes to it when the task that has the turn has let go.
-        asyncio.get_running_loop().call_soon(self._end)
+        self._ending = asyncio.get_running_loop().call_soon(self._end)
 
     def _end(self) -> None:
+        self._ending, self._kept = None, False
         self._ended = self._clock()
         if self._lines and self._ended - self._begun >= SHORT_SECONDS:
             self._take_in()
@@ -177,6 +224,12 @@ class Turns:
         asyncio.get_running_loop().call_soon(self._pass)
 
     def _next(self) -> None:
+        if (paused := self._paused) is not None:
+            self._paused = None
+            if not paused.done():
+                paused.set_result(None)
+                self._ending = asyncio.get_running_loop().call_soon(self._end)
+                return
         self._learn()
         while self._lines:
             caller, line = self._lines.popitem(last=False)
@@ -223,3 +276,18 @@ async def turn_again() -> None:
     mine = _turn.get(None)
     if mine is not None and (turn := mine.turns.enter(mine.kind, mine.caller)) is not None:
         await turn
+
+
+async def keep_turn(waiting: Awaitable[R]) -> R:
+    """Return what is waited for, as a rule for a moment, after which there is a turn for work."""
+    mine = _turn.get(None)
+    if mine is None:
+        return await waiting
+    return await mine.turns.keep(mine.kind, mine.caller, waiting)
+
+
+async def pause_turn() -> None:
+    """Let the loop take in calls while others wait for their turns, and go on; in an RPC only."""
+    mine = _turn.get(None)
+    if mine is not None and (paused := mine.turns.pause()) is not None:
+        await paused

@@ -8,6 +8,8 @@ from longtail.runtime.admission import (
     WAIT_SHARE,
     Places,
     Turns,
+    keep_turn,
+    pause_turn,
     places_of_calls,
     set_turn,
     turn_again,
@@ -135,8 +137,113 @@ async def test_work_goes_on_in_a_turn_of_its_own_after_a_wait() -> None:
     assert work.done == list("abcd")
 
 
+class Waits:
+    """Calls that wait for something in their turns, for as long as the test says."""
+
+    def __init__(self) -> None:
+        self.turns = Turns()
+        self.begun: list[str] = []
+        self.done: list[str] = []
+        self.waits = {caller: asyncio.get_running_loop().create_future() for caller in "ab"}
+
+    async def call(self, caller: str) -> None:
+        set_turn(self.turns, "Work again", caller)
+        if (turn := self.turns.enter("Work", caller)) is not None:
+            await turn
+        self.begun.append(caller)
+        await keep_turn(self.waits[caller])
+        self.done.append(caller)
+
+
+async def test_a_turn_lasts_over_a_short_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("longtail.runtime.admission.KEPT_SECONDS", 60.0)
+    work = Waits()
+    calls = [asyncio.create_task(work.call(caller)) for caller in "ab"]
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert work.begun == ["a"]
+    work.waits["b"].set_result(None)
+    work.waits["a"].set_result(None)
+    await asyncio.wait_for(asyncio.gather(*calls), 10)
+    assert work.done == ["a", "b"]
+
+
+async def test_after_a_long_wait_there_is_another_turn() -> None:
+    work = Waits()
+    calls = [asyncio.create_task(work.call(caller)) for caller in "ab"]
+    work.waits["b"].set_result(None)
+    await asyncio.wait_for(calls[1], 10)
+    work.waits["a"].set_result(None)
+    await asyncio.wait_for(calls[0], 10)
+    assert work.done == ["b", "a"]
+
+
+@pytest.mark.parametrize("end", ["cancelled", "failed", "at once"])
+async def test_a_kept_turn_ends_however_the_wait_does(end: str) -> None:
+    work = Waits()
+    if end == "at once":
+        work.waits["a"].set_result(None)
+    first, second = (asyncio.create_task(work.call(caller)) for caller in "ab")
+    await asyncio.sleep(0)
+    if end == "cancelled":
+        first.cancel()
+    if end == "failed":
+        work.waits["a"].set_exception(InterruptedError())
+    work.waits["b"].set_result(None)
+    await asyncio.wait_for(asyncio.gather(first, second, return_exceptions=True), 10)
+    assert work.done == (["a", "b"] if end == "at once" else ["b"])
+    # Nobody has it any more.
+    await asyncio.wait_for(work.call("b"), 10)
+
+
+async def test_calls_are_taken_in_within_a_turn_that_pauses_and_none_goes_before_it() -> None:
+    work, arriving = Work(), []
+
+    async def arrive() -> None:
+        assert work.refused("late", 0.1)
+        work.done.append("arrived")
+
+    async def call(caller: str) -> None:
+        set_turn(work.turns, "Work again", caller)
+        if (turn := work.turns.enter("Work", caller)) is not None:
+            await turn
+        for part in range(2):
+            if caller == "b":
+                arriving.append(asyncio.create_task(arrive()))
+            work.now += 1.0
+            await pause_turn()
+            work.done.append(f"{caller}{part}")
+
+    await asyncio.wait_for(asyncio.gather(*map(call, "abc")), 10)
+    assert work.done == ["a0", "a1", "arrived", "b0", "arrived", "b1", "c0", "c1"]
+
+
+async def test_who_goes_in_a_pause_leaves_the_turn_to_the_next() -> None:
+    work = Work()
+
+    async def call(caller: str) -> None:
+        set_turn(work.turns, "Work again", caller)
+        if (turn := work.turns.enter("Work", caller)) is not None:
+            await turn
+        work.now += 1.0
+        if caller == "b" and (task := asyncio.current_task()):
+            task.cancel()
+        await pause_turn()
+        work.done.append(caller)
+
+    calls = asyncio.gather(*map(call, "abc"), return_exceptions=True)
+    await asyncio.wait_for(calls, 10)
+    assert work.done == ["a", "c"]
+
+
 async def test_there_are_no_turns_outside_of_an_rpc() -> None:
+    await asyncio.wait_for(pause_turn(), 10)
     await asyncio.wait_for(turn_again(), 10)
+
+    async def waiting() -> str:
+        return "answer"
+
+    assert await keep_turn(waiting()) == "answer"
 
 
 def test_places_are_bounded_in_all_and_for_one_caller() -> None:

@@ -29,6 +29,8 @@ from tests.unit.server.answers import (
 )
 from tests.unit.server.written_catalogue import FakeEncoder
 
+# In the place of what was found for a request.
+Asked = tuple[CatalogueState, Request]
 CONTEXT = cast(ServicerContext[object, object], None)
 
 
@@ -42,6 +44,22 @@ class FakeRecommender:
     requests: list[Request] = field(default_factory=list)
 
     def recommend(self, state: CatalogueState, request: Request, person: Person) -> Answer:
+        [answer] = self.compare(state, request, person, [request.policy])
+        return answer
+
+    def compare(
+        self, state: CatalogueState, request: Request, person: Person, policies: Sequence[Policy]
+    ) -> list[Answer]:
+        return self.ranked(self.searched(state, request, person), policies)
+
+    def searched(self, state: CatalogueState, request: Request, person: Person) -> Asked:
+        return state, request
+
+    def ranked(self, searched: Asked, policies: Sequence[Policy]) -> list[Answer]:
+        state, request = searched
+        return [self._listed(state, replace(request, policy=policy)) for policy in policies]
+
+    def _listed(self, state: CatalogueState, request: Request) -> Answer:
         self.requests.append(request)
         if request.user_id == "nobody to please":
             raise InvalidArgument(Violation("examples", "cancel each other"))
@@ -53,13 +71,6 @@ class FakeRecommender:
             shown = [count - 1 - at for at in shown]
         listing = listing_of(candidates.relevance, shown, explored=[0]) if shown else None
         return answer_of(context_of(state, request), candidates, listing)
-
-    def compare(
-        self, state: CatalogueState, request: Request, person: Person, policies: Sequence[Policy]
-    ) -> list[Answer]:
-        return [
-            self.recommend(state, replace(request, policy=policy), person) for policy in policies
-        ]
 
     def uncounted(self, request: Request, person: Person) -> int:
         return 0

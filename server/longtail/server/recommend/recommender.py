@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -22,7 +22,7 @@ from longtail.server.ranking.profile import RankingProfile
 from longtail.server.ranking.quota import Candidates as Choice
 from longtail.server.ranking.quota import Limits
 from longtail.server.recommend.answer import Answer, Moments
-from longtail.server.recommend.candidates import find
+from longtail.server.recommend.candidates import Found, find
 from longtail.server.recommend.context import RequestContext, context_of
 from longtail.server.recommend.request import Policy, Request
 from longtail.server.recommend.scoring import Candidates, scored
@@ -42,6 +42,17 @@ class Profiles(Protocol):
 
     profile: RankingProfile
     expected: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Searched:
+    """The candidates of a request, by which profile they are ranked, and the moments until then."""
+
+    context: RequestContext
+    found: Found
+    profile: RankingProfile
+    expected: Mapping[str, float]
+    moments: tuple[float, float, float]
 
 
 class Recommender:
@@ -74,6 +85,13 @@ class Recommender:
 
         Raises InvalidArgument as `recommend` does.
         """
+        return self.ranked(self.searched(state, request, person), policies)
+
+    def searched(self, state: CatalogueState, request: Request, person: Person) -> Searched:
+        """Return what there is to rank for a request; raises InvalidArgument as `recommend` does.
+
+        That is half of the work; the other half need not follow at once.
+        """
         started = time.perf_counter()
         profile, expected = self._profiles.profile, self._profiles.expected
         try:
@@ -83,7 +101,15 @@ class Recommender:
             found = find(context, self._size, profile.sources)
         except FilterTypeError as error:
             raise InvalidArgument(Violation(error.path, error.message).inside("filter")) from None
-        searched = time.perf_counter()
+        return Searched(
+            context, found, profile, expected, (started, understood, time.perf_counter())
+        )
+
+    def ranked(self, searched: Searched, policies: Sequence[Policy]) -> list[Answer]:
+        """Return the list under each policy, from what was searched for."""
+        ranking_started = time.perf_counter()
+        context, found, profile = searched.context, searched.found, searched.profile
+        request, expected = context.request, searched.expected
         model = profile.models[context.kind].within(context.given_spaces)
         scale = None if request.frozen is None else request.frozen.scale
         if scale is not None and len(scale.mean) != SIGNALS + len(context.given_spaces):
@@ -91,7 +117,6 @@ class Recommender:
             scale = None
         candidates = scored(context, found.rows, found.vectors, model, expected, scale)
         answers = []
-        ranking_started = searched
         for policy in policies:
             dial = profile.dials[context.kind]
             order = _order(context, candidates, policy, dial)
@@ -109,7 +134,7 @@ class Recommender:
                     copies=found.copies,
                     intra_list_diversity=diversity,
                     profile=profile.version,
-                    moments=Moments(started, understood, searched, ranking_started, ended),
+                    moments=Moments(*searched.moments, ranking_started, ended),
                 )
             )
             ranking_started = ended

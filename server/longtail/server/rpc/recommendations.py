@@ -12,7 +12,7 @@ from functools import partial
 
 from google.rpc import status_pb2
 from grpc.aio import ServicerContext
-from longtail.runtime.admission import turn_again
+from longtail.runtime.admission import keep_turn, pause_turn, turn_again
 from longtail.runtime.deadline import remaining_seconds
 from longtail.runtime.errors import (
     DeadlineExceeded,
@@ -146,7 +146,12 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
         prepared = await self._prepare(request)
         if request.include_items or not self._is_short(prepared):
             return await self._pools.answers(lambda: self._response(request, prepared, started))
-        return self._response(request, prepared, started)
+        # In parts, so that whoever is refused meanwhile hears of it within a few milliseconds.
+        searched = self._recommender.searched(prepared.state, prepared.request, prepared.person)
+        await pause_turn()
+        [answer] = self._recommender.ranked(searched, [prepared.request.policy])
+        await pause_turn()
+        return self._reply(request, answer, prepared, started)
 
     async def BatchRecommend(
         self,
@@ -290,8 +295,9 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
         """Return a person who is not held; nobody where the store cannot be reached."""
         read = partial(self._people.load, user_id)
         if self._reach.is_bounded:
-            return await self._reach.wait(read) or NOBODY
-        return await self._pools.answers(read)
+            return await keep_turn(self._reach.wait(read)) or NOBODY
+        # Not behind long answers: it takes a fraction of a millisecond.
+        return await keep_turn(self._pools.elements(1, read))
 
     async def _state(self, min_revision: int) -> CatalogueState:
         """Return the state to answer from, at `min_revision` or later.
@@ -327,6 +333,11 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
         self, message: pb.RecommendRequest, prepared: _Prepared, started: float
     ) -> pb.RecommendResponse:
         answer = self._recommender.recommend(prepared.state, prepared.request, prepared.person)
+        return self._reply(message, answer, prepared, started)
+
+    def _reply(
+        self, message: pb.RecommendRequest, answer: Answer, prepared: _Prepared, started: float
+    ) -> pb.RecommendResponse:
         response = self._message(message, answer, prepared, started)
         response.recommendation_token = self._recommendation_token(answer)
         remaining = answer.remaining

@@ -24,7 +24,6 @@ from longtail.server.catalogue.people import Person
 from longtail.server.catalogue.state import CatalogueState
 from longtail.server.process.pools import Pools
 from longtail.server.process.reach import Reach
-from longtail.server.recommend.answer import Answer
 from longtail.server.recommend.request import Request
 from longtail.server.rpc import answer_room, recommendations
 from longtail.server.rpc.read.recommend_request import ReadRequest, read_request
@@ -39,7 +38,7 @@ from tests.unit.server.answers import (
     SmallCatalogue,
     small_catalogue,
 )
-from tests.unit.server.fake_recommender import Serving
+from tests.unit.server.fake_recommender import Asked, Serving
 from tests.unit.server.written_catalogue import fields, vector_of
 
 
@@ -289,13 +288,13 @@ async def test_long_lists_are_made_off_the_event_loop(
     serving: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made_in: list[bool] = []
-    recommend = serving.recommender.recommend
+    searched = serving.recommender.searched
 
-    def noted(state: CatalogueState, request: Request, person: Person) -> Answer:
+    def noted(state: CatalogueState, request: Request, person: Person) -> Asked:
         made_in.append(threading.current_thread() is threading.main_thread())
-        return recommend(state, request, person)
+        return searched(state, request, person)
 
-    monkeypatch.setattr(serving.recommender, "recommend", noted)
+    monkeypatch.setattr(serving.recommender, "searched", noted)
     everything = filter_pb2.Filter(all_of=[filter_pb2.Condition(field="genre", exists=True)])
     await serving.recommend(page_size=SHORT_PAGE)
     await serving.recommend(page_size=SHORT_PAGE + 1)
