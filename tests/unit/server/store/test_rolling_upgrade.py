@@ -7,44 +7,29 @@ from typing import TypeVar
 
 import pytest
 from alembic import command
-from alembic.script import ScriptDirectory
 from longtail.runtime.errors import FailedPrecondition
 from longtail.server.store.group_commit import GroupCommit
 from longtail.server.store.migration import MIGRATIONS, alembic_config
 from longtail.server.store.record_store import RecordStore
+from longtail.server.store.schema import schema_floor
 from longtail.server.store.transaction import Transaction
+from sqlalchemy import update
 
+from tests.expansion import SCHEMA, write_migration
 from tests.unit.server.store_records import BINDING, event, new_item
 
 T = TypeVar("T")
-
-# What an expansion is: columns with a value for whoever does not know them, tables, indices.
-EXPANSION = """
-import sqlalchemy as sa
-from alembic import op
-
-revision = "newer"
-down_revision = "{newest}"
-
-
-def upgrade():
-    op.add_column("items", sa.Column("shelf", sa.String, nullable=False, server_default=""))
-    op.add_column("interactions", sa.Column("device", sa.Integer))
-    op.create_table("shelves", sa.Column("id", sa.String, primary_key=True))
-    op.create_index("items_by_shelf", "items", ["shelf"])
-"""
 
 
 def expand(store: RecordStore, folder: Path) -> None:
     """Do to a store what a newer version does when it starts."""
     config = alembic_config()
-    newest = ScriptDirectory.from_config(config).get_current_head()
-    (folder / "newer.py").write_text(EXPANSION.format(newest=newest))
+    write_migration(folder)
     config.set_main_option("path_separator", "newline")
     config.set_main_option("version_locations", f"{MIGRATIONS / 'versions'}\n{folder}")
     with store._database.writing.begin() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "newer")
+        command.upgrade(config, SCHEMA)
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
@@ -63,9 +48,19 @@ def test_a_version_that_runs_goes_on_when_a_newer_one_expands_the_schema(
         assert {change.id for change in store.changes.current()} == {"kept before", "kept after"}
     for each in (store, newer):
         each.close()
-    # It cannot be started any more, and says what can.
+    # An upgrade can be taken back.
+    store = RecordStore.open(place)
+    with store.group_commit(lambda: None, 9) as writer:
+        use(store, writer, "once more")
+        writer.submit(raise_floor).result(timeout=60)
+    store.close()
+    # When the newer one has taken anything away it cannot, and is told what can serve the store.
     with pytest.raises(FailedPrecondition, match="its schema is unknown to this version"):
         RecordStore.open(place)
+
+
+def raise_floor(tx: Transaction) -> None:
+    tx.execute(update(schema_floor).values(oldest=SCHEMA))
 
 
 def use(store: RecordStore, writer: GroupCommit, when: str) -> None:

@@ -169,7 +169,8 @@ def _make_or_migrate(connection: Connection, *, sealed: bool, make: bool) -> Non
             raise FailedPrecondition(
                 f"it has a table {min(there)} of somebody else's: make a database of its own"
             )
-    migrate(connection)
+    # A move copies all that there is, so it has to know all.
+    migrate(connection, expanded=not sealed)
     if lost := lost_tables(connection):
         raise StoreDamaged(f"it has no table {min(lost)}")
 

@@ -27,6 +27,7 @@ from longtail.server.store.schema.sequence import (
     counts,
     metadata,
     pseudonyms,
+    schema_floor,
     sequence,
     token_key,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "popularity_decay",
     "pseudonyms",
     "requests",
+    "schema_floor",
     "sequence",
     "token_key",
     "usage",

@@ -32,6 +32,14 @@ pseudonyms = Table(
     Column("mark", LargeBinary, nullable=False),
 )
 
+# One row: the oldest schema whose version may serve the store. What came since only expanded it.
+schema_floor = Table(
+    "schema_floor",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("oldest", String, nullable=False),
+)
+
 # One row: how much the store holds, moved on by each write. Users are persons with interactions.
 counts = Table(
     "counts",

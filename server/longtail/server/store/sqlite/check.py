@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from alembic.script import Script, ScriptDirectory
 from longtail.runtime.errors import StoreDamaged
-from longtail.server.store.migration import alembic_config
+from longtail.server.store.migration import known_schemas
 from longtail.server.store.sqlite.failures import UNREADABLE, of_no_use
 from longtail.server.store.sqlite.log_check import log_problem
 from longtail.server.store.sqlite.opening import COMPANIONS
@@ -128,11 +127,6 @@ def _open_read_only(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, isolation_level=None)
 
 
-def _schemas() -> Iterator[Script]:
-    """Yield the schemas that there have been, the newest first."""
-    return ScriptDirectory.from_config(alembic_config()).walk_revisions()
-
-
 def _problems(connection: sqlite3.Connection) -> Iterator[str]:
     connection.execute("BEGIN")
     found = [row[0] for row in connection.execute("PRAGMA integrity_check")]
@@ -140,16 +134,20 @@ def _problems(connection: sqlite3.Connection) -> Iterator[str]:
         yield from (f"integrity check: {problem}" for problem in found)
         # What a damaged file answers says nothing of the store.
         return
-    schemas = [script.revision for script in _schemas()]
+    schemas = known_schemas()
     tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
     if "alembic_version" not in tables:
         yield "it is not a store"
         return
     versions = [row[0] for row in connection.execute("SELECT version_num FROM alembic_version")]
-    if len(versions) != 1 or versions[0] not in schemas:
+    # What a newer version only expanded still keeps the rules of this one.
+    expanded = "schema_floor" in tables and connection.execute(
+        "SELECT oldest FROM schema_floor"
+    ).fetchall() in [[(schema,)] for schema in schemas]
+    if len(versions) != 1 or (versions[0] not in schemas and not expanded):
         yield f"its schema is {', '.join(versions) or 'unknown'}, not {schemas[0]}"
         return
-    if versions != schemas[:1]:
+    if versions[0] in schemas[1:]:
         # It is brought to the newest when it is opened, and the rules are for that.
         return
     for rule, query in RULES.items():

@@ -42,9 +42,10 @@ COMPANIONS = ("-wal", "-shm")
 def open_database(path: Path, *, sealed: bool = False) -> Database:
     """Open the SQLite database at `path`, made or migrated to the newest schema.
 
-    A file that is there is never made to be a store, were it only empty. Raises FailedPrecondition
-    where it is sealed, unless `sealed` ones are wanted too, StoreDamaged, StorageFull when there is
-    no room for it, Unavailable when another process keeps it locked.
+    One that a newer version only expanded is opened as it is, unless `sealed`. A file that is there
+    is never made to be a store, were it only empty. Raises FailedPrecondition where it is sealed,
+    unless `sealed` ones are wanted too, StoreDamaged, StorageFull when there is no room for it,
+    Unavailable when another process keeps it locked.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
@@ -61,7 +62,8 @@ def open_database(path: Path, *, sealed: bool = False) -> Database:
                 raise StoreDamaged("it is no store of this program")
             if not sealed:
                 check_unsealed(connection)
-            migrate(connection)
+            # A move copies all that there is, so it has to know all.
+            migrate(connection, expanded=not sealed)
             if lost := lost_tables(connection):
                 raise StoreDamaged(f"it has no table {min(lost)}")
         # The first connection makes files that the last one deletes. With one that stays, a reader
@@ -109,7 +111,7 @@ def _make(path: Path) -> None:
         engine = _engine(coming)
         try:
             with _understood(coming), _for_writing(engine).begin() as connection:
-                migrate(connection)
+                migrate(connection, expanded=False)
         finally:
             engine.dispose()
         flush(coming)
