@@ -28,7 +28,7 @@ PARTS = ("worker", "index", "ranking", "request", "attacks", "engines", "reembed
 # Measures nothing: it reads out what follows from what was measured.
 CAPACITY = "capacity"
 # Those that are folders, with their sections in one of its modules.
-_FOLDERS = ("request", "attacks")
+_FOLDERS = ("index", "request", "attacks")
 # The bars were set for this many.
 _CORES = 2
 _ROUNDS, _QUICK_ROUNDS = 5, 2

@@ -4,8 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
-from dataclasses import dataclass
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -53,6 +52,7 @@ from longtail.server.store.record_store import DATABASE, RecordStore
 from longtail.server.store.records import BoundEncoder
 from longtail.server.upkeep.engine_watch import watch_engine
 from longtail.server.upkeep.exposure_watch import keep_impressions, watch_exposure
+from longtail.server.upkeep.following import Follower, keep_following, keep_listening
 from longtail.server.upkeep.half_life import keep_half_life
 from longtail.server.upkeep.head_keeping import keep_learning
 from longtail.server.upkeep.head_watch import HeadWatch, watch_head
@@ -94,12 +94,6 @@ APART = (REVIEW, ADMIN)
 BATCHES = ("ItemService/BatchUpsertItems", "InteractionService/WriteInteractions")
 # Those who look after a server get through whatever others ask of it.
 ADMINISTRATION = ("AdminService", "InsightService", "ReviewService")
-# A write through another process is seen after so long at the latest.
-FOLLOW_SECONDS = 0.1
-# When it could not be followed, twice; and where writes are heard of, should one be missed.
-FOLLOW_AGAIN_SECONDS = 1.0
-# What was heard of at one moment is followed at once.
-HEARD_SECONDS = 0.005
 # What the process can answer without, by the names in health and metrics.
 INDEXER, OPERATIONS, RECALL = "indexer", "operations", "recall-canary"
 PROFILE, EXPOSURE, FOLLOWING = "ranking-profile", "exposure-watch", "store-watch"
@@ -125,35 +119,6 @@ PARTS = (
 
 class StartError(Exception):
     """The server cannot start; the message says what to do."""
-
-
-@dataclass
-class _Sources:
-    """What answers are made from, and all that follows the store.
-
-    `behind`: what was written could not be followed, and is to be tried again.
-    """
-
-    store: RecordStore
-    view: CatalogueReplica
-    behaviour: BehaviourView
-    profiles: ProfileWatch
-    heads: HeadWatch
-    reach: Reach
-    behind: bool = False
-
-    def follow(self) -> None:
-        """Take in what the store changed; return when it can be read."""
-        try:
-            # In this order, so that what is seen in the catalogue is known of people too.
-            self.behaviour.follow()
-            self.view.follow()
-        except BaseException as error:
-            self.behind = True
-            if isinstance(error, Unavailable):
-                self.reach.tell(away=True)
-            raise
-        self.reach.tell(away=False)
 
 
 async def run(
@@ -192,17 +157,19 @@ async def run(
                 BehaviourView(store, settings.behaviour_fit_seconds) as behaviour,
                 Reach(bounded=store.is_shared) as reach,
             ):
-                sources = _Sources(store, view, behaviour, profiles, heads, reach)
+                follower = Follower(store, view, behaviour, reach)
                 waiting = settings.max_waiting_writes
                 limit = round(settings.audit_mb * 10**6)
                 with (
                     closing(Audit(settings.audit, process, limit)) as audit,
-                    store.group_commit(sources.follow, waiting) as commit,
+                    store.group_commit(follower.follow, waiting) as commit,
                     Pools() as pools,
                 ):
                     await _serve(
                         settings,
-                        sources,
+                        follower,
+                        profiles,
+                        heads,
                         encoder,
                         commit,
                         pools,
@@ -297,7 +264,9 @@ async def _bind(store: RecordStore, encoder: Encoder, settings: Settings) -> Bou
 
 async def _serve(
     settings: Settings,
-    sources: _Sources,
+    follower: Follower,
+    profiles: ProfileWatch,
+    heads: HeadWatch,
     encoder: Encoder,
     commit: GroupCommit,
     pools: Pools,
@@ -309,7 +278,7 @@ async def _serve(
     process: int | None,
     engine: Engine | None,
 ) -> None:
-    store, view = sources.store, sources.view
+    store, view = follower.store, follower.view
     board = HealthBoard(list(SERVICES), PARTS)
     health = ServiceHealth(board, SERVICES)
     loop = asyncio.get_running_loop()
@@ -352,10 +321,10 @@ async def _serve(
         audit,
         settings.attribute_names,
     )
-    behaviour, reach = sources.behaviour, sources.reach
+    behaviour, reach = follower.behaviour, follower.reach
     recommender = Recommender(
         lambda: behaviour.behaviour,
-        sources.profiles,
+        profiles,
         lambda *asked: reach.read(partial(store.impressions.recent, *asked)) or (),
         settings.candidates,
     )
@@ -384,7 +353,7 @@ async def _serve(
             behaviour.people,
             lambda: behaviour.is_complete,
             lambda: min(view.revision, behaviour.revision),
-            lambda: pools.elements(1, sources.follow),
+            lambda: pools.elements(1, follower.follow),
             store.items,
             store.decisions,
             reach,
@@ -427,17 +396,17 @@ async def _serve(
         "writing watch": watch_writing(commit, lambda: health.set(WRITING, False)),
         "indexer": _keep_index(indexer, owned.set),
         "maintenance": watch_office(store, office, owned, part(MAINTENANCE)),
-        "head": watch_head(sources.heads, part(HEAD), audit),
-        "head learning": keep_learning(settings, view, behaviour, sources.heads, owned),
+        "head": watch_head(heads, part(HEAD), audit),
+        "head learning": keep_learning(settings, view, behaviour, heads, owned),
         "operations": operations.run(),
         "encoding": operations.encode(),
         "recall canary": watch_recall(view, part(RECALL)),
-        "ranking profile": watch_profile(sources.profiles, part(PROFILE), audit),
+        "ranking profile": watch_profile(profiles, part(PROFILE), audit),
         "keys watch": watch_keys(keys, part(KEYS)),
         "exposure watch": watch_exposure(store, view, part(EXPOSURE)),
         "impressions": keep_impressions(store, commit, settings, office, part(IMPRESSIONS)),
-        "store watch": _keep_following(sources, pools, part(FOLLOWING), heard, process is not None),
-        "store listener": _keep_listening(sources, part(LISTENING), heard),
+        "store watch": keep_following(follower, pools, part(FOLLOWING), heard, process is not None),
+        "store listener": keep_listening(follower, part(LISTENING), heard),
     }
     if engine is not None:
         background["index engine"] = watch_engine(engine, part(ENGINE))
@@ -478,37 +447,3 @@ async def _keep_index(indexer: Indexer, *became_owner: Callable[[], None]) -> No
         finally:
             indexer.stop()
             await work
-
-
-async def _keep_following(
-    sources: _Sources, pools: Pools, part: Part, heard: asyncio.Event, others: bool
-) -> None:
-    """Take in what others write: at once where it is `heard` of, else after a while.
-
-    `others`: whether this server has other processes. What a write of this process could not be
-    followed by is tried again, by whomever it is.
-    """
-    shared = sources.store.is_shared
-    seconds = FOLLOW_AGAIN_SECONDS if shared else FOLLOW_SECONDS
-    while True:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds if part.well else FOLLOW_AGAIN_SECONDS):
-                await heard.wait()
-                await asyncio.sleep(HEARD_SECONDS)
-        heard.clear()
-        if others or shared or sources.behind:
-            sources.behind = False
-            with part:
-                await pools.elements(1, sources.follow)
-
-
-async def _keep_listening(sources: _Sources, part: Part, heard: asyncio.Event) -> None:
-    """Set `heard` whenever others wrote what is not followed yet, if anybody tells of it."""
-    while True:
-        with part:
-            async for revision in sources.store.written():
-                if min(sources.view.revision, sources.behaviour.revision) < revision:
-                    heard.set()
-            # Nobody tells.
-            await asyncio.Event().wait()
-        await asyncio.sleep(FOLLOW_AGAIN_SECONDS)

@@ -116,7 +116,8 @@ def test_the_report_has_what_was_measured_and_what_was_not() -> None:
 
 
 def test_every_figure_of_a_part_has_a_name_of_its_own() -> None:
-    from bench import index, worker
+    from bench import worker
+    from bench.index import sections as index
     from bench.request import sections as request
 
     for part in (worker, index, request):

@@ -12,7 +12,9 @@ from longtail.server.store.records import EncoderBinding, ItemContent, NewItem
 from numpy.typing import NDArray
 
 from bench.figures import NotRun
-from bench.index import SHARES, Attributes, nearest_cosines, recall, searching, take_turns, writing
+from bench.index.catalogue import SHARES, Attributes
+from bench.index.exact import nearest_cosines, recall
+from bench.index.turns import searching, take_turns, writing
 from bench.state import COMPLETE, bare_search, copied, opened, prepare
 from bench.texts import Catalogue
 
