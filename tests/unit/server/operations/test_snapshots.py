@@ -180,6 +180,7 @@ def test_a_snapshot_of_an_earlier_schema_is_sound_and_restored(
                 copy.execute(f"ALTER TABLE operations DROP COLUMN {column}")
             copy.execute("DROP TABLE expiry")
             copy.execute("DROP TABLE attribute_names")
+            copy.execute("DROP TABLE schema_floor")
             copy.execute("DROP TABLE encode_leases")
             copy.execute("DROP TABLE encode_refusals")
             copy.execute("DROP TABLE extra_vectors")
@@ -196,7 +197,7 @@ def test_a_snapshot_of_an_earlier_schema_is_sound_and_restored(
     with monkeypatch.context() as patch:
         patch.setattr(store, "backup", earlier)
         # What is made is described by opening it, which would bring it to the newest schema.
-        patch.setattr(opening, "migrate", lambda _connection: None)
+        patch.setattr(opening, "migrate", lambda _connection, expanded: None)
         patch.setattr(opening, "lost_tables", lambda _connection: set())
         made = snapshots.create(store, count)
     store.close()

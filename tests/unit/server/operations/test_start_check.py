@@ -173,6 +173,7 @@ def test_the_store_of_a_newer_version_is_not_called_damaged(data: Path) -> None:
     path = data / DATABASE
     with closing(sqlite3.connect(path)) as database:
         database.execute("UPDATE alembic_version SET version_num = '9999'")
+        database.execute("UPDATE schema_floor SET oldest = '9999'")
         database.commit()
     with pytest.raises(FailedPrecondition, match="unknown to this version; run the one") as caught:
         RecordStore.open(path)
@@ -267,7 +268,7 @@ def test_what_a_killed_first_start_left_is_removed(tmp_path: Path) -> None:
 def test_a_new_store_is_there_whole_or_not_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         assert not (tmp_path / DATABASE).exists()
         raise InterruptedError
 
