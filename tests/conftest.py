@@ -13,6 +13,7 @@ from longtail.worker.artefact import load, model_id, write_manifest
 from tests import postgresql as real_postgresql
 from tests import processes
 from tests.faults.items import Material
+from tests.faults.tally import Tally
 from tests.postgresql import PostgreSQL
 
 ROOT = Path(__file__).parents[1]
@@ -22,6 +23,7 @@ settings.register_profile("longtail", deadline=None)
 settings.load_profile("longtail")
 
 LONGEST_NAME = 60
+TALLIES = pytest.StashKey[dict[str, Tally]]()
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
@@ -32,6 +34,23 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """
     is_name = not isinstance(val, bytes) and not (isinstance(val, str) and len(val) > LONGEST_NAME)
     return None if is_name else argname
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    tallies = config.stash.get(TALLIES, {})
+    if tallies and config.get_verbosity() >= 0:
+        terminalreporter.section("faults")
+        for tally in tallies.values():
+            terminalreporter.write_line(tally.line())
+
+
+@pytest.fixture
+def tally(request: pytest.FixtureRequest) -> Tally:
+    """Return the tally of the test, whatever its parameters, for the report at the end."""
+    name = request.node.originalname.removeprefix("test_").replace("_", " ")
+    return request.config.stash.setdefault(TALLIES, {}).setdefault(name, Tally(name))
 
 
 @pytest.fixture(scope="session")

@@ -52,6 +52,7 @@ def near(
     space: str = "",
     min_revision: int = 0,
     page_token: str = "",
+    timeout: float | None = None,
 ) -> RecommendResponse:
     """Return what a server finds near to a vector, in order of nearness alone, copies too."""
     given = vector if isinstance(vector, bytes) else vector.tobytes()
@@ -63,6 +64,7 @@ def near(
         allow_copies=True,
         min_revision=min_revision,
         page_token=page_token,
+        timeout=timeout,
     )
 
 

@@ -1,4 +1,4 @@
-"""Fixtures of the tests of faults, and the report of what they went through."""
+"""Fixtures of the tests of faults."""
 
 from pathlib import Path
 
@@ -7,9 +7,6 @@ import pytest
 from tests.faults.extent import FULL, FULL_SECONDS
 from tests.faults.filled import FilledStore
 from tests.faults.items import Material
-from tests.faults.tally import Tally
-
-TALLIES = pytest.StashKey[dict[str, Tally]]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -18,23 +15,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent == Path(__file__).parent:
             item.add_marker(pytest.mark.timeout(FULL_SECONDS))
-
-
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    tallies = config.stash.get(TALLIES, {})
-    if tallies and config.get_verbosity() >= 0:
-        terminalreporter.section("faults")
-        for tally in tallies.values():
-            terminalreporter.write_line(tally.line())
-
-
-@pytest.fixture
-def tally(request: pytest.FixtureRequest) -> Tally:
-    """Return the tally of the test, whatever its parameters, for the report at the end."""
-    name = request.node.originalname.removeprefix("test_").replace("_", " ")
-    return request.config.stash.setdefault(TALLIES, {}).setdefault(name, Tally(name))
 
 
 @pytest.fixture(scope="session")
