@@ -23,6 +23,8 @@ assert _WHEEL is not None
 assert _WHEEL.origin is not None
 PROGRAMS = Path(_WHEEL.origin).parent / "pginstall18" / "bin"
 USER, PASSWORD = "longtail", "not-to-be-shown"
+# A user of this name, once made, is asked for the password.
+GUARDED = "guarded"
 # PostgreSQL does not run as root; this user is there on every system.
 UNPRIVILEGED = "nobody"
 # What was written survives the end of the process without them, only not that of the machine.
@@ -128,6 +130,8 @@ class PostgreSQL:
             text=True,
         )
         assert not made.returncode, made.stderr
+        access = self._data / "pg_hba.conf"
+        access.write_text(f"host all {GUARDED} 127.0.0.1/32 scram-sha-256\n{access.read_text()}")
 
 
 def _as_unprivileged() -> list[str]:

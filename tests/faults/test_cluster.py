@@ -24,6 +24,7 @@ from tests.faults.cluster import (
     AWAY,
     BEACON,
     COUNT,
+    SETTINGS,
     STORE,
     Cluster,
     Outages,
@@ -38,7 +39,7 @@ from tests.faults.link import Link
 from tests.faults.load import callers, users
 from tests.faults.stores import wait_for
 from tests.faults.tally import Tally
-from tests.postgresql import PostgreSQL
+from tests.postgresql import USER, PostgreSQL
 
 pytestmark = pytest.mark.model
 
@@ -55,6 +56,7 @@ BEGIN_SECONDS = 30.0
 HELD_SECONDS = BACK_SECONDS = 45.0
 # What is written to find out whether anything can be.
 PROBE, PROBE_SECONDS = "probe", 10.0
+END_ALL = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = %s"
 # A call is given so long, and ends soon after.
 DEADLINE_SECONDS, LATE_SECONDS = 2.0, 1.0
 
@@ -271,6 +273,36 @@ def test_a_store_that_only_reads_refuses_writes_and_lists_go_on(
         wait_for(lambda: writes_again(server.client, material))  # noqa: B023
 
 
+def test_a_store_that_takes_no_more_connections_refuses_writes_and_lists_go_on(
+    store: PostgreSQL, worker_address: str, material: Material, tmp_path: Path, tally: Tally
+) -> None:
+    url, user = store.new_database(), "crowded"
+    administer(store, f"CREATE ROLE {user} LOGIN")
+    administer(store, f"ALTER DATABASE {url.rpartition('/')[2]} OWNER TO {user}")
+    own = {**SETTINGS, "LONGTAIL_STORE": url.replace(f"//{USER}:", f"//{user}:")}
+    with Server(tmp_path / "server", worker_address, own) as server:
+        server.client.upsert_items(material.catalogue(50))
+        before = near(server.client, material.vector(3)).results
+        # As if others had all that there are: who has the name of an administrator gets in still.
+        administer(store, f"ALTER ROLE {user} CONNECTION LIMIT 0")
+        administer(store, END_ALL, user)
+        try:
+            for _ in range(20):
+                assert near(server.client, material.vector(3)).results == before
+                tally.count("lists meanwhile")
+            with pytest.raises(LongtailError) as caught:
+                server.client.upsert_items([material.item("refused", 5)], timeout=PROBE_SECONDS)
+            assert caught.value.code.name == "UNAVAILABLE"
+            assert caught.value.retry_after
+        finally:
+            administer(store, f"ALTER ROLE {user} CONNECTION LIMIT -1")
+        start = time.monotonic()
+        wait_for(lambda: writes_again(server.client, material))
+        tally.most("seconds until it writes again", time.monotonic() - start)
+        held = {item.id for item in server.client.list_items(page_size=1000)}
+        assert "refused" not in held
+
+
 def test_another_server_maintains_the_store_when_the_one_that_did_is_killed(
     whole: Cluster, material: Material, tally: Tally
 ) -> None:
@@ -384,6 +416,12 @@ def retried(call: Callable[[], int]) -> int:
             if error.code.name not in (*AWAY, "RESOURCE_EXHAUSTED"):
                 raise
             time.sleep(error.retry_after or 0.05)
+
+
+def administer(store: PostgreSQL, statement: str, *parameters: str) -> None:
+    """Run a statement as the administrator."""
+    with psycopg.connect(store.url(), autocommit=True) as connection:
+        connection.execute(statement.encode(), parameters)
 
 
 def set_read_only(whole: Cluster, value: str) -> None:

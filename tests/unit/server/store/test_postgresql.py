@@ -22,7 +22,7 @@ from longtail.server.store.schema import metadata
 from longtail.server.store.transaction import Transaction
 from sqlalchemy import text
 
-from tests.postgresql import PASSWORD, PostgreSQL
+from tests.postgresql import GUARDED, PASSWORD, PostgreSQL
 from tests.unit.server.new_stores import shared_store
 from tests.unit.server.store_records import VECTOR, Opened, event, new_item
 
@@ -318,6 +318,40 @@ def test_what_cannot_be_opened_is_told_without_the_password(
     with pytest.raises((FailedPrecondition, Unavailable)) as caught:
         RecordStore.open(broken(postgresql_url))
     assert PASSWORD not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ("longtail:any@{place}/nothing", 'it refuses .*: database "nothing" does not exist'),
+        ("nobody-here:any@{place}/{name}", 'it refuses .*: role "nobody-here" does not exist'),
+        (
+            "guarded:wrong@{place}/{name}",
+            'it refuses .*: password authentication failed for user "g',
+        ),
+        ("guarded@{place}/{name}", "it asks for a password: put it into PGPASSWORD"),
+        ("poor:any@{place}/{name}", "permission denied for schema public"),
+        ("longtail:any@127.0.0.1:1/{name}", "the database cannot be reached: .*refused"),
+    ],
+)
+def test_what_the_server_has_against_us_is_told_in_a_sentence(
+    postgresql_url: str, given: str, reason: str
+) -> None:
+    users = {GUARDED: "PASSWORD 'right'", "poor": ""}
+    place, _, name = postgresql_url.rpartition("@")[2].partition("/")
+    with psycopg.connect(postgresql_url, autocommit=True) as connection:
+        for user, how in users.items():
+            connection.execute(f"CREATE ROLE {user} LOGIN {how}".encode())
+        try:
+            with pytest.raises((FailedPrecondition, Unavailable), match=reason) as caught:
+                RecordStore.open(f"postgresql://{given.format(place=place, name=name)}")
+        finally:
+            for user in users:
+                connection.execute(f"DROP ROLE {user}".encode())
+    told = str(caught.value)
+    assert told.startswith("postgresql://127.0.0.1:")
+    assert "\n" not in told
+    assert ("FATAL" in told, "wrong" in told) == (False, False)
 
 
 def test_a_store_on_a_server_is_no_file(store_url: str) -> None:

@@ -1,6 +1,7 @@
 """Open a database of PostgreSQL: one order of writes among all servers, and the same migrations."""
 
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -185,8 +186,9 @@ def _understood(name: str) -> Iterator[None]:
     except FailedPrecondition as error:
         raise FailedPrecondition(f"{name}: {error}") from None
     except Unavailable as error:
-        cause = " ".join(str(error.__cause__ or "").split())
-        raise Unavailable(f"{name}: {error}: {cause}", retry_seconds=error.retry_seconds) from error
+        said = _refusal(str(error.__cause__ or "")) or f"{error}: {error.__cause__}"
+        problem = f"{name}: {' '.join(said.split())}"
+        raise Unavailable(problem, retry_seconds=error.retry_seconds) from error
     except CommandError as error:
         raise FailedPrecondition(
             f"{name}: its schema is unknown to this version; run the one that wrote it: {error}"
@@ -195,6 +197,17 @@ def _understood(name: str) -> Iterator[None]:
         # What the server has against it, such as rights that are missing.
         said = " ".join(str(getattr(error, "orig", None) or error).split())
         raise FailedPrecondition(f"{name}: {said}") from error
+
+
+def _refusal(said: str) -> str:
+    """Return what the server has against a connection, empty where none answered.
+
+    The driver has no code of that. It may have tried several times; of each it says at length how.
+    """
+    if "no password supplied" in said:
+        return "it asks for a password: put it into PGPASSWORD, or a file that PGPASSFILE names"
+    found = re.findall(r"FATAL: +(.*)", said)
+    return f"it refuses the connection: {found[-1]}" if found else ""
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from longtail.server.catalogue.index.build import build
 from longtail.server.catalogue.index.engines.backend import Backend, EngineError
+from longtail.server.catalogue.index.engines.engine import WELL, Engine
 from longtail.server.catalogue.index.engines.pgvector import pgvector as module
 from longtail.server.catalogue.index.engines.pgvector.pgvector import PgVector
 from longtail.server.catalogue.index.vector_index import VectorIndex
@@ -109,6 +110,33 @@ def test_an_extension_that_is_too_old_is_refused_in_words(
     monkeypatch.setattr(module, "LEAST_VERSION", (99, 0))
     with pytest.raises(EngineError, match=r"at least 99\.0 is needed"):
         backend.create("longtail_x", PARAMETERS)
+
+
+@pytest.mark.parametrize(
+    ("lacks", "reason"),
+    [("EXTENSION", "permission denied to create extension"), ("TABLE", "may not make tables")],
+)
+def test_a_user_without_rights_is_no_engine_that_is_well(
+    postgresql_url: str, lacks: str, reason: str
+) -> None:
+    user = f"without_{lacks.lower()}"
+    with psycopg.connect(postgresql_url, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {user} LOGIN".encode())
+        if lacks == "TABLE":
+            connection.execute("CREATE EXTENSION vector")
+        backend = PgVector(postgresql_url.replace("longtail:", f"{user}:"))
+        engine = Engine(backend)
+        try:
+            with pytest.raises(EngineError, match=reason):
+                engine.check()
+            assert WELL._value.get() == 0
+            connection.execute(f"ALTER ROLE {user} SUPERUSER".encode())
+            engine.check()
+            assert WELL._value.get() == 1
+        finally:
+            engine.close()
+            connection.execute(f"DROP OWNED BY {user} CASCADE".encode())
+            connection.execute(f"DROP ROLE {user}".encode())
 
 
 def test_nobody_there_is_told_without_the_password() -> None:

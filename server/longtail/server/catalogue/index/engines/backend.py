@@ -30,6 +30,9 @@ class Backend(Protocol):
     def kind(self) -> str:
         """What tells the engine's generations from others."""
 
+    def prepare(self) -> None:
+        """See that collections can be made, and have there what that takes."""
+
     def create(self, name: str, parameters: IndexParameters) -> None:
         """Make an empty collection, in place of any that has its name."""
 

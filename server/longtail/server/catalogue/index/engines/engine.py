@@ -172,8 +172,9 @@ class Engine:
                 # One that was away may have been put back to an older state.
                 graph.check(thoroughly=graph in self._doubted or not self._is_well.is_set())
                 self._doubted.discard(graph)
-            if not graphs:
-                self.backend.collections(PREFIX)
+            if all(graph.is_lost for graph in graphs):
+                # What is to be built anew takes more than an answer.
+                self.backend.prepare()
         except EngineError:
             WELL.set(0)
             self._is_well.clear()

@@ -45,6 +45,10 @@ class Milvus:
         self._url = url
         self._connection: MilvusClient | None = None
 
+    def prepare(self) -> None:
+        """See that it answers."""
+        self.collections("")
+
     def create(self, name: str, parameters: IndexParameters) -> None:
         """Make an empty collection, in place of any that has its name."""
         with self._client() as client:

@@ -41,6 +41,8 @@ SESSION = (
     "SET plan_cache_mode = force_generic_plan",
 )
 SET_WIDTH = "SELECT set_config('hnsw.ef_search', convert_from($1::bytea, 'UTF8'), false)"
+VERSION = "SELECT (SELECT extversion FROM pg_extension WHERE extname = 'vector')"
+MAY_CREATE = "SELECT has_schema_privilege(current_schema(), 'CREATE')"
 REVISION = "SELECT (SELECT revision FROM {} WHERE row_id = $1)"
 REACHES = "SELECT EXISTS (SELECT FROM {} WHERE row_id >= $1)"
 NEAREST = (
@@ -60,11 +62,22 @@ class PgVector:
         # Those that nobody searches by now, the latest used last.
         self._idle: list[tuple[Exchange, int]] = []
 
+    def prepare(self) -> None:
+        """See that tables can be made, and have the extension be there."""
+        asked = [Statement(VERSION, ()), Statement(MAY_CREATE, ())]
+        version, may_create = self._asked(asked, CALL_SECONDS)
+        if version is None:
+            with self._connected() as connection:
+                connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
+            version, may_create = self._asked(asked, CALL_SECONDS)
+        _check_version((version or b"none").decode())
+        if may_create != b"\1":
+            raise EngineError("the user may not make tables in the database")
+
     def create(self, name: str, parameters: IndexParameters) -> None:
         """Make an empty table, in place of any that has its name."""
+        self.prepare()
         with self._connected() as connection:
-            connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
-            _check_version(connection)
             connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(name)))
             connection.execute(
                 sql.SQL(
@@ -212,11 +225,7 @@ class PgVector:
         )
 
 
-def _check_version(connection: psycopg.Connection) -> None:
-    found = connection.execute(
-        "SELECT extversion FROM pg_extension WHERE extname = 'vector'"
-    ).fetchone()
-    version = str(found[0]) if found else "none"
+def _check_version(version: str) -> None:
     if tuple(map(int, re.findall(r"\d+", version))) < LEAST_VERSION:
         least = ".".join(map(str, LEAST_VERSION))
         raise EngineError(f"pgvector is {version}, at least {least} is needed")
