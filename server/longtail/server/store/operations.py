@@ -53,9 +53,13 @@ class OperationRecords:
         return self.create(tx, kind, {}) if row is None else _operation(row)
 
     def update(self, tx: Transaction, operation: Operation) -> Operation:
-        """Write how an operation stands now; return it with the time of that."""
+        """Write how an operation stands now; return it with the time of that.
+
+        One that has ended stays as it is: who was in office before may not know yet that it is not.
+        """
         updated = replace(operation, update_time=now())
-        tx.execute(update(operations).where(operations.c.id == operation.id).values(_row(updated)))
+        under_way = operations.c.id == operation.id, operations.c.state.not_in(ENDED)
+        tx.execute(update(operations).where(*under_way).values(_row(updated)))
         return updated
 
     def get(self, operation_id: str) -> Operation | None:

@@ -65,6 +65,17 @@ def test_a_request_from_before_the_clock_was_set_back_does_not_stay_for_ever(
     assert it.do(lambda tx: it.store.requests.prune(tx, 90, 10)) == 1
 
 
+def test_an_operation_that_has_ended_is_not_begun_anew_by_who_comes_late(it: Opened) -> None:
+    operation = create(it)
+    for state in (OperationState.RUNNING, OperationState.SUCCEEDED, OperationState.RUNNING):
+        late = replace(operation, state=state, done=5)
+        it.do(lambda tx: it.store.operations.update(tx, late))  # noqa: B023
+    assert it.store.operations.unfinished() == []
+    held = it.store.operations.get(operation.id)
+    assert held is not None
+    assert held.state == OperationState.SUCCEEDED
+
+
 def test_operations_come_in_the_order_of_creation_though_the_clock_is_set_back(
     it: Opened, clock: list[int]
 ) -> None:
