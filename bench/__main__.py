@@ -24,7 +24,10 @@ from bench.figures import Figure, Section, as_json, as_markdown
 from bench.load import generator
 
 # Each a module with its SECTIONS and the Context that they share.
-PARTS = ("worker", "index", "ranking", "request", "attacks", "engines", "reembedding")
+PARTS = (
+    *("worker", "index", "ranking", "request", "attacks", "engines", "imports"),
+    "reembedding",
+)
 # Measures nothing: it reads out what follows from what was measured.
 CAPACITY = "capacity"
 # Those that are folders, with their sections in one of its modules.
@@ -122,6 +125,7 @@ def _parser(part: str, sections: Sequence[Section[Any]]) -> argparse.ArgumentPar
     parser.add_argument("--seconds", type=float, default=60.0, help="of each attack (%(default)s)")
     parser.add_argument("--items", type=int, help="of the catalogue, the first so many (all)")
     parser.add_argument("--engine", metavar="URL", help="as LONGTAIL_INDEX_ENGINE is set")
+    parser.add_argument("--store", metavar="URL", help="as LONGTAIL_STORE is set")
     parser.add_argument("--rows", type=int, default=30_000, help="that are imported (%(default)s)")
     parser.add_argument("--cores", type=int, default=_CORES, help="(%(default)s)")
     return parser
