@@ -61,7 +61,8 @@ class Deployments:
     ) -> Iterator[Deployment]:
         """Run servers of a combination on a store of their own until the block ends."""
         home = self._session.getfixturevalue("tmp_path_factory").mktemp(combination.name)
-        own = {**SETTINGS, **self._variables(combination), **variables}
+        common = {"LONGTAIL_SNAPSHOT_FOLDER": str(home / "snapshots")}
+        own = {**SETTINGS, **self._variables(combination), **common, **variables}
         if combination.engine != MEMORY:
             # What one of them builds all search.
             own["LONGTAIL_INDEX"] = str(home / "index")
