@@ -162,12 +162,12 @@ def encoding_hours(demand: Demand, known: Constants) -> float:
 
 
 def _views(demand: Demand, fleet: Fleet, known: Constants) -> Plan:
-    """Each process with the graph in its memory; the vectors' file is a machine's."""
+    """Each process with the graph in its memory; the files of vectors and columns are a machine's."""
     search = scaled(known.search_ms, known.search_items, demand.items)
     core_ms = known.server_ms + search
     vector = FLOAT * demand.dimension
-    mapped = demand.items * vector / GIB
-    own = demand.items * (known.graph_factor * vector + known.item_bytes + known.text_bytes)
+    mapped = demand.items * (vector + known.mapped_bytes) / GIB
+    own = demand.items * (known.graph_factor * vector + known.item_bytes)
     own = (own + known.process_bytes) / GIB
     # A merge has the graph twice, in the one process that builds.
     merging = demand.items * known.graph_factor * vector / GIB
@@ -250,15 +250,17 @@ def _servers(demand: Demand, fleet: Fleet, known: Constants, core_ms: float, pla
 def _shared_servers(
     demand: Demand, fleet: Fleet, known: Constants
 ) -> tuple[Group, dict[str, float]]:
-    """Return servers without graphs, whose columns and words stay in their memory; and its limit.
+    """Return servers without graphs, whose columns and words are a file of each machine; and its limit.
 
     The file of vectors, of which candidates are read, is the system's to keep or to drop.
     """
-    own = demand.items * (known.shared_item_bytes + known.item_bytes + known.text_bytes)
-    own = (own + known.process_bytes) / GIB
-    servers = _servers(demand, fleet, known, known.server_ms, max(1, int(fleet.memory // own)))
-    memory = servers.processes * own
-    return replace(servers, memory=memory), {"memory of a server machine": own / fleet.memory}
+    mapped = demand.items * known.mapped_bytes / GIB
+    own = (demand.items * known.item_bytes + known.process_bytes) / GIB
+    places = int((fleet.memory - mapped) // own)
+    servers = _servers(demand, fleet, known, known.server_ms, max(1, places))
+    memory = mapped + servers.processes * own
+    strain = (mapped + own) / fleet.memory
+    return replace(servers, memory=memory), {"memory of a server machine": strain}
 
 
 def _workers(demand: Demand, fleet: Fleet, known: Constants) -> Group:

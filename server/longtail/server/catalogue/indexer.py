@@ -167,8 +167,7 @@ class Indexer:
             generation = self._built(
                 target, state.source(), state.revision, reason, progress, afresh=afresh
             )
-            if self._view.adopt(generation):
-                self._view.state.keep_words(generation)
+            self._view.adopt(generation)
             self._prune()
 
     def _build_space(self, space: Space, reason: str, *, afresh: bool) -> None:

@@ -1,24 +1,27 @@
 """The catalogue in memory as one encoder sees it: columns and index, row by row, at a revision."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
+from pathlib import Path
 
 import numpy as np
+from longtail.server.catalogue.array_file import below, named_below, read_arrays, write_arrays
 from longtail.server.catalogue.columns.columns import DIED_NEVER, NO_ROW, Columns
 from longtail.server.catalogue.columns.expected import ExpectedColumn
 from longtail.server.catalogue.columns.filter import Filter
 from longtail.server.catalogue.columns.mask_cache import MaskCache
 from longtail.server.catalogue.columns.popularity import ScaleKeeper
+from longtail.server.catalogue.columns.texts import Texts
 from longtail.server.catalogue.index.build import Source
 from longtail.server.catalogue.index.generation import Generation
 from longtail.server.catalogue.index.graph import IndexParameters, Rows, Vector
 from longtail.server.catalogue.index.vector_file import Matrix
 from longtail.server.catalogue.index.vector_index import VectorIndex
 from longtail.server.catalogue.scope import Scope
-from longtail.server.catalogue.spaces.loading import Indexed, LoadingSpace
-from longtail.server.catalogue.spaces.space import Head, Space
+from longtail.server.catalogue.spaces.space import Head, Indexed, Space
 from longtail.server.catalogue.words.word_index import WordIndex
+from longtail.server.catalogue.words.words_file import FILE as WORDS_FILE
 from longtail.server.catalogue.words.words_file import read_words, write_words
 from longtail.server.store.changes import ChangeLog
 from longtail.server.store.popularity_weights import PopularityWeights
@@ -26,6 +29,8 @@ from longtail.server.store.records import BoundEncoder, ItemChange, VectorSpace
 
 # Items read from the store at a time.
 LOAD_ROWS = 2000
+# The columns of a generation's rows, and in it the items that had no vector and so no row.
+COLUMNS_FILE, LACKING = "columns.arrays", "lacking/"
 
 
 class CatalogueState:
@@ -75,64 +80,28 @@ class CatalogueState:
     ) -> "CatalogueState":
         """Return the state of all items that have a vector of `encoder` or in a space of `spaces`.
 
-        Those that `generation` has are not read again. The rest stands in the delta, to be scanned.
+        What `generation` has is mapped; what changed since is read, and stands in the delta, to be
+        scanned.
         `words`: whether items are to be found by their words too. Without `spaces`, no space of
         the caller's is loaded.
         """
         revision = changes.position().revision
         # In this order: in one that is declared later there is no vector yet at the revision.
-        loading = (
-            []
-            if spaces is None
-            else [LoadingSpace(each, spaces) for each in changes.vector_spaces()]
-        )
-        columns = Columns()
-        kept = None
-        if words and generation is not None:
-            kept = read_words(generation.folder, len(generation.table))
-        # Of all items, or of those behind what was kept.
-        read = WordIndex(columns) if words else None
-        index = VectorIndex(parameters) if generation is None else VectorIndex.of(generation)
-        held = np.empty(0, np.int64) if generation is None else generation.table["revision"]
-        blank = np.zeros(parameters.dimension, np.float32)
-        present = changes.current()
-        lacking: list[str] = []
-        # Little by little: the memory of all of them at once would stay with the process.
-        while part := list(islice(present, LOAD_ROWS)):
-            revisions = np.fromiter((change.revision for change in part), np.int64, len(part))
-            late = [part[at] for at in np.flatnonzero(~np.isin(revisions, held))]
-            vectors = changes.vectors(encoder.id, [change.id for change in late])
-            bare = {change.revision for change in late if change.id not in vectors}
-            without = bare.difference(
-                *(revisions[space.take(changes, part)].tolist() for space in loading)
-            )
-            if len(without) < len(late):
-                rows = [vectors.get(ch.id) for ch in late if ch.revision not in without]
-                index.append(np.stack([blank if row is None else row for row in rows]))
-            lacking += [change.id for change in late if change.revision in without]
-            if read is not None:
-                said = part if kept is None else late
-                read.append([_words(each) for each in said if each.revision not in without])
-            columns.append([change for change in part if change.revision not in without])
+        declared = () if spaces is None else changes.vector_spaces()
+        columns, index, newest, lacking = Columns(), VectorIndex(parameters), 0, Texts.empty()
         if generation is not None:
-            rest = np.flatnonzero(~np.isin(columns.born[: columns.count], held))
-            order = np.concatenate([columns.rows_of(held), rest])
-            columns = columns.take(order)
-            if read is not None and kept is not None:
-                read = read.behind(kept).take(np.arange(len(order)), columns)
-            elif read is not None:
-                read = read.take(order, columns)
-        found = [each.over(columns) for each in loading]
-        state = cls(
-            encoder,
-            columns,
-            index,
-            revision,
-            weights,
-            read,
-            spaces={space.name: space for space in found},
-        )
-        state._lacking.update(lacking)
+            arrays = read_arrays(generation.folder / COLUMNS_FILE)
+            columns, index = Columns.of(arrays), VectorIndex.of(generation)
+            newest, lacking = generation.newest, Texts.of(named_below(LACKING, arrays))
+        read = _words_of(columns, changes, generation) if words else None
+        state = cls(encoder, columns, index, revision, weights, read)
+        names = {space.name for space in declared}
+        state._take_in(changes.versions(list(lacking), encoder.id), names)
+        state._take_in(changes.item_changes(newest, revision, encoder.id), names)
+        if spaces is not None:
+            state.spaces = {
+                space.name: state._loaded(changes, space, *spaces(space)) for space in declared
+            }
         state._leave_out_vectorless(revision)
         state.count_popularity(changes, after=0, until=revision)
         state.count_exposure(changes, after=0, until=revision)
@@ -151,7 +120,7 @@ class CatalogueState:
             return
         # Before the items: those up to `until` have no vector in a space that is declared later.
         self._declare(changes.vector_spaces(), until)
-        self._apply(changes.item_changes(self.revision, until, self.encoder.id))
+        self._take_in(changes.item_changes(self.revision, until, self.encoder.id), self.spaces)
         self.count_popularity(changes, after=self.revision, until=until)
         self.count_exposure(changes, after=self.revision, until=until)
         self.take_rulings(changes, after=self.revision, until=until)
@@ -162,7 +131,7 @@ class CatalogueState:
 
         That of an encoder that serves already comes with the change.
         """
-        self._apply(changes.versions(list(self._lacking), self.encoder.id))
+        self._take_in(changes.versions(list(self._lacking), self.encoder.id), self.spaces)
 
     def count_popularity(self, changes: ChangeLog, *, after: int, until: int) -> None:
         """Take in the interactions counted in the revisions after .. until."""
@@ -196,8 +165,11 @@ class CatalogueState:
     def source(self) -> Source:
         """Return the versions that are current, for the next generation of the index."""
         rows = np.flatnonzero(self.columns.visible(self.revision, self.columns.count))
+        lacking = list(self._lacking)
         return Source(
-            self.columns.born[rows], lambda positions: self.index.vectors(rows[positions])
+            self.columns.born[rows],
+            lambda positions: self.index.vectors(rows[positions]),
+            lambda folder, revisions: self._keep(folder, revisions, lacking),
         )
 
     def adapted_source(self, head: Head) -> Source:
@@ -243,12 +215,6 @@ class CatalogueState:
         current = self.columns.visible(self.revision, self.columns.count)
         return np.flatnonzero(current & ~np.isin(self.columns.born[: self.columns.count], held))
 
-    def keep_words(self, generation: Generation) -> None:
-        """Write the words of the rows of `generation` beside it, if this state is over it."""
-        rows = len(generation.table)
-        if self.words is not None and self.index.graph_rows == rows:
-            write_words(generation.folder, self.words.first(rows))
-
     def dead_share(self) -> float:
         """Return the share of the graph's rows that are no longer current."""
         rows = self.index.graph_rows
@@ -265,13 +231,58 @@ class CatalogueState:
         for start in range(0, len(rest), LOAD_ROWS):
             index.append(self.index.vectors(rest[start : start + LOAD_ROWS]))
         rows = np.concatenate([self.columns.rows_of(held), rest])
-        columns = self.columns.take(rows)
-        words = None if self.words is None else self.words.take(rows, columns)
+        columns = Columns.of(read_arrays(generation.folder / COLUMNS_FILE))
+        columns.take(self.columns, rows)
+        words, kept = self.words, read_words(generation.folder)
+        if words is not None:
+            words = words.take(rows, columns) if kept is None else words.over(kept, rows, columns)
         expected = self.expected.take(rows, columns)
         spaces = {name: space.moved(rows, columns) for name, space in self.spaces.items()}
-        return CatalogueState(
+        state = CatalogueState(
             self.encoder, columns, index, self.revision, self.weights, words, expected, spaces
         )
+        state._lacking = self._lacking
+        return state
+
+    def _keep(self, folder: Path, revisions: Rows, lacking: Sequence[str]) -> Sequence[str]:
+        """Write columns and words of the versions `revisions` (n,) as of the newest of them.
+
+        What comes, goes or is decided after that is read again by whoever starts from them, and
+        so are the items that were `lacking`.
+        """
+        columns, texts = self.columns, Texts.empty()
+        texts.append(lacking)
+        rows = columns.rows_of(revisions)
+        there = np.flatnonzero(rows >= 0)
+        gone = columns.died[rows[there]] <= revisions.max(initial=0)
+        rows[there[gone]] = NO_ROW
+        without = below(LACKING, texts.kept(np.arange(len(texts))))
+        write_arrays(folder / COLUMNS_FILE, chain(columns.kept(rows), without))
+        if self.words is None:
+            return (COLUMNS_FILE,)
+        write_words(folder, self.words.kept(rows))
+        return COLUMNS_FILE, WORDS_FILE
+
+    def _loaded(
+        self,
+        changes: ChangeLog,
+        declared: VectorSpace,
+        parameters: IndexParameters,
+        generation: Generation | None,
+    ) -> Space:
+        """Return a space of the caller's: what its generation has, and the rest as it is read."""
+        index = VectorIndex(parameters) if generation is None else VectorIndex.of(generation)
+        held = np.empty(0, np.int64) if generation is None else generation.table["revision"]
+        space = Space.over(index, self.columns.rows_of(held), self.columns, declared)
+        rest = self.lacking(held)
+        for start in range(0, len(rest), LOAD_ROWS):
+            rows = rest[start : start + LOAD_ROWS]
+            ids = self.columns.ids.of_each(rows.tolist())
+            vectors = changes.vectors_in(declared.id, ids)
+            having = [at for at, item_id in enumerate(ids) if item_id in vectors]
+            if having:
+                space.append(rows[having], np.stack([vectors[ids[at]] for at in having]))
+        return space
 
     def _space(
         self,
@@ -323,43 +334,77 @@ class CatalogueState:
             self.columns.kill(self.columns.ids[row], revision)
             self._lacking.add(self.columns.ids[row])
 
-    def _apply(self, changes: Iterable[ItemChange]) -> None:
-        for change in changes:
-            row = self.columns.row_of.get(change.id)
-            if row is not None and int(self.columns.born[row]) >= change.revision:
+    def _take_in(self, changes: Iterable[ItemChange], spaces: Collection[str]) -> None:
+        """Take in the current versions of items, each once, but for those that are held.
+
+        `spaces`: names of those that there are, in which the items may have vectors.
+        """
+        waiting = iter(changes)
+        # Some at a time: the memory of all of them at once would stay with the process.
+        while part := list(islice(waiting, LOAD_ROWS)):
+            self._take_in_part(part, spaces)
+
+    def _take_in_part(self, part: Sequence[ItemChange], spaces: Collection[str]) -> None:
+        columns = self.columns
+        new: list[tuple[ItemChange, Mapping[str, Vector]]] = []
+        of_each = columns.newest([change.id for change in part])
+        for change, row in zip(part, of_each, strict=True):
+            if row != NO_ROW and int(columns.born[row]) >= change.revision:
                 continue
             self._lacking.discard(change.id)
-            if row is not None and int(self.columns.died[row]) == DIED_NEVER:
+            if row != NO_ROW and int(columns.died[row]) == DIED_NEVER:
                 if self.words is not None:
                     self.words.forget(row)
                 for space in self.spaces.values():
                     space.forget(row)
             extra = {
-                name: vector for name, vector in change.extra_vectors.items() if name in self.spaces
+                name: vector for name, vector in change.extra_vectors.items() if name in spaces
             }
-            if change.vector is None and not extra:
-                # It was removed, or has no vector of this encoder and cannot be found yet.
-                self.columns.kill(change.id, change.revision)
-                if not change.removed:
-                    self._lacking.add(change.id)
-            else:
-                vector = change.vector
-                if vector is None:
-                    vector = np.zeros(self.index.parameters.dimension, np.float32)
-                self.index.append(vector[np.newaxis])
-                if self.words is not None:
-                    self.words.append([_words(change)])
-                self._place(change, extra)
-                self.columns.append([change])
+            if change.vector is not None or extra:
+                new.append((change, extra))
+                continue
+            # It was removed, or has no vector of this encoder and cannot be found yet.
+            columns.kill(change.id, change.revision)
+            if not change.removed:
+                self._lacking.add(change.id)
+        if not new:
+            return
+        blank = np.zeros(self.index.parameters.dimension, np.float32)
+        self.index.append(
+            np.stack([blank if change.vector is None else change.vector for change, _ in new])
+        )
+        if self.words is not None:
+            self.words.append([_words(change) for change, _ in new])
+        for row, (change, given) in enumerate(new, columns.count):
+            self._place(row, change, given)
+        columns.append([change for change, _ in new])
 
-    def _place(self, change: ItemChange, extra: Mapping[str, Vector]) -> None:
-        """Give the next row the vectors of a change in spaces: `extra`, and what a head makes."""
-        rows = np.array([self.columns.count])
+    def _place(self, row: int, change: ItemChange, extra: Mapping[str, Vector]) -> None:
+        """Give a row the vectors of a change in spaces: `extra`, and what a head makes."""
+        rows = np.array([row])
         for name, space in self.spaces.items():
             if name in extra:
                 space.append(rows, extra[name][np.newaxis])
             elif space.head is not None and change.vector is not None:
                 space.append(rows, space.head.adapted(change.vector[np.newaxis]))
+
+
+def _words_of(columns: Columns, changes: ChangeLog, generation: Generation | None) -> WordIndex:
+    """Return the words of the rows of a generation: as they were kept, or as they are read."""
+    if generation is None:
+        return WordIndex(columns)
+    kept = read_words(generation.folder)
+    if kept is not None:
+        return WordIndex.of(kept, columns)
+    read, revisions, present = WordIndex(columns), list[int](), changes.current()
+    while part := list(islice(present, LOAD_ROWS)):
+        read.append([_words(change) for change in part])
+        revisions += [change.revision for change in part]
+    # They come in the order of their revisions.
+    born, known = columns.born[: columns.count], np.array(revisions, np.int64)
+    at = known.searchsorted(born).clip(max=len(known) - 1)
+    rows = np.where(known[at] == born, at, NO_ROW) if len(known) else np.full(len(born), NO_ROW)
+    return read.take(rows, columns)
 
 
 def _words(change: ItemChange) -> str:

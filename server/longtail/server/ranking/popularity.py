@@ -46,11 +46,14 @@ class PopularityScale:
     def __init__(self, mass: Floats) -> None:
         self._ascending = np.sort(mass)
         descending = self._ascending[::-1]
-        self._cumulated = np.concatenate(([0.0], np.cumsum(descending)))
+        cumulated = np.concatenate(([0.0], np.cumsum(descending)))
+        self._total = float(cumulated[-1])
         # Of all interactions, the share that lies before each item.
-        before = self._cumulated[:-1] / (self._cumulated[-1] or 1.0)
+        before = cumulated[:-1] / (self._total or 1.0)
         self._least_of_head = self._least_within(before, HEAD_SHARE)
         self._least_of_mid = self._least_within(before, 1 - TAIL_SHARE)
+        # What is kept grows with the catalogue by one number an item.
+        self._shares = self._counted(cumulated)
 
     def bucket(self, mass: Floats) -> NDArray[np.int8]:
         """Return the Bucket of each `mass` (n,), as (n,)."""
@@ -72,7 +75,7 @@ class PopularityScale:
 
         It stays about the same while a catalogue gathers interactions.
         """
-        mean = self._cumulated[-1] / max(1, len(self._ascending))
+        mean = self._total / max(1, len(self._ascending))
         relative: Floats = np.log((mass + 1) / (mean + 1))
         return relative
 
@@ -93,14 +96,16 @@ class PopularityScale:
         return usual
 
     def shares(self) -> dict[Bucket, BucketShare]:
-        """Count the items of each bucket and their popularity."""
-        total = self._cumulated[-1] or 1.0
+        """Return the items of each bucket and their popularity."""
+        return dict(self._shares)
+
+    def _counted(self, cumulated: Floats) -> dict[Bucket, BucketShare]:
         n = len(self._ascending)
         shares = {}
         for bucket in Bucket:
             last, first = n - self._ascending.searchsorted(self.masses(bucket), side="left")
-            mass = self._cumulated[last] - self._cumulated[first]
-            shares[bucket] = BucketShare(int(last - first), float(mass / total))
+            mass = cumulated[last] - cumulated[first]
+            shares[bucket] = BucketShare(int(last - first), float(mass / (self._total or 1.0)))
         return shares
 
     def _least_within(self, before: Floats, share: float) -> float:

@@ -155,7 +155,7 @@ def _preference(context: RequestContext, rows: Ints) -> tuple[NDArray[np.generic
     keys = columns.born[rows], popularity, columns.penalty(rows, context.scope.now)
     if not request.odds_rules:
         return keys
-    ids = [columns.ids[row] for row in rows.tolist()]
+    ids = columns.ids.of_each(rows.tolist())
     return (*keys, -rule_factors(request.odds_rules, context.scope, ids, rows))
 
 
@@ -375,7 +375,7 @@ def _are_not_left_out(context: RequestContext, rows: Ints) -> Mask:
 
 
 def _kept(context: RequestContext, rows: Ints) -> Iterator[bool]:
-    item_ids = map(context.state.columns.ids.__getitem__, rows.tolist())
+    item_ids = context.state.columns.ids.of_each(rows.tolist())
     if len(context.left_out) == 1:
         # Mostly what was seen alone: without a step of Python's for each row.
         [left_out] = context.left_out

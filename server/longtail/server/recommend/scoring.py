@@ -64,7 +64,7 @@ def scored(
     InvalidArgument when the filter of a rule does not fit the catalogue.
     """
     state, request, columns = context.state, context.request, context.state.columns
-    ids = list(map(columns.ids.__getitem__, rows.tolist()))
+    ids = columns.ids.of_each(rows.tolist())
     mass = columns.mass(rows)
     parts = nearest_parts(vectors, context.interests)
     beside = tuple(each.parts(rows) for each in context.beside)

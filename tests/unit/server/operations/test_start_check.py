@@ -220,7 +220,7 @@ def generation(data: Path, identity: str) -> None:
     parameters, graphs = IndexParameters(2, 4, 10, 10), HnswGraphs()
     target = Target(folder, f"tiny@1 {identity}", parameters, graphs)
     draft = graphs.draft(target, 1, None, 3)
-    write_generation(target, 1, draft, np.zeros(3, ROW), vectors, lambda: None)
+    write_generation(target, 1, draft, np.zeros(3, ROW), vectors, lambda: None, lambda _, __: ())
 
 
 def test_a_log_that_was_damaged_before_its_end_is_refused(crashed: Path) -> None:

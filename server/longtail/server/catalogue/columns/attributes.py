@@ -1,10 +1,13 @@
 """The attributes of items in memory: typed postings by dotted path, and the values of each row."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from longtail.server.catalogue.array_file import Arrays, Named, below, named_below
+from longtail.server.catalogue.columns.growing import GrowingArray
 from longtail.server.catalogue.columns.postings import NOT_KEPT, Mask, Postings, Rows, TextPostings
 from longtail.server.catalogue.columns.row_values import RowValues
 from longtail.server.store.attribute_names import values_in
@@ -16,6 +19,10 @@ Ints = NDArray[np.int64]
 MOST_GONE = 1000
 # The key of a value in its row is KINDS times the number of its field, and its kind.
 TEXT, NUMBER, FLAG, KINDS = range(4)
+# Rows whose values are put side by side at a time.
+BLOCK = 1 << 14
+
+Gathered = tuple[str, type, list[int], list[Any]]
 
 
 @dataclass(slots=True)
@@ -52,29 +59,61 @@ class Field:
 
     def values(self, start: int, stop: int) -> Iterator[tuple[int, Rows, Ints]]:
         """Yield by key the values of rows start .. stop - 1: the key, rows (n,) - start, values."""
-        key = KINDS * self.number
-        if self.texts is not None:
-            rows, codes = self.texts.postings.between(start, stop)
-            kept = codes != NOT_KEPT
-            yield key + TEXT, rows[kept] - start, codes[kept].astype(np.int64)
-        if self.numbers is not None:
-            rows, numbers = self.numbers.between(start, stop)
-            # The sum has no zero below zero.
-            yield key + NUMBER, rows - start, (numbers + 0.0).view(np.int64)
-        if self.flags is not None:
-            rows, flags = self.flags.between(start, stop)
-            yield key + FLAG, rows - start, flags.astype(np.int64)
+        texts = None if self.texts is None else self.texts.postings
+        return _values(self.number, texts, self.numbers, self.flags, start, stop)
 
-    def taken(self, new_row: Rows, number: int) -> "Field":
-        """Return a copy as Postings.taken does."""
-        return Field(
-            self.path,
+    def gathered(self, rows: Ints) -> Iterator[Gathered]:
+        """Yield what `rows` (n,) hold: the path, a type, places in `rows`, ascending, and values.
+
+        type(None) stands for presence.
+        """
+        if self.texts is not None:
+            places, codes = self.texts.postings.among(rows)
+            yield self.path, str, places.tolist(), list(map(self.texts.text, codes.tolist()))
+        for kind, postings in (
+            (float, self.numbers),
+            (bool, self.flags),
+            (type(None), self.presence),
+        ):
+            if postings is not None:
+                places, values = postings.among(rows)
+                yield self.path, kind, places.tolist(), values.tolist()
+
+    @classmethod
+    def of(cls, path: str, number: int, arrays: Arrays) -> "Field":
+        """Return what was written of a field."""
+        texts, numbers = named_below("texts/", arrays), named_below("numbers/", arrays)
+        flags, presence = named_below("flags/", arrays), named_below("presence/", arrays)
+        return cls(
+            path,
             number,
-            self.texts and self.texts.taken(new_row),
-            self.numbers and self.numbers.taken(new_row),
-            self.flags and self.flags.taken(new_row),
-            self.presence and self.presence.taken(new_row),
+            TextPostings.of(texts) if texts else None,
+            Postings.of(numbers) if numbers else None,
+            Postings.of(flags) if flags else None,
+            Postings.of(presence) if presence else None,
         )
+
+
+def _values(
+    number: int,
+    texts: Postings[np.int32] | None,
+    numbers: Postings[np.float64] | None,
+    flags: Postings[np.int8] | None,
+    start: int,
+    stop: int,
+) -> Iterator[tuple[int, Rows, Ints]]:
+    key = KINDS * number
+    if texts is not None:
+        rows, codes = texts.between(start, stop)
+        kept = codes != NOT_KEPT
+        yield key + TEXT, rows[kept] - start, codes[kept].astype(np.int64)
+    if numbers is not None:
+        rows, found = numbers.between(start, stop)
+        # The sum has no zero below zero.
+        yield key + NUMBER, rows - start, (found + 0.0).view(np.int64)
+    if flags is not None:
+        rows, truths = flags.between(start, stop)
+        yield key + FLAG, rows - start, truths.astype(np.int64)
 
 
 # In the place of what was let go of.
@@ -90,6 +129,24 @@ class AttributeColumns:
         self._rows = RowValues()
         self._count = 0
         self._most = MOST_GONE
+
+    @classmethod
+    def of(cls, arrays: Arrays) -> "AttributeColumns":
+        """Return what `kept` has written."""
+        columns = cls()
+        about = json.loads(arrays["about"].values.tobytes())
+        columns._count = about["count"]
+        of_field: dict[str, dict[str, GrowingArray[Any]]] = {}
+        for name, array in arrays.items():
+            begin, _, rest = name.partition("/")
+            of_field.setdefault(begin, {})[rest] = array
+        for number, path in enumerate(about["paths"]):
+            field = Field.of(path, number, of_field[str(number)])
+            columns._fields[path] = field
+            columns._numbered.append(field)
+        columns._rows = RowValues.mapped(named_below("rows/", arrays))
+        columns._most = max(MOST_GONE, 2 * len(columns._fields))
+        return columns
 
     def field(self, path: str) -> Field | None:
         """Return what the attribute of a dotted path holds, None when no row ever had it."""
@@ -115,18 +172,20 @@ class AttributeColumns:
 
     def append(self, mappings: Sequence[Mapping[str, Any]]) -> None:
         """Append a row for each of `mappings`, JSON objects."""
-        # Each type's rows and values by path; type(None) stands for presence.
+        # Each type's places and values by path; type(None) stands for presence.
         gathered: dict[tuple[str, type], tuple[list[int], list[Any]]] = {}
-        for row, attributes in enumerate(mappings, self._count):
+        for place, attributes in enumerate(mappings):
             for path, value in values_in(attributes):
                 kind = float if type(value) is int else type(value)
-                rows, values = gathered.setdefault((path, kind), ([], []))
-                rows.append(row)
+                places, values = gathered.setdefault((path, kind), ([], []))
+                places.append(place)
                 values.append(value)
-        for (path, kind), (rows, values) in gathered.items():
-            self._append(path, kind, rows, values)
-        touched = {path: self._fields[path] for path, _ in gathered}
-        self._append_rows(touched.values(), len(mappings))
+        self._append_all(((*key, *held) for key, held in gathered.items()), len(mappings))
+
+    def append_from(self, other: "AttributeColumns", rows: Ints) -> None:
+        """Append what other columns hold of `rows` (n,). Neither may change meanwhile."""
+        held = (each for field in other._fields.values() for each in field.gathered(rows))
+        self._append_all((each for each in held if each[2]), len(rows))
 
     @property
     def is_crowded(self) -> bool:
@@ -144,22 +203,48 @@ class AttributeColumns:
                 self._numbered[field.number] = GONE
         self._most = len(self._fields) + max(MOST_GONE, len(self._fields))
 
-    def take(self, rows: Ints) -> "AttributeColumns":
-        """Return new columns (n,) with the content of `rows` (n,), each at most once; -1: nothing.
+    def kept(self, rows: Ints) -> Named:
+        """Yield the arrays of `rows` (n,), each at most once, to be written; -1: nothing."""
+        fields, count = list(self._fields.values()), self._count
+        new_row = np.full(max(count, int(rows.max(initial=-1)) + 1), -1, np.int32)
+        held = np.flatnonzero(rows >= 0)
+        new_row[rows[held]] = held
+        paths: list[str] = []
+        parts = []
+        for field in fields:
+            texts = field.texts and field.texts.kept(new_row)
+            numbers = field.numbers and field.numbers.taken(new_row)
+            flags = field.flags and field.flags.taken(new_row)
+            presence = field.presence and field.presence.taken(new_row)
+            if not (texts or numbers or flags or presence):
+                continue
+            begin = f"{len(paths)}/"
+            if texts:
+                yield from below(begin + "texts/", texts[1])
+            if numbers:
+                yield from below(begin + "numbers/", numbers.kept())
+            if flags:
+                yield from below(begin + "flags/", flags.kept())
+            if presence:
+                yield from below(begin + "presence/", presence.kept())
+            parts.append((len(paths), texts[0] if texts else None, numbers, flags))
+            paths.append(field.path)
+        side_by_side = RowValues()
+        for start in range(0, len(rows), BLOCK):
+            stop = min(len(rows), start + BLOCK)
+            found = [value for part in parts for value in _values(*part, start, stop)]
+            side_by_side.append(stop - start, found)
+        yield from below("rows/", side_by_side.kept())
+        about = json.dumps({"paths": paths, "count": len(rows)}).encode()
+        yield "about", [np.frombuffer(about, np.uint8)]
 
-        Must not run beside `append`.
-        """
-        new_row = np.full(self._count, -1, np.int32)
-        kept = np.flatnonzero(rows >= 0)
-        new_row[rows[kept]] = kept
-        columns = AttributeColumns()
-        for path, field in self._fields.items():
-            taken = field.taken(new_row, len(columns._numbered))
-            if any(taken.all_postings()):
-                columns._fields[path] = taken
-                columns._numbered.append(taken)
-        columns._append_rows(columns._numbered, len(rows))
-        return columns
+    def _append_all(self, gathered: Iterable[Gathered], count: int) -> None:
+        """Append `count` rows; `gathered` has the places of rows among them."""
+        touched = dict[str, Field]()
+        for path, kind, places, values in gathered:
+            self._append(path, kind, [self._count + place for place in places], values)
+            touched[path] = self._fields[path]
+        self._append_rows(touched.values(), count)
 
     def _append_rows(self, fields: Iterable[Field], count: int) -> None:
         until = self._count + count

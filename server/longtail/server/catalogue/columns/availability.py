@@ -5,8 +5,10 @@ offered, so that what counts at a moment is found by comparing two arrays with i
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from longtail.server.catalogue.array_file import Arrays, Named
 from longtail.server.catalogue.columns.growing import GrowingArray
 from longtail.server.store.records import (
     NO_TERM,
@@ -45,6 +47,18 @@ class AvailabilityColumns:
         self._penalty = GrowingArray.empty(np.float64)
         self._has_terms = False
 
+    @classmethod
+    def of(cls, arrays: Arrays) -> "AvailabilityColumns":
+        """Return what `kept` has written, without what was decided."""
+        columns = cls()
+        columns._state = arrays["state"]
+        columns._from, columns._until = arrays["from"], arrays["until"]
+        columns._written_penalty, columns._content = arrays["written"], arrays["content"]
+        columns._opens, columns._closes = arrays["opens"], arrays["closes"]
+        columns._term = arrays["term"]
+        columns._first_penalty, columns._penalty = arrays["first"], arrays["penalty"]
+        return columns
+
     def append(self, changes: Sequence[ItemChange]) -> None:
         """Append a row for each change."""
         opens = [_or(change.available_from, ALWAYS_WAS) for change in changes]
@@ -71,10 +85,10 @@ class AvailabilityColumns:
                 if change.id in self._rulings:
                     self._apply(row, self._rulings[change.id])
 
-    def rule(self, item_id: str, row: int | None, rulings: Rulings) -> None:
-        """Set what was decided about an item whose newest version is in `row`."""
+    def rule(self, item_id: str, row: int, rulings: Rulings) -> None:
+        """Set what was decided about an item whose newest version is in `row`, below 0 for none."""
         self._rulings[item_id] = rulings
-        if row is not None:
+        if row >= 0:
             self._apply(row, rulings)
 
     def ruling(self, item_id: str, now_us: int) -> Ruling | None:
@@ -104,22 +118,46 @@ class AvailabilityColumns:
         """Return whether the item in a row is available at a moment, whatever its state."""
         return bool(self._from.values[row] <= now_us < self._until.values[row])
 
-    def take(self, rows: NDArray[np.int64]) -> "AvailabilityColumns":
-        """Return new columns of `rows` (n,), NO_ROW for a hidden one."""
-        taken = AvailabilityColumns()
-        taken._rulings = dict(self._rulings)
-        taken._state = self._state.take(rows, State.HIDDEN)
-        taken._from = self._from.take(rows, ALWAYS_WAS)
-        taken._until = self._until.take(rows, FOR_EVER)
-        taken._written_penalty = self._written_penalty.take(rows, 0)
-        taken._content = self._content.take(rows, 0)
-        taken._opens = self._opens.take(rows, FOR_EVER)
-        taken._closes = self._closes.take(rows, FOR_EVER)
-        taken._term = self._term.take(rows, NO_TERM)
-        taken._first_penalty = self._first_penalty.take(rows, 0)
-        taken._penalty = self._penalty.take(rows, 0)
-        taken._has_terms = self._has_terms
-        return taken
+    def kept(self, rows: NDArray[np.int64]) -> Named:
+        """Yield the arrays of `rows` (n,) as they were written, NO_ROW for a hidden one."""
+        state = self._state.take(rows, State.HIDDEN).values
+        opens = self._from.take(rows, ALWAYS_WAS).values
+        closes = [self._until.take(rows, FOR_EVER).values]
+        penalty = [self._written_penalty.take(rows, 0).values]
+        yield "state", [state]
+        yield "from", [opens]
+        yield "until", closes
+        yield "written", penalty
+        yield "content", [self._content.take(rows, 0).values]
+        yield "opens", [np.where(state == State.ACTIVE, opens, FOR_EVER)]
+        yield "closes", closes
+        yield "term", [np.full(len(rows), NO_TERM, np.int64)]
+        yield "first", penalty
+        yield "penalty", penalty
+
+    def take(self, other: "AvailabilityColumns", rows: NDArray[np.int64]) -> None:
+        """Take what was decided, and the `rows` (n,) of other columns, NO_ROW for a hidden one.
+
+        The first of them are there already, but for what was decided.
+        """
+        known = self._state.count
+        fills: Sequence[tuple[GrowingArray[Any], GrowingArray[Any], float]] = (
+            (self._closes, other._closes, FOR_EVER),
+            (self._opens, other._opens, FOR_EVER),
+            (self._first_penalty, other._first_penalty, 0),
+            (self._term, other._term, NO_TERM),
+            (self._penalty, other._penalty, 0),
+        )
+        for own, theirs, fill in fills:
+            own.take_in(theirs.take(rows[:known], fill).values)
+            own.append(theirs.values[rows[known:]])
+        self._from.append(other._from.values[rows[known:]])
+        self._until.append(other._until.values[rows[known:]])
+        self._written_penalty.append(other._written_penalty.values[rows[known:]])
+        self._content.append(other._content.values[rows[known:]])
+        self._state.append(other._state.values[rows[known:]])
+        self._rulings = dict(other._rulings)
+        self._has_terms = other._has_terms
 
     def _apply(self, row: int, rulings: Rulings) -> None:
         """Let decisions count for the item in a row."""

@@ -7,14 +7,15 @@ shows it.
 """
 
 from collections.abc import Iterable, Sequence
-from itertools import repeat
 
 import numpy as np
+from longtail.server.catalogue.array_file import Arrays, Named, below, named_below
 from longtail.server.catalogue.columns.attributes import AttributeColumns
 from longtail.server.catalogue.columns.availability import AvailabilityColumns
 from longtail.server.catalogue.columns.exposure import ExposureColumn
 from longtail.server.catalogue.columns.growing import GrowingArray
 from longtail.server.catalogue.columns.interactions import InteractionColumn
+from longtail.server.catalogue.columns.texts import TextNumbers, Texts
 from longtail.server.store.decay import DecayedSum
 from longtail.server.store.records import (
     ExposureChange,
@@ -41,15 +42,15 @@ class Columns:
 
     `ids[row]` and `titles[row]` are those of an item, empty for rows that were dead when they were
     taken over.
-    `row_of` leads from an id to the row of its newest version, which may be dead.
     `version` grows with every change. `changed` is the latest revision of which an item came or
     went, told before it can be seen. `era` stands for these rows: other columns have other ones.
     """
 
     def __init__(self) -> None:
-        self.ids: list[str] = []
-        self.titles: list[str] = []
-        self.row_of: dict[str, int] = {}
+        self.ids = Texts.empty()
+        self.titles = Texts.empty()
+        # The row of an item's newest version, which may be dead.
+        self._newest = TextNumbers.empty(self.ids)
         self.attributes = AttributeColumns()
         self.count = 0
         self.live_count = 0
@@ -64,6 +65,24 @@ class Columns:
         self._interactions = InteractionColumn()
         self._exposure = ExposureColumn()
         self._availability = AvailabilityColumns()
+
+    @classmethod
+    def of(cls, arrays: Arrays) -> "Columns":
+        """Return what `kept` has written, to be changed without a change to the file."""
+        columns = cls()
+        columns.ids = Texts.of(named_below("ids/", arrays))
+        columns.titles = Texts.of(named_below("titles/", arrays))
+        columns._newest = TextNumbers.of(columns.ids, named_below("newest/", arrays))
+        columns.attributes = AttributeColumns.of(named_below("attributes/", arrays))
+        columns._born, columns._died = arrays["born"], arrays["died"]
+        columns._previous, columns._prior = arrays["previous"], arrays["prior"]
+        columns._interactions = InteractionColumn.of(arrays)
+        columns._exposure = ExposureColumn.of(arrays)
+        columns._availability = AvailabilityColumns.of(named_below("availability/", arrays))
+        columns.count = columns._born.count
+        columns.live_count = int(columns.live().sum())
+        columns.changed = int(columns.born[: columns.count].max(initial=0))
+        return columns
 
     @property
     def born(self) -> Ints:
@@ -87,8 +106,9 @@ class Columns:
         previous: list[int] = []
         newest: dict[str, int] = {}
         deaths: list[tuple[int, int]] = []
-        for position, change in enumerate(changes):
-            old = newest.get(change.id, self.row_of.get(change.id, NO_ROW))
+        known = self._newest.of_each([change.id for change in changes])
+        for position, (change, row) in enumerate(zip(changes, known, strict=True)):
+            old = newest.get(change.id, row)
             if change.removed:
                 deaths.append((old, change.revision))
                 continue
@@ -102,10 +122,10 @@ class Columns:
             appended.append(change)
             previous.append(old)
         self._write(appended, previous)
-        # Readers of `row_of` look up the row at once, so it comes after the row; those of an
-        # older revision go from there to the version before.
+        # Who finds a row by its id looks it up at once, so the id comes after the row; readers of
+        # an older revision go from there to the version before.
         self.count += len(appended)
-        self.row_of.update(newest)
+        self._newest.update(newest)
         self.live_count += len(appended)
         for row, revision in deaths:
             self._die(row, revision)
@@ -117,12 +137,12 @@ class Columns:
     def kill(self, item_id: str, revision: int) -> None:
         """Let the current version of an item die at a revision; nothing when there is none."""
         self.changed = max(self.changed, revision)
-        self._die(self.row_of.get(item_id, NO_ROW), revision)
+        self._die(self._newest.get(item_id), revision)
         self.version += 1
 
     def set_interactions(self, item_id: str, total: DecayedSum) -> None:
         """Set what the interactions of an item add up to, whether it is held or not."""
-        self._interactions.set(item_id, self.row_of.get(item_id), total)
+        self._interactions.set(item_id, self._newest.get(item_id), total)
         self.version += 1
 
     def set_decay(self, decay: PopularityDecay) -> None:
@@ -138,18 +158,22 @@ class Columns:
         """
         if change.half_life != self._exposure.half_life:
             self._exposure = self._exposure.emptied(change.half_life)
-        self._exposure.set(change, self.row_of.get(change.item_id))
+        self._exposure.set(change, self._newest.get(change.item_id))
         self.version += 1
 
     def set_rulings(self, change: RulingsChange) -> None:
         """Let decisions about an item count, whether it is held or not."""
-        row = self.row_of.get(change.item_id)
+        row = self._newest.get(change.item_id)
         self._availability.rule(change.item_id, row, change.rulings)
         self.version += 1
 
+    def newest(self, item_ids: Iterable[str]) -> list[int]:
+        """Return the row of the newest version of each item, which may be dead, or NO_ROW."""
+        return self._newest.of_each(item_ids)
+
     def rows_at(self, item_ids: Iterable[str], revision: int) -> Ints:
         """Return the row of each item as of a revision, NO_ROW where it was not there, (n,)."""
-        rows = np.fromiter(map(self.row_of.get, item_ids, repeat(NO_ROW)), np.int64)
+        rows = np.array(self._newest.of_each(item_ids), np.int64)
         there = rows >= 0
         if there.any():
             for at in np.flatnonzero(there & (self.born[rows] > revision)).tolist():
@@ -208,6 +232,15 @@ class Columns:
         live: Mask = self.died[: self.count] == DIED_NEVER
         return live
 
+    def are_former(self) -> Mask:
+        """Return which rows are versions that were replaced or removed since they came, (count,).
+
+        Those that were dead when they came are none.
+        """
+        died = self.died[: self.count]
+        former: Mask = (died != DIED_NEVER) & (died != DEAD)
+        return former
+
     def visible(self, revision: int, count: int) -> Mask:
         """Return which of the first `count` rows are current at a revision, (count,)."""
         mask: Mask = (self.born[:count] <= revision) & (self.died[:count] > revision)
@@ -246,45 +279,69 @@ class Columns:
         """Return whether the item in a row is available at a moment, microseconds."""
         return self._availability.is_available(row, now_us)
 
-    def take(self, rows: Ints) -> "Columns":
-        """Return new columns (n,) with the content of `rows` (n,), each at most once.
+    def kept(self, rows: Ints) -> Named:
+        """Yield the arrays of `rows` (n,), current ones or NO_ROW for a dead row, to be written.
 
-        NO_ROW stands for a dead row. No older versions are kept for readers of older revisions.
-        Interactions and exposure of items whose newest version is not taken are remembered. Must
-        not run beside a change.
+        They may be changed meanwhile: it is of their versions as they were written, without what
+        was decided, counted or removed.
         """
-        taken = Columns()
-        kept = np.flatnonzero(rows >= 0)
-        sources = rows[kept]
+        yield "born", [self._born.take(rows, DEAD).values]
+        yield "died", [np.where(rows >= 0, DIED_NEVER, DEAD)]
+        yield "previous", [np.full(len(rows), NO_ROW, np.int32)]
+        yield "prior", [self._prior.take(rows, 0).values]
+        yield from self._interactions.kept(len(rows))
+        yield from self._exposure.kept(len(rows))
+        yield from below("availability/", self._availability.kept(rows))
+        yield from below("ids/", self.ids.kept(rows))
+        yield from below("titles/", self.titles.kept(rows))
+        yield from below("newest/", self._newest.kept(rows))
+        yield from below("attributes/", self.attributes.kept(rows))
 
-        taken._born = self._born.take(rows, DEAD)
-        taken._died = self._died.take(rows, DEAD)
-        taken._previous = GrowingArray(np.full(len(rows), NO_ROW, np.int32))
-        taken._prior = self._prior.take(rows, 0)
-        taken._availability = self._availability.take(rows)
-        taken.attributes = self.attributes.take(rows)
-        # NO_ROW is the last one.
-        ids = np.array([*self.ids, ""], object)[rows]
-        taken.ids = ids.tolist()
-        taken.titles = np.array([*self.titles, ""], object)[rows].tolist()
+    def take(self, other: "Columns", rows: Ints) -> None:
+        """Take over the `rows` (n,) of other columns, each at most once; NO_ROW for a dead row.
 
-        newest = np.zeros(self.count, np.bool_)
-        newest[np.fromiter(self.row_of.values(), np.int64, len(self.row_of))] = True
-        current = kept[newest[sources]]
-        taken.row_of = dict(zip(ids[current].tolist(), current.tolist(), strict=True))
-        newest[sources] = False
-        left = {self.ids[row]: row for row in np.flatnonzero(newest).tolist()}
-        taken._interactions = self._interactions.take(rows, left)
-        taken._exposure = self._exposure.take(rows, left)
-        taken.changed = self.changed
-        taken.count = len(rows)
-        taken.live_count = int((taken.died == DIED_NEVER).sum())
-        return taken
+        The first of them are there already, as `kept` has them. No older versions are kept for
+        readers of older revisions. Interactions and exposure of items whose newest version is not
+        taken are remembered. Neither may change meanwhile.
+        """
+        known = self.count
+        late = rows[known:]
+        self._died.take_in(other._died.take(rows[:known], DEAD).values)
+        self._died.append(other._died.values[late])
+        self._born.append(other._born.values[late])
+        self._prior.append(other._prior.values[late])
+        self._previous.append(np.full(len(late), NO_ROW, np.int32))
+        left = other._with_sums_beside(rows)
+        self._interactions.take(other._interactions, rows, left)
+        self._exposure.take(other._exposure, rows, left)
+        self._availability.take(other._availability, rows)
+        self.attributes.append_from(other.attributes, late)
+        numbers = late.tolist()
+        ids = other.ids.of_each(numbers)
+        self.ids.append(ids)
+        self.titles.append(map(other.titles.__getitem__, numbers))
+        self._newest.update(dict(zip(ids, range(known, len(rows)), strict=True)))
+        self.changed = other.changed
+        self.count = len(rows)
+        self.live_count = int(self.live().sum())
+
+    def _with_sums_beside(self, rows: Ints) -> dict[str, int]:
+        """Return by id the newest rows, but `rows` (n,), that have interactions or were shown."""
+        beside = np.ones(self.count, np.bool_)
+        beside[rows[rows >= 0]] = False
+        others = np.flatnonzero(beside)
+        found = np.union1d(self._interactions.with_sum(others), self._exposure.with_sum(others))
+        ids = map(self.ids.__getitem__, found.tolist())
+        of_each = dict(zip(ids, found.tolist(), strict=True))
+        newest = self._newest.of_each(of_each)
+        return dict(
+            each for each, row in zip(of_each.items(), newest, strict=True) if each[1] == row
+        )
 
     def _write(self, changes: Sequence[ItemChange], previous: Sequence[int]) -> None:
         ids = [change.id for change in changes]
-        self.ids.extend(ids)
-        self.titles.extend([change.title for change in changes])
+        self.ids.append(ids)
+        self.titles.append([change.title for change in changes])
         self._born.append([change.revision for change in changes])
         self._died.append([DIED_NEVER] * len(changes))
         self._previous.append(previous)

@@ -56,7 +56,8 @@ class ExpectedColumn:
             if known.expected is not expected:
                 known = _Known(expected, GrowingArray.empty(np.float64))
             # The count shows only rows whose ids are there.
-            ids = self._columns.ids[known.exposure.count : self._columns.count]
+            rows = range(known.exposure.count, self._columns.count)
+            ids = map(self._columns.ids.__getitem__, rows)
             known.exposure.append([expected.get(item_id, 0.0) for item_id in ids])
             self._known = known
             return known

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from longtail.server.catalogue.array_file import Arrays, Named
 from longtail.server.catalogue.columns.growing import GrowingArray
 from longtail.server.catalogue.columns.refreshed import Refreshed
 from longtail.server.store.records import ExposureChange
@@ -56,13 +57,20 @@ class ExposureColumn:
         self._without_row: dict[str, float] = {}
         self._mean = Refreshed(_new_mean, _version, _are_few)
 
-    def set(self, change: ExposureChange, row: int | None) -> None:
-        """Set the sum of an item whose newest version is in `row`."""
+    @classmethod
+    def of(cls, arrays: Arrays) -> "ExposureColumn":
+        """Return the column of as many rows as `kept` has written room for, none ever shown."""
+        column = cls()
+        column._level = arrays["level"]
+        return column
+
+    def set(self, change: ExposureChange, row: int) -> None:
+        """Set the sum of an item whose newest version is in `row`, below 0 for none."""
         level = change.total.level(self.half_life)
         # First, so that no reader finds a level of later than that.
         if level > NEVER_SHOWN:
             self._newest = max(self._newest, change.total.time / self.half_life)
-        if row is None:
+        if row < 0:
             self._without_row[change.item_id] = level
         else:
             self._level.values[row] = level
@@ -105,19 +113,37 @@ class ExposureColumn:
     def emptied(self, half_life: float) -> "ExposureColumn":
         """Return a column of as many rows without impressions, for sums of another half-life."""
         column = ExposureColumn(half_life)
-        column._level.append(np.full(self._level.count, NEVER_SHOWN))
+        if (self._level.values == NEVER_SHOWN).all():
+            # What is mapped stays so.
+            column._level = self._level
+        else:
+            column._level.append(np.full(self._level.count, NEVER_SHOWN))
         return column
 
-    def take(self, rows: NDArray[np.int64], left: Mapping[str, int]) -> "ExposureColumn":
-        """Return a new column of `rows` (n,), NO_ROW for an empty one; `left` get no row."""
-        taken = ExposureColumn(self.half_life)
-        taken._newest = self._newest
-        taken._level = self._level.take(rows, NEVER_SHOWN)
-        levels = {item_id: self._at(row) for item_id, row in left.items()}
-        taken._without_row = self._without_row | {
+    def kept(self, count: int) -> Named:
+        """Yield an array for `count` rows without impressions."""
+        yield "level", [np.full(count, NEVER_SHOWN)]
+
+    def with_sum(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return those of `rows` (n,) that have a sum."""
+        having: NDArray[np.int64] = rows[self._level.values[rows] > NEVER_SHOWN]
+        return having
+
+    def take(
+        self, other: "ExposureColumn", rows: NDArray[np.int64], left: Mapping[str, int]
+    ) -> None:
+        """Take the sums of the `rows` (n,) of another column, NO_ROW for none; `left` get no row.
+
+        The column itself has at most n rows, none with a sum.
+        """
+        self.half_life, self._newest = other.half_life, other._newest
+        known = self._level.count
+        self._level.take_in(other._level.take(rows[:known], NEVER_SHOWN).values)
+        self._level.append(other._level.values[rows[known:]])
+        levels = {item_id: other._at(row) for item_id, row in left.items()}
+        self._without_row = other._without_row | {
             item_id: level for item_id, level in levels.items() if level > NEVER_SHOWN
         }
-        return taken
 
     def _at(self, row: int) -> float:
         return float(self._level.values[row])

@@ -22,9 +22,10 @@ class GrowingArray(Generic[S]):
 
     __slots__ = ("_held", "count")
 
-    def __init__(self, values: NDArray[S]) -> None:
+    def __init__(self, values: NDArray[S], count: int | None = None) -> None:
+        """Hold the first `count` of `values`, or all; what is behind them is room."""
         self._held = values
-        self.count = len(values)
+        self.count = len(values) if count is None else count
 
     @classmethod
     def empty(cls, dtype: type[S]) -> "GrowingArray[S]":
@@ -52,5 +53,18 @@ class GrowingArray(Generic[S]):
 
     def take(self, rows: NDArray[np.int64], fill: float) -> "GrowingArray[S]":
         """Return a new array of the values of `rows` (n,), `fill` where that is -1."""
-        values = np.append(self.values, self.values.dtype.type(fill))
-        return GrowingArray(values[rows])
+        held = self.values
+        if not len(held):
+            return GrowingArray(np.full(len(rows), fill, held.dtype))
+        values: NDArray[S] = held[rows]
+        values[rows < 0] = fill
+        return GrowingArray(values)
+
+    def take_in(self, values: NDArray[S]) -> None:
+        """Let the first values be `values` (n,): what is equal is not written to.
+
+        So pages of a mapped file that hold what they should stay the file's.
+        """
+        held = self._held[: len(values)]
+        other = np.flatnonzero(held != values)
+        held[other] = values[other]

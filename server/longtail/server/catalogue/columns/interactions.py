@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from longtail.server.catalogue.array_file import Arrays, Named
 from longtail.server.catalogue.columns.growing import GrowingArray
 from longtail.server.store.decay import DecayedSum
 from longtail.server.store.records import PopularityDecay
@@ -24,9 +25,16 @@ class InteractionColumn:
         self._time = GrowingArray.empty(np.int64)
         self._without_row: dict[str, DecayedSum] = {}
 
-    def set(self, item_id: str, row: int | None, total: DecayedSum) -> None:
-        """Set the sum of an item whose newest version is in `row`."""
-        if row is None:
+    @classmethod
+    def of(cls, arrays: Arrays) -> "InteractionColumn":
+        """Return the column of as many rows as `kept` has written room for, all without a sum."""
+        column = cls()
+        column._mass, column._time = arrays["mass"], arrays["time"]
+        return column
+
+    def set(self, item_id: str, row: int, total: DecayedSum) -> None:
+        """Set the sum of an item whose newest version is in `row`, below 0 for none."""
+        if row < 0:
             self._without_row[item_id] = total
         else:
             self._mass.values[row] = total.mass
@@ -54,17 +62,33 @@ class InteractionColumn:
             masses *= np.exp2(ages / -decay.half_life)
         return masses
 
-    def take(self, rows: NDArray[np.int64], left: Mapping[str, int]) -> "InteractionColumn":
-        """Return a new column of `rows` (n,), NO_ROW for an empty one; `left` get no row."""
-        taken = InteractionColumn()
-        taken.decay = self.decay
-        taken._mass = self._mass.take(rows, NOTHING.mass)
-        taken._time = self._time.take(rows, NOTHING.time)
-        sums = {item_id: self._at(row) for item_id, row in left.items()}
-        taken._without_row = self._without_row | {
+    def kept(self, count: int) -> Named:
+        """Yield arrays for `count` rows without a sum."""
+        yield "mass", [np.zeros(count)]
+        yield "time", [np.zeros(count, np.int64)]
+
+    def with_sum(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return those of `rows` (n,) that have a sum."""
+        having: NDArray[np.int64] = rows[self._mass.values[rows] != 0]
+        return having
+
+    def take(
+        self, other: "InteractionColumn", rows: NDArray[np.int64], left: Mapping[str, int]
+    ) -> None:
+        """Take the sums of the `rows` (n,) of another column, NO_ROW for none; `left` get no row.
+
+        The column itself has at most n rows, none with a sum.
+        """
+        self.decay = other.decay
+        known = self._mass.count
+        self._mass.take_in(other._mass.take(rows[:known], NOTHING.mass).values)
+        self._mass.append(other._mass.values[rows[known:]])
+        self._time.take_in(other._time.take(rows[:known], NOTHING.time).values)
+        self._time.append(other._time.values[rows[known:]])
+        sums = {item_id: other._at(row) for item_id, row in left.items()}
+        self._without_row = other._without_row | {
             item_id: total for item_id, total in sums.items() if total.mass
         }
-        return taken
 
     def _at(self, row: int) -> DecayedSum:
         return DecayedSum(float(self._mass.values[row]), int(self._time.values[row]))

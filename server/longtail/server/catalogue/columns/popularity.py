@@ -8,6 +8,7 @@ import numpy as np
 from longtail.server.catalogue.columns.columns import DIED_NEVER, Columns, Floats, Ints, Mask
 from longtail.server.catalogue.columns.refreshed import Refreshed
 from longtail.server.ranking.popularity import Bucket, PopularityScale
+from numpy.typing import NDArray
 
 # Up to so many rows are ranked anew after each change, which takes two milliseconds.
 RANKED_AT_ONCE = 20_000
@@ -19,7 +20,7 @@ BLOCK = 4096
 class _Order:
     """Current rows (n,) and their masses (n,), from the least to the most popular."""
 
-    rows: Ints
+    rows: NDArray[np.int32]
     masses: Floats
 
 
@@ -41,7 +42,7 @@ class ScaleKeeper:
 
     def ranked(self, limit: int) -> Ints:
         """Return the `limit` most popular rows, the most popular first, of whatever state."""
-        return self._order.value(self._columns).rows[::-1][:limit]
+        return self._order.value(self._columns).rows[::-1][:limit].astype(np.int64)
 
     def most_popular(
         self, allowed: Mask, scale: PopularityScale, bucket: Bucket, limit: int
@@ -56,7 +57,7 @@ class ScaleKeeper:
         found: list[Ints] = []
         missing = limit
         while missing > 0 and end > first:
-            rows = order.rows[max(first, end - BLOCK) : end][::-1]
+            rows = order.rows[max(first, end - BLOCK) : end][::-1].astype(np.int64)
             end -= len(rows)
             rows = rows[rows < len(allowed)]
             rows = rows[allowed[rows]][:missing]
@@ -82,7 +83,7 @@ def _new_order(columns: Columns) -> _Order:
     rows = _current(columns)[::-1]
     masses = columns.mass(rows)
     order = np.argsort(masses, kind="stable")
-    return _Order(rows[order], masses[order])
+    return _Order(rows[order].astype(np.int32), masses[order])
 
 
 def _current(columns: Columns) -> Ints:

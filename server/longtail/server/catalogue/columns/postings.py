@@ -4,13 +4,14 @@ A posting is a row and a value. Rows ascend, and a row that holds a list has a p
 element. So an attribute costs what its values cost, however few items have it.
 """
 
-import itertools
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 import numpy as np
+from longtail.server.catalogue.array_file import Arrays, Named, below, named_below
 from longtail.server.catalogue.columns.growing import GrowingArray
 from longtail.server.catalogue.columns.moments import microseconds_of
+from longtail.server.catalogue.columns.texts import NONE, TextNumbers, Texts
 from numpy.typing import NDArray
 
 Mask = NDArray[np.bool_]
@@ -24,6 +25,8 @@ MAX_COMPARED = 1000
 # The code of a text that is not kept.
 NOT_KEPT = 0
 NO_MOMENT = np.iinfo(np.int64).min
+# Stands for a text that is not kept.
+TOO_LONG = " " * (MAX_COMPARED + 1)
 
 
 class Postings(Generic[S]):
@@ -41,6 +44,17 @@ class Postings(Generic[S]):
     def empty(cls, dtype: type[S]) -> "Postings[S]":
         """Return postings of values of one type, none so far."""
         return cls(GrowingArray.empty(np.int32), GrowingArray.empty(dtype), False)
+
+    @classmethod
+    def of(cls, arrays: Arrays) -> "Postings[S]":
+        """Return what `kept` has written."""
+        return cls(arrays["rows"], arrays["values"], bool(arrays["listed"].values[0]))
+
+    def kept(self) -> Named:
+        """Yield the arrays, to be written."""
+        yield "rows", [self.rows.values]
+        yield "values", [self.values.values]
+        yield "listed", [np.array([self.listed])]
 
     def append(self, rows: Sequence[int], values: Sequence[object] | NDArray[S]) -> None:
         """Append `values` (n,) of ascending `rows` (n,), none below one that is there."""
@@ -89,8 +103,12 @@ class Postings(Generic[S]):
         return mask
 
     def taken(self, new_row: Rows) -> "Postings[S] | None":
-        """Return a copy with row r as row `new_row[r]`, or without it at -1; None if empty."""
-        rows = new_row[self.rows.values]
+        """Return a copy with row r as row `new_row[r]`, or without it at -1; None if empty.
+
+        Rows beyond those of `new_row` (n,), which came meanwhile, are left out.
+        """
+        held = self.rows.values
+        rows = new_row[held[: held.searchsorted(len(new_row))]]
         kept = np.flatnonzero(rows >= 0)
         if not len(kept):
             return None
@@ -104,32 +122,48 @@ class Postings(Generic[S]):
 class TextPostings:
     """Texts by row, as codes of a dictionary that also knows which of its texts are times."""
 
-    __slots__ = ("_code_of", "_moments", "_texts", "postings")
+    __slots__ = ("_codes", "_moments", "_texts", "postings")
 
     def __init__(
         self,
         postings: Postings[np.int32],
-        code_of: dict[str, int],
+        texts: Texts,
+        codes: TextNumbers,
         moments: GrowingArray[np.int64] | None,
     ) -> None:
         self.postings = postings
-        # In the order of the codes, which begin at 1.
-        self._code_of = code_of
-        self._texts = ["", *code_of]
+        # By code; that of NOT_KEPT stands for all that are not kept, and has no number.
+        self._texts = texts
+        self._codes = codes
         self._moments = moments
 
     @classmethod
     def empty(cls) -> "TextPostings":
         """Return postings without texts."""
-        return cls(Postings.empty(np.int32), {}, None)
+        texts = Texts.empty()
+        texts.append([TOO_LONG])
+        return cls(Postings.empty(np.int32), texts, TextNumbers.empty(texts), None)
+
+    @classmethod
+    def of(cls, arrays: Arrays) -> "TextPostings":
+        """Return what `kept` has written."""
+        texts = Texts.of(named_below("texts/", arrays))
+        codes = TextNumbers.of(texts, named_below("codes/", arrays))
+        return cls(Postings.of(arrays), texts, codes, arrays.get("moments"))
 
     def append(self, rows: Sequence[int], texts: Sequence[str]) -> None:
         """Append `texts` (n,) of ascending `rows` (n,)."""
-        self.postings.append(rows, [self._code_of.get(t) or self._new_code(t) for t in texts])
+        found = self._codes.of_each(texts)
+        codes = [
+            self._code_of(text) if code == NONE else code
+            for text, code in zip(texts, found, strict=True)
+        ]
+        self.postings.append(rows, codes)
 
     def code(self, text: str) -> int | None:
         """Return the code of a text, None when no row has it."""
-        return self._code_of.get(text)
+        code = self._codes.get(text)
+        return None if code == NONE else code
 
     def text(self, code: int) -> str:
         """Return the text of a code."""
@@ -138,7 +172,7 @@ class TextPostings:
     @property
     def size(self) -> int:
         """One more than the highest code."""
-        return len(self._code_of) + 1
+        return len(self._texts)
 
     @property
     def moments(self) -> Moments | None:
@@ -148,8 +182,11 @@ class TextPostings:
         """
         return None if self._moments is None else self._moments.values
 
-    def taken(self, new_row: Rows) -> "TextPostings | None":
-        """Return a copy as Postings.taken does, without the texts that no row has any more."""
+    def kept(self, new_row: Rows) -> "tuple[Postings[np.int32], Named] | None":
+        """Return the postings that Postings.taken returns, with other codes, and all arrays of it.
+
+        Texts that no row has any more are left out. None without postings.
+        """
         postings = self.postings.taken(new_row)
         if postings is None:
             return None
@@ -158,26 +195,30 @@ class TextPostings:
         used[codes] = True
         used[NOT_KEPT] = True
         new_code = (np.cumsum(used) - 1).astype(np.int32)
-        texts = itertools.compress(self._code_of, used[1:].tolist())
-        code_of = dict(zip(texts, itertools.count(1)))
-        moments = None if self._moments is None else self._moments.values[used]
-        if moments is not None and (moments == NO_MOMENT).all():
-            moments = None
-        return TextPostings(
-            Postings(postings.rows, GrowingArray(new_code[codes]), postings.listed),
-            code_of,
-            None if moments is None else GrowingArray(moments),
-        )
+        renamed = Postings(postings.rows, GrowingArray(new_code[codes]), postings.listed)
+        return renamed, self._arrays(renamed, np.flatnonzero(used))
 
-    def _new_code(self, text: str) -> int:
-        if len(text) > MAX_COMPARED:
-            return NOT_KEPT
+    def _arrays(self, postings: Postings[np.int32], codes: Ints) -> Named:
+        yield from postings.kept()
+        yield from below("texts/", self._texts.kept(codes))
+        numbered = codes.copy()
+        numbered[NOT_KEPT] = NONE
+        yield from below("codes/", self._codes.kept(numbered))
+        moments = None if self._moments is None else self._moments.values[codes]
+        if moments is not None and (moments != NO_MOMENT).any():
+            yield "moments", [moments]
+
+    def _code_of(self, text: str) -> int:
+        """Return the code of a text that may have come a moment ago."""
+        code = self._codes.get(text)
+        if code != NONE or len(text) > MAX_COMPARED:
+            return NOT_KEPT if code == NONE else code
         code = len(self._texts)
         moment = microseconds_of(text)
         if self._moments is None and moment is not None:
             self._moments = GrowingArray(np.full(code, NO_MOMENT))
         if self._moments is not None:
             self._moments.append((NO_MOMENT if moment is None else moment,))
-        self._texts.append(text)
-        self._code_of[text] = code
+        self._texts.append((text,))
+        self._codes.update({text: code})
         return code

@@ -6,6 +6,7 @@ What a row holds is then had in one step, however many attributes the catalogue 
 from collections.abc import Sequence
 
 import numpy as np
+from longtail.server.catalogue.array_file import Arrays, Named
 from longtail.server.catalogue.columns.growing import GrowingArray
 from longtail.server.catalogue.columns.postings import Rows
 from numpy.typing import NDArray
@@ -21,6 +22,19 @@ class RowValues:
         self._starts = GrowingArray(np.zeros(1, np.int64))
         self._keys = GrowingArray.empty(np.int32)
         self._values = GrowingArray.empty(np.int64)
+
+    @classmethod
+    def mapped(cls, arrays: Arrays) -> "RowValues":
+        """Return what `kept` has written."""
+        rows = cls()
+        rows._starts, rows._keys, rows._values = arrays["starts"], arrays["keys"], arrays["values"]
+        return rows
+
+    def kept(self) -> Named:
+        """Yield the arrays, to be written."""
+        yield "starts", [self._starts.values]
+        yield "keys", [self._keys.values]
+        yield "values", [self._values.values]
 
     def append(self, count: int, parts: Sequence[tuple[int, Rows, Ints]]) -> None:
         """Append `count` rows; a part is a key, rows (n,) of 0 .. `count` - 1, and values (n,)."""

@@ -9,12 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from longtail.server.catalogue.index.copies import FirstRows, digest_of, key_of
+from longtail.server.catalogue.index.copies import FirstRows, digest_of, keep_copies, key_of, keyed
 from longtail.server.catalogue.index.generation import (
     NO_VECTOR,
     ROW,
     Draft,
     Generation,
+    Keep,
     RowTable,
     Target,
     latest_number,
@@ -35,11 +36,12 @@ class Stopped(Exception):
 class Source:
     """The current versions: their `revisions` (n,), ascending, and their vectors by position.
 
-    Those of versions that have none are zeros.
+    Those of versions that have none are zeros. `keep` writes what else is kept of them.
     """
 
     revisions: Rows
     vectors: Callable[[Rows], Matrix]
+    keep: Keep = lambda _folder, _revisions: ()
 
 
 Progress = Callable[[int, int], None]
@@ -67,7 +69,7 @@ def build(
     number = latest_number(target.folder) + 1
     draft = target.graphs.draft(target, number, previous, len(fresh))
     none = np.empty((0, target.parameters.dimension), np.float32)
-    seen = FirstRows(known, none if previous is None else previous.vectors.mapped())
+    seen = FirstRows(*keyed(known), none if previous is None else previous.vectors.mapped())
     for start in range(0, len(fresh), BLOCK_ROWS):
         positions = fresh[start : start + BLOCK_ROWS]
         rows = np.arange(len(known) + start, len(known) + start + len(positions))
@@ -85,7 +87,16 @@ def build(
     )
     try:
         return write_generation(
-            target, number, draft, table, vectors, lambda: progress(len(fresh), len(fresh))
+            target,
+            number,
+            draft,
+            table,
+            vectors,
+            lambda: progress(len(fresh), len(fresh)),
+            lambda folder, revisions: (
+                *keep_copies(folder, table),
+                *source.keep(folder, revisions),
+            ),
         )
     except BaseException:
         # A disk that is full needs the room.

@@ -5,18 +5,21 @@ graph and cut others off, and each would come with a cosine of its own, by a rou
 """
 
 import hashlib
-from typing import TypeVar
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
-from longtail.server.catalogue.index.generation import RowTable
+from longtail.server.catalogue.array_file import Arrays, Named, write_arrays
+from longtail.server.catalogue.columns.growing import GrowingArray
+from longtail.server.catalogue.index.generation import ROW, RowTable
 from longtail.server.catalogue.index.graph import Rows, Vector
 from longtail.server.catalogue.index.vector_file import Matrix
 from numpy.typing import NDArray
 
 Mask = NDArray[np.bool_]
-ValueT = TypeVar("ValueT", np.int64, np.bool_)
+Keys = NDArray[np.uint64]
 
-GROWTH = 1.5
+FILE = "copies.arrays"
 
 
 def digest_of(vector: Vector) -> bytes:
@@ -29,14 +32,45 @@ def key_of(digest: bytes) -> int:
     return int.from_bytes(digest[:8], "little")
 
 
+def keyed(table: RowTable) -> tuple[Rows, Keys]:
+    """Return the rows that stand in the graph for their vectors (n,), by their keys (n,)."""
+    own = table["representative"] == np.arange(len(table))
+    rows = np.flatnonzero(own & ~table["removed"])
+    rows = rows[np.argsort(table["key"][rows])]
+    return rows, table["key"][rows]
+
+
+def copies_in(table: RowTable) -> Named:
+    """Yield what is known of the copies among the rows of a generation, to be written."""
+    # What has no vector is a copy of nothing.
+    numbers, own = np.arange(len(table)), table["representative"]
+    first: Rows = np.where(own < 0, numbers, own)
+    rows = np.flatnonzero(first != numbers)
+    shared = np.zeros(len(table), np.bool_)
+    shared[rows] = shared[first[rows]] = True
+    grouped = np.flatnonzero(shared)
+    grouped = grouped[np.argsort(first[grouped], kind="stable")]
+    rows, keys = keyed(table)
+    yield "first", [first]
+    yield "shared", [shared]
+    yield "grouped", [grouped]
+    yield "groups", [first[grouped]]
+    yield "rows", [rows]
+    yield "keys", [keys]
+
+
+def keep_copies(folder: Path, table: RowTable) -> Sequence[str]:
+    """Write what is known of the copies among the rows of a generation; return the file's name."""
+    write_arrays(folder / FILE, copies_in(table))
+    return (FILE,)
+
+
 class FirstRows:
     """Finds the first row that has a vector: among the rows of a graph, and those after them."""
 
-    def __init__(self, table: RowTable, merged: Matrix) -> None:
-        own = table["representative"] == np.arange(len(table))
-        rows = np.flatnonzero(own & ~table["removed"])
-        self._rows = rows[np.argsort(table["key"][rows])]
-        self._keys = table["key"][self._rows]
+    def __init__(self, rows: Rows, keys: Keys, merged: Matrix) -> None:
+        """Know the vectors in `merged` of `rows` (n,) by their ascending `keys` (n,)."""
+        self._rows, self._keys = rows, keys
         self._merged = merged
         self._fresh: dict[bytes, int] = {}
 
@@ -58,51 +92,50 @@ class Copies:
     A reader may come upon rows that were appended after the ones that it knows of.
     """
 
-    def __init__(self, table: RowTable, merged: Matrix) -> None:
-        self._count = len(table)
-        self._first_rows = FirstRows(table, merged)
-        # What has no vector is a copy of nothing.
-        numbers, own = np.arange(self._count), table["representative"]
-        self._first: Rows = np.where(own < 0, numbers, own)
-        self._shared = np.zeros(self._count, np.bool_)
-        # By the first row that has a vector: all of the graph, and the others after it.
-        self._merged: dict[int, Rows] = {}
+    def __init__(self, arrays: Arrays, merged: Matrix) -> None:
+        """Know what `copies_in` has yielded of the rows of `merged`."""
+        self._first: GrowingArray[np.int64] = arrays["first"]
+        self._shared: GrowingArray[np.bool_] = arrays["shared"]
+        # Rows of the graph whose vectors others have too, by the first that has it: both (m,).
+        self._grouped: Rows = arrays["grouped"].values
+        self._groups: Rows = arrays["groups"].values
+        # And those after them, by the same.
         self._late: dict[int, list[int]] = {}
-        rows = np.flatnonzero(self._first != numbers)
-        if len(rows):
-            self._shared[rows] = self._shared[self._first[rows]] = True
-            rows = np.flatnonzero(self._shared)
-            rows = rows[np.argsort(self._first[rows], kind="stable")]
-            firsts, starts = np.unique(self._first[rows], return_index=True)
-            groups = np.split(rows, starts[1:])
-            self._merged = dict(zip(firsts.tolist(), groups, strict=True))
+        self._first_rows = FirstRows(arrays["rows"].values, arrays["keys"].values, merged)
+
+    @classmethod
+    def none(cls, dimension: int) -> "Copies":
+        """Return the copies among no rows."""
+        arrays = {
+            name: GrowingArray(np.concatenate(list(blocks)))
+            for name, blocks in copies_in(np.empty(0, ROW))
+        }
+        return cls(arrays, np.empty((0, dimension), np.float32))
 
     def append(self, vectors: Matrix) -> None:
         """Take in `vectors` (n, d) of the next rows, zeros of those that have none."""
-        end = self._count + len(vectors)
-        if end > len(self._first):
-            room = max(end, int(GROWTH * len(self._first)))
-            self._first = _longer(self._first, room)
-            self._shared = _longer(self._shared, room)
-        for row, vector in enumerate(vectors, self._count):
+        count = self._first.count
+        self._first.append(np.zeros(len(vectors), np.int64))
+        self._shared.append(np.zeros(len(vectors), np.bool_))
+        firsts, shared = self._first.values, self._shared.values
+        for row, vector in enumerate(vectors, count):
             first = row
             if vector.any():
                 first = self._first_rows.of(vector, digest_of(vector), row)
-            self._first[row] = first
+            firsts[row] = first
             if first != row:
                 # Who sees that a vector is shared finds by whom.
                 self._late.setdefault(first, []).append(row)
-                self._shared[row] = self._shared[first] = True
-        self._count = end
+                shared[row] = shared[first] = True
 
     def first(self, rows: Rows) -> Rows:
         """Return for each of `rows` (n,) the first row that has its vector, (n,)."""
-        first: Rows = self._first[rows]
+        first: Rows = self._first.values[rows]
         return first
 
     def are_shared(self, rows: Rows) -> Mask:
         """Return for each of `rows` (n,) whether another row has its vector too, (n,)."""
-        shared: Mask = self._shared[rows]
+        shared: Mask = self._shared.values[rows]
         return shared
 
     def of(self, rows: Rows) -> tuple[Rows, Rows]:
@@ -110,14 +143,19 @@ class Copies:
 
         Both (m,): the rows of each, ascending, after those of the one before, and its position.
         """
-        groups = [self._group(first) for first in self.first(rows).tolist()]
+        firsts = self.first(rows)
+        starts = self._groups.searchsorted(firsts).tolist()
+        stops = self._groups.searchsorted(firsts, side="right").tolist()
+        each = zip(firsts.tolist(), starts, stops, strict=True)
+        groups = [self._group(*group) for group in each]
         owners = np.repeat(np.arange(len(rows)), [len(group) for group in groups])
         return np.concatenate([np.empty(0, np.int64), *groups]), owners
 
-    def _group(self, first: int) -> Rows:
-        merged, late = self._merged.get(first), self._late.get(first)
-        if merged is None:
+    def _group(self, first: int, start: int, stop: int) -> Rows:
+        late = self._late.get(first)
+        if start == stop:
             return np.array([first, *(late or ())], np.int64)
+        merged = self._grouped[start:stop]
         return merged if late is None else np.concatenate((merged, np.array(late, np.int64)))
 
     def once(self, rows: Rows) -> Rows:
@@ -131,9 +169,3 @@ class Copies:
             _, lowest = np.unique(self.first(rows[at]), return_index=True)
             kept[at[lowest]] = True
         return np.flatnonzero(kept)
-
-
-def _longer(values: NDArray[ValueT], room: int) -> NDArray[ValueT]:
-    longer = np.zeros(room, values.dtype)
-    longer[: len(values)] = values
-    return longer

@@ -1,9 +1,9 @@
 """Generations of the index on disk: a disposable, checksummed cache of what the store holds.
 
-A generation is a folder with a table of its rows, a manifest and the graph, or its name in an
-engine, and a prefix of a file of vectors beside it. It is complete under another name before it
-takes its own; the two newest are kept. One that is damaged, or made for something else, is not
-used: the index is built anew.
+A generation is a folder with a table of its rows, what else is known of them, a manifest and the
+graph, or its name in an engine, and a prefix of a file of vectors beside it. It is complete under
+another name before it takes its own; the two newest are kept. One that is damaged, or made for
+something else, is not used: the index is built anew.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +25,12 @@ from numpy.typing import NDArray
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 KEPT = 2
 PREFIX, UNFINISHED = "generation-", "unfinished-"
 ROWS_FILE, MANIFEST_FILE = "rows.npy", "manifest.json"
+# The manifest's key for the names of what is beside the graph.
+KEPT_FILES = "kept"
 
 # What is known of each row of a generation.
 ROW = np.dtype([("revision", "<i8"), ("representative", "<i8"), ("removed", "?"), ("key", "<u8")])
@@ -95,6 +97,11 @@ class Target:
     graphs: Graphs
 
 
+# Writes what else is known of the rows of a generation, which are those versions (n,), into its
+# folder, and returns the names of the files.
+Keep = Callable[[Path, Rows], Sequence[str]]
+
+
 @dataclass(frozen=True)
 class Generation:
     """The index as of some revision.
@@ -121,7 +128,13 @@ class Generation:
     @property
     def newest(self) -> int:
         """The highest revision among the rows, 0 when there is none."""
-        return int(self.table["revision"][-1]) if len(self.table) else 0
+        return int(self.table["revision"].max(initial=0))
+
+    @property
+    def kept(self) -> Sequence[str]:
+        """The names of the files of its rows that it has beside the graph."""
+        names = self.manifest[KEPT_FILES]
+        return [str(name) for name in names] if isinstance(names, list) else []
 
     def graph(self) -> Graph:
         """Return the graph. What there is of it was checked before."""
@@ -129,6 +142,8 @@ class Generation:
 
     def verify(self) -> None:
         """Raise DamagedFileError when a file is not what was written."""
+        for name in self.kept:
+            self.verify_file(name)
         self.target.graphs.verify(self)
         self.vectors.verify()
 
@@ -144,6 +159,7 @@ def write_generation(
     table: RowTable,
     vectors: VectorFile,
     waiting: Callable[[], None],
+    keep: Keep,
 ) -> Generation:
     """Write a generation and bring it to the disk; raise OSError without room.
 
@@ -156,6 +172,8 @@ def write_generation(
         graph = draft.finish(unfinished, waiting)
         with (unfinished / ROWS_FILE).open("wb") as stream:
             np.save(stream, table)
+        kept = keep(unfinished, table["revision"])
+        files = (ROWS_FILE, *kept)
         manifest = {
             **_kind(target),
             "number": number,
@@ -163,12 +181,17 @@ def write_generation(
             "vectors": vectors.path.name,
             "vectors_sha256": vectors.sha256,
             **graph,
-            ROWS_FILE: sha256_of(unfinished / ROWS_FILE),
+            KEPT_FILES: list(kept),
+            **{name: sha256_of(unfinished / name) for name in files},
         }
         (unfinished / MANIFEST_FILE).write_text(
             json.dumps({**manifest, "checksum": _checksum(manifest)}, indent=1)
         )
-        for path in (unfinished / ROWS_FILE, unfinished / MANIFEST_FILE, unfinished):
+        for path in (
+            *(unfinished / name for name in files),
+            unfinished / MANIFEST_FILE,
+            unfinished,
+        ):
             flush(path)
         path = target.folder / f"{PREFIX}{number:012d}"
         os.rename(unfinished, path)
@@ -246,8 +269,7 @@ def read_generation(path: Path, target: Target) -> Generation:
         raise DamagedFileError(f"{path.name} is of another kind: {other}")
     # First, because numpy makes what a file tells it to, and fails in as many ways.
     _verify(path, manifest, ROWS_FILE)
-    with (path / ROWS_FILE).open("rb") as stream:
-        table = np.load(stream)
+    table = np.load(path / ROWS_FILE, mmap_mode="r")
     rows = int(str(manifest["rows"]))
     if table.dtype != ROW or table.shape != (rows,):
         raise DamagedFileError(f"{path.name}/{ROWS_FILE} is not what was written")

@@ -15,9 +15,11 @@ from typing import Protocol
 
 import numpy as np
 from longtail.runtime.errors import Unavailable
+from longtail.server.catalogue.array_file import read_arrays
 from longtail.server.catalogue.columns.growing import GrowingArray
+from longtail.server.catalogue.index.copies import FILE as COPIES_FILE
 from longtail.server.catalogue.index.copies import Copies
-from longtail.server.catalogue.index.generation import ROW, Generation
+from longtail.server.catalogue.index.generation import Generation
 from longtail.server.catalogue.index.graph import (
     LARGEST_KEPT,
     Floats,
@@ -102,7 +104,7 @@ class VectorIndex:
         self._blank = GrowingArray.empty(np.bool_)
         self._blank_count = 0
         merged = np.empty((0, parameters.dimension), np.float32)
-        self.copies = Copies(np.empty(0, ROW), merged)
+        self.copies = Copies.none(parameters.dimension)
         delta = np.empty((max(1, room), parameters.dimension), np.float32)
         self._layers = _Layers(None, merged, delta)
         # What was searched for by scanning, of how many rows, and of which rows some are the same.
@@ -114,7 +116,7 @@ class VectorIndex:
         """Return the index that `generation` holds, with `room` for a delta."""
         index = cls(generation.parameters, room)
         merged = generation.vectors.mapped()
-        index.copies = Copies(generation.table, merged)
+        index.copies = Copies(read_arrays(generation.folder / COPIES_FILE), merged)
         index._blank_rows(generation.table["representative"] < 0)
         index._count = len(generation.table)
         index._layers = _Layers(generation.graph(), merged, index._layers.delta)

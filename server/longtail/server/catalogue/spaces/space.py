@@ -4,13 +4,15 @@ A row of the columns may have no vector in a space, so the index has row numbers
 space leads from one to the other.
 """
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 from longtail.server.catalogue.columns.columns import DIED_NEVER, NO_ROW, Columns
 from longtail.server.catalogue.columns.growing import GrowingArray
-from longtail.server.catalogue.index.graph import Floats, Rows, Vector
+from longtail.server.catalogue.index.generation import Generation
+from longtail.server.catalogue.index.graph import Floats, IndexParameters, Rows, Vector
 from longtail.server.catalogue.index.vector_file import Matrix
 from longtail.server.catalogue.index.vector_index import Mask, VectorIndex
 from longtail.server.catalogue.scope import Scope
@@ -30,6 +32,10 @@ class Head(Protocol):
 
     def adapted(self, vectors: Matrix) -> Matrix:
         """Return unit vectors (n, d) for those of texts (n, d)."""
+
+
+# How the index of a space of the caller's is built, and the generation of it that there is.
+Indexed = Callable[[VectorSpace], tuple[IndexParameters, Generation | None]]
 
 
 class Space:

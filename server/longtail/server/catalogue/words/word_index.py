@@ -96,6 +96,15 @@ class WordIndex:
         self._scratch = threading.local()
         self._kept = KeptResults[_Key, tuple[int, Sought]](KEPT_RESULTS)
 
+    @classmethod
+    def of(cls, kept: KeptWords, columns: Columns) -> "WordIndex":
+        """Return the words that were `kept` of all rows of `columns`."""
+        index = cls(columns)
+        index._layers = _Layers.over(kept.segment)
+        index._lengths = kept.lengths
+        index._count_current()
+        return index
+
     def append(self, texts: Sequence[str]) -> None:
         """Add the words of `texts` (n,) as those of the next rows."""
         start = self._lengths.count
@@ -132,24 +141,30 @@ class WordIndex:
         new_row[rows[current]] = current
         taken._layers = _Layers.over(merged(_sealed(self._layers).segments, new_row))
         taken._lengths = self._lengths.take(rows, 0)
-        total = taken._lengths.values[current].sum(dtype=np.int64)
-        taken._size = len(current), int(total)
+        taken._count_current()
         return taken
 
-    def first(self, rows: int) -> KeptWords:
-        """Return the words of the first `rows` rows, to be kept."""
-        places = np.arange(self._lengths.count, dtype=np.int32)
-        places[rows:] = -1
-        segment = merged(_sealed(self._layers).segments, places)
-        return KeptWords(segment, self._lengths.values[:rows])
+    def kept(self, rows: Ints) -> KeptWords:
+        """Return the words of `rows` (n,), -1 for none, to be kept. Others may be appended."""
+        segments = _sealed(self._layers).segments
+        new_row = np.full(self._lengths.count, -1, np.int32)
+        held = np.flatnonzero(rows >= 0)
+        new_row[rows[held]] = held
+        return KeptWords(merged(segments, new_row), self._lengths.take(rows, 0))
 
-    def behind(self, kept: KeptWords) -> "WordIndex":
-        """Return the index of the rows that were `kept`, and of these behind them."""
-        whole, start = WordIndex(self._columns), len(kept.lengths)
-        places = np.arange(start, start + self._lengths.count, dtype=np.int32)
-        late = merged(_sealed(self._layers).segments, places)
-        whole._layers = _Layers.over(kept.segment, late)
-        whole._lengths = GrowingArray(np.concatenate((kept.lengths, self._lengths.values)))
+    def over(self, kept: KeptWords, rows: Ints, columns: Columns) -> "WordIndex":
+        """Return what `take` does, where the words of the first of `rows` were `kept`.
+
+        What was kept may have died since.
+        """
+        count = kept.lengths.count
+        late = self.kept(np.concatenate((np.full(count, -1), rows[count:])))
+        whole = WordIndex(columns)
+        whole._layers = _Layers.over(kept.segment, late.segment)
+        whole._lengths = kept.lengths
+        whole._lengths.append(late.lengths.values[count:])
+        whole._count_current()
+        whole._dead = int(np.count_nonzero(columns.are_former()[:count]))
         return whole
 
     def search(self, words: Sequence[str], k: int, scope: Scope) -> Sought:
@@ -183,6 +198,11 @@ class WordIndex:
             said = self._saturated(held, sought.mean_length)
             added.reshape(-1)[at] = sought.weights[at // len(rows)] * said
         return added
+
+    def _count_current(self) -> None:
+        live = self._columns.live()
+        total = self._lengths.values[live].sum(dtype=np.int64)
+        self._size = int(np.count_nonzero(live)), int(total)
 
     def _known(self, words: Sequence[str], k: int, scope: Scope) -> Sought:
         """Return what `_search` does, as it was found before if no item has changed since."""
@@ -306,7 +326,9 @@ def _leading(rows: Ints, scores: Floats, k: int) -> tuple[Ints, Floats]:
 
 def _sealed(layers: _Layers) -> _Layers:
     """Return the same postings without a tail, and in fewer segments where that takes no time."""
-    tail = Segment.of(layers.keys.values, layers.rows.values, layers.counts.values)
+    # The rows are read first, since they are written last.
+    rows = layers.rows.values
+    tail = Segment.of(layers.keys.values[: len(rows)], rows, layers.counts.values[: len(rows)])
     segments = [*layers.segments, tail]
     while (
         len(segments) > 1

@@ -14,6 +14,8 @@ from longtail.server.catalogue.columns.filter import (
 )
 from longtail.server.catalogue.columns.matching import matching
 
+from tests.unit.server.catalogue.columns.carried import carried_attributes
+
 
 def columns_of(*mappings: dict[str, Any]) -> AttributeColumns:
     columns = AttributeColumns()
@@ -82,7 +84,7 @@ def test_rows_can_be_taken_in_any_order_and_left_out() -> None:
         {"a": "gone", "only here": 1},
         {"a": ["y", "x"], "b": 3, "e": []},
     )
-    taken = columns.take(np.array([2, -1, 0]))
+    taken = carried_attributes(columns, np.array([2, -1, 0]))
     assert rows(taken, 3, "a", Equals(Kind.TEXT, "x")) == [0, 2]
     assert rows(taken, 3, "a", Equals(Kind.TEXT, "y")) == [0]
     assert rows(taken, 3, "a", Equals(Kind.TEXT, "gone")) == []
@@ -97,7 +99,7 @@ def test_rows_can_be_taken_in_any_order_and_left_out() -> None:
 
 def test_texts_that_no_row_has_any_more_are_let_go() -> None:
     columns = columns_of(*({"a": str(number)} for number in range(100)))
-    field = columns.take(np.arange(10)).field("a")
+    field = carried_attributes(columns, np.arange(10)).field("a")
     assert field is not None
     assert field.texts is not None
     assert field.texts.size == 11
@@ -106,12 +108,12 @@ def test_texts_that_no_row_has_any_more_are_let_go() -> None:
 def test_times_stay_times_in_rows_that_are_taken_and_go_with_the_last_of_them() -> None:
     columns = columns_of({"a": "soon"}, {"a": "1970-01-01"}, {"a": "1970-01-02"}, {"a": "late"})
     day = Equals(Kind.TIME, 24 * 3600 * 1_000_000)
-    taken = columns.take(np.array([3, 2]))
+    taken = carried_attributes(columns, np.array([3, 2]))
     assert rows(taken, 2, "a", day) == [1]
     taken.append([{"a": "later"}, {"a": "1970-01-02T00:00:00Z"}])
     assert rows(taken, 4, "a", day) == [1, 3]
     with pytest.raises(FilterTypeError):
-        rows(columns.take(np.array([0, 3])), 2, "a", day)
+        rows(carried_attributes(columns, np.array([0, 3])), 2, "a", day)
 
 
 def test_attributes_that_no_item_has_any_more_are_let_go_of() -> None:

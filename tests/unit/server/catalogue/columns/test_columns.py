@@ -8,6 +8,8 @@ from longtail.server.catalogue.columns.matching import matching
 from longtail.server.store.decay import DecayedSum
 from longtail.server.store.records import ItemChange, PopularityDecay, State
 
+from tests.unit.server.catalogue.columns.carried import carried
+
 
 def change(item_id: str, revision: int, **fields: Any) -> ItemChange:  # noqa: ANN401 (any field)
     given: dict[str, Any] = {
@@ -51,7 +53,7 @@ def test_a_new_version_takes_a_row_of_its_own_and_the_old_one_dies_at_its_revisi
     assert columns.append([change("a", 3)]).tolist() == [2]
     assert columns.died.tolist() == [3, DIED_NEVER, DIED_NEVER]
     assert columns.born.tolist() == [1, 2, 3]
-    assert (columns.row_of["a"], columns.count, columns.live_count) == (2, 3, 2)
+    assert (columns.newest(["a"]), columns.count, columns.live_count) == ([2], 3, 2)
 
 
 def test_each_revision_sees_one_version_of_what_was_there() -> None:
@@ -131,7 +133,7 @@ def test_interactions_decay_and_priors_do_not() -> None:
     version = columns.version
     columns.set_decay(PopularityDecay(100.0, 1200))
     assert columns.version == version
-    taken = columns.take(np.array([2]))
+    taken = carried(columns, np.array([2]))
     appended = taken.append([change("a", 9), change("late", 10), change("a", 11, prior=1)])
     assert taken.mass(appended).tolist() == [2, 0.5, 3]
 
@@ -155,7 +157,7 @@ def test_each_version_has_its_prior_and_penalty() -> None:
     rows = np.array([2, 0, 1])
     assert columns.penalty(rows, 0).tolist() == [0.5, 0.25, 0]
     assert columns.prior(rows).tolist() == [3, 2, 0]
-    taken = columns.take(np.array([NO_ROW, 2]))
+    taken = carried(columns, np.array([NO_ROW, 2]))
     assert taken.penalty(np.array([0, 1]), 0).tolist() == [0, 0.5]
 
 
@@ -174,7 +176,7 @@ def test_only_what_is_active_and_available_is_offered() -> None:
     )
     columns.append([removal("gone", 8)])
     mask = columns.offered(8, columns.count, 1000)
-    assert [columns.ids[row] for row in np.flatnonzero(mask)] == [
+    assert [columns.ids[row] for row in np.flatnonzero(mask).tolist()] == [
         "plain",
         "from now",
         "a while yet",
@@ -188,10 +190,10 @@ def test_only_what_is_active_and_available_is_offered() -> None:
 def test_rows_that_are_taken_keep_what_they_hold() -> None:
     columns = filled()
     columns.set_interactions("c", DecayedSum(2, 0))
-    taken = columns.take(np.array([2, NO_ROW, 3]))
-    assert taken.ids == ["c", "", "a"]
-    assert taken.titles == ["The c", "", "The a, again"]
-    assert taken.row_of == {"c": 0, "a": 2}
+    taken = carried(columns, np.array([2, NO_ROW, 3]))
+    assert list(taken.ids) == ["c", "", "a"]
+    assert list(taken.titles) == ["The c", "", "The a, again"]
+    assert taken.newest(["c", "", "a", "b"]) == [0, NO_ROW, 2, NO_ROW]
     assert (taken.count, taken.live_count) == (3, 2)
     assert seen(taken, 5) == ["a", "c"]
     assert taken.offered(5, 3, 0).tolist() == [True, False, True]
@@ -207,16 +209,16 @@ def test_interactions_of_items_that_are_not_taken_are_remembered() -> None:
     columns = filled()
     columns.set_interactions("b", DecayedSum(5, 0))
     columns.set_interactions("never seen", DecayedSum(6, 0))
-    taken = columns.take(np.array([2, 3]))
+    taken = carried(columns, np.array([2, 3]))
     rows = taken.append([change("b", 9), change("never seen", 10), change("c", 11)])
     assert taken.mass(rows).tolist() == [5, 6, 0]
 
 
 def test_nothing_can_be_taken_from_nothing() -> None:
-    taken = Columns().take(np.array([NO_ROW, NO_ROW]))
-    assert (taken.ids, taken.row_of, taken.live_count) == (["", ""], {}, 0)
+    taken = carried(Columns(), np.array([NO_ROW, NO_ROW]))
+    assert (list(taken.ids), taken.newest([""]), taken.live_count) == (["", ""], [NO_ROW], 0)
     assert not taken.visible(100, 2).any()
-    assert Columns().take(np.empty(0, np.int64)).count == 0
+    assert carried(Columns(), np.empty(0, np.int64)).count == 0
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -235,12 +237,14 @@ def test_any_history_looks_as_a_plain_dictionary_does(seed: int) -> None:
         history.append(dict(expected))
         if random.random() < 0.02:
             live = np.flatnonzero(columns.died == DIED_NEVER)
-            columns = columns.take(random.permutation(live))
+            columns = carried(columns, random.permutation(live))
             history = [{} for _ in history[:-1]] + history[-1:]
     assert columns.live_count == len(expected)
     for revision, items in enumerate(history):
         if items:
             rows = np.flatnonzero(columns.visible(revision, columns.count))
             masses = columns.mass(rows).tolist()
-            assert dict(zip([columns.ids[row] for row in rows], masses, strict=True)) == items
+            assert (
+                dict(zip([columns.ids[row] for row in rows.tolist()], masses, strict=True)) == items
+            )
             assert set(columns.rows_at(items, revision).tolist()) == set(rows.tolist())

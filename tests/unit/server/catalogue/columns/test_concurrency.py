@@ -86,9 +86,9 @@ def read(writer: Writer) -> int:
     revision = writer.revision
     count = columns.count
     rows = np.flatnonzero(columns.visible(revision, count))
-    assert sorted(columns.ids[row] for row in rows) == sorted(IDS)
+    assert sorted(columns.ids[row] for row in rows.tolist()) == sorted(IDS)
     born = columns.born[rows]
-    assert [columns.titles[row] for row in rows] == list(map(str, born))
+    assert [columns.titles[row] for row in rows.tolist()] == list(map(str, born))
     assert columns.mass(rows).tolist() == born.tolist()
     assert columns.offered(revision, count, revision)[rows].all()
     assert sorted(columns.rows_at(IDS, revision).tolist()) == rows.tolist()

@@ -15,6 +15,7 @@ from longtail.server.store.records import (
     State,
 )
 
+from tests.unit.server.catalogue.columns.carried import carried
 from tests.unit.server.catalogue.columns.test_columns import change
 
 TERM = 100
@@ -84,7 +85,7 @@ def test_a_decision_goes_where_the_item_goes() -> None:
     rows = columns.rows_at(["a", "b", "to come"], 7)
     assert columns.are_offered(rows, 7, 0).tolist() == [False, True, False]
 
-    taken = columns.take(np.array([*rows.tolist(), NO_ROW]))
+    taken = carried(columns, np.array([*rows.tolist(), NO_ROW]))
     assert taken.offered(7, 4, 0).tolist() == [False, True, False, False]
     assert taken.state_of(0, 0) is State.HIDDEN
     taken.set_rulings(RulingsChange("a", Rulings(Ruling(8, DecisionKind.APPROVE, 0.0))))
@@ -101,5 +102,5 @@ def test_a_penalty_with_a_term_is_that_of_its_item_alone() -> None:
     rows = np.array([1, 0])
     assert columns.penalty(rows, TERM - 1).tolist() == [0.25, 0.5]
     assert columns.penalty(rows, TERM).tolist() == [0.25, 0.125]
-    taken = columns.take(rows)
+    taken = carried(columns, rows)
     assert taken.penalty(np.array([0, 1]), TERM - 1).tolist() == [0.25, 0.5]

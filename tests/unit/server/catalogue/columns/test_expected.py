@@ -7,6 +7,8 @@ from longtail.server.catalogue.columns.columns import NO_ROW, Columns
 from longtail.server.catalogue.columns.expected import ExpectedColumn
 from longtail.server.store.records import ItemChange, State
 
+from tests.unit.server.catalogue.columns.carried import carried
+
 EXPECTED = {"a": 0.5, "b": 2.0, "late": 3.0}
 
 
@@ -64,7 +66,7 @@ def test_each_row_is_looked_up_once() -> None:
     assert expected.asked == 3
     columns.append([change("late", 9)])
     rows = np.array([3, NO_ROW, 1])
-    taken = columns.take(rows)
+    taken = carried(columns, rows)
     kept = column.take(rows, taken)
     assert expected.asked == 4
     assert of(kept, expected, 0, 1, 2) == [3, 0, 2]
@@ -76,7 +78,10 @@ def test_each_row_is_looked_up_once() -> None:
 def test_what_was_never_asked_for_is_taken_too() -> None:
     columns = filled("a", "b")
     rows = np.array([1, 0])
-    assert of(ExpectedColumn(columns).take(rows, columns.take(rows)), EXPECTED, 0, 1) == [2, 0.5]
+    assert of(ExpectedColumn(columns).take(rows, carried(columns, rows)), EXPECTED, 0, 1) == [
+        2,
+        0.5,
+    ]
 
 
 @pytest.mark.parametrize("readers", [4])

@@ -10,6 +10,8 @@ from longtail.server.catalogue.columns.columns import NO_ROW, Columns
 from longtail.server.store.decay import DecayedSum, decayed
 from longtail.server.store.records import ExposureChange, ItemChange, State
 
+from tests.unit.server.catalogue.columns.carried import carried
+
 HALF_LIFE = 1000.0
 
 
@@ -30,7 +32,7 @@ def show(
 
 
 def exposure(columns: Columns, *item_ids: str) -> list[float]:
-    rows = np.array([columns.row_of[item_id] for item_id in item_ids])
+    rows = np.array(columns.newest(item_ids))
     return [float(value) for value in columns.exposure(rows)]
 
 
@@ -56,7 +58,7 @@ def test_the_average_is_in_impressions_as_of_the_newest() -> None:
     assert columns.mean_exposure() == pytest.approx((2 + 0.5) / 4)
     columns.kill("b", 9)
     assert columns.mean_exposure() == pytest.approx(2 / 3)
-    taken = columns.take(np.array([2, 0]))
+    taken = carried(columns, np.array([2, 0]))
     assert taken.mean_exposure() == pytest.approx(2 / 2)
     show(columns, "a", 0)
     assert columns.mean_exposure() == 0
@@ -109,7 +111,7 @@ def test_another_half_life_starts_anew() -> None:
     assert exposure(columns, "a", "b") == pytest.approx([1.5, 0.5])
     columns.append([change("gone", 9)])
     assert exposure(columns, "gone") == [0]
-    taken = columns.take(np.array([0, 1]))
+    taken = carried(columns, np.array([0, 1]))
     show(taken, "b", 4, late, half_life=1e9)
     assert exposure(taken, "a", "b") == pytest.approx([1.2, 0.8])
 
@@ -156,7 +158,7 @@ def test_exposure_is_taken_over_row_by_row() -> None:
     for item_id, mass in (("a", 3), ("b", 1), ("c", 8), ("elsewhere", 16)):
         show(columns, item_id, mass)
     columns.kill("c", 9)
-    taken = columns.take(np.array([1, NO_ROW, 0]))
+    taken = carried(columns, np.array([1, NO_ROW, 0]))
     assert exposure(taken, "a", "b") == pytest.approx([1.5, 0.5])
     assert taken.exposure(np.array([1])).tolist() == [0]
     # What is not taken comes back with its exposure.

@@ -23,6 +23,8 @@ from longtail.server.catalogue.columns.mask_cache import MaskCache
 from longtail.server.catalogue.columns.matching import matching, matching_among
 from longtail.server.catalogue.columns.moments import microseconds_of
 
+from tests.unit.server.catalogue.columns.carried import carried_attributes
+
 CATALOGUE: list[dict[str, Any]] = [
     {"kind": "film", "year": 1999, "tags": ["dark", "long"], "free": True},
     {"kind": "film", "year": 2001.5, "tags": [], "free": False},
@@ -271,7 +273,7 @@ def test_masks_are_those_of_a_reading_row_by_row(
     cache = MaskCache(columns)
     for count in (len(first), len(rows), 1, len(rows)):
         assert cache.matching(wanted, count).tolist() == expected[:count]
-    taken = columns.take(order)
+    taken = carried_attributes(columns, order)
     assert matching(taken, wanted, len(rows)).tolist() == [expected[row] for row in order]
 
 

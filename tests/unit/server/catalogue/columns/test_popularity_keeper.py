@@ -159,7 +159,7 @@ def test_the_most_popular_allowed_rows_of_each_bucket_come_in_their_order() -> N
 
     def names(bucket: Bucket, limit: int, *refused: str) -> list[str]:
         allowed = columns.visible(8, columns.count)
-        allowed[[columns.row_of[item_id] for item_id in refused]] = False
+        allowed[columns.newest(refused)] = False
         rows = keeper.most_popular(allowed, scale, bucket, limit)
         return [columns.ids[row] for row in rows]
 

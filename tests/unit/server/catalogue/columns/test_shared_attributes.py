@@ -11,6 +11,8 @@ from longtail.server.catalogue.columns.columns import NO_ROW
 from longtail.server.catalogue.columns.values import MAX_PAIR, MAX_SHARED, shared_attributes
 from longtail.server.store.attribute_names import MAX_NAME
 
+from tests.unit.server.catalogue.columns.carried import carried_attributes
+
 # Few of each, so that items have much in common.
 NAMES = st.sampled_from(["a", "b", "a.b", "n" * 60, "é"])
 SCALARS = st.one_of(
@@ -63,7 +65,7 @@ def test_it_is_what_the_json_of_both_has_in_common(
     columns = columns_of(*items)
     if data.draw(st.booleans(), "in another order"):
         order = data.draw(st.permutations(range(len(items))))
-        columns, items = columns.take(np.array(order)), [items[at] for at in order]
+        columns, items = carried_attributes(columns, np.array(order)), [items[at] for at in order]
     late = data.draw(st.lists(ATTRIBUTES, max_size=2), "appended one by one")
     for attributes in late:
         columns.append([attributes])
@@ -100,6 +102,6 @@ def test_so_many_are_told_and_no_longer_ones() -> None:
 
 
 def test_a_row_that_is_no_more_shares_nothing() -> None:
-    columns = columns_of({"a": "x"}, {"a": "x"}).take(np.array([1, NO_ROW, 0]))
+    columns = carried_attributes(columns_of({"a": "x"}, {"a": "x"}), np.array([1, NO_ROW, 0]))
     assert shared(columns, (0, 2), (0, 1), (1, 1), (NO_ROW, NO_ROW)) == [["a=x"], [], [], []]
     assert shared(columns) == []

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import numpy as np
-from longtail.server.catalogue.index.copies import Copies
+from longtail.server.catalogue.array_file import read_arrays
+from longtail.server.catalogue.index.copies import FILE, Copies
 
 from tests.unit.server.index_material import generation_of, vectors
 
@@ -11,7 +12,7 @@ from tests.unit.server.index_material import generation_of, vectors
 def test_copies_are_found_in_the_graph_and_after_it(tmp_path: Path) -> None:
     some = vectors(5)
     generation = generation_of(tmp_path, some[[0, 1, 0, 2, 0]])
-    copies = Copies(generation.table, generation.vectors.mapped())
+    copies = Copies(read_arrays(generation.folder / FILE), generation.vectors.mapped())
     for late in (some[[0, 3]], some[[3, 3]], some[[1, 4]]):
         copies.append(late)
     rows = np.arange(11)
@@ -23,9 +24,7 @@ def test_copies_are_found_in_the_graph_and_after_it(tmp_path: Path) -> None:
 
 
 def test_one_row_stands_for_each_vector() -> None:
-    copies = Copies(
-        np.empty(0, [("representative", "<i8"), ("removed", "?"), ("key", "<u8")]), vectors(0)
-    )
+    copies = Copies.none(vectors(0).shape[1])
     copies.append(vectors(3)[[0, 1, 0, 2, 1, 1]])
     rows = np.array([5, 3, 2, 4, 0])
     assert rows[copies.once(rows)].tolist() == [3, 4, 0]

@@ -64,5 +64,6 @@ def test_readers_see_whole_revisions(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert failures == []
         assert len(reads) == READERS
         assert view.state.spaces[ADAPTED].live_count == view.live_count - sum(
-            name.startswith("bare") for name in view.state.columns.row_of
+            view.state.columns.ids[row].startswith("bare")
+            for row in np.flatnonzero(view.state.columns.live()).tolist()
         )

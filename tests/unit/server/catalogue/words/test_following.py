@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.catalogue.words import word_index, words_file
-from longtail.server.catalogue.words.words_file import FILE, KeptWords, read_words, write_words
+from longtail.server.catalogue.words.words_file import FILE
 from longtail.server.ranking.words import words_of
 from longtail.server.store.records import NewItem, State
 
@@ -74,7 +74,7 @@ def test_what_may_not_be_recommended_is_not_found(written: Written, tmp_path: Pa
     assert holding(view, "shoes") == {"a", "b"}
 
 
-@pytest.mark.parametrize("kept", ["nothing", "index", "index and words", "damaged words"])
+@pytest.mark.parametrize("kept", ["nothing", "index and words", "damaged words"])
 def test_a_start_finds_what_was_found_before(written: Written, tmp_path: Path, kept: str) -> None:
     view = view_of(written, tmp_path)
     written.upsert(*(saying(f"i{at}", f"word{at % 5} all") for at in range(30)))
@@ -82,9 +82,7 @@ def test_a_start_finds_what_was_found_before(written: Written, tmp_path: Path, k
     if kept != "nothing":
         indexer_of(written, view, tmp_path).rebuild(view.state.encoder, lambda _, __: None)
         [file] = (tmp_path / "index").rglob(FILE)
-        if kept == "index":
-            file.unlink()
-        elif kept == "damaged words":
+        if kept == "damaged words":
             content = bytearray(file.read_bytes())
             content[len(content) // 2] ^= 1
             file.write_bytes(content)
@@ -114,13 +112,19 @@ def test_an_index_that_is_adopted_keeps_the_words(written: Written, tmp_path: Pa
     assert holding(view, "word2") == {"i2", "i7", "i12", "i17", "new"}
 
 
-def test_words_can_be_left_out(written: Written, tmp_path: Path) -> None:
+def test_words_can_be_left_out_and_taken_in_again(written: Written, tmp_path: Path) -> None:
     written.upsert(saying("a", "shoes"))
     settings = replace(SETTINGS, words=False)
     view = CatalogueReplica(written.store, written.encoder, settings, tmp_path / "index")
-    written.upsert(saying("b", "shoes"))
+    written.upsert(saying("b", "shoes"), saying("c", "shoes"))
     view.follow()
     assert view.state.words is None
+    indexer_of(written, view, tmp_path).rebuild(view.state.encoder, lambda _, __: None)
+    written.remove("c")
+    written.upsert(saying("d", "shoes"))
+    again = view_of(written, tmp_path)
+    assert again.state.index.graph_rows == 3
+    assert holding(again, "shoes") == {"a", "b", "d"}
 
 
 def test_a_start_reads_the_words_of_what_came_after_those_kept_alone(
@@ -147,33 +151,14 @@ def test_a_start_reads_the_words_of_what_came_after_those_kept_alone(
     assert holding(again, "again") == {"i2"}
 
 
-def test_words_of_other_rows_or_of_another_format_are_not_used(
+def test_words_of_another_format_are_not_used(
     written: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     view = view_of(written, tmp_path)
     written.upsert(saying("a", "red shoes"), saying("b", "blue shoes"))
-    view.follow()
-    assert view.state.words is not None
-    kept = view.state.words.first(2)
-    write_words(tmp_path, kept)
-    found = read_words(tmp_path, 2)
-    assert isinstance(found, KeptWords)
-    assert found.segment.rows.tolist() == kept.segment.rows.tolist()
-    assert read_words(tmp_path, 3) is None
-    monkeypatch.setattr(words_file, "FORMAT", 0)
-    assert read_words(tmp_path, 2) is None
-    assert read_words(tmp_path / "nowhere", 2) is None
-
-
-def test_without_room_the_words_are_not_kept_and_nothing_else_fails(
-    written: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(path: Path) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(words_file, "flush", full)
-    view = view_of(written, tmp_path)
-    written.upsert(saying("a", "red shoes"))
     indexer_of(written, view, tmp_path).rebuild(view.state.encoder, lambda _, __: None)
-    assert not list((tmp_path / "index").rglob("words*"))
-    assert holding(view_of(written, tmp_path), "shoes") == {"a"}
+    monkeypatch.setattr(words_file, "FORMAT", 0)
+    again = view_of(written, tmp_path)
+    assert again.state.index.graph_rows == 2
+    assert holding(again, "shoes") == {"a", "b"}
+    assert holding(again, "red") == {"a"}

@@ -19,6 +19,8 @@ from longtail.server.ranking.words import K1, B, distinct_words, key_of, words_o
 from longtail.server.store.records import ItemChange, State
 from numpy.typing import NDArray
 
+from tests.unit.server.catalogue.columns.carried import carried
+
 Mask = NDArray[np.bool_]
 
 VOCABULARY = [f"w{number}" for number in range(30)]
@@ -54,7 +56,7 @@ class Shelf:
     def taken(self, rows: Sequence[int]) -> "Shelf":
         """Return the shelf with its rows in another order, -1 for none."""
         other, places = Shelf(), np.array(rows, np.int64)
-        other.columns = self.columns.take(places)
+        other.columns = carried(self.columns, places)
         other.index = self.index.take(places, other.columns)
         other.texts = ["" if row < 0 else self.texts[row] for row in rows]
         other.revision = self.revision
