@@ -16,6 +16,8 @@ GIB = 2.0**30
 MOST_INSTALLATIONS = 100
 # Bytes of a number of a vector.
 FLOAT = 4
+# Rows that came since the last merge, at most, as a share of the graph's.
+DELTA_SHARE = 1 / 32
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,9 @@ class Constants:
     follow_ms: float
     graph_factor: float
     item_bytes: float
-    text_bytes: float
+    mapped_bytes: float
     process_bytes: float
     worker_bytes: float
-    shared_item_bytes: float
     answer_bytes: float
     embed_bytes: float
     found_bytes: float
@@ -162,13 +163,12 @@ def encoding_hours(demand: Demand, known: Constants) -> float:
 
 
 def _views(demand: Demand, fleet: Fleet, known: Constants) -> Plan:
-    """Each process with the graph in its memory; the files of vectors and columns are a machine's."""
+    """Each process with the graph in its memory; files of vectors and columns are a machine's."""
     search = scaled(known.search_ms, known.search_items, demand.items)
     core_ms = known.server_ms + search
     vector = FLOAT * demand.dimension
     mapped = demand.items * (vector + known.mapped_bytes) / GIB
-    own = demand.items * (known.graph_factor * vector + known.item_bytes)
-    own = (own + known.process_bytes) / GIB
+    own = demand.items * known.graph_factor * vector / GIB + _private(demand, known)
     # A merge has the graph twice, in the one process that builds.
     merging = demand.items * known.graph_factor * vector / GIB
     places = int((fleet.memory - mapped - merging) // own)
@@ -250,17 +250,23 @@ def _servers(demand: Demand, fleet: Fleet, known: Constants, core_ms: float, pla
 def _shared_servers(
     demand: Demand, fleet: Fleet, known: Constants
 ) -> tuple[Group, dict[str, float]]:
-    """Return servers without graphs, whose columns and words are a file of each machine; and its limit.
+    """Return servers without graphs, whose columns are files of each machine; and its limit.
 
     The file of vectors, of which candidates are read, is the system's to keep or to drop.
     """
     mapped = demand.items * known.mapped_bytes / GIB
-    own = (demand.items * known.item_bytes + known.process_bytes) / GIB
+    own = _private(demand, known)
     places = int((fleet.memory - mapped) // own)
     servers = _servers(demand, fleet, known, known.server_ms, max(1, places))
     memory = mapped + servers.processes * own
     strain = (mapped + own) / fleet.memory
     return replace(servers, memory=memory), {"memory of a server machine": strain}
+
+
+def _private(demand: Demand, known: Constants) -> float:
+    """Return the GiB of a process beside its graph, with the latest vectors before a merge."""
+    late = DELTA_SHARE * FLOAT * demand.dimension
+    return (demand.items * (known.item_bytes + late) + known.process_bytes) / GIB
 
 
 def _workers(demand: Demand, fleet: Fleet, known: Constants) -> Group:

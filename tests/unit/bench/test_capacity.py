@@ -31,8 +31,7 @@ KNOWN = Constants(
         "encode_texts_per_second": 100.0,
         "graph_factor": 1.0,
         "item_bytes": 100.0,
-        "text_bytes": 100.0,
-        "shared_item_bytes": 50.0,
+        "mapped_bytes": 200.0,
         "found_bytes": 100.0,
         "store_connections": 2.0,
         "pgvector_bytes": 768.0,
@@ -56,15 +55,15 @@ def test_a_search_takes_longer_with_the_logarithm_and_never_less() -> None:
 
 def test_a_machine_holds_as_many_processes_as_its_memory_has_places() -> None:
     plan = plans(DEMAND, FLEET, KNOWN)[VIEWS]
-    # 1,000 x 10 ms at half use are 20 processes. Of 10 GiB the mapped vectors and a merge take
-    # 1.024 GB each, and a process 1.224 GB: 7 places, 3 machines, and one to spare.
+    # 1,000 x 10 ms at half use are 20 processes. Of 10 GiB what is mapped takes 1.224 GB, a merge
+    # 1.024 GB, and a process 1.156 GB: 7 places, 3 machines, and one to spare.
     servers = plan.groups["servers"]
     assert (servers.machines, servers.processes, servers.cores) == (4, 7, 8)
-    assert servers.memory == pytest.approx((2 * 1.024e9 + 7 * 1.224e9) / GIB)
+    assert servers.memory == pytest.approx((2.248e9 + 7 * 1.156e9) / GIB)
     assert plan.core_ms == 10.0
     # 1,000 x 0.1 x 20 ms at half use are 4 cores.
     assert plan.groups["workers"].cores == 4
-    assert plan.strain["memory of a server machine"] == pytest.approx(3.272e9 / GIB / 10)
+    assert plan.strain["memory of a server machine"] == pytest.approx(3.404e9 / GIB / 10)
     assert plan.strain["connections of PostgreSQL"] == pytest.approx(4 * 7 * 2 / 5000)
     assert plan.holds
 
@@ -86,11 +85,11 @@ def test_one_postgresql_has_so_many_cores_and_two_stores_have_twice_as_many() ->
     assert installations(more, FLEET, KNOWN, PGVECTOR) == 2
     # 768 x 256 / 384 bytes of a vector in its graph, beside the records.
     assert plan.groups["PostgreSQL"].memory == pytest.approx(8 + 512e6 / GIB)
-    # 1,250 x 4 ms at half use are 10 processes, each of 250 bytes an item, on one machine and one
-    # to spare.
+    # 1,250 x 4 ms at half use are 10 processes, each of 132 bytes an item, on one machine that has
+    # 200 mapped, and one to spare.
     servers = plan.groups["servers"]
     assert (servers.machines, servers.processes) == (2, 10)
-    assert servers.memory == pytest.approx(10 * 250e6 / GIB)
+    assert servers.memory == pytest.approx((200e6 + 10 * 132e6) / GIB)
 
 
 def test_every_segment_is_searched() -> None:
@@ -99,7 +98,7 @@ def test_every_segment_is_searched() -> None:
     assert plan.core_ms == 4 + 20
     assert plan.groups["Milvus"].machines == 6
     assert plan.groups["Milvus"].memory == 8.0
-    assert plan.strain["memory of a server machine"] == pytest.approx(4 * 250e6 / GIB / 10)
+    assert plan.strain["memory of a server machine"] == pytest.approx(4 * 332e6 / GIB / 10)
 
 
 def test_a_plan_costs_its_cores_and_memory() -> None:

@@ -3,6 +3,7 @@
 import mmap
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -71,16 +72,13 @@ def live_through(written: Written, steps: range, items: int = 60) -> None:
                 shown = [
                     Impression(step.to_bytes(12, "big"), f"i{number}", 1, "ann", now(), 0.0, 1.0)
                 ]
-                written.write(
-                    lambda tx, shown=shown: written.store.impressions.write(tx, shown, 2**63)
-                )
+                write = partial(written.store.impressions.write, shown=shown, made=2**63)
+                written.write(write)
             case 7:
                 kind = list(DecisionKind)[step // 8 % len(DecisionKind)]
                 decision = NewDecision(kind, 0.25, "ann", "spam", NOW + step if step % 3 else None)
                 written.write(
-                    lambda tx, new=decision, of=number: written.store.decisions.decide(
-                        tx, new, [f"i{of}"]
-                    )
+                    partial(written.store.decisions.decide, new=decision, ids=[f"i{number}"])
                 )
 
 
