@@ -10,6 +10,7 @@ from longtail.client import LongtailClient
 from longtail.server.catalogue.index.generation import MANIFEST_FILE, ROWS_FILE
 from longtail.server.catalogue.index.hnsw import GRAPH_FILE
 from longtail.server.catalogue.index.vector_file import SUFFIX
+from longtail.server.catalogue.state import COLUMNS_FILE
 
 from tests import processes
 from tests.faults.answers import check_exact, questions
@@ -52,7 +53,7 @@ def delete(path: Path) -> None:
 EVERY = [
     (damage, file)
     for damage in (flip, truncate, empty, delete)
-    for file in (GRAPH_FILE, VECTORS, ROWS_FILE, MANIFEST_FILE)
+    for file in (GRAPH_FILE, VECTORS, ROWS_FILE, COLUMNS_FILE, MANIFEST_FILE)
 ]
 SHORT = [(flip, GRAPH_FILE), (flip, VECTORS), (truncate, ROWS_FILE), (delete, MANIFEST_FILE)]
 

@@ -20,6 +20,7 @@ from longtail.server.catalogue.index.vector_file import Matrix
 from longtail.server.catalogue.index.vector_index import VectorIndex
 from longtail.server.catalogue.scope import Scope
 from longtail.server.catalogue.spaces.space import Head, Indexed, Space
+from longtail.server.catalogue.words.loading import text_of, words_of_rows
 from longtail.server.catalogue.words.word_index import WordIndex
 from longtail.server.catalogue.words.words_file import FILE as WORDS_FILE
 from longtail.server.catalogue.words.words_file import read_words, write_words
@@ -93,7 +94,7 @@ class CatalogueState:
             arrays = read_arrays(generation.folder / COLUMNS_FILE)
             columns, index = Columns.of(arrays), VectorIndex.of(generation)
             newest, lacking = generation.newest, Texts.of(named_below(LACKING, arrays))
-        read = _words_of(columns, changes, generation) if words else None
+        read = words_of_rows(columns, changes, generation) if words else None
         state = cls(encoder, columns, index, revision, weights, read)
         names = {space.name for space in declared}
         state._take_in(changes.versions(list(lacking), encoder.id), names)
@@ -374,7 +375,7 @@ class CatalogueState:
             np.stack([blank if change.vector is None else change.vector for change, _ in new])
         )
         if self.words is not None:
-            self.words.append([_words(change) for change, _ in new])
+            self.words.append([text_of(change) for change, _ in new])
         for row, (change, given) in enumerate(new, columns.count):
             self._place(row, change, given)
         columns.append([change for change, _ in new])
@@ -387,25 +388,3 @@ class CatalogueState:
                 space.append(rows, extra[name][np.newaxis])
             elif space.head is not None and change.vector is not None:
                 space.append(rows, space.head.adapted(change.vector[np.newaxis]))
-
-
-def _words_of(columns: Columns, changes: ChangeLog, generation: Generation | None) -> WordIndex:
-    """Return the words of the rows of a generation: as they were kept, or as they are read."""
-    if generation is None:
-        return WordIndex(columns)
-    kept = read_words(generation.folder)
-    if kept is not None:
-        return WordIndex.of(kept, columns)
-    read, revisions, present = WordIndex(columns), list[int](), changes.current()
-    while part := list(islice(present, LOAD_ROWS)):
-        read.append([_words(change) for change in part])
-        revisions += [change.revision for change in part]
-    # They come in the order of their revisions.
-    born, known = columns.born[: columns.count], np.array(revisions, np.int64)
-    at = known.searchsorted(born).clip(max=len(known) - 1)
-    rows = np.where(known[at] == born, at, NO_ROW) if len(known) else np.full(len(born), NO_ROW)
-    return read.take(rows, columns)
-
-
-def _words(change: ItemChange) -> str:
-    return f"{change.title}\n{change.text}"

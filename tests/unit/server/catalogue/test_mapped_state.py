@@ -173,6 +173,26 @@ def test_items_that_are_removed_after_the_last_write_stay_removed(
     assert again.state.columns.newest(["i3", "i5"]) == [-1, 3]
 
 
+def test_what_was_liked_before_it_was_removed_is_popular_when_it_comes_back(
+    written: Written, tmp_path: Path
+) -> None:
+    view = view_of(written, tmp_path)
+    written.upsert(*(described(number, number) for number in range(1, 9)))
+    written.interact(interaction("e1", "i3"), interaction("e2", "i4"))
+    view.follow()
+    written.remove("i3")
+    written.upsert(described(9, 9))
+    view.follow()
+    rebuild(written, view, tmp_path)
+    written.remove("i4")
+    written.upsert(described(10, 10))
+    rebuild(written, view, tmp_path)
+    written.upsert(described(3, 3), described(4, 4))
+    view.follow()
+    fresh = view_of(written, tmp_path / "elsewhere")
+    assert told(view) == told(view_of(written, tmp_path)) == told(fresh)
+
+
 @pytest.mark.parametrize(
     ("file", "harm"),
     [

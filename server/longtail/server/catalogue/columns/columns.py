@@ -305,6 +305,9 @@ class Columns:
         taken are remembered. Neither may change meanwhile.
         """
         known = self.count
+        # A row that was dead when it was written has no id, and so no sums.
+        rows = rows.copy()
+        rows[np.flatnonzero(self._born.values == DEAD)] = NO_ROW
         late = rows[known:]
         self._died.take_in(other._died.take(rows[:known], DEAD).values)
         self._died.append(other._died.values[late])
