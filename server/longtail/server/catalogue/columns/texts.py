@@ -182,7 +182,8 @@ class TextNumbers:
                     break
                 place += 1
             of_missing.append(number)
-            known[text] = number
+            if number != NONE:
+                known[text] = number
         rest = iter(of_missing)
         return [next(rest) if number is None else number for number in found]
 
