@@ -7,21 +7,26 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import count
 
+import grpc
 import numpy as np
-from longtail.client import LongtailClient, interaction
-from longtail.v1.interaction_service_pb2 import Interaction
+from longtail.v1.interaction_service_pb2 import ImportInteractionsRequest, Interaction
+from longtail.v1.interaction_service_pb2_grpc import InteractionServiceStub
 from longtail.v1.item_pb2 import Item
+from longtail.v1.item_service_pb2 import ImportItemsRequest
+from longtail.v1.item_service_pb2_grpc import ItemServiceStub
 
 from bench import context
-from bench.figures import Measured, NotRun, Sections, median
+from bench.figures import LoadError, Measured, NotRun, Sections, median
 from bench.processes import Service, server, worker
 from bench.texts import SEED
 
 _SERVERS = 2
 _PERSONS, _ITEMS = 2000, 300
+# Of a message of a stream, as the client has it.
+_BATCH = 256
 # So that what is learned from them costs nothing meanwhile.
 _QUIET = {"LONGTAIL_BEHAVIOUR_FIT_SECONDS": "0", "LONGTAIL_HEAD_FIT_SECONDS": "0"}
 # No id is used twice.
@@ -44,54 +49,67 @@ class Context(context.Context):
             home.mkdir(exist_ok=True)
             own = {**_QUIET, "LONGTAIL_STORE": self.options.store}
             started.append(stack.enter_context(server(home, encoding.address, home, **own)))
-        with LongtailClient(started[0].address) as client:
-            client.upsert_items(list(self.items("item-", _ITEMS)))
+        with grpc.insecure_channel(started[0].address) as channel:
+            _import_items(self, channel, "item-", _ITEMS)
         return started
-
-    def items(self, prefix: str, rows: int) -> Iterator[Item]:
-        """Yield items with vectors of their own."""
-        draw = np.random.default_rng(SEED)
-        vectors = draw.standard_normal((_ITEMS, self.bare.manifest.dimension)).astype("<f4")
-        for row in range(rows):
-            vector = vectors[row % _ITEMS].tobytes()
-            yield Item(id=f"{prefix}{row}", title=f"Title {row}", text="A text " * 4, vector=vector)
-
-    def events(self, prefix: str, rows: int) -> Iterator[Interaction]:
-        """Yield interactions of some persons with items that are there."""
-        for row in range(rows):
-            person, item = f"person-{row % _PERSONS}", f"item-{row % _ITEMS}"
-            yield interaction(person, item, "view", event_id=f"{prefix}{row}")
 
 
 SECTIONS: Sections[Context] = Sections()
 
 
+def _import_items(bench: Context, channel: grpc.Channel, prefix: str, rows: int) -> None:
+    draw = np.random.default_rng(SEED)
+    vectors = draw.standard_normal((_ITEMS, bench.bare.manifest.dimension)).astype("<f4")
+
+    def item(row: int) -> Item:
+        vector = vectors[row % _ITEMS].tobytes()
+        return Item(id=f"{prefix}{row}", title=f"Title {row}", text="A text " * 4, vector=vector)
+
+    batches = (ImportItemsRequest(items=map(item, part)) for part in _parts(rows))
+    _check(ItemServiceStub(channel).ImportItems(batches).refused_count)
+
+
+def _import_interactions(bench: Context, channel: grpc.Channel, prefix: str, rows: int) -> None:
+    def event(row: int) -> Interaction:
+        person, item = f"person-{row % _PERSONS}", f"item-{row % _ITEMS}"
+        return Interaction(
+            event_id=f"{prefix}{row}", user_id=person, item_id=item, type="view", value=1.0
+        )
+
+    batches = (ImportInteractionsRequest(interactions=map(event, part)) for part in _parts(rows))
+    _check(InteractionServiceStub(channel).ImportInteractions(batches).refused_count)
+
+
+def _check(refused: int) -> None:
+    if refused:
+        raise LoadError(f"{refused} rows were refused")
+
+
+def _parts(rows: int) -> Iterator[range]:
+    return (range(start, min(start + _BATCH, rows)) for start in range(0, rows, _BATCH))
+
+
 @SECTIONS.add("1", "interactions, two servers at once", "imported >= 5000 rows/s")
 def _interactions(bench: Context) -> Iterator[Measured]:
-    def load(client: LongtailClient, prefix: str, rows: int) -> None:
-        client.import_interactions(bench.events(prefix, rows))
-
-    yield _measured(bench, load)
+    yield _measured(bench, _import_interactions)
 
 
 @SECTIONS.add("2", "items with vectors, two servers at once", "imported [rows/s]")
 def _items(bench: Context) -> Iterator[Measured]:
-    def load(client: LongtailClient, prefix: str, rows: int) -> None:
-        client.import_items(bench.items(prefix, rows))
-
-    yield _measured(bench, load)
+    yield _measured(bench, _import_items)
 
 
-def _measured(bench: Context, load: Callable[[LongtailClient, str, int], None]) -> Measured:
-    rows, rates, spent = bench.options.rows // _SERVERS, [], 0.0
+def _measured(bench: Context, load: Callable[[Context, grpc.Channel, str, int], None]) -> Measured:
+    rows, rates, spent = bench.options.rows // _SERVERS, list[float](), 0.0
     with ExitStack() as stack, ThreadPoolExecutor(_SERVERS) as threads:
-        clients = [stack.enter_context(LongtailClient(each.address)) for each in bench.servers]
+        places = [each.address for each in bench.servers]
+        channels = [stack.enter_context(grpc.insecure_channel(place)) for place in places]
         for _ in bench.turns("imports by two servers"):
             before = sum(each.cpu_seconds() for each in bench.servers)
             started = time.perf_counter()
             running = [
-                threads.submit(partial(load, client, f"{next(_NUMBERS)}-", rows))
-                for client in clients
+                threads.submit(load, bench, channel, f"{next(_NUMBERS)}-", rows)
+                for channel in channels
             ]
             for each in running:
                 each.result()
