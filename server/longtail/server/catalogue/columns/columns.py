@@ -171,6 +171,15 @@ class Columns:
         """Return the row of the newest version of each item, which may be dead, or NO_ROW."""
         return self._newest.of_each(item_ids)
 
+    @property
+    def mapped(self) -> int:
+        """How many rows are those of a file: the first of them."""
+        return self.ids.mapped
+
+    def mapped_rows(self, item_ids: Iterable[str]) -> list[int]:
+        """Return the row of each item among those of a file, NO_ROW where it has none there."""
+        return self._newest.mapped(item_ids)
+
     def rows_at(self, item_ids: Iterable[str], revision: int) -> Ints:
         """Return the row of each item as of a revision, NO_ROW where it was not there, (n,)."""
         rows = np.array(self._newest.of_each(item_ids), np.int64)

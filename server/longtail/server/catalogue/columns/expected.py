@@ -46,18 +46,27 @@ class ExpectedColumn:
     def take(self, rows: Ints, columns: Columns) -> "ExpectedColumn":
         """Return the same for `columns`, which were taken of `rows` (n,) of these."""
         taken = ExpectedColumn(columns)
-        known = self._looked_up(self._known.expected)
-        taken._known = _Known(known.expected, known.exposure.take(rows, 0.0))
+        if self._known.expected:
+            known = self._looked_up(self._known.expected)
+            taken._known = _Known(known.expected, known.exposure.take(rows, 0.0))
         return taken
 
     def _looked_up(self, expected: Mapping[str, float]) -> _Known:
         with self._lock:
             known = self._known
             if known.expected is not expected:
-                known = _Known(expected, GrowingArray.empty(np.float64))
+                known = _Known(expected, GrowingArray(self._mapped(expected)))
             # The count shows only rows whose ids are there.
             rows = range(known.exposure.count, self._columns.count)
             ids = map(self._columns.ids.__getitem__, rows)
             known.exposure.append([expected.get(item_id, 0.0) for item_id in ids])
             self._known = known
             return known
+
+    def _mapped(self, expected: Mapping[str, float]) -> Floats:
+        """Return the exposure of the rows that are mapped, of which each has an id of its own."""
+        exposure = np.zeros(self._columns.mapped)
+        rows = np.array(self._columns.mapped_rows(expected), np.int64)
+        values = np.fromiter(expected.values(), np.float64, len(expected))
+        exposure[rows[rows >= 0]] = values[rows >= 0]
+        return exposure

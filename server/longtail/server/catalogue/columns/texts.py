@@ -55,6 +55,11 @@ class Texts:
     def __iter__(self) -> Iterator[str]:
         return map(self.__getitem__, range(len(self)))
 
+    @property
+    def mapped(self) -> int:
+        """How many there are in the file: the first of them."""
+        return self._base
+
     def of_each(self, numbers: Sequence[int]) -> list[str]:
         """Return the texts of `numbers`; those that come again are had in less time."""
         if not self._base:
@@ -138,6 +143,11 @@ class TextNumbers:
         found = [late(text, known(text)) for text in wanted]
         return self._looked_up(wanted, found) if None in found else found  # type: ignore[return-value]
 
+    def mapped(self, texts: Iterable[str]) -> list[int]:
+        """Return the number that each text has in the file, NONE where it has none."""
+        wanted = list(texts)
+        return self._looked_up(wanted, [None] * len(wanted))
+
     def get(self, text: str) -> int:
         """Return the number of a text, NONE where it has none."""
         [number] = self.of_each((text,))
@@ -172,6 +182,7 @@ class TextNumbers:
         known = self._known
         if len(known) > KEPT:
             known = self._known = {}
+        is_kept = len(missing) <= KEPT
         of_missing = []
         for text, key, place in zip(missing, keys, places, strict=True):
             number = NONE
@@ -182,7 +193,7 @@ class TextNumbers:
                     break
                 place += 1
             of_missing.append(number)
-            if number != NONE:
+            if is_kept and number != NONE:
                 known[text] = number
         rest = iter(of_missing)
         return [next(rest) if number is None else number for number in found]

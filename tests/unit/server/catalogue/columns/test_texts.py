@@ -47,6 +47,7 @@ def test_what_comes_later_is_found_too_and_takes_the_place_of_what_was() -> None
     numbers.update({"new": 7, "a": 8})
     assert (texts[7], texts.of_each([8, 0, 4])) == ("new", ["a", "a", "two words"])
     assert numbers.of_each(["new", "a", ""]) == [7, 8, 1]
+    assert (texts.mapped, numbers.mapped(["new", "a", ""])) == (7, [NONE, 0, 1])
     again = kept(texts, numbers, [NONE, 8, 2, 7])
     assert list(again[0]) == ["", "a", "日本語", "new"]
     assert again[1].of_each(["a", "new", "日本語", ""]) == [1, 3, 2, NONE]
