@@ -46,9 +46,9 @@ from longtail.server.rpc.write.comparison import compared_lists
 from longtail.server.rpc.write.explanation import explain_listed, explain_unlisted
 from longtail.server.rpc.write.item import item_message
 from longtail.server.rpc.write.recommend_response import (
-    duration,
     missing_attributes,
     recommend_response,
+    timings,
 )
 from longtail.server.store.clock import now
 from longtail.server.store.decisions import DecisionRecords
@@ -357,8 +357,8 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
         if message.include_items:
             self._add_items(response.results)
         response.degraded.extend(self._lacking(prepared))
-        response.timings.embedding.CopyFrom(duration(prepared.embedding_seconds))
-        response.timings.total.CopyFrom(duration(time.perf_counter() - started))
+        taken = timings(answer, prepared.embedding_seconds, time.perf_counter() - started)
+        response.timings.CopyFrom(taken)
         return response
 
     def _explanation(

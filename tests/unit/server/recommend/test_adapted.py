@@ -114,10 +114,7 @@ def test_it_is_explained(films: Cinema) -> None:
     films.does("ann", "amelie")
     films.view.adapt(PAIRED)
     weigh(films, 3.0)
-    results = [
-        pb.Recommendation(**each)
-        for each in explained(films.answer(user_id="ann", page_size=4), pb.EXPLAIN_FULL)
-    ]
+    results = explained(films.answer(user_id="ann", page_size=4), pb.EXPLAIN_FULL)
     crime = next(each for each in results if each.item_id in {"heat", "ronin"})
     [space] = crime.breakdown.spaces
     assert (space.space, space.from_examples) == ("adapted", 0)
@@ -127,7 +124,7 @@ def test_it_is_explained(films: Cinema) -> None:
     assert terms["adapted"] > 0
     films.view.adapt(None)
     for each in explained(films.answer(user_id="ann"), pb.EXPLAIN_FULL):
-        assert not pb.Recommendation(**each).breakdown.spaces
+        assert not each.breakdown.spaces
 
 
 def test_a_history_is_made_anew_for_another_head(films: Cinema) -> None:

@@ -194,9 +194,7 @@ def test_a_filter_and_what_was_seen_leave_out_posters_too(posters: Posters) -> N
 
 def test_it_is_explained(posters: Posters) -> None:
     answer = posters.answer(query=direction("space"), examples=shown("red"), page_size=6)
-    results = {
-        each["item_id"]: pb.Recommendation(**each) for each in explained(answer, pb.EXPLAIN_FULL)
-    }
+    results = {each.item_id: each for each in explained(answer, pb.EXPLAIN_FULL)}
     bare = results["red one"]
     assert bare.reasons[0] == pb.REASON_EXAMPLES
     [space] = bare.breakdown.spaces

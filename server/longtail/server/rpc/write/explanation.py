@@ -32,8 +32,7 @@ def explain_listed(
     candidates = answer.candidates
     if item_id not in {candidates.ids[at] for at in answer.chosen.tolist()}:
         return None
-    results = listed(answer, pb.EXPLAIN_FULL)
-    [result] = (pb.Recommendation(**each) for each in results if each["item_id"] == item_id)
+    [result] = (each for each in listed(answer, pb.EXPLAIN_FULL) if each.item_id == item_id)
     return pb.ExplainItemResponse(
         verdict=pb.VERDICT_LISTED,
         recommendation=result,
@@ -59,7 +58,7 @@ def explain_unlisted(
         scored, position = alone or candidates, 0
         rank = 1 + int((candidates.relevance > scored.relevance[position]).sum())
         verdict, why = _left_out(answer, item_id, decision)
-    result = pb.Recommendation(**unlisted(answer.context, scored, position, answer.offset + rank))
+    result = unlisted(answer.context, scored, position, answer.offset + rank)
     gap = 0.0
     if listing is not None:
         last = candidates.relevance[listing.chosen[-1]]

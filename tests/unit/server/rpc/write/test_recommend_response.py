@@ -10,7 +10,7 @@ from longtail.server.ranking.evidence import SIGNALS, PoolScale
 from longtail.server.ranking.listing import GaveWay
 from longtail.server.ranking.quota import Limits, Saturation
 from longtail.server.recommend.request import Cap, FrozenCandidates, OddsRule, Policy, Request
-from longtail.server.rpc.write.recommend_response import recommend_response
+from longtail.server.rpc.write.recommend_response import recommend_response, timings
 from longtail.v1 import recommendation_service_pb2 as pb
 
 from tests.unit.server.answers import (
@@ -70,9 +70,16 @@ def test_a_list_as_a_whole(catalogue: SmallCatalogue) -> None:
         model_id="tiny@1", revision=catalogue.state.revision, ranking_profile="default@0"
     )
     assert list(reply.missing_ids) == ["no such item"]
-    assert reply.timings.search.ToMicroseconds() == 250_000
-    assert reply.timings.ranking.ToMicroseconds() == 125_000
     assert reply.recommendation_token == reply.next_page_token == ""
+
+
+def test_what_an_answer_took(catalogue: SmallCatalogue) -> None:
+    candidates = candidates_of(catalogue.state, "abcdefgh")
+    taken = timings(answer_of(context_of(catalogue.state), candidates, None), 0.5, 1.75)
+    assert taken.embedding.ToMicroseconds() == 500_000
+    assert taken.search.ToMicroseconds() == 250_000
+    assert taken.ranking.ToMicroseconds() == 125_000
+    assert taken.total.ToMicroseconds() == 1_750_000
 
 
 def test_the_policy_that_was_followed(catalogue: SmallCatalogue) -> None:
