@@ -31,6 +31,7 @@ from longtail.server.store.items import ItemRecords
 from tests.unit.server.catalogues import DIMENSION, NOW, item, opened, unit, view_of
 
 MODEL = RelevanceModel.of(-0.5, {"text": 1.0, "behaviour": 0.5, "popularity": 0.25})
+NOBODY = np.empty(0, np.int64)
 REQUEST = Request(Policy(0.3), query=unit(0), page_size=3)
 
 
@@ -58,7 +59,7 @@ def context_of(
         kind=Context.QUERY,
         interests=(Interest(unit(0), np.zeros((3, DIMENSION)), 1.0),),
         beside=(),
-        led=Led(NOTHING, Scores(np.empty(0, np.int64), np.empty((2, 0)))),
+        led=Led(NOTHING, Scores(NOBODY, np.empty((2, 0)), NOBODY, NOBODY)),
         liked=liked_of(state, positions=()),
         disliked=np.empty((0, DIMENSION), np.float32),
         sought=None,

@@ -5,7 +5,7 @@ A request so finds a person without the store and without waiting; whoever is no
 
 import threading
 from bisect import bisect
-from collections import OrderedDict, defaultdict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
@@ -25,9 +25,9 @@ LOOKBACK = 200
 # takes a fraction of a millisecond.
 BUDGET_BYTES = 64 * 2**20
 # What a person takes of it, an interaction of the history, an item met with; and what is made of a
-# history: three interests of 384 numbers take 32,256, their adapted directions 4,608; what likes
+# history: three interests of 384 numbers take 36,864, their adapted directions 4,608; what likes
 # lead to takes 24 an item, of up to MOST_LED of them.
-PERSON_BYTES, PAST_BYTES, MET_BYTES, KEPT_BYTES = 700, 300, 200, 87_000
+PERSON_BYTES, PAST_BYTES, MET_BYTES, KEPT_BYTES = 700, 300, 200, 92_000
 MOST_LED = 2000
 
 _NOTHING = frozenset[str]()
@@ -95,9 +95,12 @@ class Person:
         # The types in which an item was met with. There are few such sets: each is held once, with
         # the number of the items that have it.
         self._types_of: dict[str, frozenset[str]] = {}
-        self._sizes: dict[frozenset[str], tuple[frozenset[str], int]] = {}
+        held: dict[frozenset[str], frozenset[str]] = {}
         for item_id, of_type in record.met:
-            self._meet(item_id, of_type)
+            types = self._types_of.get(item_id, _NOTHING) | {of_type}
+            self._types_of[item_id] = held.setdefault(types, types)
+        counts = Counter(self._types_of.values())
+        self._sizes = {types: (types, count) for types, count in counts.items()}
 
     @property
     def size(self) -> int:

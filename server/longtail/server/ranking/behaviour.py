@@ -16,7 +16,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, compress, pairwise, repeat
-from operator import is_
 from typing import Self
 
 import numpy as np
@@ -39,7 +38,7 @@ _FOLLOWS = 0.8 ** (_AHEAD - 1)
 REGRESSION_SHARE = 0.75
 # Neighbours are counted anew when so large a share of an item's likes has changed, one at least.
 STALE_SHARE = 0.02
-# Arrays as long as the catalogue are used up to so many times what is summed.
+# Arrays as long as the catalogue are used up to so many times what is summed or counted.
 DENSE = 4
 
 # Of the numbers of items and people. They are held as bytes, in a tenth of the memory of a set:
@@ -67,12 +66,16 @@ class Neighbours:
 class Scores:
     """How strongly likes lead to the items that they lead to, under each of w sets of weights.
 
-    `numbers` (m,): the items, ascending. `values` (w, m). `through`: the neighbours of the likes.
+    `numbers` (m,): the items, ascending. `values` (w, m). `liked` (n,): the likes, `counted` (n,)
+    and `era`: as of which changes, and which regression, their neighbours are; see
+    `Behaviour.holds`.
     """
 
     numbers: Ints
     values: Floats
-    through: Sequence[Neighbours] = ()
+    liked: Ints
+    counted: Ints
+    era: object = None
 
     def at(self, numbers: Ints) -> Floats:
         """Return the scores (w, n) of items by number (n,), -1 among them; 0 where there is none.
@@ -108,6 +111,8 @@ class Behaviour:
         self._changes = np.zeros(1024, np.int64)
         self._counted = np.zeros(1024, np.int64)
         self._kept: OrderedDict[int, Neighbours] = OrderedDict()
+        # Another one since a regression has had its say.
+        self._era = object()
         self._regression: Regression | None = None
         # Likes and what was taken back, since the start.
         self.taken_in = 0
@@ -214,28 +219,25 @@ class Behaviour:
             changes = int(self._changes[item])
             [self._kept[item]] = self._count([item])
             self._counted[item] = changes
+        self._era = object()
 
     def support(self, items: Ints) -> Floats:
         """Return how many people like each of `items` (n,), going by the latest likes of each."""
         support: Floats = self._support[items]
         return support
 
-    def scores(
-        self, liked: Sequence[int], weights: Sequence[Floats] | Floats, before: Scores | None = None
-    ) -> Scores:
+    def scores(self, liked: Sequence[int], weights: Sequence[Floats] | Floats) -> Scores:
         """Return how strongly `liked` (m,) lead to items, for each of several `weights` (m,).
 
         A score is the weighted mean of the similarities. The first weights are of all likes; those
-        after them are of the last few, to which what people liked next counts too. `before`: what
-        this returned for these likes, or fewer, of this weight; it is good while no neighbours are
-        counted anew.
+        after them are of the last few, to which what people liked next counts too.
         """
-        found = self._neighbours(liked)
-        if before is not None and _are_same(before.through, found):
-            return before
+        era = self._era
+        found, counted = self._neighbours(liked)
+        through = np.array(liked, np.int64), counted, era
         items = np.frombuffer(b"".join([each.items.data for each in found]), np.int32)
         if not len(items):
-            return Scores(np.empty(0, np.int64), np.empty((len(weights), 0)), found)
+            return Scores(np.empty(0, np.int64), np.empty((len(weights), 0)), *through)
         similarity = np.frombuffer(b"".join([each.similarity.data for each in found]), np.float32)
         following = np.frombuffer(b"".join([each.following.data for each in found]), np.float32)
         lengths = np.array([len(neighbours.items) for neighbours in found])
@@ -251,7 +253,7 @@ class Behaviour:
             led_to[items] = True
             numbers = led_to.nonzero()[0]
             sums = [np.bincount(items, each)[numbers] / whole for each, whole in led]
-            return Scores(numbers, np.array(sums), found)
+            return Scores(numbers, np.array(sums), *through)
         # Sorted by item: quicker where the arrays would be longer.
         order = _order(items)
         items = items[order]
@@ -260,7 +262,13 @@ class Behaviour:
         np.not_equal(items[1:], items[:-1], out=first[1:])
         place = np.cumsum(first) - 1
         sums = [np.bincount(place, each[order]) / whole for each, whole in led]
-        return Scores(items[first].astype(np.int64), np.array(sums), found)
+        return Scores(items[first].astype(np.int64), np.array(sums), *through)
+
+    def holds(self, scores: Scores) -> bool:
+        """Return whether the neighbours of these likes are what they were, and good as they are."""
+        if scores.era is not self._era or self._stale(scores.liked).any():
+            return False
+        return bool((self._counted[scores.liked] == scores.counted).all())
 
     def uncounted(self, item_ids: Iterable[str]) -> int:
         """Return of how many items `scores` would count the neighbours now, which takes a while."""
@@ -272,12 +280,13 @@ class Behaviour:
 
     def neighbours(self, item: int) -> Neighbours:
         """Return the neighbours of an item."""
-        return self._neighbours([item])[0]
+        return self._neighbours([item])[0][0]
 
-    def _neighbours(self, items: Sequence[int]) -> list[Neighbours]:
+    def _neighbours(self, items: Sequence[int]) -> tuple[list[Neighbours], Ints]:
+        """Return the neighbours of each of `items` (n,), and as of which changes they are, (n,)."""
         numbers = np.array(items, np.int64)
         # What changes from here on is counted next time.
-        changes = self._changes[numbers]
+        changes, as_of = self._changes[numbers], self._counted[numbers]
         stale = self._stale(numbers)
         held = self._kept.get
         found = [
@@ -285,13 +294,14 @@ class Behaviour:
         ]
         missing = [at for at, neighbours in enumerate(found) if neighbours is None]
         if missing:
+            as_of[missing] = changes[missing]
             counted = self._count([items[at] for at in missing])
             for at, neighbours in zip(missing, counted, strict=True):
                 found[at] = self._kept[items[at]] = neighbours
                 self._counted[items[at]] = changes[at]
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
-        return [neighbours for neighbours in found if neighbours is not None]
+        return [neighbours for neighbours in found if neighbours is not None], as_of
 
     def _stale(self, numbers: Ints) -> NDArray[np.bool_]:
         few = STALE_SHARE * np.minimum(self._support[numbers], PEOPLE_PER_ITEM)
@@ -313,11 +323,17 @@ class Behaviour:
         if not len(together):
             return Neighbours(np.empty(0, np.int32), *np.empty((2, 0), np.float32))
         lengths = np.fromiter(map(len, likes), np.int64, len(likes)) // NUMBER_BYTES
-        others = _distinct(together, places)
-        common = np.bincount(places[together], (1 / np.sqrt(1 + lengths)).repeat(lengths))
-        followed = _followed(item, together, lengths, places, len(others))
-        kept = others != item
-        others, common, followed = others[kept], common[kept], followed[kept]
+        # Counted in arrays as long as the catalogue where these are not much longer than the likes.
+        dense = len(places) <= DENSE * len(together)
+        others = together if dense else _distinct(together, places)
+        where, count = (together, len(places)) if dense else (places[together], len(others))
+        common = np.bincount(where, (1 / np.sqrt(1 + lengths)).repeat(lengths), count)
+        followed = _followed(item, together, lengths, where, count)
+        if dense:
+            others = common.nonzero()[0].astype(np.int32)
+        kept = (others != item).nonzero()[0]
+        others = others[kept]
+        common, followed = (each[others if dense else kept] for each in (common, followed))
         support, theirs = self._support[item], self._support[others]
         # Of very many people the latest stand for all.
         standing_for = support / len(likes)
@@ -375,17 +391,17 @@ def _regressed(
     return similarity
 
 
-def _followed(item: int, together: Int32s, lengths: Ints, places: Int32s, count: int) -> Floats:
+def _followed(item: int, together: Int32s, lengths: Ints, where: Int32s, count: int) -> Floats:
     """Return how many people liked each of the others (count,) soon after an item.
 
-    `together`: what each of them likes, the earliest first, `lengths` of them each; `places` says
-    where among the others.
+    `together`: what each of them likes, the earliest first, `lengths` of them each; `where` among
+    the others.
     """
     [at] = (together == item).nonzero()
     ends = lengths.cumsum()
     ahead = at[:, None] + _AHEAD
     within = ahead < ends[ends.searchsorted(at, side="right"), None]
-    at = places[together[ahead[within]]]
+    at = where[ahead[within]]
     weights = _FOLLOWS[within.nonzero()[1]]
     return np.bincount(at, weights, minlength=count).astype(np.float64)
 
@@ -412,10 +428,6 @@ def _numbered(
         np.fromiter(map(items.__getitem__, item_ids), np.int64, count),
         np.fromiter(values, np.float64, count) > 0,
     )
-
-
-def _are_same(some: Sequence[Neighbours], others: Sequence[Neighbours]) -> bool:
-    return len(some) == len(others) and all(map(is_, some, others))
 
 
 def _order(numbers: Ints | Int32s) -> Ints:

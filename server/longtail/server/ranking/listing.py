@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from longtail.server.ranking.caps import CappedAttribute, within, without_room
@@ -57,8 +58,7 @@ class Order:
     vectors: Matrix | None = None
 
 
-@dataclass(frozen=True)
-class Listing:
+class Listing(NamedTuple):
     """The list of k items, and what each adds to its objective.
 
     `chosen` (k,): positions in the pool, in the order of display. `gains`, `tail_bonuses` and

@@ -94,7 +94,7 @@ class RequestContext:
     shown: Mapping[str, int]
     missing: tuple[str, ...]
 
-    @property
+    @cached_property
     def given_spaces(self) -> tuple[str, ...]:
         """The spaces of the caller's in which the request says something, by name."""
         return tuple(each.space.name for each in self.beside if each.space.declared is not None)
@@ -203,12 +203,12 @@ def _examples(
 
     Of items that are meant by their vector in a space, those are missing that have none.
     """
-    given = [each for each in request.examples if not each.space]
     dimension = state.encoder.binding.dimension
+    if not request.examples and not request.item_examples and not request.pins:
+        return _no_examples(dimension), ()
+    given = [each for each in request.examples if not each.space]
     wanted = [each.item_id for each in request.item_examples]
     pinned = [each.item_id for each in request.pins]
-    if not given and not wanted and not pinned:
-        return _no_examples(dimension), ()
     rows = state.columns.rows_at([*wanted, *pinned], scope.revision)
     for at, each in enumerate(request.item_examples):
         if each.space and not (
@@ -298,14 +298,28 @@ def _liked(examples: _Examples, history: History, index: VectorIndex) -> Liked:
     )
 
 
+def kept_led(behaviour: Behaviour, person: Person, history: History) -> Led | None:
+    """Return what a history leads to as it was kept with the person, where that is still so."""
+    led = person.led
+    if led is None or led.history is not history or not behaviour.holds(led.scores):
+        return None
+    # What nobody had met with may have been met with since.
+    return led if len(led.scores.liked) == len(history.item_ids) else None
+
+
 def _led(behaviour: Behaviour, examples: _Examples, history: History, person: Person) -> Led:
     """Return how strongly all likes, and the last few, lead to items of behaviour.
 
     Examples lead with their weight, in front of the history. What a history leads to by itself is
     kept with the person.
     """
-    each = zip(examples.item_ids, examples.weights.tolist(), strict=True)
-    leading = [(item_id, weight) for item_id, weight in each if item_id and weight > 0]
+    leading = []
+    if examples.item_ids:
+        each = zip(examples.item_ids, examples.weights.tolist(), strict=True)
+        leading = [(item_id, weight) for item_id, weight in each if item_id and weight > 0]
+    known = None if leading else kept_led(behaviour, person, history)
+    if known is not None:
+        return known
     ids = [*(item_id for item_id, _ in leading), *history.item_ids]
     if not ids:
         return Led(history, _NOWHERE)
@@ -315,16 +329,11 @@ def _led(behaviour: Behaviour, examples: _Examples, history: History, person: Pe
     if leading:
         given = np.tile([weight for _, weight in leading], (len(weights), 1))
         weights = np.concatenate((given, weights), axis=1)
-        return Led(history, behaviour.scores(numbers[met].tolist(), weights[:, met]))
-    known = person.led
-    before = known.scores if known is not None and known.history is history else None
-    scores = behaviour.scores(numbers[met].tolist(), weights[:, met], before)
-    if known is not None and scores is before:
-        return known
-    led = Led(history, scores)
-    if len(scores.numbers) <= MOST_LED:
+    led = Led(history, behaviour.scores(numbers[met].tolist(), weights[:, met]))
+    if not leading and len(led.scores.numbers) <= MOST_LED:
         person.led = led
     return led
 
 
-_NOWHERE = Scores(np.empty(0, np.int64), np.empty((len(_DECAYS), 0)))
+_NOBODY = np.empty(0, np.int64)
+_NOWHERE = Scores(_NOBODY, np.empty((len(_DECAYS), 0)), _NOBODY, _NOBODY)

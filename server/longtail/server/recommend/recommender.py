@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -23,7 +23,7 @@ from longtail.server.ranking.quota import Candidates as Choice
 from longtail.server.ranking.quota import Limits
 from longtail.server.recommend.answer import Answer, Moments
 from longtail.server.recommend.candidates import Found, find
-from longtail.server.recommend.context import RequestContext, context_of
+from longtail.server.recommend.context import RequestContext, context_of, kept_led
 from longtail.server.recommend.request import Policy, Request
 from longtail.server.recommend.scoring import Candidates, scored
 from longtail.server.store.clock import now
@@ -142,8 +142,16 @@ class Recommender:
 
     def uncounted(self, request: Request, person: Person) -> int:
         """Return of how many likes the neighbours would have to be counted for an answer."""
+        behaviour, kept = self._behaviour(), person.kept
         examples = [example.item_id for example in request.item_examples]
-        return self._behaviour().uncounted([*person.likes, *examples])
+        if (
+            kept is not None
+            and kept.person == person.revision
+            and not examples
+            and kept_led(behaviour, person, kept.history) is not None
+        ):
+            return 0
+        return behaviour.uncounted([*person.likes, *examples])
 
     def alone(self, answer: Answer, item_id: str) -> Candidates | None:
         """Return any item as the one candidate, on the scale of an answer's.
@@ -180,7 +188,7 @@ def _reranked(
         expected=float(candidates.relevance.sum()) / reach,
     )
     listing = compose(choice, order)
-    return replace(listing, loss=dial.measured(listing.loss)) if listing.loss else listing
+    return listing._replace(loss=dial.measured(listing.loss)) if listing.loss else listing
 
 
 def _order(context: RequestContext, candidates: Candidates, policy: Policy, dial: Dial) -> Order:

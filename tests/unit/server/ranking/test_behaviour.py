@@ -8,6 +8,7 @@ import pytest
 from longtail.server.ranking import behaviour as module
 from longtail.server.ranking.behaviour import Behaviour
 from longtail.server.ranking.cosine import SHRINKAGE
+from longtail.server.ranking.regression import fit
 
 
 def similarities(behaviour: Behaviour, item_id: str) -> dict[str, float]:
@@ -308,7 +309,7 @@ def test_what_would_be_counted_is_known_before() -> None:
     assert behaviour.uncounted(["a"]) == 1
 
 
-def test_scores_are_good_until_neighbours_are_counted_anew() -> None:
+def test_scores_hold_until_neighbours_would_be_counted_anew() -> None:
     behaviour = Behaviour()
     for person in range(20):
         for item in "abc":
@@ -316,14 +317,37 @@ def test_scores_are_good_until_neighbours_are_counted_anew() -> None:
     liked, weights = [behaviour.number_of[item] for item in "ab"], [np.ones(2), np.ones(2)]
     first = behaviour.scores(liked, weights)
     behaviour.like(20, "c")
-    assert behaviour.scores(liked, weights, first) is first
-    # Of one like more they are no longer those.
-    assert (
-        len(behaviour.scores([*liked, behaviour.number_of["c"]], [np.ones(3)], first).through) == 3
-    )
+    assert behaviour.holds(first)
     for person in range(20, 30):
         behaviour.like(person, "b")
         behaviour.like(person, "new")
-    after = behaviour.scores(liked, weights, first)
+    assert not behaviour.holds(first)
+    # Nor once they were, for somebody else.
+    behaviour.scores(liked[1:], [np.ones(1)])
+    assert not behaviour.holds(first)
+    after = behaviour.scores(liked, weights)
     assert behaviour.number_of["new"] in after.numbers
-    np.testing.assert_array_equal(after.values, behaviour.scores(liked, weights).values)
+    assert behaviour.holds(after)
+    # A regression says otherwise how similar items are.
+    behaviour.go_by(fit(behaviour.likes(), len(behaviour.ids), lambda _: None), lambda _: None)
+    assert not behaviour.holds(after)
+    assert behaviour.holds(behaviour.scores(liked, weights))
+
+
+def test_neighbours_are_the_same_in_arrays_as_long_as_the_catalogue(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    random = np.random.default_rng(3)
+    likes = [(person, item) for person in range(30) for item in random.permutation(12)[:5].tolist()]
+    counted = []
+    for dense in (0, 10_000):
+        monkeypatch.setattr(module, "DENSE", dense)
+        behaviour = Behaviour()
+        for person, item in likes:
+            behaviour.like(person, f"item {item}")
+        counted.append([behaviour.neighbours(item) for item in range(len(behaviour.ids))])
+    for sparse, dense_one in zip(*counted, strict=True):
+        assert len(sparse.items) > 0
+        np.testing.assert_array_equal(sparse.items, dense_one.items)
+        np.testing.assert_array_equal(sparse.similarity, dense_one.similarity)
+        np.testing.assert_array_equal(sparse.following, dense_one.following)
