@@ -38,10 +38,12 @@ class Scope:
         """Return for each of `rows` (n,) whether it may be found."""
         # A search may come upon rows that were written since the request began.
         found: Mask = rows < self.rows
-        if self.filter is not None:
-            found[found] = self._mask[rows[found]]
+        if not found.all():
+            found[found] = self.passes(rows[found])
+        elif self.filter is not None:
+            found = self._mask[rows]
         else:
-            found[found] = self.columns.are_offered(rows[found], self.revision, self.now)
+            found = self.columns.are_offered(rows, self.revision, self.now)
         return found
 
     def matches(self, wanted: Filter, rows: Rows) -> Mask:

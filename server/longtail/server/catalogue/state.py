@@ -11,6 +11,7 @@ from longtail.server.catalogue.columns.columns import DIED_NEVER, NO_ROW, Column
 from longtail.server.catalogue.columns.expected import ExpectedColumn
 from longtail.server.catalogue.columns.filter import Filter
 from longtail.server.catalogue.columns.mask_cache import MaskCache
+from longtail.server.catalogue.columns.numbers import NumberColumn
 from longtail.server.catalogue.columns.popularity import ScaleKeeper
 from longtail.server.catalogue.columns.texts import Texts
 from longtail.server.catalogue.index.build import Source
@@ -62,6 +63,7 @@ class CatalogueState:
         self.weights = weights
         self.popularity = ScaleKeeper(columns)
         self.expected = expected or ExpectedColumn(columns)
+        self.numbers = NumberColumn(columns)
         self._masks = MaskCache(columns.attributes)
         # Items, by id, that have no vector of the encoder and cannot be found.
         self._lacking = set[str]()
@@ -112,6 +114,8 @@ class CatalogueState:
     @property
     def declared_spaces(self) -> Mapping[str, VectorSpace]:
         """The spaces of the caller's, by name."""
+        if not self.spaces:
+            return {}
         found = (space.declared for space in self.spaces.values())
         return {each.name: each for each in found if each is not None}
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import repeat
 
 import numpy as np
 from longtail.runtime.errors import InvalidArgument, Violation
@@ -69,7 +68,7 @@ def scored(
     parts = nearest_parts(vectors, context.interests)
     beside = tuple(each.parts(rows) for each in context.beside)
     word_parts = context.parts_of_words(rows).T
-    evidence = _evidence(context, ids, rows, vectors, mass, parts, beside, word_parts)
+    evidence = _evidence(context, rows, vectors, mass, parts, beside, word_parts)
     if scale is None:
         nothing = np.zeros(SIGNALS + len(context.given_spaces))
         scale = PoolScale.of(evidence) if ids else PoolScale(nothing, nothing)
@@ -115,7 +114,6 @@ def rule_factors(rules: Sequence[OddsRule], scope: Scope, ids: Sequence[str], ro
 
 def _evidence(
     context: RequestContext,
-    ids: Sequence[str],
     rows: Ints,
     vectors: Matrix,
     mass: Floats,
@@ -130,14 +128,18 @@ def _evidence(
         # A head adapts whatever has a text.
         if blank is not None or each_space.space.declared is not None:
             of_space[~each_space.space.has(rows)] = np.nan
-    each = map(behaviour.number_of.get, ids, repeat(-1))
-    numbers = np.fromiter(each, np.int64, len(ids))
+    scores, support = np.zeros((2, len(rows))), np.zeros(len(rows))
+    if context.taste.likes or len(context.led.scores.numbers):
+        # Where nothing leads by behaviour, it says nothing of anybody's support either.
+        numbers = context.state.numbers.of(behaviour.number_of, rows)
+        scores = context.led.scores.at(numbers)
+        support = np.where(numbers >= 0, behaviour.support(numbers), 0.0)
     return observed(
         vectors,
         parts,
         context.disliked,
-        context.led.scores.at(numbers),
-        np.where(numbers >= 0, behaviour.support(numbers), 0.0),
+        scores,
+        support,
         mass,
         context.popularity,
         word_parts.sum(axis=1),

@@ -17,6 +17,8 @@ Ints = NDArray[np.int64]
 
 # So many attributes may be held that no row has any more, or as many as there are.
 MOST_GONE = 1000
+# Of values as text.
+KEPT_PAIRS = 10_000
 # The key of a value in its row is KINDS times the number of its field, and its kind.
 TEXT, NUMBER, FLAG, KINDS = range(4)
 # Rows whose values are put side by side at a time.
@@ -127,6 +129,8 @@ class AttributeColumns:
         self._fields: dict[str, Field] = {}
         self._numbered: list[Field] = []
         self._rows = RowValues()
+        # The latest that were written out; what a key and a value stand for never changes.
+        self._pairs: dict[tuple[int, int], str] = {}
         self._count = 0
         self._most = MOST_GONE
 
@@ -165,10 +169,18 @@ class AttributeColumns:
         """
         return self._rows.of(rows)
 
+    def held(self, rows: Sequence[int]) -> list[set[tuple[int, int]]]:
+        """Return `values` of each of `rows`, -1 for a row without any: key and number."""
+        return self._rows.held(rows)
+
     def pair(self, key: int, value: int) -> str:
         """Return one of `values` as `path=value`."""
-        field = self._numbered[key // KINDS]
-        return field.pair(key % KINDS, value)
+        pair = self._pairs.get((key, value))
+        if pair is None:
+            if len(self._pairs) == KEPT_PAIRS:
+                self._pairs.clear()
+            pair = self._pairs[key, value] = self._numbered[key // KINDS].pair(key % KINDS, value)
+        return pair
 
     def append(self, mappings: Sequence[Mapping[str, Any]]) -> None:
         """Append a row for each of `mappings`, JSON objects."""

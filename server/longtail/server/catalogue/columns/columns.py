@@ -267,7 +267,9 @@ class Columns:
 
     def are_visible(self, rows: Ints, revision: int) -> Mask:
         """Return which of `rows` (n,) are current at a revision, (n,)."""
-        mask: Mask = (self.born[rows] <= revision) & (self.died[rows] > revision)
+        mask: Mask = self.died[rows] > revision
+        if self.changed > revision:
+            mask &= self.born[rows] <= revision
         return mask
 
     def are_offered(self, rows: Ints, revision: int, now_us: int) -> Mask:

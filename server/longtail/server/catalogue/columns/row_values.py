@@ -59,3 +59,14 @@ class RowValues:
         places = np.repeat(np.arange(len(rows)), lengths)
         at = np.arange(len(places)) + (first + lengths - np.cumsum(lengths))[places]
         return places, self._keys.values[at], self._values.values[at]
+
+    def held(self, rows: Sequence[int]) -> list[set[tuple[int, int]]]:
+        """Return keys and values of each of `rows`, -1 for a row without any: for few of them."""
+        starts = self._starts.values
+        keys, values = self._keys.values, self._values.values
+        found: list[set[tuple[int, int]]] = []
+        for row in rows:
+            start, stop = (starts[row], starts[row + 1]) if row >= 0 else (0, 0)
+            pairs = zip(keys[start:stop].tolist(), values[start:stop].tolist(), strict=True)
+            found.append(set(pairs))
+        return found

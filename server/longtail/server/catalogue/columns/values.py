@@ -11,8 +11,6 @@ MAX_SHARED = 10
 # A `path=value` that is longer, in characters, is a text and says nothing at a glance.
 MAX_PAIR = 200
 
-KEY_BITS = 32
-
 
 def values_of(attributes: AttributeColumns, path: str, rows: Ints) -> tuple[Ints, Ints]:
     """Return the values of the attribute `path` in `rows` (n,): offsets (n + 1,), values (m,).
@@ -44,20 +42,10 @@ def shared_attributes(attributes: AttributeColumns, rows: Ints, others: Ints) ->
     By dotted path, one for each element of a list, in the order of the alphabet, MAX_SHARED at
     most; nothing for -1. Values of different types are never the same.
     """
-    shared: list[list[str]] = [[] for _ in rows]
-    places, keys, values = attributes.values(np.concatenate([rows, others]))
-    # So one number tells pairs and keys apart.
-    groups = (places % max(1, len(rows)) << KEY_BITS) | keys
-    # The sort leaves rows before others among equals.
-    order = np.lexsort((values, groups))
-    before, after = order[:-1], order[1:]
-    same = (groups[before] == groups[after]) & (values[before] == values[after])
-    found = before[same & (places[before] != places[after])]
-    found_in = zip(
-        places[found].tolist(), keys[found].tolist(), values[found].tolist(), strict=True
-    )
-    for place, key, value in found_in:
-        pair = attributes.pair(key, value)
-        if len(pair) <= MAX_PAIR:
-            shared[place].append(pair)
-    return [sorted(pairs)[:MAX_SHARED] for pairs in shared]
+    wanted, like = rows.tolist(), others.tolist()
+    held = attributes.held([*wanted, *like])
+    shared: list[list[str]] = []
+    for theirs, of_other in zip(held, held[len(wanted) :], strict=False):
+        pairs = [attributes.pair(key, value) for key, value in theirs & of_other]
+        shared.append(sorted([pair for pair in pairs if len(pair) <= MAX_PAIR])[:MAX_SHARED])
+    return shared
