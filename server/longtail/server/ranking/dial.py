@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 # At strength 1 a tail item is worth more than whatever it takes the place of, in a list of 100 too.
 WHOLE_TAIL = 200.0
+# Strengths and knobs whose prices are known.
+KEPT = 1000
 
 Floats = NDArray[np.float64]
 
@@ -55,6 +57,14 @@ class Dial:
 
     def prices(self, strength: float, knobs: Knobs = Knobs()) -> Prices:
         """Return the prices at a strength; a knob that is set has the price of its part."""
+        known = self._known.get((strength, knobs))
+        if known is None:
+            if len(self._known) == KEPT:
+                self._known.clear()
+            known = self._known[strength, knobs] = self._prices(strength, knobs)
+        return known
+
+    def _prices(self, strength: float, knobs: Knobs) -> Prices:
         _, *together = self._at(strength)[: 1 + _PARTS].tolist()
         knob = (knobs.tail, knobs.coverage, knobs.taste)
         tail, coverage, taste = (
@@ -77,6 +87,10 @@ class Dial:
 
     def _at(self, strength: float) -> Floats:
         return monotone_value(self._strengths, self._columns, self._slopes, strength)
+
+    @cached_property
+    def _known(self) -> dict[tuple[float, Knobs], Prices]:
+        return {}
 
     @cached_property
     def _strengths(self) -> Floats:

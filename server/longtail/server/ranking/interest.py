@@ -6,10 +6,11 @@ et al., "PinnerSage", KDD 2020), each with what belongs to it. Beside a query or
 dominate, the one nearest to them refines.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +68,12 @@ class Interest:
     parts: Directions
     share: float
 
+    @cached_property
+    def drawn(self) -> tuple[list[int], Matrix]:
+        """The parts that there are, and their directions (p, d)."""
+        present = np.flatnonzero(self.parts.any(axis=1))
+        return present.tolist(), self.parts[present].astype(np.float32)
+
 
 def interests(
     query: Vector | None, examples: Weighted, past: Sequence[Interest]
@@ -84,7 +91,7 @@ def interests(
         directions = np.array([interest.parts[Part.HISTORY] for interest in past])
         nearest = directions[np.argmax(directions @ parts.sum(axis=0))]
         parts[Part.HISTORY] = HISTORY_WEIGHT * nearest
-    if np.linalg.norm(parts.sum(axis=0)) < CANCELLED:
+    if _length(parts) < CANCELLED:
         raise CancelledInterestError
     return (_interest(parts, 1.0),)
 
@@ -117,16 +124,16 @@ def nearest_parts(vectors: Matrix, wanted: Sequence[Interest]) -> Floats:
     """
     if not wanted:
         return np.zeros((len(vectors), len(Part)))
-    directions = np.concatenate([interest.parts for interest in wanted])
-    products = np.zeros((len(vectors), len(directions)))
     # Most parts are empty: a history alone has neither query nor examples.
-    present = np.flatnonzero(directions.any(axis=1))
-    products[:, present] = vectors @ directions[present].astype(np.float32).T
+    drawn = [interest.drawn for interest in wanted]
+    products = np.zeros((len(vectors), len(wanted), len(Part)))
+    places = [at * len(Part) + part for at, (parts, _) in enumerate(drawn) for part in parts]
+    cosines = vectors @ np.concatenate([directions for _, directions in drawn]).T
+    products.reshape(len(vectors), len(wanted) * len(Part))[:, places] = cosines
     if len(wanted) == 1:
-        return products
-    of_each = products.reshape(len(vectors), len(wanted), len(Part))
-    nearest = of_each.sum(axis=2).argmax(axis=1)
-    parts: Floats = of_each[np.arange(len(vectors)), nearest]
+        return products[:, 0]
+    nearest = products.sum(axis=2).argmax(axis=1)
+    parts: Floats = products[np.arange(len(vectors)), nearest]
     return parts
 
 
@@ -169,7 +176,7 @@ def _wanted(query: Vector | None, examples: Weighted) -> Directions:
         weight += 1.0
     if len(examples.weights):
         parts[Part.EXAMPLES] = examples.weights @ examples.vectors.astype(np.float64)
-    if np.linalg.norm(parts.sum(axis=0)) < CANCELLED * weight:
+    if _length(parts) < CANCELLED * weight:
         raise CancelledInterestError
     return parts
 
@@ -224,6 +231,11 @@ def _only(part: Part, direction: NDArray[np.float64]) -> Directions:
     return parts
 
 
+def _length(parts: Directions) -> float:
+    whole = parts.sum(axis=0)
+    return math.sqrt(whole @ whole)
+
+
 def _interest(parts: Directions, share: float) -> Interest:
-    parts = parts / np.linalg.norm(parts.sum(axis=0))
+    parts = parts / _length(parts)
     return Interest(parts.sum(axis=0).astype(np.float32), parts, share)

@@ -18,9 +18,10 @@ def discounts(k: int) -> Floats:
 
 
 @lru_cache(maxsize=128)
-def ideal_gains(k: int) -> tuple[Ints, Floats]:
-    """Return 1 to k, and the DCG of lists of so many that are relevant, (k,) each."""
-    return np.arange(1, k + 1), np.cumsum(discounts(k))
+def ideal_gains(k: int) -> list[float]:
+    """Return the DCG of lists of 1 to k that are relevant."""
+    gains: list[float] = np.cumsum(discounts(k)).tolist()
+    return gains
 
 
 @lru_cache(maxsize=128)

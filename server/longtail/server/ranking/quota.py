@@ -139,7 +139,11 @@ def ideal_dcg(candidates: Candidates, k: int) -> float:
     expected = candidates.expected
     if expected is None:
         expected = float(candidates.relevance.sum())
-    return float(np.interp(max(1.0, expected), *ideal_gains(k)))
+    gains, expected = ideal_gains(k), max(1.0, expected)
+    whole = int(expected)
+    if whole >= k:
+        return gains[-1]
+    return (gains[whole] - gains[whole - 1]) * (expected - whole) + gains[whole - 1]
 
 
 def relative_loss(dcg: Floats, reference: float) -> Floats:

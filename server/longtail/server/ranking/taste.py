@@ -28,7 +28,8 @@ class Taste:
 
 def taste(mass: Floats, scale: PopularityScale) -> Taste:
     """Return the taste of who likes items of these masses (n,), n zero or more."""
+    if not len(mass):
+        return Taste(scale.usual, 0.0, 0)
     counts = np.bincount(scale.bucket(mass), minlength=len(scale.usual))
     shares = (counts + PRIOR_LIKES * scale.usual) / (len(mass) + PRIOR_LIKES)
-    popularity = float(scale.relative_log(mass).mean()) if len(mass) else 0.0
-    return Taste(shares, popularity, len(mass))
+    return Taste(shares, float(scale.relative_log(mass).sum() / len(mass)), len(mass))

@@ -67,6 +67,6 @@ class Answer:
     @property
     def remaining(self) -> tuple[str, ...]:
         """Candidates that neither this page nor one before it shows, in their order."""
-        rest = np.ones(len(self.candidates.ids), np.bool_)
-        rest[self.chosen] = False
-        return tuple(compress(self.candidates.ids, rest.tolist()))
+        shown = np.zeros(len(self.candidates.ids), np.bool_)
+        shown[self.chosen] = True
+        return tuple(compress(self.candidates.ids, (~shown).tolist()))

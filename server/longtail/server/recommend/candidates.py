@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, compress, islice
+from itertools import accumulate, chain, compress, islice
 from operator import not_
 
 import numpy as np
@@ -68,7 +68,7 @@ def find(context: RequestContext, size: int, sources: Sources) -> Found:
         # A query says what is wanted: what others liked besides is not near to it.
         of_behaviour, of_popularity = sources.rooms(size)
         led_to = chain.from_iterable(_led_to(context, of_behaviour))
-        led = np.array(list(islice(led_to, of_behaviour)), np.int64)
+        led = np.fromiter(islice(led_to, of_behaviour), np.int64)
         # What behaviour proposes too takes no place of theirs.
         best_known = of_behaviour + of_popularity
         of_vectors = size - best_known
@@ -133,14 +133,20 @@ def _without_copies(
     What is pinned stands for its copies, then what likes lead to, then what is preferred.
     """
     leading = context.state.index.leaders(rows, vectors)
-    if np.array_equal(leading, np.arange(len(rows))):
+    if (leading == np.arange(len(rows))).all():
         return leading
     source = np.full(len(rows), 2)
-    source[np.isin(rows, led)] = 1
-    source[np.isin(rows, pinned)] = 0
+    if len(led):
+        source[np.isin(rows, led)] = 1
+    kept = np.zeros(len(rows), np.bool_)
+    if len(pinned):
+        kept[np.isin(rows, pinned)] = True
+        source[kept] = 0
     order = np.lexsort((*_preference(context, rows), source, leading))
-    _, first = np.unique(leading[order], return_index=True)
-    return np.union1d(order[first], np.flatnonzero(source == 0))
+    leading = leading[order]
+    kept[order[0]] = True
+    kept[order[1:][leading[1:] != leading[:-1]]] = True
+    return kept.nonzero()[0]
 
 
 def _preference(context: RequestContext, rows: Ints) -> tuple[NDArray[np.generic], ...]:
@@ -200,7 +206,7 @@ class _Nearest:
             rows, _ = index.search(self._vector, wanted, context.scope, once=self._once)
             fetched = len(rows)
             if standing:
-                rows, have_copies = _standing(context, rows)
+                [rows], have_copies = _standing(context, [rows])
                 self.have_copies |= have_copies
             yield _not_left_out(context, rows[rows != NO_ROW])
 
@@ -213,16 +219,14 @@ def _near(context: RequestContext, size: int) -> tuple[list[_Nearest], list[int]
     # Each item that is left out may take a place among the nearest, but few do.
     left_out = sum(map(len, context.left_out))
     wanted = size + min(left_out, size)
-    vectors = np.stack([interest.vector for interest in context.interests])
+    vectors = np.array([interest.vector for interest in context.interests])
     once = not context.request.allow_copies
     searched = context.state.index.search_each(vectors, wanted, context.scope, once=once)
     found, have_copies = [rows for rows, _ in searched], False
     if context.sought is not None:
         found.append(context.sought.rows)
     if once:
-        together, have_copies = _standing(context, np.concatenate(found))
-        ends = np.cumsum([len(rows) for rows in found])
-        found = np.split(together, ends[:-1])
+        found, have_copies = _standing(context, found)
     nearest = [
         _Nearest(context, context.state.index, vector, rows, wanted, size + left_out, once=once)
         for vector, rows in zip(vectors, found, strict=False)
@@ -252,8 +256,7 @@ def _near_beside(
         searched = each.space.search_each(each.directions, wanted, context.scope, once=once)
         found, have_copies = [rows for rows, _ in searched], False
         if not context.request.allow_copies:
-            together, have_copies = _standing(context, np.concatenate(found))
-            found = np.split(together, np.cumsum([len(rows) for rows in found])[:-1])
+            found, have_copies = _standing(context, found)
         of_space = [
             _Nearest(context, each.space, vector, rows, wanted, most, once=once)
             for vector, rows in zip(each.directions, found, strict=True)
@@ -263,15 +266,16 @@ def _near_beside(
     return nearest
 
 
-def _standing(context: RequestContext, rows: Ints) -> tuple[Ints, bool]:
-    """Return for `rows` (n,) what stands for the copies of each (n,), and whether there are any.
+def _standing(context: RequestContext, found: list[Ints]) -> tuple[list[Ints], bool]:
+    """Return for rows, each (n,), what stands for the copies of each, and whether there are any.
 
     That is the one that is preferred of those that may be recommended, NO_ROW where there is none.
     """
     copied = context.state.index.copies
+    rows = np.concatenate(found)
     shared = copied.are_shared(rows).nonzero()[0]
     if not len(shared):
-        return rows, False
+        return found, False
     copies, owners = copied.of(rows[shared])
     free = context.scope.passes(copies)
     free[free] = _are_not_left_out(context, copies[free])
@@ -281,9 +285,10 @@ def _standing(context: RequestContext, rows: Ints) -> tuple[Ints, bool]:
     first = np.ones(len(owners), np.bool_)
     np.not_equal(owners[1:], owners[:-1], out=first[1:])
     having = owners[first]
-    standing = rows.copy()
-    standing[shared] = NO_ROW
-    standing[shared[having]] = copies[first]
+    rows[shared] = NO_ROW
+    rows[shared[having]] = copies[first]
+    ends = list(accumulate(map(len, found)))
+    standing = [rows[end - len(each) : end] for each, end in zip(found, ends, strict=True)]
     return standing, len(copies) > len(having)
 
 
@@ -365,17 +370,18 @@ def _offered(context: RequestContext, rows: Ints) -> Ints:
 
 
 def _not_left_out(context: RequestContext, rows: Ints) -> Iterator[int]:
-    if not context.left_out:
-        return iter(rows.tolist())
-    return compress(rows.tolist(), _kept(context, rows))
+    numbers = rows.tolist()
+    return compress(numbers, _kept(context, numbers)) if context.left_out else iter(numbers)
 
 
 def _are_not_left_out(context: RequestContext, rows: Ints) -> Mask:
-    return np.array(list(_kept(context, rows)), np.bool_)
+    if not context.left_out:
+        return np.ones(len(rows), np.bool_)
+    return np.fromiter(_kept(context, rows.tolist()), np.bool_, len(rows))
 
 
-def _kept(context: RequestContext, rows: Ints) -> Iterator[bool]:
-    item_ids = context.state.columns.ids.of_each(rows.tolist())
+def _kept(context: RequestContext, rows: list[int]) -> Iterator[bool]:
+    item_ids = context.state.columns.ids.of_each(rows)
     if len(context.left_out) == 1:
         # Mostly what was seen alone: without a step of Python's for each row.
         [left_out] = context.left_out

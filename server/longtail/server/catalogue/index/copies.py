@@ -146,26 +146,24 @@ class Copies:
         firsts = self.first(rows)
         starts = self._groups.searchsorted(firsts).tolist()
         stops = self._groups.searchsorted(firsts, side="right").tolist()
-        each = zip(firsts.tolist(), starts, stops, strict=True)
-        groups = [self._group(*group) for group in each]
-        owners = np.repeat(np.arange(len(rows)), [len(group) for group in groups])
-        return np.concatenate([np.empty(0, np.int64), *groups]), owners
-
-    def _group(self, first: int, start: int, stop: int) -> Rows:
-        late = self._late.get(first)
-        if start == stop:
-            return np.array([first, *(late or ())], np.int64)
-        merged = self._grouped[start:stop]
-        return merged if late is None else np.concatenate((merged, np.array(late, np.int64)))
+        found: list[int] = []
+        counts: list[int] = []
+        for first, start, stop in zip(firsts.tolist(), starts, stops, strict=True):
+            group: list[int] = self._grouped[start:stop].tolist() if start < stop else [first]
+            group += self._late.get(first, [])
+            found += group
+            counts.append(len(group))
+        return np.array(found, np.int64), np.arange(len(rows)).repeat(counts)
 
     def once(self, rows: Rows) -> Rows:
         """Return the positions in `rows` (n,) of the lowest row of each vector, ascending."""
         shared = self.are_shared(rows)
+        # Most rows have a vector of their own.
+        at = shared.nonzero()[0]
         kept = ~shared
-        if not kept.all():
-            # Most rows have a vector of their own.
-            at = np.flatnonzero(shared)
-            at = at[np.argsort(rows[at], kind="stable")]
-            _, lowest = np.unique(self.first(rows[at]), return_index=True)
-            kept[at[lowest]] = True
-        return np.flatnonzero(kept)
+        if len(at):
+            at = at[rows[at].argsort(kind="stable")][::-1]
+            # Of each vector the lowest row comes last.
+            lowest = dict(zip(self.first(rows[at]).tolist(), at.tolist(), strict=True))
+            kept[list(lowest.values())] = True
+        return kept.nonzero()[0]

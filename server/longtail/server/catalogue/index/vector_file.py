@@ -48,7 +48,8 @@ class VectorFile:
         """Return the vectors (rows, d), read-only."""
         if self.rows == 0:
             return np.empty((0, self.dimension), np.float32)
-        return np.memmap(self.path, FLOAT32, "r", shape=(self.rows, self.dimension))
+        # As a plain array: each step with one of memmap's class is a call of Python's.
+        return np.asarray(np.memmap(self.path, FLOAT32, "r", shape=(self.rows, self.dimension)))
 
     def verify(self) -> None:
         """Raise DamagedFileError when the vectors are not those that were written."""

@@ -176,7 +176,7 @@ class VectorIndex:
         merged, delta = layers.merged[:, :numbers], layers.delta[:, :numbers]
         late = rows >= base
         if not late.any():
-            return np.asarray(merged[rows])
+            return merged[rows]
         if late.all():
             return delta[rows - base]
         found = np.empty((len(rows), delta.shape[1]), np.float32)
@@ -350,9 +350,10 @@ class VectorIndex:
         own &= ~shared
         copies, owners = self.copies.of(rows[shared])
         seen = (scope.passes(copies) & (copies < base)).nonzero()[0]
-        if once:
-            # They are ascending.
-            seen = seen[np.unique(owners[seen], return_index=True)[1]]
+        if once and len(seen):
+            # They are ascending: the first of each.
+            owner = owners[seen]
+            seen = np.concatenate((seen[:1], seen[1:][owner[1:] != owner[:-1]]))
         return (
             np.concatenate((rows[own], copies[seen])),
             np.concatenate((cosines[own], cosines[shared][owners[seen]])),
@@ -386,13 +387,13 @@ class VectorIndex:
 
     def _exact(self, rows: Rows, vector: Vector) -> Floats:
         """Return the cosines (n,) of `rows` (n,): equal for equal vectors, wherever they stand."""
-        firsts, copies = np.unique(self.copies.first(rows), return_inverse=True)
+        firsts = self.copies.first(rows)
         cosines = np.empty(len(firsts))
         for start in range(0, len(firsts), SCAN_ROWS):
             block = self.vectors(firsts[start : start + SCAN_ROWS]).astype(np.float64)
             # Added up row by row; a product of matrices adds up by the block that a row is in.
             cosines[start : start + SCAN_ROWS] = (block * vector).sum(axis=1)
-        return cosines[copies]
+        return cosines
 
 
 def _cosines(matrix: Matrix, rows: Rows, vectors: Matrix) -> Floats:

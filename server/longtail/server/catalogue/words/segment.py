@@ -33,7 +33,7 @@ class Posted:
     def among(self, rows: Rows) -> tuple[Ints, Ints]:
         """Return the places in `rows` (m,), in any order, of those that hold it, and their own."""
         at = self.rows.searchsorted(rows)
-        there = np.flatnonzero(self.rows.take(at, mode="clip") == rows)
+        there = (self.rows.take(at, mode="clip") == rows).nonzero()[0]
         return there, at[there]
 
 
@@ -60,7 +60,7 @@ class Segment:
 
     def posted(self, keys: Keys) -> list[Posted | None]:
         """Return the postings of each of `keys` (m,), None where no row holds the word."""
-        at = np.searchsorted(self.keys, keys)
+        at = self.keys.searchsorted(keys)
         there = self.keys.take(at, mode="clip") == keys if len(self.keys) else at < 0
         return [
             self._slice(self.starts[place], self.starts[place + 1]) if held else None

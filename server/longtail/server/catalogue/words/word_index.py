@@ -9,7 +9,7 @@ so the same revision gives the same scores, however the rows are kept.
 import threading
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from longtail.server.catalogue.columns.columns import Columns
@@ -77,7 +77,7 @@ class _Layers:
         rows = self.rows.values
         written, counts = self.keys.values[: len(rows)], self.counts.values
         for of_word, key in zip(found, keys, strict=True):
-            at = np.flatnonzero(written == key)
+            at = (written == key).nonzero()[0]
             if len(at):
                 of_word.append(Posted(rows[at], counts[at]))
         return found
@@ -178,7 +178,7 @@ class WordIndex:
         if len(found.rows) >= asked and np.count_nonzero(passing) < k:
             return self._search(words, k, scope, scope.mask())
         rows, scores = found.rows[passing][:k], found.scores[passing][:k]
-        return replace(found, rows=rows, scores=scores)
+        return found._replace(rows=rows, scores=scores)
 
     def parts(self, sought: Sought, rows: Ints) -> Floats:
         """Return what `WordSearch.parts` does."""
@@ -237,7 +237,7 @@ class WordIndex:
         if not chosen or not k:
             return sought
         rows, scores = self._best(sought, [posted[at] for at in chosen], k, mask, scope.rows)
-        return replace(sought, rows=rows, scores=scores)
+        return sought._replace(rows=rows, scores=scores)
 
     def _best(
         self,

@@ -1,8 +1,7 @@
 """What is asked of the words of a catalogue, whoever keeps them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from longtail.server.catalogue.scope import Scope
@@ -12,8 +11,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Sought:
+class Sought(NamedTuple):
     """The words (m,) of a query that items hold, from the rarest on, and the rows with the best.
 
     `weights` (m,): how rare they are. `mean_length`: of all items, in words. `rows` (n,) come with

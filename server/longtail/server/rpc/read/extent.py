@@ -10,6 +10,8 @@ from longtail.v1 import recommendation_service_pb2 as pb
 MAX_REQUEST_OPERANDS = 10_000
 # Reading more elements, or unpacking a longer token, takes a noticeable part of a millisecond.
 FEW_ELEMENTS, SHORT_TOKEN = 200, 16 * 1024
+# Each rule has two of them at least: in so few there are not too many of anything.
+FEW_BYTES = 2 * MAX_RULES
 
 
 def is_long(message: pb.RecommendRequest) -> bool:
@@ -17,6 +19,8 @@ def is_long(message: pb.RecommendRequest) -> bool:
 
     Raises InvalidArgument when it has more rules, conditions or operands than a request may have.
     """
+    if message.ByteSize() <= FEW_BYTES:
+        return False
     elements = len(message.examples) + len(message.exclude.item_ids)
     if message.rules or message.HasField("filter"):
         elements += _conditional_elements(message)

@@ -39,7 +39,7 @@ def encode_page(request: pb.RecommendRequest, left: FrozenCandidates) -> str:
         return ""
     ids = SEPARATOR.join(left.item_ids).encode()
     packed = len(ids) >= PACKED_BYTES
-    scale = np.concatenate((left.scale.mean, left.scale.deviation)).astype(FLOAT)
+    scale = np.concatenate((left.scale.mean, left.scale.deviation), dtype=FLOAT)
     head = HEAD.pack(left.shown, len(left.scale.mean), packed) + scale.tobytes()
     return encode_token(_arguments(request), head + (zlib.compress(ids) if packed else ids))
 

@@ -40,7 +40,7 @@ def foreign_token() -> InvalidArgument:
 
 def _check(arguments: Sequence[str], position: bytes) -> bytes:
     digest = hashlib.sha256()
-    for part in (*(argument.encode() for argument in arguments), position):
+    for part in (*map(str.encode, arguments), position):
         # With their lengths, so that no two lists of parts are one.
         digest.update(len(part).to_bytes(8, "big") + part)
     return digest.digest()[:CHECK_BYTES]

@@ -15,7 +15,10 @@ import secrets
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
+# Items are listed again and again; so many are known, in 2 MB.
+KEPT_HASHES = 10_000
 ID_BYTES = 12
 HASH_BYTES = 4
 # Of keyed BLAKE2b (RFC 7693): at this length nobody finds a second token for one MAC.
@@ -86,6 +89,7 @@ class RecommendedList:
         return self.item_hashes.index(wanted) + 1 if wanted in self.item_hashes else None
 
 
+@lru_cache(maxsize=KEPT_HASHES)
 def item_hash(item_id: str) -> int:
     """Return what stands for an item in a token, the same in every process: 32 bits."""
     digest = hashlib.blake2b(item_id.encode(), digest_size=HASH_BYTES).digest()
