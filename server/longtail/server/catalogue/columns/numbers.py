@@ -4,6 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 from longtail.server.catalogue.columns.columns import Columns, Ints
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.int32]
 
 NO_NUMBER = -1
 GROWTH = 1.5
@@ -19,7 +22,7 @@ class NumberColumn:
     def __init__(self, columns: Columns) -> None:
         self._columns = columns
         # Below zero: that there was none among so many, less one.
-        self._known: tuple[Mapping[str, int], Ints] = {}, np.empty(0, np.int64)
+        self._known: tuple[Mapping[str, int], Numbers] = {}, np.empty(0, np.int32)
 
     def of(self, number_of: Mapping[str, int], rows: Ints) -> Ints:
         """Return the numbers of `rows` (n,), (n,), NO_NUMBER where `number_of` has none by id.
@@ -27,7 +30,7 @@ class NumberColumn:
         It may grow, but what it holds must not change.
         """
         size = len(number_of)
-        numbers = self._held(number_of)[rows]
+        numbers = self._held(number_of)[rows].astype(np.int64)
         absent = NO_NUMBER - size
         unknown = ((numbers < 0) & (numbers != absent)).nonzero()[0]
         if len(unknown):
@@ -36,13 +39,13 @@ class NumberColumn:
             numbers[unknown] = self._held(number_of)[rows[unknown]] = found
         return np.maximum(numbers, NO_NUMBER)
 
-    def _held(self, number_of: Mapping[str, int]) -> Ints:
+    def _held(self, number_of: Mapping[str, int]) -> Numbers:
         of_whom, held = self._known
         if of_whom is not number_of:
-            held = np.empty(0, np.int64)
+            held = np.empty(0, np.int32)
         elif len(held) >= self._columns.count:
             return held
-        longer = np.full(int(GROWTH * self._columns.count) + 1, NO_NUMBER)
+        longer = np.full(int(GROWTH * self._columns.count) + 1, NO_NUMBER, np.int32)
         longer[: len(held)] = held
         self._known = number_of, longer
         return longer
