@@ -13,7 +13,7 @@ from longtail.v1.embedding_service_pb2_grpc import EmbeddingServiceStub
 from longtail.v1.item_pb2 import Item
 from numpy.typing import NDArray
 
-from tests.faults.items import DATA, batches, read_packages
+from tests.faults.items import batches, read_packages
 from tests.processes import ROOT
 
 ITEMS, QUESTIONS = 10_000, 100
@@ -29,9 +29,9 @@ class RealItems:
     asked: NDArray[np.float32]
 
     @classmethod
-    def of(cls, worker_address: str) -> "RealItems":
+    def of(cls, data: Path, worker_address: str) -> "RealItems":
         """Return packages and their texts' vectors, from the file where those are kept."""
-        rows = read_packages(DATA, ITEMS + QUESTIONS)
+        rows = read_packages(data, ITEMS + QUESTIONS)
         vectors = _vectors(worker_address, [text for _, text in rows])
         items = [
             Item(id=item_id, title=item_id, text=text, vector=vector.tobytes())

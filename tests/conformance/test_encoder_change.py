@@ -16,6 +16,8 @@ from tests.films import films
 
 pytestmark = [
     pytest.mark.model,
+    # Without it other items have the text that is asked for.
+    pytest.mark.usefixtures("development_data"),
     pytest.mark.skipif(not FULL, reason="takes another encoder, and servers of its own"),
 ]
 

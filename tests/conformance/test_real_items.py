@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -35,9 +36,9 @@ CLOSE = 2e-6
 
 
 @pytest.fixture(scope="module")
-def real(worker_address: str) -> RealItems:
+def real(worker_address: str, development_data: Path) -> RealItems:
     """Return the items and what is asked."""
-    return RealItems.of(worker_address)
+    return RealItems.of(development_data, worker_address)
 
 
 @pytest.fixture
