@@ -38,8 +38,10 @@ def test_an_encoder_is_changed_while_lists_are_asked_for(
         catalogue = material.catalogue(TEXTS, own_vectors=False)
         for each in catalogue:
             each.popularity_prior = 0
-        put(deployment.client, [*catalogue, *films()])
+        written = put(deployment.client, [*catalogue, *films()])
         old = deployment.client.server_info().model_id
+        for asked in deployment.clients:
+            asked.recommend(min_revision=written)
         before = [found(asked) for asked in deployment.clients]
         for server in deployment.servers:
             server.worker_address = both
