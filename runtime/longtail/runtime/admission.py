@@ -23,7 +23,7 @@ PATIENCE_SECONDS = 2.0
 CALLER_SHARE = 0.75
 LEAST_RETRY_SECONDS, MOST_RETRY_SECONDS = 0.05, 5.0
 # Passes of the event loop without a new call after which there are none that could be taken in.
-QUIET_PASSES = 16
+QUIET_PASSES = 8
 # A call that comes so soon after a turn may have waited for its end, and have others behind it: on
 # a busy machine the loop takes that long to come to it.
 DENSE_SECONDS = 0.002

@@ -147,7 +147,6 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
         if request.include_items or not self._is_short(prepared):
             return await self._pools.answers(lambda: self._response(request, prepared, started))
         # In parts, so that whoever is refused meanwhile hears of it within a few milliseconds.
-        await pause_turn()
         searched = self._recommender.searched(prepared.state, prepared.request, prepared.person)
         await pause_turn()
         [answer] = self._recommender.ranked(searched, [prepared.request.policy])
