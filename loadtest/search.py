@@ -43,17 +43,22 @@ async def highest_rate(
         return votes[True] > votes[False]
 
     low, high = 0.0, min(first, most)
-    while await holds(high):
-        low = high
-        if high >= most:
-            return Found(low, True, trials)
-        high = min(2 * high, most)
-    # Below the first rate, if that failed, down to a sixteenth of it.
-    least = low or first / 16
-    while high > PRECISION * least:
-        middle = math.sqrt(least * high)
-        if await holds(middle):
-            low = least = middle
-        else:
-            high = middle
-    return Found(low, False, trials)
+    while True:
+        while await holds(high):
+            low = high
+            if high >= most:
+                return Found(low, True, trials)
+            high = min(2 * high, most)
+        # Below the first rate, if that failed, down to a sixteenth of it.
+        least = low or first / 16
+        while high > PRECISION * least:
+            middle = math.sqrt(least * high)
+            if await holds(middle):
+                low = least = middle
+            else:
+                high = middle
+        # A machine may have been busy for long enough to mislead the majority: what holds just
+        # below where it failed is asked for there once more.
+        if not low or not await holds(high):
+            return Found(low, False, trials)
+        low, high = high, min(2 * high, most)

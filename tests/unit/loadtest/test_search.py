@@ -36,6 +36,19 @@ async def test_one_unlucky_trial_does_not_decide() -> None:
     assert 94 < found.rate <= 100
 
 
+async def test_an_unlucky_while_does_not_decide() -> None:
+    number = 0
+
+    async def trial(rate: float) -> Trial:
+        nonlocal number
+        number += 1
+        return Trial({}, rate <= 100 and number not in (2, 3))
+
+    found = await highest_rate(20.0, 5_000.0, trial)
+
+    assert 94 < found.rate <= 100
+
+
 async def test_a_limit_and_nothing_at_all_are_told_apart() -> None:
     async def always(rate: float) -> Trial:
         return Trial({}, True)
