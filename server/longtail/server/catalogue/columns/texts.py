@@ -15,6 +15,8 @@ Ints = NDArray[np.int64]
 Keys = NDArray[np.uint64]
 
 NONE = -1
+# In the place of a number: it is still to be looked for in the file.
+_UNREAD = -2
 # Texts that were read from the file, or looked for in it, and are kept: 3 MB each.
 KEPT = 1 << 14
 # Copied at a time, so that who answers gets the interpreter in between.
@@ -65,15 +67,12 @@ class Texts:
         if not self._base:
             return list(map(self._late.__getitem__, numbers))
         known = self._known
-        found = list(map(known.get, numbers))
-        if None not in found:
-            return found  # type: ignore[return-value]
+        try:
+            return list(map(known.__getitem__, numbers))
+        except KeyError:
+            texts = [known[number] if number in known else self[number] for number in numbers]
         if len(known) > KEPT:
             known = self._known = {}
-        texts = [
-            self[number] if text is None else text
-            for number, text in zip(numbers, found, strict=True)
-        ]
         known.update(zip(numbers, texts, strict=True))
         return texts
 
@@ -140,13 +139,13 @@ class TextNumbers:
             return list(map(self._late.get, texts, repeat(NONE)))
         late, known = self._late.get, self._known.get
         wanted = list(texts)
-        found = [late(text, known(text)) for text in wanted]
-        return self._looked_up(wanted, found) if None in found else found  # type: ignore[return-value]
+        found = [late(text, known(text, _UNREAD)) for text in wanted]
+        return self._looked_up(wanted, found) if _UNREAD in found else found
 
     def mapped(self, texts: Iterable[str]) -> list[int]:
         """Return the number that each text has in the file, NONE where it has none."""
         wanted = list(texts)
-        return self._looked_up(wanted, [None] * len(wanted))
+        return self._looked_up(wanted, [_UNREAD] * len(wanted))
 
     def get(self, text: str) -> int:
         """Return the number of a text, NONE where it has none."""
@@ -174,9 +173,9 @@ class TextNumbers:
         yield "keys", [of_each[order]]
         yield "numbers", [held[order].astype(np.int32)]
 
-    def _looked_up(self, texts: Sequence[str], found: Sequence[int | None]) -> list[int]:
-        """Return what was `found`, and for None what the file has."""
-        missing = [text for text, number in zip(texts, found, strict=True) if number is None]
+    def _looked_up(self, texts: Sequence[str], found: Sequence[int]) -> list[int]:
+        """Return what was `found`, and for _UNREAD what the file has."""
+        missing = [text for text, number in zip(texts, found, strict=True) if number == _UNREAD]
         keys = [key_of(text) for text in missing]
         places = self._keys.searchsorted(np.array(keys, np.uint64)).tolist()
         known = self._known
@@ -196,7 +195,7 @@ class TextNumbers:
             if is_kept and number != NONE:
                 known[text] = number
         rest = iter(of_missing)
-        return [next(rest) if number is None else number for number in found]
+        return [next(rest) if number == _UNREAD else number for number in found]
 
 
 def key_of(text: str) -> int:

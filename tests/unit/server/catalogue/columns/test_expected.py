@@ -3,23 +3,13 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from longtail.server.catalogue.columns.columns import NO_ROW, Columns
+from longtail.server.catalogue.columns.columns import NO_ROW
 from longtail.server.catalogue.columns.expected import ExpectedColumn
-from longtail.server.store.records import ItemChange, State
 
 from tests.unit.server.catalogue.columns.carried import carried
+from tests.unit.server.catalogue.columns.items import Counting, change, filled
 
 EXPECTED = {"a": 0.5, "b": 2.0, "late": 3.0}
-
-
-def change(item_id: str, revision: int) -> ItemChange:
-    return ItemChange(item_id, revision, False, "", 0.0, State.ACTIVE, None, None, {}, None)
-
-
-def filled(*item_ids: str) -> Columns:
-    columns = Columns()
-    columns.append([change(item_id, at) for at, item_id in enumerate(item_ids, 1)])
-    return columns
 
 
 def of(column: ExpectedColumn, expected: Mapping[str, float], *rows: int) -> list[float]:
@@ -48,14 +38,6 @@ def test_other_expectations_take_their_place() -> None:
     assert of(column, EXPECTED, 0, 1) == [0.5, 2]
     assert of(column, {"b": 7.0}, 0, 1) == [0, 7]
     assert of(column, EXPECTED, 0, 1) == [0.5, 2]
-
-
-class Counting(dict[str, float]):
-    asked = 0
-
-    def get(self, *given: object) -> float:
-        self.asked += 1
-        return super().get(*given)  # type: ignore[call-overload, no-any-return]
 
 
 def test_each_row_is_looked_up_once() -> None:

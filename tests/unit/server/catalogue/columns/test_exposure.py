@@ -8,21 +8,12 @@ from hypothesis import given, strategies
 from longtail.server.catalogue.columns import exposure as module
 from longtail.server.catalogue.columns.columns import NO_ROW, Columns
 from longtail.server.store.decay import DecayedSum, decayed
-from longtail.server.store.records import ExposureChange, ItemChange, State
+from longtail.server.store.records import ExposureChange
 
 from tests.unit.server.catalogue.columns.carried import carried
+from tests.unit.server.catalogue.columns.items import change, filled
 
 HALF_LIFE = 1000.0
-
-
-def change(item_id: str, revision: int) -> ItemChange:
-    return ItemChange(item_id, revision, False, "", 0.0, State.ACTIVE, None, None, {}, None)
-
-
-def filled(*item_ids: str) -> Columns:
-    columns = Columns()
-    columns.append([change(item_id, at) for at, item_id in enumerate(item_ids, 1)])
-    return columns
 
 
 def show(

@@ -1,28 +1,12 @@
+from collections.abc import Mapping
+
 import numpy as np
-from longtail.server.catalogue.columns.columns import Columns
 from longtail.server.catalogue.columns.numbers import NO_NUMBER, NumberColumn
-from longtail.server.store.records import ItemChange, State
+
+from tests.unit.server.catalogue.columns.items import Counting, change, filled
 
 
-def change(item_id: str, revision: int) -> ItemChange:
-    return ItemChange(item_id, revision, False, "", 0.0, State.ACTIVE, None, None, {}, None)
-
-
-def filled(*item_ids: str) -> Columns:
-    columns = Columns()
-    columns.append([change(item_id, at) for at, item_id in enumerate(item_ids, 1)])
-    return columns
-
-
-class Counting(dict[str, int]):
-    asked = 0
-
-    def get(self, *given: object) -> int:
-        self.asked += 1
-        return super().get(*given)  # type: ignore[call-overload, no-any-return]
-
-
-def of(column: NumberColumn, number_of: dict[str, int], *rows: int) -> list[int]:
+def of(column: NumberColumn, number_of: Mapping[str, int], *rows: int) -> list[int]:
     found: list[int] = column.of(number_of, np.array(rows, np.int64)).tolist()
     return found
 
@@ -54,10 +38,11 @@ def test_other_numbers_take_their_place() -> None:
 
 
 def test_each_row_is_looked_up_once_while_no_number_comes() -> None:
-    column, known = NumberColumn(filled("a", "b", "c")), Counting(a=0, c=1)
+    held = {"a": 0, "c": 1}
+    column, known = NumberColumn(filled("a", "b", "c")), Counting(held)
     assert of(column, known, 0, 1, 2) == [0, NO_NUMBER, 1]
     assert of(column, known, 0, 1, 2) == [0, NO_NUMBER, 1]
     assert known.asked == 3
-    known["d"] = 2
+    held["d"] = 2
     assert of(column, known, 0, 1, 2) == [0, NO_NUMBER, 1]
     assert known.asked == 4
