@@ -66,6 +66,7 @@ def check_cut(server: Server, link: Link, material: Material, tally: Tally) -> N
     stop = threading.Event()
     with ThreadPoolExecutor(READERS) as threads:
         readers = [threads.submit(read_on, at * ITEMS // READERS) for at in range(READERS)]
+        # So that searches are under way when the network is cut.
         time.sleep(0.2)
         link.cut()
         try:

@@ -53,6 +53,7 @@ def test_an_upgrade_and_the_way_back_lose_no_write_and_fail_no_request_before_th
             check_nothing_lost(writers, read(client, users(writers)))
             check_sound(client, questions(material, writers[0].users[:2]), expected)
             with asking(address) as answered, writing(writers, address) as written:
+                # The load itself: nothing is waited for.
                 time.sleep(SECONDS)
                 assert not any(each.done() for each in written)
                 tally.count("lists before the drains", len(answered))
