@@ -83,6 +83,8 @@ def family(home: Path, worker_address: str) -> Iterator[Family]:
     with processes.server(home, worker_address, "--processes", str(COUNT), **SETTINGS) as running:
         whole = Family(home, running)
         wait_for(whole.is_whole)
+        # One that ends before the parent knows that it listens has failed to start.
+        wait_for(lambda: running.log.read_text().count("listens process=") == COUNT)
         yield whole
 
 

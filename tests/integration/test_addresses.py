@@ -84,7 +84,8 @@ def test_two_processes_start_beside_a_worker_and_each_has_its_metrics(
         def logged(text: str) -> int:
             return server.log.read_text().count(text)
 
-        processes.wait_until(lambda: logged("listening address") == 2, server.log)
+        # The parent says so once it knows: one that dies before then is a failed start.
+        processes.wait_until(lambda: logged("listens process") == 2, server.log)
         assert all(map(has_metrics, [*metrics.values(), second]))
 
         # What dies and finds its address taken says so, and is there again when it is free.
@@ -95,7 +96,7 @@ def test_two_processes_start_beside_a_worker_and_each_has_its_metrics(
             processes.wait_until(
                 lambda: logged(f"server: cannot listen on {second}: ") > 0, server.log
             )
-        processes.wait_until(lambda: logged("listening address") == 3, server.log)
+        processes.wait_until(lambda: logged("listens process") == 3, server.log)
         assert has_metrics(second)
         assert server.stop() == 0
 

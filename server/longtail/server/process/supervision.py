@@ -178,6 +178,7 @@ class _Child:
         logger.info("started process=%d pid=%d", self._index, process.pid)
         if await asyncio.get_running_loop().sock_recv(self._lifeline, 1) != _LISTENING:
             raise StartFailed(self._index, await process.wait())
+        logger.info("listens process=%d pid=%d", self._index, process.pid)
         return process
 
 

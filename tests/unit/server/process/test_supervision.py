@@ -103,6 +103,8 @@ def running(home: Path) -> Iterator[tuple[Family, set[int]]]:
     pids = set[int]()
     try:
         pids = family.wait_for(COUNT)
+        # One that ends before the parent knows that it listens has failed to start.
+        family.wait_until(lambda: family.log().count("listens process=") == COUNT)
         yield family, pids
     finally:
         family.parent.kill()
