@@ -23,7 +23,7 @@ from longtail.server.store.schema import metadata
 from longtail.server.store.transaction import Transaction
 from sqlalchemy import text
 
-from tests.postgresql import GUARDED, PASSWORD, PostgreSQL
+from tests.postgresql import GUARDED, PASSWORD, USER, PostgreSQL
 from tests.unit.server.new_stores import shared_store
 from tests.unit.server.store_records import VECTOR, Opened, event, new_item
 
@@ -225,6 +225,34 @@ def test_a_read_of_several_statements_is_as_of_one_revision(store_url: str) -> N
         with database.writing.begin() as connection:
             level = connection.exec_driver_sql("SHOW transaction_isolation").scalar()
             assert level == "read committed"
+
+
+def test_however_many_read_none_waits_for_another(store_url: str) -> None:
+    with served(store_url) as it, ExitStack() as stack:
+        for _ in range(70):
+            read = stack.enter_context(it.store._database.reading())
+            assert read("SELECT revision FROM sequence").fetchall() == [(0,)]
+        it.upsert(new_item("a"))
+        assert it.present() == ["a"]
+
+
+def test_who_gets_no_connection_is_told(postgresql: PostgreSQL, postgresql_url: str) -> None:
+    name, role = postgresql_url.rpartition("/")[2], "limited"
+    with psycopg.connect(postgresql_url, autocommit=True) as administrator:
+        administrator.execute(f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 6")
+        administrator.execute(f"ALTER DATABASE {name} OWNER TO {role}")
+    url = postgresql_url.replace(f"//{USER}:", f"//{role}:")
+    with closing(RecordStore.open(url)) as store, ExitStack() as stack:
+
+        def take_all() -> None:
+            for _ in range(7):
+                stack.enter_context(store._database.reading())
+
+        with pytest.raises(Unavailable) as caught:
+            take_all()
+        assert caught.value.retry_seconds is not None
+        stack.close()
+        assert store.changes.position().revision == 0
 
 
 async def test_a_write_is_heard_of_by_others(store_url: str) -> None:

@@ -195,10 +195,12 @@ def write_generation(
             flush(path)
         path = target.folder / f"{PREFIX}{number:012d}"
         os.rename(unfinished, path)
-        flush(target.folder)
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
+    # Others may have mapped it by now, so it stays: what a loss of power takes back is built anew.
+    with suppress(OSError):
+        flush(target.folder)
     return Generation(number, path, target, manifest, table, vectors, draft.built)
 
 

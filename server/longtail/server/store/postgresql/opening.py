@@ -36,8 +36,8 @@ Driven: TypeAlias = "psycopg.Connection[Any]"
 OLDEST = 14
 # A connection that was not used for longer is looked at first.
 IDLE_SECONDS = 0.5
-# More than any number of threads that read at once.
-POOL_SIZE, POOL_OVERFLOW = 8, 56
+# That are kept; each thread that reads has one, so that none waits for another's.
+POOL_SIZE = 8
 # Of the locks of a database this one is ours: "Longtail".
 MIGRATION_LOCK = 0x4C6F6E677461696C
 # Of the tables that the erasure of a person leaves dead rows in.
@@ -96,7 +96,7 @@ def _engine(
         creator=address.connect,
         isolation_level=isolation,
         pool_size=POOL_SIZE,
-        max_overflow=POOL_OVERFLOW,
+        max_overflow=-1,
         # What is written and asked for is no business of the log.
         hide_parameters=True,
     )

@@ -28,8 +28,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 # How long a writer waits for one in another process.
 BUSY_SECONDS = 10
-# More than any number of threads that read at once; each such connection costs a small cache.
-POOL_SIZE, POOL_OVERFLOW = 8, 56
+# That are kept, each with a small cache; each thread that reads has one, so that none waits for
+# another's.
+POOL_SIZE = 8
 # The log is cut back to this once a checkpoint has emptied it.
 LOG_LIMIT = 64 * 2**20
 
@@ -128,7 +129,7 @@ def _engine(path: Path) -> Engine:
         f"sqlite:///{path}",
         connect_args={"timeout": BUSY_SECONDS, "isolation_level": None},
         pool_size=POOL_SIZE,
-        max_overflow=POOL_OVERFLOW,
+        max_overflow=-1,
         # What is written and asked for is no business of the log.
         hide_parameters=True,
     )

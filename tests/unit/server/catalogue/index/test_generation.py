@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from longtail.server.catalogue.index import generation as generations
 from longtail.server.catalogue.index.build import build
+from longtail.server.catalogue.index.copies import FILE as COPIES_FILE
 from longtail.server.catalogue.index.generation import (
     MANIFEST_FILE,
     ROWS_FILE,
@@ -58,7 +60,7 @@ def test_a_generation_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert read.vectors == written.vectors
 
 
-@pytest.mark.parametrize("name", [GRAPH_FILE, ROWS_FILE, MANIFEST_FILE, "vectors"])
+@pytest.mark.parametrize("name", [GRAPH_FILE, ROWS_FILE, COPIES_FILE, MANIFEST_FILE, "vectors"])
 @pytest.mark.parametrize("harm", ["flip early", "flip late", "truncate", "delete", "empty"])
 def test_a_damaged_generation_is_not_used(tmp_path: Path, name: str, harm: str) -> None:
     generation = generation_of(tmp_path, vectors(200))
@@ -115,6 +117,27 @@ def test_what_follows_an_old_generation_leaves_the_vectors_of_later_ones_alone(
     np.testing.assert_array_equal(mapped, rows)
     np.testing.assert_array_equal(third.vectors.mapped(), other)
     assert third.vectors.path != second.vectors.path
+
+
+def test_what_others_may_have_mapped_is_never_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = vectors(200)
+    first = generation_of(tmp_path, rows[:100])
+    bring = generations.flush
+
+    def fail(path: Path) -> None:
+        # Only after it took its name.
+        if path == tmp_path:
+            raise OSError("the disk fails")
+        bring(path)
+
+    monkeypatch.setattr(generations, "flush", fail)
+    second = build(target(tmp_path), source(rows), first, ignore)
+    found = latest(tmp_path)
+    assert found is not None
+    assert found.number == second.number
+    np.testing.assert_array_equal(found.vectors.mapped(), rows)
 
 
 def test_a_generation_of_another_kind_is_not_used(tmp_path: Path) -> None:
