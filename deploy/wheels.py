@@ -47,12 +47,13 @@ class Part:
         return f"longtail-{self.name}"
 
 
-_SERVICE, _TRACING, _ENGINES = ("protos", "runtime"), ("tracing",), ("postgresql", "milvus")
+_SERVICE, _TRACING = ("protos", "runtime"), ("tracing",)
+_SHARED = ("postgresql", "milvus", "storage")
 PARTS = (
     Part("protos", "protos", "Longtail's contracts and the stubs of them"),
     Part("runtime", "runtime", "What Longtail's services share", (), ("service",)),
     Part("client", "client", "Longtail's client", ("protos",), (), ("cli",)),
-    Part("server", "server", "Longtail's server", _SERVICE, ("server",), (*_TRACING, *_ENGINES)),
+    Part("server", "server", "Longtail's server", _SERVICE, ("server",), (*_TRACING, *_SHARED)),
     Part("worker", "worker", "Longtail's worker", _SERVICE, ("worker", "cpu"), _TRACING),
     Part("worker-gpu", "worker", "Longtail's worker", _SERVICE, ("worker", "gpu"), _TRACING),
     Part("export", "export", "Longtail's export", (*_SERVICE, "worker"), ("export",)),

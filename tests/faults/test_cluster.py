@@ -13,6 +13,7 @@ import numpy as np
 import psycopg
 import pytest
 from longtail.client import LongtailClient, LongtailError, filter_of, where
+from longtail.server.catalogue.index.generation import MANIFEST_FILE
 from longtail.v1.admin_service_pb2 import OperationState
 from longtail.v1.interaction_service_pb2 import Interaction
 
@@ -49,6 +50,7 @@ AWAY_SECONDS = extent(1.0, 5.0)
 # What is promised is held to where nothing else runs beside the test.
 SEEN_SECONDS = extent(30.0, 1.0)
 WRITERS, REQUESTS = 50, extent(5, 40)
+DEPOT = "LONGTAIL_INDEX_DEPOT"
 MAINTAINER, SUCCEEDED = "longtail_store_maintainer", OperationState.OPERATION_STATE_SUCCEEDED
 # Hundreds of items are written at once, on a machine that may be busy.
 BEGIN_SECONDS = 30.0
@@ -82,9 +84,10 @@ def whole(
     worker_address: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Cluster]:
-    """Run servers, the last of which reaches the store over the link."""
+    """Run servers with a depot, the last of which reaches the store over the link."""
     home = tmp_path_factory.mktemp("cluster")
-    with cluster(home, worker_address, store, {COUNT - 1: link.port}) as running:
+    own = {DEPOT: f"file://{home / 'depot'}"}
+    with cluster(home, worker_address, store, {COUNT - 1: link.port}, **own) as running:
         yield running
 
 
@@ -322,16 +325,22 @@ def test_another_server_maintains_the_store_when_the_one_that_did_is_killed(
     wait_for(lambda: maintainers(whole) == 1)
 
 
+@pytest.mark.parametrize("means", ["folder", "depot"])
 def test_a_server_that_joins_starts_from_what_another_built(
-    whole: Cluster, material: Material, worker_address: str, tmp_path: Path
+    whole: Cluster, material: Material, worker_address: str, tmp_path: Path, means: str
 ) -> None:
     first = whole.servers[0]
-    first.client.upsert_items(material.catalogue(200))
+    built = first.client.upsert_items(material.catalogue(200)).revision
     operation = first.client.rebuild_index().operation.id
     wait_for(lambda: first.client.get_operation(operation).operation.state == SUCCEEDED)
+    own = dict(first.variables)
+    if means == "folder":
+        own["LONGTAIL_INDEX"] = str(first.home / "data" / "index")
+    else:
+        depot = Path(own[DEPOT].removeprefix("file://"))
+        wait_for(lambda: any(revision >= built for revision in left_in(depot)))
     revision = first.client.upsert_items([material.item("after", 3)]).revision
-    shared = {**first.variables, "LONGTAIL_INDEX": str(first.home / "data" / "index")}
-    with Server(tmp_path / "joining", worker_address, shared) as joining:
+    with Server(tmp_path / "joining", worker_address, own) as joining:
         found = joining.client.server_info()
         assert found.revision >= revision
         # It did not have to build a graph, and scans only what came since.
@@ -340,6 +349,11 @@ def test_a_server_that_joins_starts_from_what_another_built(
         asked = questions(material)
         check_same(first.client, joining.client, asked)
         assert joining.running.stop() == 0
+
+
+def left_in(depot: Path) -> list[int]:
+    """Return up to which revisions the generations in a depot are."""
+    return [int(file.parent.name.partition("-")[0]) for file in depot.rglob(MANIFEST_FILE)]
 
 
 def maintainers(whole: Cluster) -> int:

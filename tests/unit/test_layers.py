@@ -73,6 +73,10 @@ HOMES = {
         "server/longtail/server/store/postgresql",
         "bench/engines.py",
     ],
+    "fsspec": [
+        "client/longtail/client/importing/content.py",
+        "server/longtail/server/catalogue/index/depot.py",
+    ],
     "matplotlib": ["evaluation/report", "loadtest/page.py"],
     "fairsearchcore": ["evaluation/outside"],
     "fairdiverse": ["evaluation/outside"],

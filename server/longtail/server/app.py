@@ -18,6 +18,7 @@ from longtail.runtime.settings import SettingsError
 from longtail.runtime.tls import FollowedFiles, TlsError, TlsFiles
 from longtail.runtime.tracing import Tracer
 from longtail.server.catalogue.behaviour import BehaviourView
+from longtail.server.catalogue.index.depot import Depot
 from longtail.server.catalogue.index.engines.choice import backend_at
 from longtail.server.catalogue.index.engines.engine import Engine, EngineGraphs
 from longtail.server.catalogue.indexer import Indexer
@@ -50,6 +51,7 @@ from longtail.server.settings import DAY, Settings
 from longtail.server.store.group_commit import GroupCommit
 from longtail.server.store.record_store import DATABASE, RecordStore
 from longtail.server.store.records import BoundEncoder
+from longtail.server.upkeep.depot_keeping import keep_depot
 from longtail.server.upkeep.engine_watch import watch_engine
 from longtail.server.upkeep.exposure_watch import keep_impressions, watch_exposure
 from longtail.server.upkeep.following import Follower, keep_following, keep_listening
@@ -99,7 +101,7 @@ INDEXER, OPERATIONS, RECALL = "indexer", "operations", "recall-canary"
 PROFILE, EXPOSURE, FOLLOWING = "ranking-profile", "exposure-watch", "store-watch"
 LISTENING, MAINTENANCE, IMPRESSIONS = "store-listener", "maintenance", "impressions"
 KEYS, RETENTION, HEAD = "keys", "interaction-retention", "head"
-ENGINE = "index-engine"
+ENGINE, DEPOT = "index-engine", "index-depot"
 PARTS = (
     INDEXER,
     OPERATIONS,
@@ -114,6 +116,7 @@ PARTS = (
     RETENTION,
     HEAD,
     ENGINE,
+    DEPOT,
 )
 
 
@@ -142,6 +145,7 @@ async def run(
         advice = "mend it, remove it, or fit it anew with python -m evaluation fit"
         raise StartError(f"the ranking profile is of no use: {error}; {advice}") from None
     engine = Engine(backend_at(settings.index_engine)) if settings.index_engine else None
+    depot = _depot(settings.index_depot) if settings.index_depot else None
     store = await asyncio.to_thread(open_store, settings, check)
     try:
         async with encoder:
@@ -149,7 +153,7 @@ async def run(
             snapshots = Snapshots(settings.snapshot_folder)
             await asyncio.to_thread(keep_names, store, settings.data, snapshots, pseudonyms)
             await keep_half_life(store, settings)
-            view = await asyncio.to_thread(_load, store, bound, settings, engine)
+            view = await asyncio.to_thread(_load, store, bound, settings, engine, depot)
             heads = HeadWatch(settings.head_path, view)
             # What was learned serves from the first answer on.
             await asyncio.to_thread(heads.refresh)
@@ -180,6 +184,7 @@ async def run(
                         tracer,
                         process,
                         engine,
+                        depot,
                     )
     finally:
         store.close()
@@ -234,13 +239,25 @@ def open_store(settings: Settings, check: bool) -> RecordStore:
     return RecordStore.open(settings.data / DATABASE)
 
 
+def _depot(url: str) -> Depot:
+    try:
+        return Depot(url)
+    except (ImportError, ValueError) as error:
+        advice = "it takes longtail-server[storage] and the library of its scheme"
+        raise StartError(f"LONGTAIL_INDEX_DEPOT: {error}; {advice}") from None
+
+
 def _load(
-    store: RecordStore, bound: BoundEncoder, settings: Settings, engine: Engine | None
+    store: RecordStore,
+    bound: BoundEncoder,
+    settings: Settings,
+    engine: Engine | None,
+    depot: Depot | None,
 ) -> CatalogueReplica:
     folder = settings.index_folder
     graphs = None if engine is None else EngineGraphs(engine, folder)
     try:
-        return CatalogueReplica(store, bound, settings, folder, graphs)
+        return CatalogueReplica(store, bound, settings, folder, graphs, depot)
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         # It is a database, but what stands in it was not written by us.
         problem = f"{store.name} cannot be understood: {type(error).__name__}"
@@ -277,6 +294,7 @@ async def _serve(
     tracer: Tracer | None,
     process: int | None,
     engine: Engine | None,
+    depot: Depot | None,
 ) -> None:
     store, view = follower.store, follower.view
     board = HealthBoard(list(SERVICES), PARTS)
@@ -410,6 +428,8 @@ async def _serve(
     }
     if engine is not None:
         background["index engine"] = watch_engine(engine, part(ENGINE))
+    if depot is not None:
+        background["index depot"] = keep_depot(depot, view, office, part(DEPOT))
     if settings.interaction_days:
         kept = round(settings.interaction_days * DAY)
         retention = watch_retention(store, commit, kept, audit, office, part(RETENTION))

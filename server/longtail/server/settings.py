@@ -50,6 +50,11 @@ def _check_engine(text: str) -> None:
         raise ValueError("cannot be read: percent-encode the user and the password")
 
 
+def _check_depot(text: str) -> None:
+    if "://" not in text:
+        raise ValueError("is not a URL, such as s3://bucket/folder or file:///folder")
+
+
 @dataclass(frozen=True)
 class Settings:
     """What an operator can set. Each field says what it trades."""
@@ -185,6 +190,14 @@ class Settings:
         "postgresql://user:password@host/database with pgvector, or a Milvus, "
         "http://user:password@host:19530. Slower to ask than memory. Empty: memory.",
         check=_check_engine,
+        secret=True,
+    )
+    index_depot: str = setting(
+        "LONGTAIL_INDEX_DEPOT",
+        "",
+        "Where servers without a folder of the index in common leave what one of them built, for "
+        "those that join: a URL that fsspec knows, such as s3://bucket/longtail. Empty: nowhere.",
+        check=_check_depot,
         secret=True,
     )
     index_merge_rows: int = setting(
@@ -365,6 +378,11 @@ class Settings:
         check_pair("LONGTAIL_SERVER", self.certificate, self.private_key)
         if self.client_authorities and not self.certificate:
             raise SettingsError("LONGTAIL_SERVER_CLIENT_CA needs LONGTAIL_SERVER_CERTIFICATE")
+        if self.index_depot and self.index_engine:
+            raise SettingsError(
+                "LONGTAIL_INDEX_DEPOT: graphs that an engine keeps are shared already, with a "
+                "folder of the index in common"
+            )
         check_pair(
             "LONGTAIL_WORKER_CLIENT", self.worker_client_certificate, self.worker_client_private_key
         )

@@ -9,12 +9,13 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from longtail.runtime.errors import Unavailable
+from longtail.server.catalogue.index.depot import Depot
 from longtail.server.catalogue.index.generation import (
     Generation,
     Graphs,
@@ -42,8 +43,8 @@ ADAPTED_WIDTH = 1 / 6
 class CatalogueReplica:
     """The state of the catalogue, kept up to date. Take `state` once per request.
 
-    `graphs`: where those of the index are kept; None for memory. `recall` is what the recall canary
-    found last, 0 before.
+    `graphs`: where those of the index are kept; None for memory. `depot`: where an index is found
+    that the folder lacks. `recall` is what the recall canary found last, 0 before.
     """
 
     def __init__(
@@ -53,11 +54,13 @@ class CatalogueReplica:
         settings: Settings,
         folder: Path,
         graphs: Graphs | None = None,
+        depot: Depot | None = None,
     ) -> None:
         self._store = store
         self._settings = settings
         self._folder = folder
         self.graphs = graphs or HnswGraphs()
+        self._depot = depot
         self._identity = store.changes.identity()
         self._following = threading.Lock()
         # That of an encoder which is to be switched to.
@@ -258,11 +261,32 @@ class CatalogueReplica:
             self._go_over({**state.spaces, declared.name: space})
         return True
 
+    def targets(self) -> Sequence[Target]:
+        """Return where the generations of the present vectors are: of texts, and of spaces."""
+        state = self._state
+        spaces = [space.declared for space in state.spaces.values() if space.declared is not None]
+        return [
+            self.target(state.encoder),
+            *(self.space_target(state.encoder, declared) for declared in spaces),
+        ]
+
     def _indexed(
         self, declared: VectorSpace, encoder: BoundEncoder, revision: int
     ) -> tuple[IndexParameters, Generation | None]:
         target = self.space_target(encoder, declared)
-        return target.parameters, latest_generation(target, revision=revision)
+        return target.parameters, self._found(target, revision)
+
+    def _found(self, target: Target, revision: int) -> Generation | None:
+        """Return the newest generation that is of use: in the folder, else from the depot."""
+        generation = latest_generation(target, revision=revision)
+        if generation is not None or self._depot is None:
+            return generation
+        try:
+            self._depot.fetch(target, revision)
+        except Exception as error:
+            # Whatever its library raises: the index is built here.
+            logger.warning("no generation from the depot error=%r", error)
+        return latest_generation(target, revision=revision)
 
     def _go_over(self, spaces: Mapping[str, Space]) -> None:
         self._state.spaces = spaces
@@ -285,7 +309,7 @@ class CatalogueReplica:
         started = time.monotonic()
         target = self.target(encoder)
         revision = self._store.changes.position().revision
-        generation = latest_generation(target, revision=revision)
+        generation = self._found(target, revision)
         state = CatalogueState.load(
             self._store.changes,
             encoder,

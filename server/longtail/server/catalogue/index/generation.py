@@ -225,6 +225,19 @@ def latest_generation(target: Target, *, revision: int) -> Generation | None:
     return None
 
 
+def newest_generation(target: Target) -> Generation | None:
+    """Return the newest generation of `target`, not verified; None when there is none of use."""
+    try:
+        return read_generation(_generations(target.folder)[-1], target)
+    except (IndexError, DamagedFileError, OSError):
+        return None
+
+
+def mark_of(target: Target) -> str:
+    """Return in short what generations of `target` have to be built for to be of use."""
+    return _checksum(_kind(target))[:16]
+
+
 def finished_number(folder: Path) -> int:
     """Return the highest number of a generation that is complete in `folder`, 0 for none."""
     return max((int(path.name.removeprefix(PREFIX)) for path in _generations(folder)), default=0)

@@ -63,12 +63,12 @@ class VectorFile:
         """
         digest = self._digest()
         file = self
-        if self.path.stat().st_size != self._bytes:
+        if self.path.stat().st_size != self.size:
             file = self._copied()
         rows = self.rows
         try:
             with file.path.open("r+b") as stream:
-                stream.seek(file._bytes)
+                stream.seek(file.size)
                 for vectors in blocks:
                     data = np.ascontiguousarray(vectors, FLOAT32).tobytes()
                     stream.write(data)
@@ -84,17 +84,18 @@ class VectorFile:
     def retract(self, former: "VectorFile") -> None:
         """Give back the room of what `extended` made of `former`, when it came to nothing."""
         if self.path == former.path and former.rows:
-            os.truncate(self.path, former._bytes)
+            os.truncate(self.path, former.size)
         else:
             self.path.unlink(missing_ok=True)
 
     @property
-    def _bytes(self) -> int:
+    def size(self) -> int:
+        """The bytes of the vectors; the file may have more behind them."""
         return self.rows * self.dimension * FLOAT32.itemsize
 
     def _digest(self) -> "hashlib._Hash":
         digest = hashlib.sha256()
-        left = self._bytes
+        left = self.size
         try:
             with self.path.open("rb") as stream:
                 while left and (block := stream.read(min(BLOCK_BYTES, left))):
@@ -110,5 +111,5 @@ class VectorFile:
         fresh = VectorFile.create(self.path.parent, self.dimension)
         with self.path.open("rb") as source, fresh.path.open("wb") as target:
             shutil.copyfileobj(source, target, BLOCK_BYTES)
-            target.truncate(self._bytes)
+            target.truncate(self.size)
         return VectorFile(fresh.path, self.dimension, self.rows, self.sha256)
