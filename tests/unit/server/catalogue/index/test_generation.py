@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from longtail.server.catalogue.index import generation as generations
 from longtail.server.catalogue.index.build import build
 from longtail.server.catalogue.index.copies import FILE as COPIES_FILE
 from longtail.server.catalogue.index.generation import (
@@ -18,6 +17,7 @@ from longtail.server.catalogue.index.generation import (
 )
 from longtail.server.catalogue.index.graph import IndexParameters
 from longtail.server.catalogue.index.hnsw import GRAPH_FILE
+from longtail.server.process.durable import flush
 
 from tests.damages import check_refusals
 from tests.unit.server.index_material import (
@@ -124,15 +124,14 @@ def test_what_others_may_have_mapped_is_never_cut(
 ) -> None:
     rows = vectors(200)
     first = generation_of(tmp_path, rows[:100])
-    bring = generations.flush
 
     def fail(path: Path) -> None:
         # Only after it took its name.
         if path == tmp_path:
             raise OSError("the disk fails")
-        bring(path)
+        flush(path)
 
-    monkeypatch.setattr(generations, "flush", fail)
+    monkeypatch.setattr("longtail.server.catalogue.index.generation.flush", fail)
     second = build(target(tmp_path), source(rows), first, ignore)
     found = latest(tmp_path)
     assert found is not None
