@@ -109,7 +109,7 @@ def read(folder: Path) -> Dataset:
         raise DatasetError(f"items.csv has no row that can be used{_reasons(unused_items)}")
 
     file, person = "interactions", "user_id"
-    if holds(folder, "relevance") and not holds(folder, "interactions"):
+    if not has_people(folder):
         file, person = "relevance", "query_id"
     with table(folder, file, (person, "item_id"), unused) as (columns, rows):
         events = _events(person, columns, rows, item_ids, unused)
@@ -170,6 +170,11 @@ class _Events:
 def holds(folder: Path, name: str) -> bool:
     """Return whether a folder holds `name`.csv, compressed or not."""
     return any((folder / f"{name}.csv{ending}").exists() for ending in ("", ".gz"))
+
+
+def has_people(folder: Path) -> bool:
+    """Return whether a folder says what people did, and not queries in their place."""
+    return holds(folder, "interactions") or not holds(folder, "relevance")
 
 
 def _events(

@@ -2,7 +2,9 @@
 
 `queries.csv` (query_id, and the words as text or query) with `relevance.csv` (query_id, item_id;
 grade, above 0, 1 where there is none), or rows that each have a query and an item
-(`recommendation_data.csv`), such as people's tags: there the grade is how many say so.
+(`recommendation_data.csv`), such as people's tags: there the grade is how many say so. Queries that
+were made up for items (`pseudo_queries.csv`, rows of the same kind) are kept apart from those that
+people asked.
 """
 
 from collections import Counter
@@ -16,6 +18,7 @@ from evaluation.fields import number
 from evaluation.metrics import Truth
 
 PAIRS, QUERIES, RELEVANCE = "recommendation_data", "queries", "relevance"
+PSEUDO = "pseudo_queries"
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,26 @@ def read_queries(folder: Path, item_ids: list[str]) -> Queries:
         texts = _texts(folder, unused)
         grades = _graded(folder, texts, number_of, unused)
     else:
-        texts, grades = _of_pairs(folder, number_of, unused)
+        texts, grades = _of_pairs(folder, PAIRS, number_of, unused)
+    return _joined(folder, texts, grades, unused)
+
+
+def read_pseudo_queries(folder: Path, item_ids: list[str]) -> Queries:
+    """Read the queries that were made up for items of a folder which holds PSEUDO.
+
+    Raises DatasetError as `read_queries` does.
+    """
+    number_of = {item_id: at for at, item_id in enumerate(item_ids)}
+    unused = Counter[Reason]()
+    return _joined(folder, *_of_pairs(folder, PSEUDO, number_of, unused), unused)
+
+
+def _joined(
+    folder: Path,
+    texts: dict[str, str],
+    grades: dict[tuple[str, int], float],
+    unused: Counter[Reason],
+) -> Queries:
     if not grades:
         raise DatasetError(f"{folder}: no row says what is relevant to a query")
     ids = list(dict.fromkeys(query for query, _ in grades))
@@ -108,11 +130,11 @@ def _graded(
 
 
 def _of_pairs(
-    folder: Path, number_of: dict[str, int], unused: Counter[Reason]
+    folder: Path, name: str, number_of: dict[str, int], unused: Counter[Reason]
 ) -> tuple[dict[str, str], dict[tuple[str, int], float]]:
     texts: dict[str, str] = {}
     said: dict[tuple[str, int], set[str]] = {}
-    with table(folder, PAIRS, ("query", "item_id"), unused) as (columns, rows):
+    with table(folder, name, ("query", "item_id"), unused) as (columns, rows):
         for at, row in enumerate(rows):
             item, text = number_of.get(row["item_id"].strip()), row["query"].strip()
             if not text:

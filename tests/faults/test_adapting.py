@@ -12,7 +12,7 @@ import torch
 
 from tests.processes import ROOT
 from tests.unit.training.adapt import small
-from training.adapt import steps
+from training import steps
 from training.adapt.run import REPORT
 
 

@@ -12,10 +12,11 @@ from rich.progress import Progress
 from evaluation.dataset import DatasetError
 from training.adapt.encoder import Kind
 from training.adapt.objective import Objective
-from training.adapt.run import CHECKPOINT, TASKS, TOLERANCE, Recipe, device_precision
+from training.adapt.run import CHECKPOINT, TASKS, TOLERANCE, Recipe
 from training.adapt.run import adapt as run_adapt
-from training.adapt.steps import Plan, StateError
-from training.adapt.steps import Progress as Learning
+from training.precision import device_precision
+from training.steps import Plan, StateError
+from training.steps import Progress as Learning
 from training.terminal import COLUMNS, NOTHING, USAGE, console, fail
 
 
@@ -28,7 +29,7 @@ def adapt(
         Path, typer.Option(file_okay=False, help="Folder of the checkpoint, figures and state.")
     ] = Path("adapted"),
     tasks: Annotated[
-        str, typer.Option(help="In turn: queries, descriptions, likes, dropout, views.")
+        str, typer.Option(help="In turn: queries, pseudo, descriptions, likes, dropout, views.")
     ] = "queries,descriptions,likes",
     kind: Annotated[Kind, typer.Option(help="Of the adapter.")] = Kind.LORA,
     rank: Annotated[int, typer.Option(min=1, max=256, help="Of the adapter.")] = 16,
@@ -41,6 +42,9 @@ def adapt(
     restraint: Annotated[
         float, typer.Option(min=0, help="What it costs to move a vector away from where it was.")
     ] = 3.0,
+    temperature: Annotated[
+        float, typer.Option(min=0.001, help="Of cosines: the lower, the finer they are told apart.")
+    ] = 0.05,
     matryoshka: Annotated[
         str, typer.Option(help="Lengths at which vectors shall be good too: 64,128,256.")
     ] = "",
@@ -61,7 +65,7 @@ def adapt(
         max_tokens=max_tokens,
         min_rating=min_rating,
         tolerance=tolerance,
-        objective=Objective(restraint, lengths=_lengths(matryoshka)),
+        objective=Objective(restraint, temperature, _lengths(matryoshka)),
         plan=Plan(steps, batch, part, look, rate, seed),
     )
     if unknown := [name for name in recipe.tasks if name not in TASKS]:

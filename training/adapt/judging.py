@@ -1,18 +1,21 @@
 """How good vectors are at queries in words that nothing was learned from."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from longtail.worker.tokenizer import Role
+from longtail.worker.vectors import Vectors
 from numpy.typing import NDArray
 
 from evaluation.metrics import Truth
 from evaluation.query_source import Queries
-from training.adapt.encoder import AdaptedEncoder
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+
+# Returns the unit vectors of texts.
+Encode = Callable[[Sequence[str], Role], Vectors]
 
 PLACES = 10
 # Queries whose cosines to all items are held at a time.
@@ -30,10 +33,9 @@ class Judgement:
     items: Sequence[str]
     truth: Truth
 
-    def scores(self, encoder: AdaptedEncoder) -> Floats:
+    def scores(self, encode: Encode) -> Floats:
         """Return the graded NDCG of the first ten items by cosine, of each query, (Q,)."""
-        items = encoder.encode(self.items, Role.ITEM)
-        queries = encoder.encode(self.queries, Role.QUERY)
+        items, queries = encode(self.items, Role.ITEM), encode(self.queries, Role.QUERY)
         lists = [
             np.argsort(-(queries[start : start + BLOCK] @ items.T), axis=1)[:, :PLACES]
             for start in range(0, len(queries), BLOCK)

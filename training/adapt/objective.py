@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -49,10 +47,3 @@ class Objective:
 
 def _beginning(vectors: Tensor, length: int) -> Tensor:
     return functional.normalize(vectors[:, :length])
-
-
-def same_things(keys: NDArray[np.int64]) -> Tensor:
-    """Return where pairs of `keys` (2, n) share one side, (n, n), but for each and itself."""
-    shared = (keys[0][:, None] == keys[0]) | (keys[1][:, None] == keys[1])
-    np.fill_diagonal(shared, False)
-    return torch.from_numpy(shared)

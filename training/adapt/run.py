@@ -3,29 +3,34 @@
 What is written is a checkpoint like the one that it began with, which `longtail-export` takes.
 """
 
-import csv
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from accelerate import Accelerator
 from longtail.export import checkpoint as checkpoints
 from longtail.server.ranking.head.pairs import TAIL_WEIGHT, Likes
 from longtail.server.write.encoding import text_to_encode
+from longtail.worker.tokenizer import Role
 from numpy.typing import NDArray
 
-from evaluation.dataset import DatasetError
+from evaluation.dataset import DatasetError, has_people, holds
 from evaluation.opinions import Opinions, read_opinions
-from evaluation.query_source import Queries, holds_queries, read_queries
+from evaluation.query_source import (
+    PSEUDO,
+    Queries,
+    holds_queries,
+    read_pseudo_queries,
+    read_queries,
+)
 from evaluation.significance import UserBootstrap, estimate
+from training.adapt.contrast import contrast
 from training.adapt.encoder import AdaptedEncoder, Kind
 from training.adapt.judging import Judgement, judgement, parts_of
 from training.adapt.objective import Objective
-from training.adapt.steps import Plan, Progress, learn
 from training.adapt.tasks import (
     Task,
     of_descriptions,
@@ -34,15 +39,16 @@ from training.adapt.tasks import (
     of_queries,
     of_views,
 )
+from training.curve import DECIMALS, Curve
+from training.steps import Plan, Progress, learn
 
 CHECKPOINT, REPORT, LOG = "checkpoint", "adapt.json", "adapt.csv"
-TASKS = ("queries", "descriptions", "likes", "dropout", "views")
+TASKS = ("queries", "pseudo", "descriptions", "likes", "dropout", "views")
 # While it learns, it is looked at over so many items beside the relevant ones; in the end over all.
 OTHERS = 1_000
 # By this share queries that were not learned from may become worse, and no more.
 TOLERANCE = 0.02
 RESAMPLES = 5_000
-DECIMALS = 4
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,8 @@ class Adapted:
 
 @dataclass(frozen=True)
 class _Material:
+    items: Sequence[str]
+    queries: Queries
     tasks: Sequence[Task]
     stop: Judgement
     last: Judgement
@@ -107,19 +115,26 @@ def adapt(
         recipe.plan.seed,
     )
     encoder.model.to(accelerator.device)
-    before = material.last.scores(encoder)
-    log = _Log(out / LOG)
+    encoder.remember(material.items, Role.ITEM)
+    encoder.remember(material.queries.texts, Role.QUERY)
+    before = material.last.scores(encoder.before)
+    curve = Curve(out / LOG, "query_ndcg")
 
     def judge(progress: Progress) -> float:
-        score = float(material.stop.scores(encoder).mean())
+        encode = encoder.encode if progress.step else encoder.before
+        score = float(material.stop.scores(encode).mean())
         if accelerator.is_main_process:
-            log.add(progress, score, time.monotonic() - started)
+            curve.add(progress, score, time.monotonic() - started)
         return score
 
-    done = learn(
-        encoder, material.tasks, recipe.objective, recipe.plan, out, judge, tell, accelerator
-    )
-    after = material.last.scores(encoder)
+    def take(step: int, random: np.random.Generator) -> float:
+        task = material.tasks[step % len(material.tasks)]
+        batch = task.draw(random, recipe.plan.batch)
+        return contrast(encoder, batch, recipe.objective, recipe.plan.part, accelerator)
+
+    what = _what(checkpoint, material, recipe)
+    done = learn(encoder, take, recipe.plan, out, what, judge, tell, accelerator)
+    after = material.last.scores(encoder.encode)
     found = Adapted(
         before=round(float(before.mean()), DECIMALS),
         after=round(float(after.mean()), DECIMALS),
@@ -161,11 +176,13 @@ def _material(data: Path, recipe: Recipe) -> _Material:
     tasks = [
         task
         for name in recipe.tasks
-        if (task := _task(name, opinions, items, queries, learned)) is not None
+        if (task := _task(name, data, opinions, items, queries, learned)) is not None
     ]
     if not tasks:
         raise DatasetError(f"{data}: has nothing to learn {' and '.join(recipe.tasks)} from")
     return _Material(
+        items,
+        queries,
         tasks,
         judgement(queries, stop, items, OTHERS, random),
         judgement(queries, last, items, len(items), random),
@@ -174,6 +191,7 @@ def _material(data: Path, recipe: Recipe) -> _Material:
 
 def _task(
     name: str,
+    folder: Path,
     opinions: Opinions,
     items: Sequence[str],
     queries: Queries,
@@ -185,13 +203,16 @@ def _task(
         case "queries":
             rows = np.flatnonzero(np.isin(queries.queries, learned))
             return of_queries(queries.texts, items, queries.queries[rows], queries.items[rows])
+        case "pseudo":
+            if not holds(folder, PSEUDO):
+                return None
+            made = read_pseudo_queries(folder, data.item_ids)
+            return replace(of_queries(made.texts, items, made.queries, made.items), name=name)
         case "descriptions":
             return of_descriptions(data.titles, data.texts)
         case "likes":
-            rows = np.flatnonzero(opinions.likes)
-            rows = rows[np.lexsort((data.times[rows], data.users[rows]))]
-            people, liked = (part[rows].astype(np.int32) for part in (data.users, data.items))
-            return of_likes(items, Likes(people, liked, len(items)), TAIL_WEIGHT)
+            likes = learnable_likes(folder, opinions, queries, learned)
+            return of_likes(items, likes, TAIL_WEIGHT)
         case "dropout":
             return of_dropout(items)
         case "views":
@@ -199,42 +220,36 @@ def _task(
     raise ValueError(f"{name!r} is no task; there are {', '.join(TASKS)}")
 
 
+def learnable_likes(
+    folder: Path, opinions: Opinions, queries: Queries, learned: NDArray[np.int64]
+) -> Likes:
+    """Return the likes of people, each the earliest first.
+
+    Where queries stand in a folder in place of people, they are those of the `learned` ones alone.
+    """
+    data, liked = opinions.data, opinions.likes
+    if not has_people(folder):
+        liked = liked & np.isin(data.user_ids, [queries.ids[at] for at in learned])[data.users]
+    rows = np.flatnonzero(liked)
+    rows = rows[np.lexsort((data.times[rows], data.users[rows]))]
+    people, items = (part[rows].astype(np.int32) for part in (data.users, data.items))
+    return Likes(people, items, len(data.item_ids))
+
+
+def _what(checkpoint: checkpoints.Checkpoint, material: _Material, recipe: Recipe) -> str:
+    """Return what tells what is learned, and how, from anything else."""
+    probes = [(each.name, each.draw(np.random.default_rng(0), 8)) for each in material.tasks]
+    return json.dumps(
+        [
+            checkpoints.weights_sha256(checkpoint),
+            [[name, *batch.first, *batch.second] for name, batch in probes],
+            repr((recipe.kind, recipe.rank, recipe.max_tokens, recipe.objective)),
+        ]
+    )
+
+
 def _interval(differences: NDArray[np.float64], seed: int) -> tuple[float, float]:
     """Return the 95 % interval of the mean difference, by resampling the queries."""
     bootstrap = UserBootstrap(len(differences), replicates=RESAMPLES, seed=seed)
     found = estimate(bootstrap.means(differences[np.newaxis])[:, 0])
     return round(found.low, DECIMALS), round(found.high, DECIMALS)
-
-
-class _Log:
-    """The curve of learning as CSV, which grows as it is drawn and goes on after a break."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-
-    def add(self, progress: Progress, score: float, seconds: float) -> None:
-        new = not self._file.exists()
-        with self._file.open("a", newline="", encoding="utf-8") as file:
-            lines = csv.writer(file)
-            if new:
-                lines.writerow(("step", "loss", "query_ndcg", "seconds"))
-            lines.writerow(
-                (
-                    progress.step,
-                    round(progress.loss, DECIMALS),
-                    round(score, DECIMALS),
-                    round(seconds, 1),
-                )
-            )
-
-
-def device_precision(wanted: str) -> str:
-    """Return the precision to compute in: `wanted`, or what the device does well for "auto"."""
-    if wanted != "auto":
-        return {"fp32": "no"}.get(wanted, wanted)
-    if torch.cuda.is_available():
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
-    # A CPU without instructions for it computes bf16 slower than fp32.
-    flags = Path("/proc/cpuinfo")
-    known = flags.read_text() if flags.exists() else ""
-    return "bf16" if "avx512_bf16" in known or "amx_bf16" in known else "no"

@@ -9,6 +9,7 @@ from longtail.worker.tokenizer import Role
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
+Marks = NDArray[np.bool_]
 
 # Of the words of a text, a view of it leaves out so many.
 DROPPED = 0.3
@@ -18,14 +19,14 @@ DROPPED = 0.3
 class Batch:
     """n pairs of texts. `first` has the role `role`, `second` are items.
 
-    `keys` (2, n): texts of equal keys on one side are the same thing, and no counterexamples.
+    `same` (n, n): where the second of another pair is no counterexample to the first of one.
     `dropout`: the same text on both sides, told apart by the encoder's dropout alone.
     """
 
     first: Sequence[str]
     second: Sequence[str]
     role: Role
-    keys: Ints
+    same: Marks
     dropout: bool = False
 
 
@@ -41,8 +42,9 @@ def of_queries(texts: Sequence[str], items: Sequence[str], queries: Ints, releva
     """Return the task to bring a query near to what is relevant to it.
 
     `queries` (r,) and `relevant` (r,): positions in `texts` and `items`. Each query is drawn as
-    often as any other, however much is relevant to it.
+    often as any other, however much is relevant to it; all of that is no counterexample to it.
     """
+    known = np.unique(queries * len(items) + relevant)
     counts = np.bincount(queries, minlength=len(texts))
     chances = 1 / counts[queries]
     chances /= chances.sum()
@@ -54,7 +56,7 @@ def of_queries(texts: Sequence[str], items: Sequence[str], queries: Ints, releva
             [texts[at] for at in chosen],
             [items[at] for at in found],
             Role.QUERY,
-            np.stack((chosen, found)),
+            _others(np.isin(chosen[:, None] * len(items) + found, known)),
         )
 
     return Task("queries", draw)
@@ -75,7 +77,7 @@ def of_descriptions(titles: Sequence[str], texts: Sequence[str]) -> Task | None:
             [titles[at] for at in rows],
             [texts[at] for at in rows],
             Role.QUERY,
-            np.stack((rows, rows)),
+            _shared(rows, rows),
         )
 
     return Task("descriptions", draw)
@@ -93,7 +95,7 @@ def of_likes(items: Sequence[str], likes: Likes, tail_weight: float) -> Task | N
             [items[at] for at in first],
             [items[at] for at in second],
             Role.ITEM,
-            np.stack((first, second)).astype(np.int64),
+            _shared(first, second),
         )
 
     return Task("likes", draw)
@@ -108,7 +110,7 @@ def of_dropout(items: Sequence[str]) -> Task:
     def draw(random: np.random.Generator, count: int) -> Batch:
         rows = random.integers(len(items), size=count)
         texts = [items[at] for at in rows]
-        return Batch(texts, texts, Role.ITEM, np.stack((rows, rows)), dropout=True)
+        return Batch(texts, texts, Role.ITEM, _shared(rows, rows), dropout=True)
 
     return Task("dropout", draw)
 
@@ -125,10 +127,20 @@ def of_views(items: Sequence[str]) -> Task:
             [_view(items[at], random) for at in rows],
             [_view(items[at], random) for at in rows],
             Role.ITEM,
-            np.stack((rows, rows)),
+            _shared(rows, rows),
         )
 
     return Task("views", draw)
+
+
+def _shared(first: NDArray[np.integer], second: NDArray[np.integer]) -> Marks:
+    """Return (n, n) where pairs of things share one side, but for each and itself."""
+    return _others((first[:, None] == first) | (second[:, None] == second))
+
+
+def _others(marks: Marks) -> Marks:
+    np.fill_diagonal(marks, False)
+    return marks
 
 
 def _view(text: str, random: np.random.Generator) -> str:

@@ -14,11 +14,11 @@ from safetensors.torch import load_file
 
 from evaluation.dataset import DatasetError
 from tests.unit.training.adapt import small
-from training.adapt import steps
+from training import steps
 from training.adapt.encoder import AdaptedEncoder, Kind
 from training.adapt.objective import Objective
 from training.adapt.run import CHECKPOINT, LOG, REPORT, Adapted, Recipe, adapt
-from training.adapt.steps import Plan, Progress, StateError
+from training.steps import Plan, Progress, StateError
 
 PLAN = Plan(steps=12, batch=24, part=8, look=4, rate=3e-2)
 RECIPE = Recipe(tasks=("descriptions", "queries"), rank=4, plan=PLAN, objective=Objective(0.1))
@@ -122,6 +122,17 @@ def test_without_labels_and_at_several_lengths_the_queries_still_judge(
     found = adapted(model, data, tmp_path, recipe)
 
     assert found.queries == 12
+
+
+def test_queries_that_were_made_up_teach_and_do_not_judge(model: Path, tmp_path: Path) -> None:
+    data = small.catalogue(tmp_path / "data")
+    made = ["query,item_id", *(f"{' '.join(small.IDLE)} w{at},{at}" for at in range(60))]
+    (data / "pseudo_queries.csv").write_text("\n".join(made) + "\n")
+    recipe = Recipe(("pseudo",), rank=4, plan=PLAN, objective=Objective(0.1))
+    found = adapted(model, data, tmp_path / "out", recipe)
+
+    assert found.queries == 12
+    assert found.after > 1.1 * found.before
 
 
 def test_what_makes_queries_worse_is_not_written(model: Path, data: Path, tmp_path: Path) -> None:
