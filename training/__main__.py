@@ -1,4 +1,4 @@
-"""`python -m training head|measure|adapt DATA`: train what a catalogue has to teach.
+"""`python -m training head|measure|adapt|distil DATA`: train what a catalogue has to teach.
 
 Exit codes: 0 done, 2 wrong usage or data that do not allow it, 3 nothing was gained.
 """
@@ -19,6 +19,7 @@ from rich.table import Table
 from evaluation.dataset import DatasetError
 from evaluation.opinions import read_opinions
 from training.adapt.command import adapt
+from training.distil.command import distil
 from training.head import HEAD, LOG, Learned, best, learned, material, text_vectors, write
 from training.measuring import Effect, effects
 from training.terminal import COLUMNS, NOTHING, USAGE, console, fail
@@ -158,6 +159,7 @@ def _table(found: list[Learned]) -> Table:
 
 
 app.command()(adapt)
+app.command()(distil)
 
 if __name__ == "__main__":
     app()

@@ -34,6 +34,7 @@ PROGRAMS = {
     ".venv/bin/python -m evaluation": "evaluation/__main__.py",
     ".venv/bin/python -m loadtest": "loadtest/__main__.py",
     ".venv/bin/python -m training adapt": "training/adapt/command.py",
+    ".venv/bin/python -m training distil": "training/distil/command.py",
     ".venv/bin/python -m torch.distributed.run": "training/adapt/command.py",
     ".venv/bin/python -m training": "training/__main__.py",
     ".venv/bin/python -m longtail.export": "export/longtail/export/__main__.py",

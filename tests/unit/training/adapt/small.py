@@ -13,8 +13,11 @@ IDLE = [f"i{number}" for number in range(4)]
 MARKS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
-def checkpoint(folder: Path) -> Path:
-    """Write a checkpoint of two layers, as sentence-transformers has them."""
+def checkpoint(folder: Path, spread: float = 0.02) -> Path:
+    """Write a checkpoint of two layers, as sentence-transformers has them.
+
+    `spread` of the weights: where it is small, layers hardly move anything.
+    """
     torch.manual_seed(0)
     folder.mkdir()
     vocabulary = folder / "vocab.txt"
@@ -26,6 +29,7 @@ def checkpoint(folder: Path) -> Path:
         num_attention_heads=2,
         intermediate_size=64,
         max_position_embeddings=32,
+        initializer_range=spread,
     )
     BertModel(config).save_pretrained(folder)
     BertTokenizerFast(str(vocabulary), model_max_length=32).save_pretrained(folder)
