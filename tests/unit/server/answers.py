@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from longtail.server.catalogue.columns.columns import NO_ROW
 from longtail.server.catalogue.history import NOTHING
-from longtail.server.catalogue.people import Led, People
+from longtail.server.catalogue.made import Led
+from longtail.server.catalogue.people import People
 from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.catalogue.state import CatalogueState
 from longtail.server.ranking.behaviour import Behaviour, Scores
@@ -57,7 +58,7 @@ def context_of(
         popularity=scale,
         behaviour=Behaviour(),
         kind=Context.QUERY,
-        interests=(Interest(unit(0), np.zeros((3, DIMENSION)), 1.0),),
+        interests=(Interest(unit(0), [], np.empty((0, DIMENSION)), 1.0),),
         beside=(),
         led=Led(NOTHING, Scores(NOBODY, np.empty((2, 0)), NOBODY, NOBODY)),
         liked=liked_of(state, positions=()),

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 from longtail.server.catalogue.columns.columns import NO_ROW
-from longtail.server.catalogue.people import History, Kept, Person
+from longtail.server.catalogue.made import History, Kept
+from longtail.server.catalogue.people import Person
 from longtail.server.catalogue.spaces.space import ADAPTED, Space
 from longtail.server.catalogue.state import CatalogueState
 from longtail.server.ranking.interest import Weighted, past_directions, past_interests
@@ -31,7 +32,7 @@ def history_of(
     if not person.history:
         return NOTHING
     columns, as_of = state.columns, person.revision
-    changed, kept = columns.changed, person.kept
+    changed, kept = columns.changed, person.made.kept
     # What was changed after the revision must not be seen, whoever made the history.
     settled = changed <= revision
     if (
@@ -42,10 +43,11 @@ def history_of(
         and kept.person == as_of
         and kept.spaces is spaces
     ):
+        person.made.use()
         return kept.history
     history = _made(person, state, revision, spaces.get(ADAPTED))
     if settled:
-        person.kept = Kept(columns.era, changed, as_of, spaces, history)
+        person.made.keep(Kept(columns.era, changed, as_of, spaces, history))
     return history
 
 

@@ -7,88 +7,35 @@ import threading
 from bisect import bisect
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass, field
 
-import numpy as np
-from longtail.server.ranking.behaviour import Scores
-from longtail.server.ranking.interest import Interest, Weighted
+from longtail.server.catalogue.made import Made, MadeBudget
 from longtail.server.store.record_store import RecordStore
 from longtail.server.store.records import Activity, Deed, PastInteraction, PersonRecord
-from numpy.typing import NDArray
-
-Ints = NDArray[np.int64]
 
 # Interactions of a history that are held: of a hundred items some come again and again.
 LOOKBACK = 200
-# Memory for all persons, beside the one asked for last, whatever they take. It is some 480
-# who did a hundred things each, or a hundred thousand who did nothing; to read one of them anew
-# takes a fraction of a millisecond.
+# Memory for what all persons did, beside the one asked for last, whatever they take. It is some
+# 1,300 who did a hundred things each, or a hundred thousand who did nothing; to read one of them
+# anew takes a millisecond. What is made of it has a budget of its own: see `made.py`.
 BUDGET_BYTES = 64 * 2**20
-# What a person takes of it, an interaction of the history, an item met with; and what is made of a
-# history: three interests of 384 numbers take 36,864, their adapted directions 4,608; what likes
-# lead to takes 24 an item, of up to MOST_LED of them.
-PERSON_BYTES, PAST_BYTES, MET_BYTES, KEPT_BYTES = 700, 300, 200, 92_000
-MOST_LED = 2000
+# What a person takes of it, an interaction of the history, an item met with.
+PERSON_BYTES, PAST_BYTES, MET_BYTES = 700, 300, 200
 
 _NOTHING = frozenset[str]()
-
-
-@dataclass(frozen=True)
-class History:
-    """What a person liked and disliked of the catalogue, the latest first.
-
-    `item_ids` and `rows` (m,): of the likes; `disliked` (n,): rows. Both together are few: see
-    `history.py`. `latest` (k,): rows of the latest of either, and their `worth` (k,).
-    `interests`: what these amount to by themselves; `adapted`: the same by the vectors of a head,
-    as `past_directions`, None without one.
-    """
-
-    item_ids: list[str]
-    rows: Ints
-    disliked: Ints
-    latest: Ints
-    worth: NDArray[np.float64]
-    interests: tuple[Interest, ...]
-    adapted: Weighted | None = None
-
-
-@dataclass(frozen=True)
-class Kept:
-    """A history, and what it was made of: whoever finds the same finds it good."""
-
-    era: object
-    changed: int
-    person: int
-    spaces: object
-    history: History
-
-
-@dataclass(frozen=True)
-class Led:
-    """What likes lead to in the behaviour of all people: those of a history, or examples too.
-
-    `first`: rows of the items that they lead to most strongly, by how many were looked up.
-    """
-
-    history: History
-    scores: Scores
-    first: dict[int, Ints] = field(default_factory=dict)
 
 
 class Person:
     """What a person did. It grows as the store is followed: take `history` once per request.
 
     `history`: the latest LOOKBACK interactions, the latest first, those of one moment by event_id.
-    `likes`: the items in it that are liked. `revision`: what it is as of. `kept`: what was made of
-    the history for a request, and may serve others; it goes when the person does. `led`: what its
-    likes lead to, for the same.
+    `likes`: the items in it that are liked. `revision`: what it is as of. `made`: what was made of
+    the history for a request, within `budget`, and may serve others.
     """
 
-    __slots__ = ("_sizes", "_types_of", "history", "kept", "led", "likes", "revision")
+    __slots__ = ("_sizes", "_types_of", "history", "likes", "made", "revision")
 
-    def __init__(self, record: PersonRecord) -> None:
-        self.kept: Kept | None = None
-        self.led: Led | None = None
+    def __init__(self, record: PersonRecord, budget: MadeBudget) -> None:
+        self.made = Made(budget)
         self.revision = record.revision
         self.history = record.history
         self.likes = _likes(self.history)
@@ -104,10 +51,9 @@ class Person:
 
     @property
     def size(self) -> int:
-        """About how many bytes this takes."""
-        kept = KEPT_BYTES if self.history else 0
+        """About how many bytes this takes, without what is made of it."""
         past, met = PAST_BYTES * len(self.history), MET_BYTES * len(self._types_of)
-        return PERSON_BYTES + kept + past + met
+        return PERSON_BYTES + past + met
 
     def seen(self, types: frozenset[str]) -> Set[str]:
         """Return the items met with in one of `types`; without types, in any.
@@ -196,6 +142,7 @@ class People:
         # The one asked for longest ago comes first.
         self._held: OrderedDict[bytes, Person] = OrderedDict()
         self._size = 0
+        self._made = MadeBudget()
         self._loading: dict[bytes, _Load] = {}
         self._lock = threading.Lock()
 
@@ -226,12 +173,12 @@ class People:
         try:
             while True:
                 load.expired = False
-                person = Person(self._store.activity.person(user_id, LOOKBACK))
+                person = Person(self._store.activity.person(user_id, LOOKBACK), self._made)
                 with self._lock:
                     if load.expired:
                         continue
                     if load.forgotten > person.revision:
-                        person = Person(PersonRecord(load.forgotten, (), ()))
+                        person = Person(PersonRecord(load.forgotten, (), ()), self._made)
                     person.take_in(load.deeds)
                     self._held[key] = person
                     self._size += person.size
@@ -248,8 +195,8 @@ class People:
         with self._lock:
             if activity.expired:
                 # When each item was met with is not held: once a day everybody is read anew.
-                self._held.clear()
-                self._size = 0
+                while self._held:
+                    self._let_go(self._held.popitem()[1])
                 for load in self._loading.values():
                     load.expired = True
             for key, revision in activity.forgotten:
@@ -257,8 +204,7 @@ class People:
                     self._loading[key].forgotten = revision
                 held = self._held.get(key)
                 if held is not None and held.revision < revision:
-                    self._size -= held.size
-                    del self._held[key]
+                    self._let_go(self._held.pop(key))
             deeds: defaultdict[bytes, list[Deed]] = defaultdict(list)
             for deed in activity.deeds:
                 if deed.person in self._held or deed.person in self._loading:
@@ -275,8 +221,11 @@ class People:
 
     def _make_room(self) -> None:
         while self._size > BUDGET_BYTES and len(self._held) > 1:
-            _, person = self._held.popitem(last=False)
-            self._size -= person.size
+            self._let_go(self._held.popitem(last=False)[1])
+
+    def _let_go(self, person: Person) -> None:
+        self._size -= person.size
+        self._made.close(person.made)
 
 
 def _likes(history: Iterable[PastInteraction]) -> tuple[str, ...]:

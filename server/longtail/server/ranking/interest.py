@@ -59,20 +59,32 @@ class Weighted:
 class Interest:
     """A unit interest vector and what it is made of.
 
-    `vector` (d,) is the sum of the `parts` (3, d), one row per Part. An item's cosine to the
-    interest is therefore the sum of its products with the parts. `share`: how much of what is
-    wanted it stands for; the shares of a request add up to 1.
+    `vector` (d,) is the sum of `directions` (p, d), one for each Part in `drawn` (p,). An item's
+    cosine to the interest is therefore the sum of its products with them. `share`: how much of what
+    is wanted it stands for; the shares of a request add up to 1.
     """
 
     vector: Vector
-    parts: Directions
+    drawn: Sequence[int]
+    directions: Directions
     share: float
 
+    @property
+    def parts(self) -> Directions:
+        """The directions of all parts (3, d), zero for those that there are not."""
+        parts = np.zeros((len(Part), len(self.vector)))
+        parts[self.drawn] = self.directions
+        return parts
+
     @cached_property
-    def drawn(self) -> tuple[list[int], Matrix]:
-        """The parts that there are, and their directions (p, d)."""
-        present = np.flatnonzero(self.parts.any(axis=1))
-        return present.tolist(), self.parts[present].astype(np.float32)
+    def short(self) -> Matrix:
+        """The directions (p, d) as the vectors of items are."""
+        return self.directions.astype(np.float32)
+
+    @property
+    def nbytes(self) -> int:
+        """What its arrays take, with what is made of them when it is first used."""
+        return self.vector.nbytes + self.directions.nbytes + self.directions.nbytes // 2
 
 
 def interests(
@@ -125,10 +137,9 @@ def nearest_parts(vectors: Matrix, wanted: Sequence[Interest]) -> Floats:
     if not wanted:
         return np.zeros((len(vectors), len(Part)))
     # Most parts are empty: a history alone has neither query nor examples.
-    drawn = [interest.drawn for interest in wanted]
     products = np.zeros((len(vectors), len(wanted), len(Part)))
-    places = [at * len(Part) + part for at, (parts, _) in enumerate(drawn) for part in parts]
-    cosines = vectors @ np.concatenate([directions for _, directions in drawn]).T
+    places = [at * len(Part) + part for at, each in enumerate(wanted) for part in each.drawn]
+    cosines = vectors @ np.concatenate([each.short for each in wanted]).T
     products.reshape(len(vectors), len(wanted) * len(Part))[:, places] = cosines
     if len(wanted) == 1:
         return products[:, 0]
@@ -238,4 +249,5 @@ def _length(parts: Directions) -> float:
 
 def _interest(parts: Directions, share: float) -> Interest:
     parts = parts / _length(parts)
-    return Interest(parts.sum(axis=0).astype(np.float32), parts, share)
+    drawn = np.flatnonzero(parts.any(axis=1))
+    return Interest(parts.sum(axis=0).astype(np.float32), drawn.tolist(), parts[drawn], share)

@@ -305,10 +305,11 @@ def _best_known(context: RequestContext) -> Iterator[Iterator[int]]:
 
 def _led_to(context: RequestContext, wanted: int) -> Iterator[Iterator[int]]:
     """Yield the rows that likes lead to most strongly, some at a time, the strongest first."""
-    scores, ids, first = context.led.scores, context.behaviour.ids, context.led.first
+    led, ids = context.led, context.behaviour.ids
+    scores = led.scores
     strength, block = scores.values[0], max(1, 2 * wanted)
     for start in range(0, len(strength), block):
-        rows = None if start else first.get(block)
+        rows = None if start else led.first.get(block)
         if rows is None:
             # Few of the best may be offered to this request.
             order = np.argsort(-strength, kind="stable") if start else _strongest(strength, block)
@@ -316,7 +317,7 @@ def _led_to(context: RequestContext, wanted: int) -> Iterator[Iterator[int]]:
             rows = _rows(context, [ids[number] for number in numbers.tolist()])
             rows = rows[rows != NO_ROW]
             if not start:
-                first[block] = rows
+                led.keep_first(block, rows)
         yield _not_left_out(context, rows[context.scope.passes(rows)])
 
 

@@ -10,7 +10,8 @@ from longtail.runtime.errors import InvalidArgument, Violation
 from longtail.server.catalogue.columns.columns import NO_ROW
 from longtail.server.catalogue.history import HISTORY_LENGTH, history_of
 from longtail.server.catalogue.index.vector_index import Mask, VectorIndex
-from longtail.server.catalogue.people import MOST_LED, History, Led, Person
+from longtail.server.catalogue.made import MOST_LED, History, Led
+from longtail.server.catalogue.people import Person
 from longtail.server.catalogue.scope import Scope
 from longtail.server.catalogue.spaces.space import ADAPTED, Space
 from longtail.server.catalogue.state import CatalogueState
@@ -300,7 +301,7 @@ def _liked(examples: _Examples, history: History, index: VectorIndex) -> Liked:
 
 def kept_led(behaviour: Behaviour, person: Person, history: History) -> Led | None:
     """Return what a history leads to as it was kept with the person, where that is still so."""
-    led = person.led
+    led = person.made.led
     if led is None or led.history is not history or not behaviour.holds(led.scores):
         return None
     # What nobody had met with may have been met with since.
@@ -331,7 +332,7 @@ def _led(behaviour: Behaviour, examples: _Examples, history: History, person: Pe
         weights = np.concatenate((given, weights), axis=1)
     led = Led(history, behaviour.scores(numbers[met].tolist(), weights[:, met]))
     if not leading and len(led.scores.numbers) <= MOST_LED:
-        person.led = led
+        person.made.lead(led)
     return led
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from longtail.server.catalogue.history import INTEREST_LENGTH
-from longtail.server.catalogue.people import History
+from longtail.server.catalogue.made import History
 from longtail.server.catalogue.spaces.space import Space
 from longtail.server.ranking.interest import (
     CancelledInterestError,

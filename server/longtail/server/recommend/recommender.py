@@ -142,7 +142,7 @@ class Recommender:
 
     def uncounted(self, request: Request, person: Person) -> int:
         """Return of how many likes the neighbours would have to be counted for an answer."""
-        behaviour, kept = self._behaviour(), person.kept
+        behaviour, kept = self._behaviour(), person.made.kept
         examples = [example.item_id for example in request.item_examples]
         if (
             kept is not None

@@ -25,6 +25,7 @@ from longtail.runtime.errors import (
     Violation,
 )
 from longtail.runtime.tracing import Trace, current_trace
+from longtail.server.catalogue.made import MadeBudget
 from longtail.server.catalogue.people import People, Person
 from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.catalogue.state import CatalogueState
@@ -75,7 +76,7 @@ FEW_COUNTED = 5
 DEGRADED = Counter(
     "longtail_degraded_total", "Requests answered without something that belongs to it.", ["why"]
 )
-NOBODY = Person(PersonRecord(0, (), ()))
+NOBODY = Person(PersonRecord(0, (), ()), MadeBudget())
 # Of the time for a call: what an encoder that does not answer may take of it, where there is
 # something to answer without it.
 ENCODER_SHARE = 0.5

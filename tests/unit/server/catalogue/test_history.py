@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from longtail.server.catalogue.history import HISTORY_LENGTH, history_of
-from longtail.server.catalogue.people import History, People
+from longtail.server.catalogue.made import History
+from longtail.server.catalogue.people import People
 from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.store.records import Interaction
 
