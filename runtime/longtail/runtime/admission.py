@@ -126,10 +126,11 @@ class Turns:
             return None
         return min(max(late, LEAST_RETRY_SECONDS), MOST_RETRY_SECONDS)
 
-    def enter(self, kind: str, caller: str) -> "asyncio.Future[None] | None":
+    def enter(self, kind: str, caller: str, goes_on: bool = False) -> "asyncio.Future[None] | None":
         """Return what to wait for until it is the caller's turn, None when that is now.
 
-        A turn lasts until the task that has it waits for something but what it is kept over.
+        A turn lasts until the task that has it waits for something but what it is kept over. What
+        `goes_on` has waited for a turn before, and is the next of its caller.
         """
         if not self._taken:
             now = self._clock()
@@ -145,7 +146,7 @@ class Turns:
         if line is None:
             line = self._lines[caller] = _Line()
         seconds = self._costs.get(kind, 0.0)
-        line.entries.append(_Entry(kind, seconds, turn))
+        (line.entries.appendleft if goes_on else line.entries.append)(_Entry(kind, seconds, turn))
         line.seconds += seconds
         self._seconds += seconds
         return turn
@@ -169,7 +170,8 @@ class Turns:
                 lasts = True
                 kept.cancel()
                 self._ending, self._kept = loop.call_soon(self._end), False
-        if not lasts and (turn := self.enter(kind, caller)) is not None:
+        # Behind all others it would wait twice for as long as was said when it was taken.
+        if not lasts and (turn := self.enter(kind, caller, goes_on=True)) is not None:
             await turn
         return result
 

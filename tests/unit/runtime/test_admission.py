@@ -178,6 +178,20 @@ async def test_after_a_long_wait_there_is_another_turn() -> None:
     assert work.done == ["b", "a"]
 
 
+async def test_after_a_long_wait_a_call_goes_on_before_those_of_its_caller_that_wait() -> None:
+    work = Work()
+    await work.call("a")
+    work.done.clear()
+    waiting = [asyncio.create_task(work.call(caller)) for caller in ("a", "b")]
+    await asyncio.sleep(0)
+    goes_on = work.turns.enter("Work again", "a", goes_on=True)
+    assert goes_on is not None
+    # Nor do other callers wait for it longer than for any other turn of that caller.
+    goes_on.add_done_callback(lambda _: work.done.append("a goes on"))
+    await asyncio.wait_for(asyncio.gather(goes_on, *waiting), 10)
+    assert work.done == ["a goes on", "b", "a"]
+
+
 @pytest.mark.parametrize("end", ["cancelled", "failed", "at once"])
 async def test_a_kept_turn_ends_however_the_wait_does(end: str) -> None:
     work = Waits()
