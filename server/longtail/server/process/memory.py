@@ -8,7 +8,8 @@ import time
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
 # A look through all objects that took longer found a catalogue among them.
 LONG_LOOK_SECONDS = 0.005
-KEPT_BYTES, GROWTH_BYTES, LARGEST_BYTES = 64 * 2**20, 16 * 2**20, 32 * 2**20
+# What is kept stands in the second heap too, whose end is never given back before it is longer.
+KEPT_BYTES, GROWTH_BYTES, LARGEST_BYTES = 16 * 2**20, 4 * 2**20, 32 * 2**20
 
 
 def keep_freed_memory() -> bool:
