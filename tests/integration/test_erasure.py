@@ -1,14 +1,12 @@
 """What was deleted of persons is in no file of the store, and nothing brings it back."""
 
 import base64
-import os
 import random
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,7 +15,7 @@ from grpc_health.v1.health_pb2 import HealthCheckResponse
 from longtail.client import LongtailClient, interaction
 from longtail.v1.admin_service_pb2 import OPERATION_STATE_SUCCEEDED
 
-from tests import processes
+from tests import processes, walking
 from tests.films import films
 
 pytestmark = pytest.mark.model
@@ -55,12 +53,8 @@ def traces(home: Path) -> Iterator[str]:
         # What is the same of the text however the bytes before it fall.
         whole = base64.b64encode(b"x" * at + GONE.encode())
         wanted[f"base64 {at}"] = whole[4:24]
-    # What goes away meanwhile is passed over.
-    for folder, _, names in os.walk(home):
-        for name in names:
-            with suppress(FileNotFoundError):
-                content = Path(folder, name).read_bytes()
-                yield from (f"{name}: {what}" for what, text in wanted.items() if text in content)
+    for path, content in walking.contents(home):
+        yield from (f"{path.name}: {what}" for what, text in wanted.items() if text in content)
 
 
 def restored(home: Path, snapshot_id: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 from longtail.client import Access, LongtailClient, LongtailError, interaction
 from longtail.v1.admin_service_pb2 import OPERATION_STATE_SUCCEEDED
 
-from tests import processes
+from tests import processes, walking
 from tests.films import films
 
 pytestmark = pytest.mark.model
@@ -22,8 +22,8 @@ ANN = "<person-ann>" * 4
 def traces(home: Path) -> Iterator[str]:
     """Yield each file under `home` that has anything of the id, as it is or in base64."""
     wanted = [b"person-ann", *(base64.b64encode(b"x" * n + ANN.encode())[4:24] for n in range(3))]
-    for path in home.rglob("*"):
-        if path.is_file() and any(text in path.read_bytes() for text in wanted):
+    for path, content in walking.contents(home):
+        if any(text in content for text in wanted):
             yield path.name
 
 
@@ -95,7 +95,7 @@ def test_no_id_is_anywhere_and_persons_are_found_by_it(worker_address: str, tmp_
         assert ended.state == OPERATION_STATE_SUCCEEDED
         assert running.stop() == 0
     assert list(traces(home)) == []
-    assert not [path for path in (home / "data").rglob("*") if known_as.encode() in content(path)]
+    assert not [path for path, of in walking.contents(home / "data") if known_as.encode() in of]
 
 
 def keys(home: Path, *arguments: str) -> str:
@@ -106,7 +106,3 @@ def keys(home: Path, *arguments: str) -> str:
         text=True,
         check=True,
     ).stdout
-
-
-def content(path: Path) -> bytes:
-    return path.read_bytes() if path.is_file() else b""

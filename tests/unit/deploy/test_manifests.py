@@ -17,7 +17,8 @@ from tests.documents import DOCUMENTS
 from tests.processes import ROOT
 
 DEPLOY = ROOT / "deploy"
-TEXTS = [path for path in DEPLOY.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+# Whoever imports what is there may be writing into __pycache__.
+TEXTS = [path for path in DEPLOY.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
 MANIFESTS = sorted((DEPLOY / "kubernetes").rglob("*.yaml"))
 COMPOSED = sorted((DEPLOY / "containers").glob("*.yaml"))
