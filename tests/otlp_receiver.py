@@ -19,7 +19,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.certificates import Certified
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0
 Attributes = dict[str, str | int]
 
 

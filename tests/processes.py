@@ -1,5 +1,6 @@
 """Start our real processes on free ports, and stop them."""
 
+import itertools
 import os
 import random
 import signal
@@ -19,7 +20,7 @@ from longtail.client import Access
 from longtail.client.calls.channel import open_channel
 
 ROOT = Path(__file__).parents[1]
-START_SECONDS = PATIENCE_SECONDS = 60.0
+START_SECONDS = PATIENCE_SECONDS = 120.0
 # Below those that the system gives to connections, one of which may take a free port at any moment.
 PORTS = range(20_000, 32_000)
 # Without key and encryption.
@@ -35,16 +36,30 @@ class Running:
     log: Path
     access: Access = OPEN
 
-    def stop(self, number: int = signal.SIGTERM, timeout: float = 30.0) -> int:
+    def stop(self, number: int = signal.SIGTERM, timeout: float = PATIENCE_SECONDS) -> int:
         """Send a signal and return the exit code."""
         self.process.send_signal(number)
         return self.process.wait(timeout)
 
 
+def _own_ports() -> Iterator[int]:
+    """Yield ports, none again before all others were; processes that share the tests share none.
+
+    Whoever is given a free one takes it seconds later, when its program is loaded.
+    """
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    size = len(PORTS) // count
+    return itertools.cycle(random.sample(PORTS[number * size :][:size], size))
+
+
+_ports = _own_ports()
+
+
 def free_address() -> str:
     """Return a loopback address that nothing listens on now, nor any connection is given."""
     while True:
-        port = random.choice(PORTS)
+        port = next(_ports)
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return f"127.0.0.1:{port}"
@@ -105,7 +120,7 @@ def health(address: str, service: str = "", access: Access = OPEN) -> int:
             request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
             response_deserializer=health_pb2.HealthCheckResponse.FromString,
         )
-        return int(check(health_pb2.HealthCheckRequest(service=service), timeout=1).status)
+        return int(check(health_pb2.HealthCheckRequest(service=service), timeout=30).status)
 
 
 @contextmanager

@@ -57,11 +57,11 @@ class Server:
                 **{**self.variables, "LONGTAIL_SERVER_METRICS_ADDRESS": self.metrics_address},
             )
         )
-        self.client.wait_until_serving()
+        self.client.wait_until_serving(timeout=processes.PATIENCE_SECONDS)
 
     def metric(self, name: str) -> float:
         """Return what one of its metrics without labels is now."""
-        with urlopen(f"http://{self.metrics_address}/metrics", timeout=10) as answer:
+        with urlopen(f"http://{self.metrics_address}/metrics", timeout=30) as answer:
             (line,) = (
                 line for line in answer.read().decode().splitlines() if line.startswith(f"{name} ")
             )

@@ -12,7 +12,7 @@ from longtail.server.catalogue.index.generation import PREFIX, UNFINISHED
 from longtail.server.store.record_store import DATABASE
 from longtail.server.store.sqlite.check import check_database
 
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 60.0
 
 
 def copy_without_index(home: Path, target: Path) -> Path:

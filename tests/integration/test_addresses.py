@@ -1,7 +1,6 @@
 """Where worker and server listen, by default and as told, and what they say when they cannot."""
 
 import os
-import random
 import re
 import signal
 import socket
@@ -38,15 +37,15 @@ def test_by_default_nothing_meets_with_however_many_processes() -> None:
 def elsewhere() -> dict[str, str]:
     """Return free addresses; those of metrics lie to each other as they do by default."""
     _, _, *metrics = (address.port for address in by_default(2))
+    server, worker = processes.free_address(), processes.free_address()
     while True:
-        # Below the ports that the system gives to connections.
-        first = random.randrange(20_000, 30_000)
+        first = int(processes.free_address().rpartition(":")[2])
         moved = [f"127.0.0.1:{first + port - min(metrics)}" for port in metrics]
-        if all(map(is_free, moved)):
+        if not {server, worker} & set(moved) and all(map(is_free, moved)):
             worker_metrics, server_metrics, _ = moved
             return {
-                SERVER: processes.free_address(),
-                WORKER: processes.free_address(),
+                SERVER: server,
+                WORKER: worker,
                 SERVER_METRICS: server_metrics,
                 WORKER_METRICS: worker_metrics,
             }
@@ -88,11 +87,14 @@ def test_two_processes_start_beside_a_worker_and_each_has_its_metrics(
         processes.wait_until(lambda: logged("listens process") == 2, server.log)
         assert all(map(has_metrics, [*metrics.values(), second]))
 
-        # What dies and finds its address taken says so, and is there again when it is free.
+        # What dies and finds its address taken says so, and is there again when it is free. It is
+        # not started again before the address is held.
         (pid,) = re.findall(r"started process=1 pid=(\d+)", server.log.read_text())
+        server.process.send_signal(signal.SIGSTOP)
         os.kill(int(pid), signal.SIGKILL)
         processes.wait_until(lambda: is_free(second), server.log)
         with held(second):
+            server.process.send_signal(signal.SIGCONT)
             processes.wait_until(
                 lambda: logged(f"server: cannot listen on {second}: ") > 0, server.log
             )
@@ -158,7 +160,7 @@ def last_words(
 
 def has_metrics(address: str) -> bool:
     try:
-        with urlopen(f"http://{address}/metrics") as answer:
+        with urlopen(f"http://{address}/metrics", timeout=30) as answer:
             return b"longtail_rpc_in_flight" in answer.read()
     except OSError:
         return False

@@ -21,7 +21,8 @@ from tests.documents import Block, all_blocks
 from tests.node_packages import node_modules
 from tests.processes import ROOT, environment, free_address, start
 
-pytestmark = pytest.mark.model
+# The documents have many commands, each a process.
+pytestmark = [pytest.mark.model, pytest.mark.timeout(1200)]
 
 READY_SECONDS = 300.0
 STOP_SECONDS = 60.0
@@ -114,7 +115,7 @@ class Reader:
             cwd=self.folder,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
         )
         assert done.returncode == 0, (command, done.stdout, done.stderr)
         return done.stdout

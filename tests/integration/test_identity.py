@@ -101,7 +101,7 @@ def test_a_key_is_good_within_seconds_for_what_its_role_allows_until_it_is_revok
     ):
         processes.wait_until(lambda: code(writing) == "OK", closed.server.log)
         assert code(unknown) == "UNAUTHENTICATED"
-        unknown.wait_until_serving(timeout=10)
+        unknown.wait_until_serving(timeout=60)
         writing.upsert_items(films())
         assert reading.recommend(query="a robot alone in space").results[0].item_id == "wall-e"
         with pytest.raises(LongtailError) as caught:
@@ -154,7 +154,7 @@ def refusals(
         for method in methods:
             call: Any = channel.stream_unary(method)
             with pytest.raises(grpc.RpcError) as caught:
-                call(iter([b"\xff"]), timeout=20, metadata=access.metadata)
+                call(iter([b"\xff"]), timeout=60, metadata=access.metadata)
             error: Any = caught.value
             told.append((error.code().name, error.details(), str(error.trailing_metadata())))
     return told
@@ -278,7 +278,7 @@ def test_administration_answers_on_a_listener_of_its_own_alone(
             LongtailClient(admin, access=access) as operator,
             LongtailClient(admin) as stranger,
         ):
-            operator.wait_until_serving(timeout=30)
+            operator.wait_until_serving(timeout=60)
             assert operator.list_snapshots() is not None
             assert list(operator.list_review_queue()) == []
             client.catalog_stats()

@@ -62,6 +62,7 @@ def test_a_real_server_is_measured(
         tmp_path, "run", "--rate", "20", "--seconds", "1.5", "--warmup", "0.5",
         "--scenario", scenario, "--address", address, "--worker-address", worker_address,
         "--slo", "errors=0%", "--allow-writes", "--json", str(outcome), "--html", str(shown),
+        "--deadline", "60",
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     written = json.loads(outcome.read_text())

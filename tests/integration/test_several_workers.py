@@ -18,7 +18,6 @@ from longtail.worker.artefact import load, model_id, write_manifest
 
 from tests import processes
 from tests.films import films
-from tests.integration.test_server_faults import wait_for
 
 pytestmark = pytest.mark.model
 
@@ -40,7 +39,7 @@ class Worker:
 
     def calls(self) -> float:
         """Return how many Embed calls it has answered."""
-        with urlopen(f"http://{self.metrics}/metrics", timeout=5) as reply:
+        with urlopen(f"http://{self.metrics}/metrics", timeout=30) as reply:
             lines: list[str] = reply.read().decode().splitlines()
         counted = [line for line in lines if line.startswith("longtail_rpc_total{")]
         return sum(
@@ -112,7 +111,8 @@ def test_workers_share_queries_and_imports(start_worker: StartWorker, tmp_path: 
         assert {query(client, number) for number in range(10)} == {"wall-e"}
         queried = [worker.calls() for worker in workers]
         assert [after - earlier for after, earlier in zip(queried, before, strict=True)] == [5, 5]
-        client.upsert_items([item_pb2.Item(id=f"{n}", title=f"Number {n}") for n in range(600)])
+        many = [item_pb2.Item(id=f"{n}", title=f"Number {n}") for n in range(600)]
+        client.upsert_items(many, timeout=60)
         imported = [worker.calls() for worker in workers]
         assert all(after > earlier for after, earlier in zip(imported, queried, strict=True))
         assert client.catalog_stats().item_count == len(films()) + 600
@@ -140,7 +140,9 @@ def test_no_query_is_lost_with_a_worker(
         again = start_worker(address=leaving.address)
         # The server remembers a text that was encoded, and would not ask for it again.
         fresh = count(1000)
-        wait_for(lambda: query(client, next(fresh)) == "wall-e" and again.calls() > 0)
+        processes.wait_until(
+            lambda: query(client, next(fresh)) == "wall-e" and again.calls() > 0, running.log
+        )
 
 
 def test_the_server_serves_again_when_a_worker_comes_back(
@@ -156,12 +158,12 @@ def test_the_server_serves_again_when_a_worker_comes_back(
         for worker in workers:
             assert health(running) == SERVING
             worker.running.stop(signal.SIGKILL)
-        wait_for(lambda: health(running) == NOT_SERVING)
+        processes.wait_until(lambda: health(running) == NOT_SERVING, running.log)
         with pytest.raises(LongtailError) as caught:
-            client.recommend(query="space", timeout=3)
+            client.recommend(query="space")
         assert caught.value.code.name == "UNAVAILABLE"
         start_worker(address=workers[1].address)
-        wait_for(lambda: health(running) == SERVING)
+        processes.wait_until(lambda: health(running) == SERVING, running.log)
         assert query(client, 0) == "wall-e"
 
 
@@ -178,14 +180,16 @@ def test_a_worker_with_another_encoder_is_never_used(
     ):
         client.upsert_items(films())
         assert {query(client, number) for number in range(6)} == {"wall-e"}
+        # It may be found after the other one has answered.
+        processes.wait_until(lambda: "worker not used" in running.log.read_text(), running.log)
         lines = running.log.read_text().splitlines()
         refusal = next(line for line in lines if "worker not used" in line)
         assert wrong.address in refusal
         for folder in (artefact, other_encoder):
             assert load(folder).manifest.model_id in refusal
         right.running.stop(signal.SIGKILL)
-        wait_for(lambda: health(running) == NOT_SERVING)
+        processes.wait_until(lambda: health(running) == NOT_SERVING, running.log)
         with pytest.raises(LongtailError) as caught:
-            client.recommend(query="space", timeout=3)
+            client.recommend(query="space")
         assert caught.value.code.name == "UNAVAILABLE"
     assert wrong.calls() == 0

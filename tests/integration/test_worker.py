@@ -2,9 +2,9 @@
 
 import asyncio
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import urlopen
 
 import grpc
 import numpy as np
@@ -21,6 +21,7 @@ from tests import processes
 
 pytestmark = pytest.mark.model
 
+METRICS = "LONGTAIL_WORKER_METRICS_ADDRESS"
 TEXTS = [
     "a quiet film about two brothers",
     "JSON parser",
@@ -128,7 +129,7 @@ def test_a_passed_deadline_is_said_to_have_passed(stub: EmbeddingServiceStub) ->
 
 def test_the_model_is_described(stub: EmbeddingServiceStub, artefact: Path) -> None:
     manifest = load(artefact).manifest
-    model = stub.GetModel(pb.GetModelRequest(), timeout=10).model
+    model = stub.GetModel(pb.GetModelRequest(), timeout=60).model
     assert model.model_id == manifest.model_id == embed(stub, ["a"]).model_id
     assert (model.dimension, model.max_tokens) == (384, 256)
     assert (model.device, model.execution_provider) in (
@@ -177,34 +178,41 @@ def test_a_full_queue_refuses_with_a_time_to_come_back(tmp_path: Path, artefact:
 def test_a_call_in_flight_is_answered_before_the_worker_stops(
     tmp_path: Path, artefact: Path
 ) -> None:
+    metrics = processes.free_address()
+    settings = {METRICS: metrics, "LONGTAIL_WORKER_DRAIN_SECONDS": "100"}
     with (
-        processes.worker(tmp_path, artefact) as worker,
+        processes.worker(tmp_path, artefact, **settings) as worker,
         grpc.insecure_channel(worker.address) as channel,
     ):
         stub = EmbeddingServiceStub(channel)
-        large = pb.EmbedRequest(texts=long_texts(64), role=pb.ROLE_ITEM)
-        call = stub.Embed.future(large, timeout=60)
-        _wait_for_work(worker)
+        large = pb.EmbedRequest(texts=long_texts(128), role=pb.ROLE_ITEM)
+        call = stub.Embed.future(large, timeout=100)
+        _wait_for_work(worker, metrics)
         assert not call.done()
         assert worker.stop(signal.SIGTERM) == 0
-        assert len(call.result().results) == 64
+        assert len(call.result().results) == 128
 
 
 def test_a_drain_has_an_end(tmp_path: Path, artefact: Path) -> None:
+    metrics = processes.free_address()
+    settings = {METRICS: metrics, "LONGTAIL_WORKER_DRAIN_SECONDS": "0.1"}
     with (
-        processes.worker(tmp_path, artefact, LONGTAIL_WORKER_DRAIN_SECONDS="0.1") as worker,
+        processes.worker(tmp_path, artefact, **settings) as worker,
         grpc.insecure_channel(worker.address) as channel,
     ):
         stub = EmbeddingServiceStub(channel)
         large = pb.EmbedRequest(texts=long_texts(256), role=pb.ROLE_ITEM)
         call = stub.Embed.future(large, timeout=60)
-        _wait_for_work(worker)
+        _wait_for_work(worker, metrics)
         assert worker.stop(signal.SIGTERM) == 0
         assert call.code() is not grpc.StatusCode.OK
 
 
-def _wait_for_work(worker: processes.Running) -> None:
-    """Return when the worker is computing what has arrived."""
-    with grpc.insecure_channel(worker.address) as channel:
-        EmbeddingServiceStub(channel).GetModel(pb.GetModelRequest(), timeout=10)
-    time.sleep(0.3)
+def _wait_for_work(worker: processes.Running, metrics: str) -> None:
+    """Return when a call is being worked on."""
+
+    def works() -> bool:
+        with urlopen(f"http://{metrics}/metrics", timeout=30) as answer:
+            return b"\nlongtail_rpc_in_flight 1.0" in answer.read()
+
+    processes.wait_until(works, worker.log)
