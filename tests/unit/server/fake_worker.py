@@ -105,7 +105,7 @@ async def connected(*workers: FakeWorker) -> AsyncIterator[Encoder]:
 
 async def known(encoder: Encoder, count: int) -> None:
     """Return when so many workers have said which encoder they have."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while sum(model is not None for model in encoder._group.models()) < count:
             await encoder._group.changed()
 

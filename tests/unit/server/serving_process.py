@@ -17,7 +17,7 @@ from longtail.runtime.listening import ListenAddress
 from longtail.runtime.logs import TEXT, configure_logging
 from longtail.server.process.supervision import lifeline, supervise
 
-DRAIN_SECONDS, STOP_SECONDS = 2.0, 5.0
+DRAIN_SECONDS = 2.0
 PID = "/test.Process/Pid"
 
 
@@ -28,6 +28,7 @@ def main() -> int:
     parser.add_argument("lock", type=Path)
     parser.add_argument("--child", type=int)
     parser.add_argument("--fail", type=int)
+    parser.add_argument("--stop-seconds", type=float, default=60.0)
     arguments = parser.parse_args()
     configure_logging("info", TEXT)
     address = ListenAddress.parse("TEST_ADDRESS", arguments.address)
@@ -36,10 +37,10 @@ def main() -> int:
             return int(arguments.fail)
         asyncio.run(_serve(address))
         return 0
-    return _supervise(address, arguments.count, arguments.lock)
+    return _supervise(address, arguments.count, arguments.lock, arguments.stop_seconds)
 
 
-def _supervise(address: ListenAddress, count: int, path: Path) -> int:
+def _supervise(address: ListenAddress, count: int, path: Path, stop_seconds: float) -> int:
     def command(index: int) -> Sequence[str]:
         return [sys.executable, "-m", __spec__.name, *sys.argv[1:], "--child", str(index)]
 
@@ -47,7 +48,7 @@ def _supervise(address: ListenAddress, count: int, path: Path) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         try:
             return supervise(
-                command, count, [address], stop_seconds=STOP_SECONDS, inherited=[lock.fileno()]
+                command, count, [address], stop_seconds=stop_seconds, inherited=[lock.fileno()]
             )
         except OSError as error:
             sys.stderr.write(f"{error}\n")

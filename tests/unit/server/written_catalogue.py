@@ -170,7 +170,7 @@ async def written_catalogue(
 ) -> AsyncIterator[WrittenCatalogue]:
     store = open_store(folder / "longtail.db")
     interceptor = ServiceInterceptor(
-        max_in_flight=50, unary_seconds=20, stream_seconds=20, keys=keys
+        max_in_flight=50, unary_seconds=120, stream_seconds=120, keys=keys
     )
     server = grpc.aio.server(interceptors=[interceptor])
     with (

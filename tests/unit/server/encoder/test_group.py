@@ -43,11 +43,11 @@ async def test_the_encoder_serves_while_one_worker_does() -> None:
 
 async def test_of_workers_that_differ_the_one_that_is_wanted_counts() -> None:
     async with connected(FakeWorker(0, "other@1"), FakeWorker(1)) as encoder:
-        assert await encoder.describe(5, TINY) == TINY
-        assert await encoder.describe(5, OTHER) == OTHER
-        assert await encoder.describe(5) == OTHER
+        assert await encoder.describe(60, TINY) == TINY
+        assert await encoder.describe(60, OTHER) == OTHER
+        assert await encoder.describe(60) == OTHER
         # All have answered, and none has it.
-        assert await encoder.describe(5, EncoderBinding("third@1", 2)) == OTHER
+        assert await encoder.describe(60, EncoderBinding("third@1", 2)) == OTHER
 
 
 async def test_while_one_that_may_have_the_encoder_is_away_it_is_waited_for() -> None:
@@ -57,11 +57,11 @@ async def test_while_one_that_may_have_the_encoder_is_away_it_is_waited_for() ->
         await known(encoder, 1)
         with pytest.raises(Unavailable):
             await encoder.describe(0.1, TINY)
-        assert await encoder.describe(5) == OTHER
+        assert await encoder.describe(60) == OTHER
         late = FakeWorker(1)
         late.address = absent
         await late.start()
-        assert await encoder.describe(10, TINY) == TINY
+        assert await encoder.describe(60, TINY) == TINY
         await late.stop()
     await worker.stop()
 
@@ -142,6 +142,7 @@ async def test_without_a_worker_of_the_encoder_there_is_none() -> None:
 
 async def test_a_worker_that_comes_back_with_another_encoder_is_not_used() -> None:
     first = FakeWorker(0)
+    first.address = processes.free_address()
     async with connected(first) as encoder:
         assert await encoder.wait_for_change(False, lambda: TINY)
         await first.stop()

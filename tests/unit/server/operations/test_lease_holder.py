@@ -29,12 +29,11 @@ from tests.unit.server.operations.test_runner import (
 
 @pytest.fixture(autouse=True)
 def small_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have ten ranges of four texts, which change hands soon."""
+    """Have ten ranges of four texts."""
     monkeypatch.setattr(reembedding, "LEASE_TEXTS", 4)
     monkeypatch.setattr(lease_holder, "TEXTS_PER_CALL", 2)
     monkeypatch.setattr(lease_holder, "POLL_SECONDS", 0.05)
     monkeypatch.setattr(lease_holder, "BEAT_SECONDS", 0.05)
-    monkeypatch.setattr(lease_holder, "LEASE_SECONDS", 0.5)
 
 
 def coming() -> FakeWorker:
@@ -54,7 +53,7 @@ async def holding(server: Server, encoder: Encoder) -> AsyncIterator[None]:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             if holds():
                 return
@@ -75,23 +74,29 @@ async def test_others_encode_what_the_owner_has_no_worker_for(tmp_path: Path) ->
         runner = server.runner(tmp_path)
         operation = await runner.rebuild_index(OTHER.model_id)
         await asked.serve(False)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while server.encoder.usable(OTHER):
                 await server.encoder._group.changed()
+        for each in (one, two):
+            each.go.clear()
         async with running(runner), holding(server, first), holding(server, second):
+            # Neither is done before the other has begun.
+            for each in (one, two):
+                await each.arrived.wait()
+            for each in (one, two):
+                each.go.set()
             found = await ended(runner, operation)
         assert (found.state, found.error_message) == (OperationState.SUCCEEDED, "")
         assert (found.done, found.total) == (2 * ITEMS, 2 * ITEMS)
         assert server.view.live_count == ITEMS
         assert (sum(encoded(one, two).values()), len(encoded(one, two))) == (ITEMS, ITEMS)
-        assert one.calls
-        assert two.calls
         assert not asked.calls
 
 
 async def test_what_a_killed_process_left_is_encoded_and_the_rest_not_again(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(lease_holder, "LEASE_SECONDS", 2.0)
     own, killed = coming(), await coming().start()
     async with serving(tmp_path, FakeWorker(1), own) as server:
         runner = server.runner(tmp_path)

@@ -147,7 +147,7 @@ async def running(runner: OperationRunner) -> AsyncIterator[None]:
 
 
 async def ended(runner: OperationRunner, operation: Operation) -> Operation:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             found = await runner.get(operation.id)
             if found.state in (OperationState.SUCCEEDED, OperationState.FAILED):
@@ -227,7 +227,7 @@ async def test_an_item_that_the_encoder_does_not_take_is_passed_over_and_told(
 
         def rewrite(encoder: BoundEncoder, progress: Callable[[int, int], None]) -> None:
             writing = server.write(ITEMS, title="Another")
-            asyncio.run_coroutine_threadsafe(writing, loop).result(10)
+            asyncio.run_coroutine_threadsafe(writing, loop).result(60)
             rebuild(encoder, progress)
 
         runner._reembedding._rebuild = rewrite
@@ -275,7 +275,7 @@ async def test_writes_go_on_while_the_catalogue_is_loaded_for_another_encoder(
     def held(view: CatalogueReplica, encoder: BoundEncoder) -> CatalogueState:
         if encoder.binding == OTHER:
             loading.set()
-            assert go.wait(20)
+            assert go.wait(60)
         return load(view, encoder)
 
     monkeypatch.setattr(CatalogueReplica, "_load", held)
@@ -284,9 +284,9 @@ async def test_writes_go_on_while_the_catalogue_is_loaded_for_another_encoder(
         runner = server.runner(tmp_path)
         async with running(runner):
             operation = await runner.rebuild_index(OTHER.model_id)
-            assert await asyncio.to_thread(loading.wait, 20)
+            assert await asyncio.to_thread(loading.wait, 60)
             try:
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(30):
                     await server.write(3, ITEMS)
                 assert server.view.live_count == ITEMS + 1
             finally:

@@ -18,7 +18,7 @@ def thread() -> Iterator[FairThread]:
     thread.shutdown()
 
 
-async def _as(caller: str, thread: FairThread, order: list[str], seconds: float = 30) -> None:
+async def _as(caller: str, thread: FairThread, order: list[str], seconds: float = 1e6) -> None:
     set_caller(Caller(caller, Role.READ))
     with within(seconds):
         await thread.run(lambda: order.append(caller))
@@ -71,8 +71,8 @@ async def test_a_wait_that_many_others_have_is_not_that_of_a_newcomer(thread: Fa
     many = [asyncio.create_task(_as("many", thread, order)) for _ in range(500)]
     await asyncio.sleep(0)
     with pytest.raises(Overloaded):
-        await _as("many", thread, order, 1)
-    newcomer = asyncio.create_task(_as("newcomer", thread, order, 1))
+        await _as("many", thread, order, 10)
+    newcomer = asyncio.create_task(_as("newcomer", thread, order, 10))
     await asyncio.sleep(0)
     go.set()
     await asyncio.gather(first, newcomer, *many)

@@ -22,11 +22,10 @@ from longtail.server.process.supervision import (
     supervise,
 )
 
-from tests.processes import ROOT, environment, free_address
+from tests.processes import PATIENCE_SECONDS, ROOT, environment, free_address
 from tests.unit.server.serving_process import PID
 
 COUNT = 3
-PATIENCE_SECONDS = 60.0
 
 
 class Family:
@@ -76,7 +75,7 @@ def ask(address: str) -> int | None:
     with grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
         call: Any = channel.unary_unary(PID)
         try:
-            return int(call(b"", timeout=5))
+            return int(call(b"", timeout=30))
         except grpc.RpcError:
             return None
 
@@ -96,10 +95,10 @@ def start(address: str, home: Path, *options: str, count: int = COUNT) -> subpro
 
 
 @contextmanager
-def running(home: Path) -> Iterator[tuple[Family, set[int]]]:
+def running(home: Path, *options: str) -> Iterator[tuple[Family, set[int]]]:
     """Run a parent and its children; give also the ids of the children."""
     address = free_address()
-    family = Family(start(address, home), address, home)
+    family = Family(start(address, home, *options), address, home)
     pids = set[int]()
     try:
         pids = family.wait_for(COUNT)
@@ -144,7 +143,8 @@ def test_a_child_that_is_killed_is_started_again_while_the_others_answer(tmp_pat
         victim = min(pids)
         os.kill(victim, signal.SIGKILL)
         family.wait_until(lambda: f"pid={victim} code=-9" in family.log())
-        assert ask(family.address) in pids - {victim}
+        # By then it may have been started again.
+        assert ask(family.address) not in (None, victim)
         after = family.wait_for(COUNT)
         assert pids - {victim} < after
         family.parent.terminate()
@@ -152,7 +152,7 @@ def test_a_child_that_is_killed_is_started_again_while_the_others_answer(tmp_pat
 
 
 def test_a_child_that_does_not_drain_is_killed(tmp_path: Path) -> None:
-    with running(tmp_path) as (family, pids):
+    with running(tmp_path, "--stop-seconds", "3") as (family, pids):
         os.kill(min(pids), signal.SIGSTOP)
         family.parent.terminate()
         assert family.parent.wait(PATIENCE_SECONDS) == 1

@@ -36,7 +36,7 @@ async def written(tmp_path: Path) -> AsyncIterator[WrittenCatalogue]:
 async def filled(pool: Callable[[Callable[[], bool]], Awaitable[bool]]) -> AsyncIterator[None]:
     """Have all threads of a pool busy, and work waiting for them."""
     go = threading.Event()
-    jobs = [asyncio.ensure_future(pool(lambda: go.wait(30))) for _ in range(JOBS)]
+    jobs = [asyncio.ensure_future(pool(lambda: go.wait(240))) for _ in range(JOBS)]
     try:
         yield
         assert not any(job.done() for job in jobs)
@@ -84,7 +84,7 @@ async def test_work_of_one_kind_does_not_wait_for_another(
     await written.items.BatchUpsertItems(batch(item("a")))
     async with filled(getattr(written.pools, kind)):
         for other in others:
-            await asyncio.wait_for(other(written), 20)
+            await asyncio.wait_for(other(written), 60)
 
 
 @pytest.fixture
