@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 from longtail.runtime.settings import load
+from longtail.server.catalogue.behaviour import BehaviourView
 from longtail.server.catalogue.indexer import Indexer
 from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.process.part import Part
@@ -72,7 +73,7 @@ class Written:
         self._commit = commit
 
     def write(self, work: Callable[[Transaction], T]) -> T:
-        return self._commit.submit(work).result(20)
+        return self._commit.submit(work).result(120)
 
     def upsert(self, *items: NewItem) -> int:
         return self.write(lambda tx: self.store.items.upsert(tx, items, self.encoder.id))[1]
@@ -96,7 +97,7 @@ def opened(folder: Path, committed: Callable[[], None] = lambda: None) -> Iterat
     store = open_store(folder / "longtail.db")
     try:
         with store.group_commit(committed, 100) as commit:
-            bound = commit.submit(lambda tx: store.encoders.bind(tx, BINDING)).result(20)
+            bound = commit.submit(lambda tx: store.encoders.bind(tx, BINDING)).result(120)
             yield Written(store, bound, commit)
     finally:
         store.close()
@@ -104,6 +105,11 @@ def opened(folder: Path, committed: Callable[[], None] = lambda: None) -> Iterat
 
 def view_of(written: Written, folder: Path) -> CatalogueReplica:
     return CatalogueReplica(written.store, written.encoder, SETTINGS, folder / "index")
+
+
+def behaviour_of(store: RecordStore) -> BehaviourView:
+    """Return a view that has read all that people did when it is entered, however long it takes."""
+    return BehaviourView(store, patience_seconds=120.0)
 
 
 def indexer_of(

@@ -27,7 +27,14 @@ from longtail.server.store.records import (
 from longtail.server.upkeep.profile_watch import ProfileWatch
 
 from tests.films import FILMS
-from tests.unit.server.catalogues import DIMENSION, Written, opened, unit, view_of
+from tests.unit.server.catalogues import (
+    DIMENSION,
+    Written,
+    behaviour_of,
+    opened,
+    unit,
+    view_of,
+)
 
 THEMES = ("space", "paris", "crime", "family", "sea")
 FILMS_BY_THEME = {
@@ -141,7 +148,7 @@ def cinema(folder: Path, *films: NewItem, size: int = 100) -> Iterator[Cinema]:
 
         written = stack.enter_context(opened(folder, follow))
         found = view_of(written, folder)
-        behaviour = stack.enter_context(BehaviourView(written.store))
+        behaviour = stack.enter_context(behaviour_of(written.store))
         views += [behaviour, found]
         own = {each.content.id: each for each in films}
         written.upsert(*(own.get(each) or film(each) for each in FILMS))

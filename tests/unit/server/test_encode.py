@@ -32,7 +32,7 @@ async def test_it_encodes_what_was_divided(postgresql_url: str) -> None:
         it.do(lambda tx: store.leases.divide(tx, operation.id, coming, ranges))
         settings = Settings(store=postgresql_url, worker_address=worker.address)
         encoding = asyncio.create_task(encode.encode(settings))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while True:
                 if encoding.done() or not store.leases.unfinished():
                     break

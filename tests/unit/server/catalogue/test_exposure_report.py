@@ -223,7 +223,7 @@ async def run(part: Part, watch: Coroutine[None, None, None], rounds: int = 1) -
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(asyncio, "sleep", rest)
         task = asyncio.create_task(watch)
-        await asyncio.wait_for(exported.wait(), 20)
+        await asyncio.wait_for(exported.wait(), 60)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
     return part

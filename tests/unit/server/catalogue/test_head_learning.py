@@ -23,7 +23,7 @@ from prometheus_client import REGISTRY
 from tests.unit.server.catalogues import BINDING, item, opened, unit, view_of
 
 DIMENSION = 8
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0
 
 
 @dataclass

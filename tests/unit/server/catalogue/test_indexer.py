@@ -71,7 +71,7 @@ def running(indexer: Indexer) -> Iterator[threading.Event]:
     assert failures == []
 
 
-def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -82,7 +82,7 @@ def test_a_delta_is_merged_when_it_is_long_enough(written: Written, tmp_path: Pa
     view = view_of(written, tmp_path)
     write(written, view, range(49))
     with running(indexer_of(written, view, tmp_path)) as owns:
-        assert owns.wait(10)
+        assert owns.wait(60)
         time.sleep(0.1)
         assert view.state.index.graph_rows == 0
         write(written, view, range(49, 50))
@@ -111,7 +111,7 @@ def test_a_graph_of_many_dead_rows_is_built_anew(written: Written, tmp_path: Pat
 def test_one_process_builds_and_the_others_take_over(written: Written, tmp_path: Path) -> None:
     first, second = view_of(written, tmp_path), view_of(written, tmp_path)
     with running(indexer_of(written, first, tmp_path)) as owns:
-        assert owns.wait(10)
+        assert owns.wait(60)
         with running(indexer_of(written, second, tmp_path)) as would_own:
             write(written, first, range(120))
             second.follow()
@@ -128,7 +128,7 @@ def test_the_others_are_ready_for_another_encoder_when_the_switch_comes(
     encoders = written.store.encoders
     owner = indexer_of(written, first, tmp_path)
     with running(owner) as owns:
-        assert owns.wait(10)
+        assert owns.wait(60)
         with running(indexer_of(written, second, tmp_path)):
             binding = EncoderBinding("tiny@2", 16)
             coming = written.write(lambda tx: encoders.prepare(tx, binding))
@@ -153,9 +153,9 @@ def test_the_others_are_ready_for_another_encoder_when_the_switch_comes(
 def test_another_process_builds_when_the_owner_has_gone(written: Written, tmp_path: Path) -> None:
     first, second = view_of(written, tmp_path), view_of(written, tmp_path)
     with running(indexer_of(written, first, tmp_path)) as owns:
-        assert owns.wait(10)
+        assert owns.wait(60)
     with running(indexer_of(written, second, tmp_path)) as owns:
-        assert owns.wait(10)
+        assert owns.wait(60)
         write(written, second, range(60))
         until(lambda: second.state.index.graph_rows == 60)
 
@@ -264,7 +264,7 @@ def test_an_indexer_that_cannot_begin_tries_again(written: Written, tmp_path: Pa
     with running(indexer_of(written, view, tmp_path, part=Part("indexer", told.append))) as owns:
         until(lambda: told == [False])
         (tmp_path / "index" / LOCK_FILE).rmdir()
-        assert owns.wait(20)
+        assert owns.wait(60)
 
 
 def test_who_cannot_take_over_tries_again(
@@ -281,7 +281,7 @@ def test_who_cannot_take_over_tries_again(
 
     monkeypatch.setattr(second, "adopt", failing)
     with running(indexer_of(written, first, tmp_path)) as owns:
-        assert owns.wait(10)
+        assert owns.wait(60)
         with running(indexer_of(written, second, tmp_path, part=Part("indexer", told.append))):
             write(written, first, range(60))
             until(lambda: second.state.index.graph_rows == 60)

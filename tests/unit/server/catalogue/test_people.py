@@ -16,7 +16,7 @@ from longtail.server.store.activity import ActivityLog
 from longtail.server.store.record_store import RecordStore
 from longtail.server.store.records import Interaction, PersonRecord
 
-from tests.unit.server.catalogues import Written, opened
+from tests.unit.server.catalogues import Written, behaviour_of, opened
 
 NOBODY = frozenset[str]()
 
@@ -35,7 +35,7 @@ def written(tmp_path: Path) -> Iterator[Written]:
 
 @pytest.fixture
 def view(written: Written) -> Iterator[BehaviourView]:
-    with BehaviourView(written.store) as found:
+    with behaviour_of(written.store) as found:
         yield found
 
 
@@ -130,7 +130,7 @@ def test_who_came_back_before_the_look_is_not_dropped(
 
 
 def test_what_another_process_wrote_is_followed(written: Written) -> None:
-    with closing(RecordStore.open(written.store.path)) as other, BehaviourView(other) as view:
+    with closing(RecordStore.open(written.store.path)) as other, behaviour_of(other) as view:
         ann = view.people.load("ann")
         written.interact(deed("1"))
         view.follow()
@@ -149,7 +149,7 @@ class Paused(ActivityLog):
         found = super().person(user_id, latest)
         self.reads += 1
         self.read.set()
-        assert self.go.wait(20)
+        assert self.go.wait(60)
         return found
 
 
@@ -162,7 +162,7 @@ def test_what_is_written_while_a_person_is_read_is_not_lost(
     paused = written.store.activity = Paused(written.store.activity)
     with ThreadPoolExecutor(2) as threads:
         loads = [threads.submit(view.people.load, "ann") for _ in range(2)]
-        assert paused.read.wait(20)
+        assert paused.read.wait(60)
         for step in how.split(" and "):
             if step == "told":
                 written.interact(deed("2", item="b", time=1))
@@ -170,7 +170,7 @@ def test_what_is_written_while_a_person_is_read_is_not_lost(
                 written.write(lambda tx: written.store.forget(tx, "ann"))
             view.follow()
         paused.go.set()
-        ann, same = (load.result(20) for load in loads)
+        ann, same = (load.result(60) for load in loads)
     assert ann is same
     assert paused.reads == 1
     check(written.store, "ann", ann)
@@ -233,7 +233,7 @@ def test_readers_beside_the_follower_see_whole_persons(
 
     def read(seed: int) -> int:
         random, count = np.random.default_rng(seed), 0
-        while not stop.is_set():
+        while not stop.is_set() or not count:
             name = names[random.integers(len(names))]
             person = view.people.known(name) or view.people.load(name)
             history = person.history
@@ -262,7 +262,7 @@ def test_readers_beside_the_follower_see_whole_persons(
         finally:
             stop.set()
             sys.setswitchinterval(interval)
-        assert all(reader.result(20) for reader in readers)
+        assert all(reader.result(60) for reader in readers)
     for name in names:
         check(written.store, name, view.people.load(name))
 

@@ -9,7 +9,7 @@ from longtail.server.catalogue.regressing import Regressing
 from longtail.server.ranking.behaviour import Behaviour
 from longtail.server.ranking.regression import Regression, Stopped
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0
 
 
 class Noted(Behaviour):

@@ -327,7 +327,7 @@ async def test_the_canary_goes_on_when_a_look_failed(
     monkeypatch.setattr(recall_canary, "FIRST_SECONDS", 0)
     monkeypatch.setattr(recall_canary, "PERIOD_SECONDS", 0.01)
     watch = asyncio.create_task(recall_canary.watch_recall(view, part := Part("canary")))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not view.recall:  # noqa: ASYNC110 (the canary tells nobody)
             await asyncio.sleep(0.01)
     assert (failures, part.well, watch.done()) == ([], True, False)

@@ -6,14 +6,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from longtail.server.catalogue.behaviour import BehaviourView
 from longtail.server.process.part import Part
 from longtail.server.process.pools import Pools
 from longtail.server.process.reach import Reach
 from longtail.server.upkeep import following
 from longtail.server.upkeep.following import Follower, keep_following
 
-from tests.unit.server.catalogues import Written, item, opened, view_of
+from tests.unit.server.catalogues import Written, behaviour_of, item, opened, view_of
 
 
 @pytest.fixture
@@ -27,7 +26,7 @@ def followed(tmp_path: Path) -> Iterator[tuple[Written, Follower]]:
 
     with ExitStack() as stack:
         written = stack.enter_context(opened(tmp_path, follow))
-        behaviour = stack.enter_context(BehaviourView(written.store))
+        behaviour = stack.enter_context(behaviour_of(written.store))
         view = view_of(written, tmp_path)
         followers.append(Follower(written.store, view, behaviour, Reach(bounded=False)))
         yield written, followers[0]
@@ -55,7 +54,7 @@ async def test_what_could_not_be_followed_is_tried_again(
     with Pools() as pools:
         part = Part("store-watch", told.append)
         watch = asyncio.create_task(keep_following(follower, pools, part, asyncio.Event(), others))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while told != [False, True]:  # noqa: ASYNC110 (a list tells nobody)
                 await asyncio.sleep(0.01)
         assert (follower.view.live_count, follower.behind, watch.done()) == (1, False, False)

@@ -173,7 +173,7 @@ async def test_the_file_is_looked_at_again_and_again(
     part, audit = Part("profile"), Audit(path.parent / "audit", None, 10**6)
     task = asyncio.create_task(watch_profile(watch, part, audit))
     version = write(path, "new")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while watch.profile.version != version:  # noqa: ASYNC110 (a watch of files tells nobody)
             await asyncio.sleep(0.01)
         # What else may go wrong is tried again, though the file stays as it is.

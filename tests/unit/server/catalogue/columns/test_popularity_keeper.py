@@ -145,7 +145,7 @@ def test_a_large_catalogue_is_ranked_when_enough_time_has_passed(
     # The clock stood still, so ranking cost nothing and may be done at any time.
     assert keeper.scale() is first
     columns.kill("a", 5)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while keeper.scale().shares()[Bucket.HEAD].items != 1:
         assert time.monotonic() < deadline, "it was never ranked anew"
 
