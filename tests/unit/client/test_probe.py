@@ -8,13 +8,13 @@ from longtail.client import probe
 from tests.processes import free_address
 
 
-@pytest.fixture(autouse=True)
-def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe, "SECONDS", 0.3)
-
-
-@pytest.mark.parametrize(("status", "code"), [("SERVING", 0), ("NOT_SERVING", 1)])
-def test_a_container_is_as_healthy_as_its_server_says(status: str, code: int) -> None:
+@pytest.mark.parametrize(
+    ("status", "code", "seconds"), [("SERVING", 0, 60), ("NOT_SERVING", 1, 0.3)]
+)
+def test_a_container_is_as_healthy_as_its_server_says(
+    status: str, code: int, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe, "SECONDS", seconds)
     server = grpc.server(ThreadPoolExecutor(1))
     servicer = health.HealthServicer()
     servicer.set("", health_pb2.HealthCheckResponse.ServingStatus.Value(status))
@@ -31,6 +31,7 @@ def test_nobody_there_is_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     address = free_address()
+    monkeypatch.setattr(probe, "SECONDS", 0.3)
     monkeypatch.setenv("LONGTAIL_SERVER_ADDRESS", address)
     assert probe.main([]) == 1
     assert address in capsys.readouterr().err

@@ -8,7 +8,7 @@ import pytest
 from demo.terminal import own_foreground_group
 
 CTRL_C = b"\x03"
-TIMEOUT_SECONDS = 30
+TIMEOUT_SECONDS = 120
 
 # Runs its arguments on a terminal of their own, types what it reads, and exits as they do. A shell
 # starts what it puts into the background with SIGINT ignored, and that is inherited.

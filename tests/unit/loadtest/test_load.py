@@ -18,7 +18,7 @@ from loadtest.load import IMPORT, Asked, Load
 from loadtest.material import Material
 from loadtest.open_loop import Schedule
 from loadtest.scenarios import MARK, Operation, Scenario
-from tests.processes import ROOT
+from tests.processes import PATIENCE_SECONDS, ROOT
 from tests.unit.client.fake_server import fake_server
 
 ITEMS = [Item(id="1", title="One", text="The first")]
@@ -88,7 +88,7 @@ def test_an_interruption_removes_what_was_written_and_says_so(
                 process.send_signal(number)
 
         fake.before_answer = interrupt_once_written
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=PATIENCE_SECONDS)
         assert (process.returncode, out) == (code, "")
         assert f"{told} before its end" in err
         assert set(fake.items) == {"1"}

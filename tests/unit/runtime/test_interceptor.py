@@ -401,7 +401,7 @@ async def test_a_call_has_a_line_where_somebody_wants_to_see_each(
         with caplog.at_level(logging.DEBUG, "longtail.runtime.guard"):
             await stub.GetModel(pb.GetModelRequest())
     [line] = [each.message for each in caplog.records if each.message.startswith("answered")]
-    assert line.startswith("answered method=EmbeddingService/GetModel code=OK seconds=0.")
+    assert re.match(r"answered method=EmbeddingService/GetModel code=OK seconds=\d", line)
 
 
 @pytest.mark.parametrize(("over", "code"), [(0, "OK"), (1, "RESOURCE_EXHAUSTED")])
@@ -443,7 +443,7 @@ async def test_too_many_in_flight_are_refused_at_once_and_none_later() -> None:
         await stub.GetModel(pb.GetModelRequest(), timeout=10)
 
 
-@pytest.mark.parametrize(("limit", "given"), [(0.05, None), (10.0, 5.0)])
+@pytest.mark.parametrize(("limit", "given"), [(5.0, None), (10.0, 5.0)])
 async def test_each_rpc_has_the_shorter_of_its_deadline_and_ours(
     limit: float, given: float | None
 ) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 from grpc_health.v1 import health_pb2
 from longtail.client import LongtailError
 from longtail.client.calls.errors import error_from_rpc
-from longtail.runtime.identity import Limits, Role, current_caller
+from longtail.runtime import keys as keys_module
+from longtail.runtime.identity import Allowance, Limits, Role, current_caller
 from longtail.runtime.interceptor import ServiceInterceptor
 from longtail.runtime.keys import Key, KeyRing, hashed, write_keys
 from longtail.runtime.lifecycle import HealthBoard, new_server
@@ -140,7 +142,11 @@ async def test_a_stream_without_a_key_is_refused_before_it_sends(tmp_path: Path)
         assert await call.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
-async def test_a_key_has_its_limits_and_others_do_not(tmp_path: Path) -> None:
+async def test_a_key_has_its_limits_and_others_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # All of it happens within one second, whatever the machine does meanwhile.
+    monkeypatch.setattr(keys_module, "Allowance", partial(Allowance, clock=lambda: 100.0))
     service = FakeService()
     keys = [key("one", Role.WRITE, concurrency=1), key("few", Role.WRITE, rate=2, batch=2)]
     keys.append(key("free", Role.WRITE))

@@ -168,7 +168,8 @@ async def test_who_opens_a_connection_and_does_not_use_it_does_not_keep_it(
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{plain}") as channel:
             health: Any = health_pb2_grpc.HealthStub(channel)
-            watch = health.Watch(health_pb2.HealthCheckRequest())
+            # A handshake that takes too long is tried again.
+            watch = health.Watch(health_pb2.HealthCheckRequest(), wait_for_ready=True)
             await watch.read()
             ends = [end_of_connection(port, sent) for port, sent in unused]
             await asyncio.wait_for(asyncio.gather(*ends), 30)
@@ -179,10 +180,10 @@ async def test_who_opens_a_connection_and_does_not_use_it_does_not_keep_it(
         alone = [("grpc.use_local_subchannel_pool", 1)]
         async with grpc.aio.insecure_channel(f"127.0.0.1:{plain}", options=alone) as channel:
             again: Any = health_pb2_grpc.HealthStub(channel)
-            await again.Check(health_pb2.HealthCheckRequest())
+            await again.Check(health_pb2.HealthCheckRequest(), wait_for_ready=True)
             ended = channel.wait_for_state_change(grpc.ChannelConnectivity.READY)
             await asyncio.wait_for(ended, 30)
-            await again.Check(health_pb2.HealthCheckRequest())
+            await again.Check(health_pb2.HealthCheckRequest(), wait_for_ready=True)
     finally:
         await server.stop(0)
 

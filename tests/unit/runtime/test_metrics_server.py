@@ -22,13 +22,18 @@ from tests.certificates import Authority
 from tests.processes import free_address
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics_server, "SECONDS", 60.0)
+
+
 @pytest.fixture
 def address() -> ListenAddress:
     return ListenAddress.parse("APP_METRICS", free_address())
 
 
 def connect(address: ListenAddress) -> socket.socket:
-    return socket.create_connection((address.host, address.port), timeout=10)
+    return socket.create_connection((address.host, address.port), timeout=60)
 
 
 def status(
@@ -40,7 +45,7 @@ def status(
         context.load_verify_locations(ca)
     request = Request(f"{scheme}://{address}{path}", headers=headers)
     try:
-        with urlopen(request, timeout=10, context=context) as answer:
+        with urlopen(request, timeout=60, context=context) as answer:
             assert b"# HELP " in answer.read()
             return int(answer.status)
     except HTTPError as error:
@@ -48,7 +53,7 @@ def status(
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.02)

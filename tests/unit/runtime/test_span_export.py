@@ -30,6 +30,7 @@ def lost(why: str) -> float:
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(span_export, "SECONDS", 0.02)
+    monkeypatch.setattr(span_export, "SEND_SECONDS", 30.0)
 
 
 @contextmanager

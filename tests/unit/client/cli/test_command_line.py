@@ -22,7 +22,7 @@ from longtail.runtime.errors import InvalidArgument, Violation
 from longtail.v1.item_pb2 import STATE_HIDDEN, Item
 from pyarrow import parquet
 
-from tests.processes import free_address
+from tests.processes import PATIENCE_SECONDS, free_address
 from tests.unit.client.cli.command_line import row
 from tests.unit.client.fake_interactions import UNKNOWN_TOKEN
 from tests.unit.client.fake_server import Fake
@@ -211,9 +211,9 @@ def test_an_interrupted_import_reports_what_was_written(fake: Fake, tmp_path: Pa
     with subprocess.Popen(
         [*command, "--address", fake.address], stdout=subprocess.PIPE, text=True
     ) as process:
-        assert begun.wait(30)
+        assert begun.wait(PATIENCE_SECONDS)
         process.send_signal(signal.SIGINT)
-        report = json.loads(process.communicate(timeout=30)[0])
+        report = json.loads(process.communicate(timeout=PATIENCE_SECONDS)[0])
 
     assert process.returncode == 130
     assert 0 < report["imported"] == len(fake.items) < 40 * 256
