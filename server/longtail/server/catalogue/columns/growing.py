@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 S = TypeVar("S", bound=np.generic)
 
 FIRST_CAPACITY = 4
+# So many times as long as it was, or as it has to be, is an array that is replaced by a longer one.
 GROWTH = 1.5
 
 

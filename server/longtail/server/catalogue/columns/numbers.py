@@ -4,12 +4,12 @@ from collections.abc import Mapping
 
 import numpy as np
 from longtail.server.catalogue.columns.columns import Columns, Ints
+from longtail.server.catalogue.columns.growing import GROWTH
 from numpy.typing import NDArray
 
 Numbers = NDArray[np.int32]
 
 NO_NUMBER = -1
-GROWTH = 1.5
 
 
 class NumberColumn:

@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 from longtail.runtime.errors import Unavailable
 from longtail.server.catalogue.array_file import read_arrays
-from longtail.server.catalogue.columns.growing import GrowingArray
+from longtail.server.catalogue.columns.growing import GROWTH, GrowingArray
 from longtail.server.catalogue.index.copies import FILE as COPIES_FILE
 from longtail.server.catalogue.index.copies import Copies
 from longtail.server.catalogue.index.generation import Generation
@@ -49,7 +49,6 @@ logger = logging.getLogger(__name__)
 Mask = NDArray[np.bool_]
 
 FIRST_ROWS = 1024
-GROWTH = 1.5
 # Gathered at a time when rows are scanned: what fits into a core's cache.
 SCAN_ROWS = 1024
 # The graph and the two ways of scanning are closer to each other than this: they differ by 1e-7 at

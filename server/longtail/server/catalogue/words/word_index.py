@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from longtail.server.catalogue.columns.columns import Columns
-from longtail.server.catalogue.columns.growing import GrowingArray
+from longtail.server.catalogue.columns.growing import GROWTH, GrowingArray
 from longtail.server.catalogue.kept_results import KeptResults
 from longtail.server.catalogue.scope import Scope
 from longtail.server.catalogue.words.segment import (
@@ -44,8 +44,6 @@ MERGED_AT_ONCE = 1 << 18
 MOST_WORDS, MOST_POSTINGS = 128, 1 << 14
 # So many times what is asked for is found where words are left to be counted.
 WIDER = 4
-# Of the room for the scores of rows, beyond those that there are.
-GROWTH = 1.5
 # Found beyond what is asked for, in place of what may not be recommended.
 SPARE = 16
 # Results that are kept, the latest, and how large each may be: 50 MB at most.
