@@ -15,17 +15,24 @@ from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain, compress, pairwise, repeat
+from itertools import chain, compress, repeat
 from typing import Self
 
 import numpy as np
 from longtail.server.ranking.cosine import shrunk
+from longtail.server.ranking.likes import (
+    NUMBER,
+    NUMBER_BYTES,
+    Int32s,
+    Ints,
+    Opinions,
+    likes_of,
+    order_of,
+)
 from longtail.server.ranking.regression import Regression
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Int32s = NDArray[np.int32]
 
 # The latest likes of a person, and the latest people of an item, that are looked at.
 LIKES_PER_PERSON, PEOPLE_PER_ITEM = 200, 500
@@ -40,14 +47,6 @@ REGRESSION_SHARE = 0.75
 STALE_SHARE = 0.02
 # Arrays as long as the catalogue are used up to so many times what is summed or counted.
 DENSE = 4
-
-# Of the numbers of items and people. They are held as bytes, in a tenth of the memory of a set:
-# what is read is never changed, so who reads needs no lock.
-NUMBER = "i"
-NUMBER_BYTES = 4
-
-# Some opinions, in their order: who, of which item, and whether they like it, above zero, or not.
-Opinions = tuple[Sequence[str], Sequence[str], Sequence[float]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,25 +124,11 @@ class Behaviour:
         It is what taking them in one by one leads to, at a tenth of the price. Only where more was
         liked than is looked at, and taken back, what had to make room counts again.
         """
-        behaviour = cls()
-        numbers, persons = _Numbers(), _Numbers()
-        read = [_numbered(part, persons, numbers) for part in parts]
-        who, what, liked = (np.concatenate(column) for column in zip(_NONE, *read, strict=True))
-        # Items are numbered in the order in which they were first liked, if they ever were.
-        names, likes = list(numbers), what[liked]
-        met, first = np.unique(likes, return_index=True)
-        met = met[np.argsort(first)]
-        number = np.zeros(len(names), np.int64)
-        number[met] = np.arange(len(met))
-        held = _standing(who, what, liked)
-        held = held[_latest(who[held], len(persons), LIKES_PER_PERSON)]
-        who, what = who[held], number[what[held]]
-        behaviour._add([names[at] for at in met.tolist()])
-        behaviour._support[: len(met)] = np.bincount(what, minlength=len(met))
-        behaviour._person_of = {key(person): number for person, number in persons.items()}
-        behaviour._likes = _lists(who, what, len(persons))
-        latest = _latest(what, len(met), PEOPLE_PER_ITEM)
-        behaviour._people = _lists(what[latest], who[latest], len(met))
+        behaviour, read = cls(), likes_of(parts, LIKES_PER_PERSON, PEOPLE_PER_ITEM)
+        behaviour._add(read.items)
+        behaviour._support[: len(read.items)] = read.support
+        behaviour._person_of = {key(person): number for person, number in read.persons.items()}
+        behaviour._likes, behaviour._people = read.by_person, read.by_item
         return behaviour
 
     def like(self, person: Hashable, item_id: str) -> None:
@@ -255,7 +240,7 @@ class Behaviour:
             sums = [np.bincount(items, each)[numbers] / whole for each, whole in led]
             return Scores(numbers, np.array(sums), *through)
         # Sorted by item: quicker where the arrays would be longer.
-        order = _order(items)
+        order = order_of(items)
         items = items[order]
         first = np.empty(len(items), np.bool_)
         first[0] = True
@@ -404,65 +389,6 @@ def _followed(item: int, together: Int32s, lengths: Ints, where: Int32s, count: 
     at = where[ahead[within]]
     weights = _FOLLOWS[within.nonzero()[1]]
     return np.bincount(at, weights, minlength=count).astype(np.float64)
-
-
-class _Numbers(dict[str, int]):
-    """Numbers what is looked up, in the order in which it comes."""
-
-    def __missing__(self, name: str) -> int:
-        number = self[name] = len(self)
-        return number
-
-
-_NONE = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.bool_)
-
-
-def _numbered(
-    opinions: Opinions, persons: _Numbers, items: _Numbers
-) -> tuple[Ints, Ints, NDArray[np.bool_]]:
-    """Return who, what and whether they like it, (n,) each."""
-    people, item_ids, values = opinions
-    count = len(values)
-    return (
-        np.fromiter(map(persons.__getitem__, people), np.int64, count),
-        np.fromiter(map(items.__getitem__, item_ids), np.int64, count),
-        np.fromiter(values, np.float64, count) > 0,
-    )
-
-
-def _order(numbers: Ints | Int32s) -> Ints:
-    """Return the stable order of numbers below 2**31: quicker than an argsort, as a sort is."""
-    order = numbers.astype(np.int64)
-    order <<= 32
-    order += np.arange(len(order))
-    order.sort()
-    order &= 0xFFFFFFFF
-    return order
-
-
-def _standing(who: Ints, what: Ints, liked: NDArray[np.bool_]) -> Ints:
-    """Return the positions of the likes that were neither repeated nor taken back, ascending."""
-    order = _order(what)
-    order = order[_order(who[order])]
-    who, what = who[order], what[order]
-    again = (who[1:] == who[:-1]) & (what[1:] == what[:-1])
-    held = order[~np.append(again, False)[: len(order)]]
-    return np.sort(held[liked[held]])
-
-
-def _latest(numbers: Ints, count: int, limit: int) -> Ints:
-    """Return the positions of the last `limit` of each number below `count`, ascending."""
-    order = _order(numbers)
-    ends = np.cumsum(np.bincount(numbers, minlength=count))
-    return np.sort(order[np.arange(len(order)) >= ends[numbers[order]] - limit])
-
-
-def _lists(numbers: Ints, values: Ints, count: int) -> list[bytes]:
-    """Return the values of each number below `count`, in their order."""
-    ends = NUMBER_BYTES * np.cumsum(np.bincount(numbers, minlength=count))
-    together = values[_order(numbers)].astype(np.int32).tobytes()
-    bounds = [0, *ends.tolist()]
-    return [together[start:end] for start, end in pairwise(bounds)]
 
 
 def _distinct(numbers: Int32s, places: Int32s) -> Int32s:

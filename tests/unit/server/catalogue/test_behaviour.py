@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from longtail.server.catalogue.behaviour import COMPLETE, BehaviourView
-from longtail.server.ranking.behaviour import NUMBER
+from longtail.server.ranking.likes import NUMBER
 from longtail.server.store.activity import ActivityLog
 from longtail.server.store.record_store import RecordStore
 from longtail.server.store.records import Activity, Interaction, Opinions
