@@ -12,7 +12,7 @@ from longtail.worker.artefact import load, model_id, write_manifest
 
 from tests import postgresql as real_postgresql
 from tests import processes
-from tests.faults.items import Material
+from tests.faults.items import DATA, PACKAGES, Material
 from tests.faults.tally import Tally
 from tests.postgresql import PostgreSQL
 
@@ -34,6 +34,13 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """
     is_name = not isinstance(val, bytes) and not (isinstance(val, str) and len(val) > LONGEST_NAME)
     return None if is_name else argname
+
+
+def pytest_report_header() -> str:
+    """Say which texts items have: without the data a few of invented ones stand for many."""
+    if PACKAGES.exists():
+        return f"texts: {PACKAGES}"
+    return f"texts: of the dozen films alone, as there is no {PACKAGES}: set LONGTAIL_DATA"
 
 
 def pytest_terminal_summary(
@@ -66,10 +73,9 @@ def artefact() -> Path:
 @pytest.fixture(scope="session")
 def development_data() -> Path:
     """Return the folder of the development data: real films, playlists and packages."""
-    folder = Path(os.environ.get("LONGTAIL_DATA", ROOT.parent / "shared" / "data"))
-    if not folder.is_dir():
-        pytest.skip(f"no development data in {folder}: set LONGTAIL_DATA")
-    return folder
+    if not DATA.is_dir():
+        pytest.skip(f"no development data in {DATA}: set LONGTAIL_DATA")
+    return DATA
 
 
 @pytest.fixture(scope="session")

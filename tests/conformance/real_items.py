@@ -29,9 +29,9 @@ class RealItems:
     asked: NDArray[np.float32]
 
     @classmethod
-    def of(cls, data: Path, worker_address: str) -> "RealItems":
+    def of(cls, worker_address: str) -> "RealItems":
         """Return packages and their texts' vectors, from the file where those are kept."""
-        rows = read_packages(data, ITEMS + QUESTIONS)
+        rows = read_packages(ITEMS + QUESTIONS)
         vectors = _vectors(worker_address, [text for _, text in rows])
         items = [
             Item(id=item_id, title=item_id, text=text, vector=vector.tobytes())

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +21,7 @@ from tests.faults.extent import FULL
 pytestmark = [
     pytest.mark.model,
     pytest.mark.data,
+    pytest.mark.usefixtures("development_data"),
     pytest.mark.skipif(not FULL, reason="takes a minute for each combination"),
 ]
 
@@ -36,9 +36,9 @@ CLOSE = 2e-6
 
 
 @pytest.fixture(scope="module")
-def real(worker_address: str, development_data: Path) -> RealItems:
+def real(worker_address: str) -> RealItems:
     """Return the items and what is asked."""
-    return RealItems.of(development_data, worker_address)
+    return RealItems.of(worker_address)
 
 
 @pytest.fixture

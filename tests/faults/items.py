@@ -24,6 +24,7 @@ Vector = NDArray[np.float32]
 T = TypeVar("T")
 
 DATA = Path(os.environ.get("LONGTAIL_DATA", Path(__file__).parents[3] / "shared" / "data"))
+PACKAGES = DATA / "packages" / "items.csv.gz"
 TEXTS = 5_000
 GROUPS, YEARS, FIRST_YEAR = 20, 30, 1990
 CENTRES, SPREAD = 40, 1.0
@@ -134,18 +135,14 @@ def _centre(dimension: int, number: int) -> NDArray[np.float64]:
 
 
 def _texts() -> list[tuple[str, str]]:
-    rows = read_packages(DATA, TEXTS)
-    if not rows:
+    if not PACKAGES.exists():
         plots = [(title, f"{title} {text}") for title, text in FILMS.values()]
         return [(title, text) for title, _ in plots for _, text in plots]
-    return [(name, text[:200]) for name, text in rows]
+    return [(name, text[:200]) for name, text in read_packages(TEXTS)]
 
 
-def read_packages(data: Path, count: int) -> list[tuple[str, str]]:
-    """Return the names and texts of real packages, as many as asked for; none without the data."""
-    packages = data / "packages" / "items.csv.gz"
-    if not packages.exists():
-        return []
-    with gzip.open(packages, "rt", encoding="utf-8", newline="") as lines:
+def read_packages(count: int) -> list[tuple[str, str]]:
+    """Return the names and texts of real packages, as many as asked for; raise OSError."""
+    with gzip.open(PACKAGES, "rt", encoding="utf-8", newline="") as lines:
         rows = (row for row in csv.DictReader(lines) if row["text"].strip())
         return [(row["item_id"], row["text"]) for row in islice(rows, count)]
