@@ -11,7 +11,7 @@ import pytest
 
 from tests import processes
 
-pytestmark = [pytest.mark.model, pytest.mark.data, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.model, pytest.mark.data]
 
 FILMS = 200
 

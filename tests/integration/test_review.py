@@ -19,7 +19,7 @@ from longtail.v1 import recommendation_service_pb2 as pb
 from tests import processes
 from tests.served_films import SPACE, catalogue, ids, result_of
 
-pytestmark = [pytest.mark.model, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.model
 
 WAIT_SECONDS = 60.0
 
