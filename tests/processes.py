@@ -23,6 +23,14 @@ ROOT = Path(__file__).parents[1]
 START_SECONDS = PATIENCE_SECONDS = 120.0
 # Below those that the system gives to connections, one of which may take a free port at any moment.
 PORTS = range(20_000, 32_000)
+# Between those that are given out: further processes have their metrics on the ports after it.
+STRIDE = 4
+# Where our processes listen. By default it is where those of anybody else would.
+ADDRESSES = tuple(
+    f"LONGTAIL_{program}_{what}"
+    for program in ("SERVER", "WORKER")
+    for what in ("ADDRESS", "METRICS_ADDRESS")
+)
 # Without key and encryption.
 OPEN = Access()
 
@@ -50,7 +58,8 @@ def _own_ports() -> Iterator[int]:
     number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     size = len(PORTS) // count
-    return itertools.cycle(random.sample(PORTS[number * size :][:size], size))
+    ours = PORTS[number * size :][:size:STRIDE]
+    return itertools.cycle(random.sample(ours, len(ours)))
 
 
 _ports = _own_ports()
@@ -66,11 +75,15 @@ def free_address() -> str:
 
 
 def environment(home: Path, **extra: str) -> dict[str, str]:
-    """Return an environment for our processes with state under `home`, apart from the user's."""
+    """Return an environment for our processes, apart from the user's.
+
+    They have their state under `home`, and listen where nobody does unless `extra` says otherwise.
+    """
     ours = {name: value for name, value in os.environ.items() if not name.startswith("LONGTAIL_")}
     # What this process imports they import too.
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return {**ours, "PYTHONPATH": path, "LONGTAIL_HOME": str(home), **extra}
+    free = {name: free_address() for name in ADDRESSES}
+    return {**ours, **free, "PYTHONPATH": path, "LONGTAIL_HOME": str(home), **extra}
 
 
 def start(
@@ -138,7 +151,7 @@ def worker(
         home,
         LONGTAIL_WORKER_ADDRESS=address,
         LONGTAIL_MODEL=str(artefact),
-        **{"LONGTAIL_WORKER_METRICS_ADDRESS": free_address(), **extra},
+        **extra,
     )
     log = home / "worker.log"
     process = start("longtail.worker", log, variables)
@@ -160,11 +173,7 @@ def server(
     The block begins when `service` is SERVING, or all of them.
     """
     address = address or free_address()
-    own = {
-        "LONGTAIL_SERVER_ADDRESS": address,
-        "LONGTAIL_SERVER_METRICS_ADDRESS": free_address(),
-        "LONGTAIL_WORKER_ADDRESS": worker_address,
-    }
+    own = {"LONGTAIL_SERVER_ADDRESS": address, "LONGTAIL_WORKER_ADDRESS": worker_address}
     variables = environment(home, **{**own, **extra})
     log = home / "server.log"
     with _ended(

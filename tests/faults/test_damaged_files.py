@@ -47,12 +47,7 @@ HARMS = [empty, halve, garble, replace_by_a_folder]
 
 def told(home: Path, module: str, *arguments: str, **variables: str) -> str:
     """Run a command that has to fail; return the one line that says why."""
-    environment = processes.environment(
-        home,
-        LONGTAIL_SERVER_METRICS_ADDRESS=processes.free_address(),
-        LONGTAIL_WORKER_METRICS_ADDRESS=processes.free_address(),
-        **variables,
-    )
+    environment = processes.environment(home, **variables)
     command = [sys.executable, "-m", module, *arguments]
     ended = subprocess.run(
         command, env=environment, capture_output=True, text=True, timeout=120, check=False

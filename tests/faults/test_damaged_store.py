@@ -90,12 +90,7 @@ def test_a_store_that_is_not_whole_is_refused_in_a_sentence(
     home: Path, worker_address: str, harm: Callable[[Path], None], count: int
 ) -> None:
     harm(home / "data")
-    variables = processes.environment(
-        home,
-        LONGTAIL_SERVER_ADDRESS=processes.free_address(),
-        LONGTAIL_SERVER_METRICS_ADDRESS=processes.free_address(),
-        LONGTAIL_WORKER_ADDRESS=worker_address,
-    )
+    variables = processes.environment(home, LONGTAIL_WORKER_ADDRESS=worker_address)
     log = home / "refused.log"
     arguments = ["--processes", str(count)] if count > 1 else []
     assert processes.start("longtail.server", log, variables, arguments).wait(60) == 1

@@ -78,11 +78,7 @@ def test_a_second_server_is_refused_while_several_processes_run(
     several: Family, worker_address: str, tmp_path: Path
 ) -> None:
     for arguments in ((), ("--processes", "2")):
-        variables = processes.environment(
-            several.home,
-            LONGTAIL_SERVER_ADDRESS=processes.free_address(),
-            LONGTAIL_WORKER_ADDRESS=worker_address,
-        )
+        variables = processes.environment(several.home, LONGTAIL_WORKER_ADDRESS=worker_address)
         log = tmp_path / "second.log"
         assert processes.start("longtail.server", log, variables, arguments).wait(30) == 1
         assert "another server runs on" in log.read_text()

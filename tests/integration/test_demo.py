@@ -65,17 +65,6 @@ def with_films(home: Path, artefact: Path) -> Path:
     return home
 
 
-def of_its_own(home: Path) -> dict[str, str]:
-    """Return an environment in which everything listens where nobody else does."""
-    return environment(
-        home,
-        LONGTAIL_SERVER_ADDRESS=free_address(),
-        LONGTAIL_WORKER_ADDRESS=free_address(),
-        LONGTAIL_SERVER_METRICS_ADDRESS=free_address(),
-        LONGTAIL_WORKER_METRICS_ADDRESS=free_address(),
-    )
-
-
 @dataclass
 class Reader:
     """Somebody in a folder of their own, beside a demo that can be stopped and started again."""
@@ -125,7 +114,7 @@ class Reader:
 def reader(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     """Yield a reader of the documents, for all of whom there is one demo."""
     home = with_films(tmp_path_factory.mktemp("reader"), artefact)
-    reading = Reader(home, of_its_own(home))
+    reading = Reader(home, environment(home))
     try:
         reading.start()
         yield reading

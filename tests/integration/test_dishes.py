@@ -13,8 +13,8 @@ from longtail.export.wheel_asset import MULTILINGUAL, Asset, AssetError, fetch
 from demo import dishes
 from demo.assets import DISHES
 from tests.documents import README, blocks
-from tests.integration.test_demo import Reader, command_of, of_its_own
-from tests.processes import ROOT
+from tests.integration.test_demo import Reader, command_of
+from tests.processes import ROOT, environment
 
 pytestmark = pytest.mark.model
 
@@ -55,7 +55,7 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
         pytest.skip(f"no exported encoder in {model}: run `make export MODEL={MULTILINGUAL.name}`")
     fetched(DISHES)
     (tmp_path / "cache").symlink_to(CACHE)
-    variables = of_its_own(tmp_path) | {"LONGTAIL_MODEL": str(model)}
+    variables = environment(tmp_path) | {"LONGTAIL_MODEL": str(model)}
     reading = Reader(tmp_path, variables, "dishes")
     try:
         reading.start()

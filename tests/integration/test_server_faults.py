@@ -43,11 +43,7 @@ def test_what_was_acknowledged_survives_kill_9(worker_address: str, tmp_path: Pa
 
 def test_a_second_server_on_the_same_store_is_refused(worker_address: str, tmp_path: Path) -> None:
     with processes.server(tmp_path, worker_address):
-        variables = processes.environment(
-            tmp_path,
-            LONGTAIL_SERVER_ADDRESS=processes.free_address(),
-            LONGTAIL_WORKER_ADDRESS=worker_address,
-        )
+        variables = processes.environment(tmp_path, LONGTAIL_WORKER_ADDRESS=worker_address)
         log = tmp_path / "second.log"
         process = processes.start("longtail.server", log, variables)
         assert process.wait(processes.PATIENCE_SECONDS) == 1

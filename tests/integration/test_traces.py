@@ -18,7 +18,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from tests import processes
 from tests.otlp_receiver import OtlpReceiver, otlp_receiver, values
-from tests.processes import environment, free_address
+from tests.processes import environment
 from tests.served_films import catalogue
 
 pytestmark = pytest.mark.model
@@ -152,9 +152,7 @@ def test_without_a_receiver_nothing_of_opentelemetry_is_loaded(tmp_path: Path) -
 
 @pytest.mark.parametrize("module", ["longtail.server", "longtail.worker"])
 def test_a_receiver_that_is_none_is_named(module: str, tmp_path: Path) -> None:
-    prefix = "LONGTAIL_SERVER" if module == "longtail.server" else "LONGTAIL_WORKER"
-    addresses = {f"{prefix}_ADDRESS": free_address(), f"{prefix}_METRICS_ADDRESS": free_address()}
-    variables = environment(tmp_path, LONGTAIL_TRACES_ENDPOINT="collector:4317", **addresses)
+    variables = environment(tmp_path, LONGTAIL_TRACES_ENDPOINT="collector:4317")
     ended = subprocess.run(
         [sys.executable, "-m", module], env=variables, capture_output=True, text=True, check=False
     )

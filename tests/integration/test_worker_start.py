@@ -69,12 +69,7 @@ def test_help_lists_every_setting(tmp_path: Path) -> None:
 
 def failed(home: Path, *, code: int = 1, **variables: str) -> str:
     """Run a worker that must not start; return the last line it leaves."""
-    environment = processes.environment(
-        home,
-        LONGTAIL_WORKER_ADDRESS=processes.free_address(),
-        LONGTAIL_WORKER_METRICS_ADDRESS=processes.free_address(),
-        **variables,
-    )
+    environment = processes.environment(home, **variables)
     process = processes.start("longtail.worker", home / "failed.log", environment)
     assert process.wait(60) == code
     log = (home / "failed.log").read_text()
