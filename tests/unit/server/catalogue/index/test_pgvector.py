@@ -112,7 +112,7 @@ def test_an_engine_that_says_nothing_costs_one_search_its_time(
             for k in range(6, 16):
                 found, _ = index.search(rows[0], k, scope)
                 assert found.tolist() == index.scan(rows[0], k, scope)[0].tolist()
-            assert asked == [6]
+            assert len(asked) == 1
             with pytest.raises(EngineError, match="in time"):
                 engine.check()
         engine.check()
