@@ -15,7 +15,7 @@ from pathlib import Path
 SECONDS = 5.0
 # Growth by so much may be what was freed; what is needed is in use again at once. To give it back
 # takes a few milliseconds.
-GROWTH_BYTES = 8 * 2**20
+GROWTH_BYTES = 2 * 2**20
 _STATUS = Path("/proc/self/statm")
 # glibc's name for what mallopt sets, see mallopt(3). Of each heap some stays at its end, and by
 # itself there may be eight for each core.
