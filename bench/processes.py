@@ -64,9 +64,11 @@ class Service:
 
 
 @contextmanager
-def worker(artefact: Path, out: Path, **extra: str) -> Iterator[Service]:
+def worker(
+    artefact: Path, out: Path, address: str | None = None, **extra: str
+) -> Iterator[Service]:
     """Run a worker on the CPU, with `extra` in its environment and its log in `out`."""
-    address, metrics_address = free_address(), free_address()
+    address, metrics_address = address or free_address(), free_address()
     variables = {
         **our_environment(),
         "LONGTAIL_HOME": str(out),
@@ -183,11 +185,12 @@ def serving(
     log = out / f"{module}.log"
     start = time.perf_counter()
     with running([sys.executable, *(under or ("-m",)), module], variables, log) as process:
-        wait_until(lambda: _is_serving(address), process, log)
+        wait_until(lambda: is_serving(address), process, log)
         yield Service(address, metrics_address, time.perf_counter() - start, process.pid)
 
 
-def _is_serving(address: str) -> bool:
+def is_serving(address: str, service: str = "") -> bool:
+    """Return whether health says of a service, or of all there are, that it serves."""
     # Until somebody listens, gRPC would wait longer between its attempts than the start takes.
     if not listens(address):
         return False
@@ -198,7 +201,7 @@ def _is_serving(address: str) -> bool:
             response_deserializer=health_pb2.HealthCheckResponse.FromString,
         )
         try:
-            status = check(health_pb2.HealthCheckRequest(), timeout=1).status
+            status = check(health_pb2.HealthCheckRequest(service=service), timeout=1).status
         except grpc.RpcError:
             return False
     return bool(status == health_pb2.HealthCheckResponse.SERVING)

@@ -19,6 +19,7 @@ from bench.processes import ROOT
 from bench.request.context import RECOMMEND, WARMUP, Context, of_people, of_texts
 from bench.request.heavy import HEAVY
 from bench.request.homes import PEOPLE, home_of, write_likes
+from bench.request.hung import hung
 from bench.request.receiver import receiver
 from bench.state import copied
 from loadtest.open_loop import Schedule
@@ -210,6 +211,17 @@ def _fair(bench: Context) -> Iterator[Measured]:
     in_time = 100 * sum(not each.error for each in other) / len(other)
     note = f"p99 {1e3 * latency(other, 99):.0f} ms; the other {beside:.0f} of {capacity:.0f}/s"
     yield single(in_time, len(other), note)
+
+
+@SECTIONS.add(
+    "hung",
+    "a worker that hangs, is killed, and comes back",
+    "persons who were not answered in time <= 0",
+    "until it is noticed <= 2 s",
+    "until it serves again <= 3 s",
+)
+def _hung(bench: Context) -> Iterator[Measured]:
+    yield from hung(bench, _DEMO_USERS)
 
 
 @SECTIONS.add(

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
 
-# Memory for what is made of all histories, beside the one asked for last. It is some 1,100 of
-# persons who did a hundred things each, as many as there are in a BUDGET_BYTES of such persons.
+# Memory for what is made of all histories, beside the one asked for last: of 1,100 to 1,200
+# persons who did a hundred things each, nearly as many as `people.py` holds.
 MADE_BYTES = 64 * 2**20
 # Items led to beyond which that is not held: it would take the room of many persons.
 MOST_LED = 2000
