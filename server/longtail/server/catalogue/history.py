@@ -1,12 +1,12 @@
 """What a person's opinions amount to in the catalogue, made once for many requests."""
 
-from collections.abc import Mapping
+from weakref import ref
 
 import numpy as np
 from longtail.server.catalogue.columns.columns import NO_ROW
 from longtail.server.catalogue.made import History, Kept
 from longtail.server.catalogue.people import Person
-from longtail.server.catalogue.spaces.space import ADAPTED, Space
+from longtail.server.catalogue.spaces.space import Space
 from longtail.server.catalogue.state import CatalogueState
 from longtail.server.ranking.interest import Weighted, past_directions, past_interests
 from numpy.typing import NDArray
@@ -23,11 +23,11 @@ NOTHING = History([], _NO_ROWS, _NO_ROWS, _NO_ROWS, np.empty(0), ())
 
 
 def history_of(
-    person: Person, state: CatalogueState, revision: int, spaces: Mapping[str, Space]
+    person: Person, state: CatalogueState, revision: int, adapted: Space | None
 ) -> History:
     """Return the history of a person in the catalogue at a revision, kept with the person.
 
-    `spaces`: those of the state, taken once for a request.
+    `adapted`: the space of the state that a head computes, taken once for a request.
     """
     if not person.history:
         return NOTHING
@@ -35,19 +35,20 @@ def history_of(
     changed, kept = columns.changed, person.made.kept
     # What was changed after the revision must not be seen, whoever made the history.
     settled = changed <= revision
+    beside = None if adapted is None else ref(adapted)
     if (
         settled
         and kept is not None
         and kept.era is columns.era
         and kept.changed == changed
         and kept.person == as_of
-        and kept.spaces is spaces
+        and kept.adapted == beside
     ):
         person.made.use()
         return kept.history
-    history = _made(person, state, revision, spaces.get(ADAPTED))
+    history = _made(person, state, revision, adapted)
     if settled:
-        person.made.keep(Kept(columns.era, changed, as_of, spaces, history))
+        person.made.keep(Kept(columns.era, changed, as_of, beside, history))
     return history
 
 

@@ -8,8 +8,10 @@ import threading
 from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass, field
+from weakref import ref
 
 import numpy as np
+from longtail.server.catalogue.spaces.space import Space
 from longtail.server.ranking.behaviour import Scores
 from longtail.server.ranking.interest import Interest, Weighted
 from numpy.typing import NDArray
@@ -54,12 +56,15 @@ class History:
 
 @dataclass(frozen=True)
 class Kept:
-    """A history, and what it was made of: whoever finds the same finds it good."""
+    """A history, and what it was made of: whoever finds the same finds it good.
+
+    Of an `adapted` space that was replaced it holds nothing, however long the person does not ask.
+    """
 
     era: object
     changed: int
     person: int
-    spaces: object
+    adapted: "ref[Space] | None"
     history: History
 
 

@@ -125,7 +125,7 @@ def context_of(
     Raises InvalidArgument when the request's examples cancel each other.
     """
     spaces = state.spaces
-    history = history_of(person, state, scope.revision, spaces)
+    history = history_of(person, state, scope.revision, spaces.get(ADAPTED))
     examples, missing = _examples(request, state, scope, spaces)
     try:
         found = interests(request.query, examples.texts(), history.interests)

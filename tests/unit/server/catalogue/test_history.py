@@ -1,8 +1,10 @@
 """A history is made once, and anew when the person or the catalogue is another."""
 
+import gc
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -10,9 +12,11 @@ from longtail.server.catalogue.history import HISTORY_LENGTH, history_of
 from longtail.server.catalogue.made import History
 from longtail.server.catalogue.people import People
 from longtail.server.catalogue.replica import CatalogueReplica
+from longtail.server.catalogue.spaces.space import ADAPTED
 from longtail.server.store.records import Interaction
 
 from tests.unit.server.catalogues import Written, indexer_of, item, opened, unit, view_of
+from tests.unit.server.heads import head
 
 
 @dataclass
@@ -38,7 +42,7 @@ class World:
 
     def history(self) -> History:
         state = self.view.state
-        return history_of(self.people.load("ann"), state, state.revision, state.spaces)
+        return history_of(self.people.load("ann"), state, state.revision, state.spaces.get(ADAPTED))
 
 
 @pytest.fixture
@@ -111,6 +115,22 @@ def test_rows_are_those_of_the_catalogue_that_is_asked(world: World) -> None:
     assert [columns.ids[row] for row in world.history().rows.tolist()] == ["f", "a"]
 
 
+def test_vectors_by_a_head_are_those_of_the_head_in_service_and_hold_no_other(world: World) -> None:
+    world.like(1, "a")
+    assert world.history().adapted is None
+    world.view.adapt(head(1))
+    first, before = world.history(), ref(world.view.state.spaces[ADAPTED])
+    assert first.adapted is not None
+    assert world.history() is first
+    world.view.adapt(head(2))
+    # Whoever asks no more keeps nothing of the space that was replaced.
+    gc.collect()
+    assert before() is None
+    second = world.history().adapted
+    assert second is not None
+    assert not np.allclose(second.vectors, first.adapted.vectors)
+
+
 def test_who_asks_for_an_earlier_revision_sees_nothing_of_later_ones(world: World) -> None:
     world.like(1, "a")
     state, earlier = world.view.state, world.view.state.revision
@@ -118,7 +138,7 @@ def test_who_asks_for_an_earlier_revision_sees_nothing_of_later_ones(world: Worl
     world.written.upsert(item("a", 40))
     world.follow()
     assert world.view.state is state
-    late = history_of(world.people.load("ann"), state, earlier, state.spaces)
+    late = history_of(world.people.load("ann"), state, earlier, state.spaces.get(ADAPTED))
     assert late.rows.tolist() == before.rows.tolist()
     assert world.history().rows.tolist() != before.rows.tolist()
 

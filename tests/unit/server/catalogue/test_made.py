@@ -10,6 +10,7 @@ from longtail.server.catalogue import made as module
 from longtail.server.catalogue.history import NOTHING, history_of
 from longtail.server.catalogue.made import History, Kept, Led, Made, MadeBudget
 from longtail.server.catalogue.people import People
+from longtail.server.catalogue.spaces.space import ADAPTED
 from longtail.server.ranking.behaviour import Scores
 from longtail.server.ranking.interest import Weighted, past_directions, past_interests
 from longtail.server.store.records import Interaction
@@ -32,7 +33,7 @@ def history(seed: int, likes: int = 60) -> History:
 
 
 def kept(found: History) -> Kept:
-    return Kept(object(), 1, 1, object(), found)
+    return Kept(object(), 1, 1, None, found)
 
 
 def led(found: History, items: int = 900) -> Led:
@@ -141,7 +142,7 @@ def test_a_person_is_held_for_longer_than_what_was_made_of_them(
 
         def found(name: str) -> History:
             person = people.known(name) or people.load(name)
-            return history_of(person, state, state.revision, state.spaces)
+            return history_of(person, state, state.revision, state.spaces.get(ADAPTED))
 
         first = {name: found(name) for name in names}
         assert all(found(name) is first[name] for name in names)
