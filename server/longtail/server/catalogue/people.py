@@ -195,8 +195,10 @@ class People:
         with self._lock:
             if activity.expired:
                 # When each item was met with is not held: once a day everybody is read anew.
-                while self._held:
-                    self._let_go(self._held.popitem()[1])
+                self._held.clear()
+                self._size = 0
+                # What requests that go on still make goes with the persons that they have.
+                self._made = MadeBudget()
                 for load in self._loading.values():
                     load.expired = True
             for key, revision in activity.forgotten:
