@@ -36,12 +36,6 @@ def likes(view: BehaviourView, *people: str) -> Likes:
     }
 
 
-@pytest.fixture
-def written(tmp_path: Path) -> Iterator[Written]:
-    with opened(tmp_path) as found:
-        yield found
-
-
 def test_what_is_recorded_at_start_is_known(written: Written) -> None:
     written.interact(opinion("ann", "a"), opinion("ann", "b"), opinion("bob", "b"))
     with behaviour_of(written.store) as view:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,16 +24,9 @@ from tests.unit.server.catalogues import (
     indexer_of,
     item,
     nearest,
-    opened,
     pictured,
     view_of,
 )
-
-
-@pytest.fixture
-def written(tmp_path: Path) -> Iterator[Written]:
-    with opened(tmp_path) as found:
-        yield found
 
 
 @pytest.fixture

@@ -26,16 +26,9 @@ from tests.unit.server.catalogues import (
     indexer_of,
     item,
     nearest,
-    opened,
     unit,
     view_of,
 )
-
-
-@pytest.fixture
-def written(tmp_path: Path) -> Iterator[Written]:
-    with opened(tmp_path) as found:
-        yield found
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,6 @@
 """What a generation has of its rows beside the graph: a view over it is the view without it."""
 
 import mmap
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,17 +23,10 @@ from tests.unit.server.catalogues import (
     interaction,
     item,
     nearest,
-    opened,
     view_of,
 )
 
 COLOURS = ("red", "green", "", "日本")
-
-
-@pytest.fixture
-def written(tmp_path: Path) -> Iterator[Written]:
-    with opened(tmp_path) as found:
-        yield found
 
 
 def described(number: int, step: int) -> NewItem:

@@ -5,7 +5,6 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from longtail.server.store.activity import ActivityLog
 from longtail.server.store.record_store import RecordStore
 from longtail.server.store.records import Interaction, PersonRecord
 
-from tests.unit.server.catalogues import Written, behaviour_of, opened
+from tests.unit.server.catalogues import Written, behaviour_of
 
 NOBODY = frozenset[str]()
 
@@ -25,12 +24,6 @@ def deed(
     event_id: str, person: str = "ann", item: str = "a", kind: str = "view", time: int = 0
 ) -> Interaction:
     return Interaction(event_id, person, item, kind, 1.0, time, "")
-
-
-@pytest.fixture
-def written(tmp_path: Path) -> Iterator[Written]:
-    with opened(tmp_path) as found:
-        yield found
 
 
 @pytest.fixture

@@ -33,12 +33,6 @@ from tests.unit.server.catalogues import (
 )
 
 
-@pytest.fixture
-def written(tmp_path: Path) -> Iterator[Written]:
-    with opened(tmp_path) as found:
-        yield found
-
-
 def fill(written: Written, n: int = 200) -> None:
     written.upsert(*(item(f"i{number:03}", number, prior=number) for number in range(n)))
 

@@ -1,6 +1,5 @@
 """Vectors adapted by a head: they follow the catalogue, and are kept in generations."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,17 +19,10 @@ from tests.unit.server.catalogues import (
     Written,
     indexer_of,
     item,
-    opened,
     unit,
     view_of,
 )
 from tests.unit.server.heads import LinearHead, head
-
-
-@pytest.fixture
-def written(tmp_path: Path) -> Iterator[Written]:
-    with opened(tmp_path) as found:
-        yield found
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,5 @@
 """Spaces of the caller's: they follow the store, and what has a vector in one alone is found."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,6 @@ from tests.unit.server.catalogues import (
     Written,
     indexer_of,
     item,
-    opened,
     pictured,
     unit,
     view_of,
@@ -24,12 +22,6 @@ from tests.unit.server.catalogues import (
 from tests.unit.server.heads import head
 
 WIDTH = 6
-
-
-@pytest.fixture
-def written(tmp_path: Path) -> Iterator[Written]:
-    with opened(tmp_path) as found:
-        yield found
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The words follow the store as the vectors do: writes, removals, merges and starts."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,15 +16,8 @@ from tests.unit.server.catalogues import (
     Written,
     indexer_of,
     item,
-    opened,
     view_of,
 )
-
-
-@pytest.fixture
-def written(tmp_path: Path) -> Iterator[Written]:
-    with opened(tmp_path) as found:
-        yield found
 
 
 def saying(item_id: str, text: str, title: str = "", state: State = State.ACTIVE) -> NewItem:
