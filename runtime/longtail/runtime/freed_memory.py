@@ -13,9 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 SECONDS = 5.0
-# Growth by so much may be what was freed; what is needed is in use again at once. To give it back
-# takes a few milliseconds.
-GROWTH_BYTES = 2 * 2**20
+# Growth by such a part of the process may be what was freed; what is needed is used again at once.
+# To look through the heaps takes 2 ms of a process of 300 MB, and the longer the larger they are.
+GROWTH_SHARE = 0.01
 _STATUS = Path("/proc/self/statm")
 # glibc's name for what mallopt sets, see mallopt(3). Of each heap some stays at its end, and by
 # itself there may be eight for each core.
@@ -51,7 +51,8 @@ async def give_back_freed_memory(seconds: float = SECONDS) -> None:
         await asyncio.sleep(seconds)
         # In threads, which hold no lock of Python's meanwhile.
         now_free = await asyncio.to_thread(_free_bytes)
-        if _resident_bytes() > resident + GROWTH_BYTES or now_free > free + GROWTH_BYTES:
+        growth = GROWTH_SHARE * resident
+        if _resident_bytes() > resident + growth or now_free > free + growth:
             await asyncio.to_thread(trim, 0)
             resident, free = _resident_bytes(), now_free
         resident, free = min(resident, _resident_bytes()), min(free, now_free)
