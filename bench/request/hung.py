@@ -35,6 +35,7 @@ def hung(bench: Context, users: list[str]) -> Iterator[Measured]:
         persons = bench.generator.start(open_loop, *load, of_people(users, number), *limits)
         texts = of_texts([f"robots in space {time.time_ns()} {at}" for at in range(number)], number)
         asked = bench.other.start(open_loop, *load, texts, *limits)
+        # Persons and texts are asked for all the while: the waits are how long they meet with what.
         time.sleep(_BEFORE_SECONDS)
         os.kill(first.pid, signal.SIGSTOP)
         noticed = _seconds_until(running.address, serving=False)
@@ -57,6 +58,7 @@ def _seconds_until(address: str, serving: bool) -> float:
     while is_serving(address, _SERVICE) != serving:
         if time.perf_counter() - begun > _MOST_SECONDS:
             raise NotRun("health never told of it")
+        # As one that asks would see it, who is not told.
         time.sleep(_POLL_SECONDS)
     return time.perf_counter() - begun
 
