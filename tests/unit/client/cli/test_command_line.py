@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from threading import Event
@@ -196,6 +196,15 @@ def test_a_popularity_is_known_by_its_name_unless_it_is_said_to_be_an_attribute(
     assert fake.items["1"].attributes["monthly_downloads"] == 5
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Have what is started heed SIGINT, which what a shell runs in the background ignores."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupted_import_reports_what_was_written(fake: Fake, tmp_path: Path) -> None:
     file = tmp_path / "items.csv"
     file.write_text("item_id,text\n" + "".join(f"{n},text\n" for n in range(40 * 256)))
