@@ -157,7 +157,7 @@ def search(
     allow_remote: Remote = False,
     allow_writes: Writes = False,
 ) -> None:
-    """Find the highest rate that meets the objectives: doubled, then narrowed to within 5 %."""
+    """Find the highest rate that meets the objectives, at which half of the trials do."""
     objectives = _objectives(slo)
     asked = _asked(
         Asked(scenario, address, worker_address, data, queries, users, connections, deadline),

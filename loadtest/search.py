@@ -1,4 +1,10 @@
-"""The highest rate that meets the objectives: doubled until one is missed, then narrowed down."""
+"""The highest rate that meets the objectives: up when they are met, down when one is missed.
+
+The up-and-down method (Dixon and Mood, "A Method for Obtaining and Analyzing Sensitivity Data",
+JASA 1948). Near what a machine can do chance decides whether a trial of some seconds meets an
+objective. The rates come to stay around that at which half of the trials do, and their mean tells
+it better than any of the trials.
+"""
 
 import math
 from collections.abc import Awaitable, Callable, Sequence
@@ -6,16 +12,19 @@ from dataclasses import dataclass
 
 from loadtest.trial import Trial
 
-# A rate is found when the one that fails is less than so much above it.
-PRECISION = 1.05
-# What meets the objectives once may have been lucky, and what misses them unlucky: the majority of
-# so many says.
-VOTES = 3
+# From one rate to the next, at first and in the end: the root is taken where the way turns.
+FIRST_STEP, LAST_STEP = 2.0, 1.05
+# The step is squared when so many went the same way: chance had made it small too early.
+SAME_WAY = 3
+# Trials of the last step, from a turn on, that tell the rate.
+TOLD_BY = 12
+# Of the first rate, the part below which none is tried.
+LEAST = 1 / 16
 
 
 @dataclass(frozen=True)
 class Found:
-    """`rate` per second meets the objectives, 0 when not even the first did.
+    """At `rate` per second half of the trials meet the objectives; 0 when not even the least does.
 
     `limited`: the rate is the highest that was allowed, not the highest that is possible.
     """
@@ -28,37 +37,27 @@ class Found:
 async def highest_rate(
     first: float, most: float, trial: Callable[[float], Awaitable[Trial]]
 ) -> Found:
-    """Return the highest rate, up to `most`, whose trials meet the objectives.
-
-    Every rate is tried up to three times, as the majority says: see VOTES.
-    """
+    """Return the highest rate, up to `most`, at which `trial` meets the objectives."""
+    rate, step, least = min(first, most), FIRST_STEP, LEAST * first
     trials: list[Trial] = []
-
-    async def holds(rate: float) -> bool:
-        votes = {True: 0, False: 0}
-        while max(votes.values()) <= VOTES // 2:
-            done = await trial(rate)
-            trials.append(done)
-            votes[done.is_met] += 1
-        return votes[True] > votes[False]
-
-    low, high = 0.0, min(first, most)
-    while True:
-        while await holds(high):
-            low = high
-            if high >= most:
-                return Found(low, True, trials)
-            high = min(2 * high, most)
-        # Below the first rate, if that failed, down to a sixteenth of it.
-        least = low or first / 16
-        while high > PRECISION * least:
-            middle = math.sqrt(least * high)
-            if await holds(middle):
-                low = least = middle
-            else:
-                high = middle
-        # A machine may have been busy for long enough to mislead the majority: what holds just
-        # below where it failed is asked for there once more.
-        if not low or not await holds(high):
-            return Found(low, False, trials)
-        low, high = high, min(2 * high, most)
+    told: list[float] = []
+    # Trials that went the same way: up above 0, down below.
+    same = 0
+    while len(told) < TOLD_BY:
+        done = await trial(rate)
+        trials.append(done)
+        if done.is_met and rate >= most:
+            return Found(most, True, trials)
+        if not done.is_met and rate <= least:
+            return Found(0.0, False, trials)
+        turns = same < 0 if done.is_met else same > 0
+        same = (0 if turns else same) + (1 if done.is_met else -1)
+        if turns:
+            step = max(math.sqrt(step), LAST_STEP)
+        elif abs(same) >= SAME_WAY and step > LAST_STEP:
+            step = min(step**2, FIRST_STEP)
+        if told or (turns and step == LAST_STEP):
+            told.append(rate)
+        rate = min(rate * step, most) if done.is_met else max(rate / step, least)
+    # What would be tried next is known to be one of them.
+    return Found(math.exp(math.fsum(map(math.log, (*told, rate))) / (TOLD_BY + 1)), False, trials)

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import ctypes
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,8 @@ SECONDS = 5.0
 # Growth by such a part of the process may be what was freed; what is needed is used again at once.
 # To look through the heaps takes 2 ms of a process of 300 MB, and the longer the larger they are.
 GROWTH_SHARE = 0.01
+# A process may grow by less for hours. What is free is given back once in so many seconds.
+MOST_SECONDS = 60.0
 _STATUS = Path("/proc/self/statm")
 # glibc's name for what mallopt sets, see mallopt(3). Of each heap some stays at its end, and by
 # itself there may be eight for each core.
@@ -43,18 +46,20 @@ class _Heaps(ctypes.Structure):
 async def give_back_freed_memory(seconds: float = SECONDS) -> None:
     """Look every `seconds` whether much was taken or freed, and give back what is free, for ever.
 
-    What is freed later than it was looked for makes no process grow, so both are looked at.
+    What is freed later than it was looked for makes no process grow, so both are looked at. Once in
+    MOST_SECONDS all that is free is given back, however little it is.
     """
     trim = _trim()
-    resident, free = _resident_bytes(), _free_bytes()
+    resident, free, trimmed = _resident_bytes(), _free_bytes(), time.monotonic()
     while trim is not None:
         await asyncio.sleep(seconds)
         # In threads, which hold no lock of Python's meanwhile.
         now_free = await asyncio.to_thread(_free_bytes)
         growth = GROWTH_SHARE * resident
-        if _resident_bytes() > resident + growth or now_free > free + growth:
+        is_more = _resident_bytes() > resident + growth or now_free > free + growth
+        if is_more or time.monotonic() > trimmed + MOST_SECONDS:
             await asyncio.to_thread(trim, 0)
-            resident, free = _resident_bytes(), now_free
+            resident, free, trimmed = _resident_bytes(), now_free, time.monotonic()
         resident, free = min(resident, _resident_bytes()), min(free, now_free)
     await asyncio.Event().wait()
 

@@ -1,7 +1,10 @@
 import asyncio
 import contextlib
+import math
 from pathlib import Path
 
+import pytest
+from longtail.runtime import freed_memory
 from longtail.runtime.freed_memory import give_back_freed_memory
 
 PIECES, PIECE_BYTES = 10_000, 2_000
@@ -28,6 +31,26 @@ async def test_what_was_freed_in_pieces_is_given_back() -> None:
         while resident_mb() > before + 40:  # noqa: ASYNC110 (nothing tells of it)
             await asyncio.sleep(0.01)
     assert len(kept) == PIECE_BYTES
+    giving.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await giving
+
+
+async def test_little_is_given_back_once_in_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    given_back = list[int]()
+
+    def trim(kept: int) -> int:
+        given_back.append(kept)
+        return 1
+
+    monkeypatch.setattr(freed_memory, "_trim", lambda: trim)
+    monkeypatch.setattr(freed_memory, "GROWTH_SHARE", math.inf)
+    monkeypatch.setattr(freed_memory, "MOST_SECONDS", 0.05)
+    giving = asyncio.create_task(give_back_freed_memory(seconds=0.01))
+    async with asyncio.timeout(60):
+        while len(given_back) < 3:  # noqa: ASYNC110 (nothing tells of it)
+            await asyncio.sleep(0.01)
+    assert set(given_back) == {0}
     giving.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await giving
