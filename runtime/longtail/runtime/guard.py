@@ -158,11 +158,11 @@ def guarded(
             else:
                 running = _within(allowance, work, content, context)
             try:
-                awaited = running.send(None)
+                rest = _rest(running, running.send(None))
             except StopIteration as done:
                 return done.value  # type: ignore[no-any-return]  # of a coroutine
             async with asyncio.timeout(seconds):
-                return await _rest(running, awaited)
+                return await rest
         except ServiceError as error:
             code, status = error.code, error.status()
         except TimeoutError:
@@ -222,6 +222,8 @@ def _rest(
     try:
         yield awaited
     except BaseException as error:
+        # What failed keeps its error, which keeps this frame and, with it, the request.
+        del awaited
         try:
             awaited = running.throw(error)
         except StopIteration as done:

@@ -274,13 +274,22 @@ async def test_only_batches_and_streams_may_be_as_large_as_a_message() -> None:
     assert service.arrived[-1] == service.arrived[-2]
 
 
-async def test_nothing_of_a_request_that_was_refused_is_kept() -> None:
-    size = MAX_REQUEST_BYTES + 123
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(bytes(MAX_REQUEST_BYTES + 123), id="too large"),
+        # Which a thread finds.
+        pytest.param(b"\x0a\x00" * 100_123, id="too many elements"),
+    ],
+)
+async def test_nothing_of_a_request_that_was_refused_is_kept(content: bytes) -> None:
+    size = len(content)
 
     def kept() -> int:
         found = (each for holder in gc.get_objects() for each in gc.get_referents(holder))
         # Not isinstance: some libraries warn when they are asked for their class.
-        return sum(type(each) is bytes and len(each) == size for each in found)
+        contents = (each for each in found if type(each) is bytes and len(each) == size)
+        return sum(each is not content for each in contents)
 
     # Here as often in a server: the collector of cycles does not come by. What there was before
     # is not looked through.
@@ -290,7 +299,7 @@ async def test_nothing_of_a_request_that_was_refused_is_kept() -> None:
         async with serving_raw(RawService()) as channel:
             for _ in range(3):
                 with pytest.raises(grpc.aio.AioRpcError):
-                    await send(channel, bytes(size))
+                    await send(channel, content)
             # The caller has its answer a moment before the call is over.
             for _ in range(1_000):
                 if not kept():
