@@ -83,15 +83,18 @@ def prepare(
     vectors: Matrix,
     out: Path,
     say: Callable[[str], None],
+    named: str = "",
 ) -> Path:
     """Return a home in `out` with these items in their order, and the index of them.
 
+    Where there is a name, the vectors are also those of the items in a space that is `named` so.
     It is made when it is not there. Not to be written to: see `copied`.
     """
     settings = Settings()
     texts = [f"{content.id} {content.attributes} {content.text}" for content in contents]
     index = f"{settings.index_links}-{settings.index_ef_construction}"
-    home = out / f"home-{len(contents)}-{index}-{digest([binding.model_id, *texts])}"
+    told = "-".join(filter(None, (str(len(contents)), named, index)))
+    home = out / f"home-{told}-{digest([binding.model_id, *texts])}"
     if (home / COMPLETE).exists():
         return home
     shutil.rmtree(home, ignore_errors=True)
@@ -101,10 +104,18 @@ def prepare(
     store = RecordStore.open(data / DATABASE)
     with store.group_commit(lambda: None, max_waiting=1) as commit:
         commit.submit(lambda tx: store.encoders.bind(tx, binding)).result()
+        if named:
+            commit.submit(lambda tx: store.spaces.declare(tx, named, vectors.shape[1])).result()
     store.close()
     with opened(home) as made:
+        spaces = made.view.state.declared_spaces.values()
         pairs = zip(contents, np.asarray(vectors), strict=True)
-        made.upsert([NewItem(content, vector, False) for content, vector in pairs])
+        made.upsert(
+            [
+                NewItem(content, vector, False, dict.fromkeys(spaces, vector))
+                for content, vector in pairs
+            ]
+        )
         made.indexer().rebuild(made.view.state.encoder, lambda _done, _total: None)
     (home / COMPLETE).touch()
     return home

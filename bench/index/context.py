@@ -18,6 +18,8 @@ from bench.texts import SEED, queries
 
 SMALL_ROWS = 10_000
 QUERIES = 500
+# The space of the caller's vectors.
+NAMED = "named"
 
 
 class Context(context.Context):
@@ -45,6 +47,11 @@ class Context(context.Context):
         return self._home(np.sort(order[:SMALL_ROWS]))
 
     @cached_property
+    def named_home(self) -> Path:
+        """The state with all items, and their vectors in a space of the caller's too."""
+        return self._home(np.arange(len(self.catalogue.ids)), NAMED)
+
+    @cached_property
     def whole(self) -> Opened:
         """The state with all items, opened."""
         return self.leaving.enter_context(opened(self.home))
@@ -68,8 +75,8 @@ class Context(context.Context):
         """Return the numbers of the `count` queries of a round."""
         return [(number * count + position) % QUERIES for position in range(count)]
 
-    def _home(self, rows: NDArray[np.int64]) -> Path:
+    def _home(self, rows: NDArray[np.int64], named: str = "") -> Path:
         manifest = self.bare.manifest
         binding = EncoderBinding(manifest.model_id, manifest.dimension)
         contents = self.attributes.contents(rows.tolist())
-        return prepare(binding, contents, self.vectors[rows], self.out, self.say)
+        return prepare(binding, contents, self.vectors[rows], self.out, self.say, named)

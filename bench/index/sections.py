@@ -16,6 +16,7 @@ import grpc
 import numpy as np
 from longtail.server.catalogue.columns.filter import Filter
 from longtail.server.catalogue.columns.mask_cache import MaskCache
+from longtail.server.catalogue.index.graph import Rows
 from longtail.server.catalogue.index.hnsw import GRAPH_FILE
 from longtail.server.catalogue.indexer import DELTA_SHARE
 from longtail.server.catalogue.scope import Scope
@@ -30,7 +31,7 @@ from longtail.v1.recommendation_service_pb2_grpc import RecommendationServiceStu
 from bench.context import CALLERS, TEXTS_PER_CALL, Matrix
 from bench.figures import LoadError, Measured, NotRun, Sections, against, median, percentile, single
 from bench.index.catalogue import SHARES
-from bench.index.context import QUERIES, SMALL_ROWS, Context
+from bench.index.context import NAMED, QUERIES, SMALL_ROWS, Context
 from bench.index.exact import Floats, nearest_cosines, noisy_copies, recall
 from bench.index.memory import hold
 from bench.index.turns import (
@@ -284,6 +285,28 @@ def _growth(bench: Context) -> Iterator[Measured]:
         growth = np.column_stack((ours / ours_small, theirs / theirs_small)).tolist()
         note = f", ours from {np.median(ours_small):.3f} to {np.median(ours):.3f} ms"
         yield against(growth, "times", note)
+
+
+@SECTIONS.add(
+    "9",
+    "a vector of the caller's for each item",
+    "recall@10, a named vector >= 0.99",
+    *(f"search p50, a named vector, k {k} <= 1.25 x" for k in _COUNTS),
+)
+def _named(bench: Context) -> Iterator[Measured]:
+    """Take the texts' vectors for the caller's: what differs is the index they are in."""
+    with opened(bench.named_home) as held:
+        space = held.view.state.spaces[NAMED]
+
+        def search(k: int, query: int) -> tuple[Rows, Floats]:
+            return space.search(bench.noisy[query], k, _scope(held.view.state, None))
+
+        found = [space.vectors(search(10, query)[0]) for query in range(QUERIES)]
+        shares = recall(nearest_cosines(bench.vectors, bench.noisy, 10), found, bench.noisy)
+        yield Measured(float(shares.mean()), len(shares), float(shares.min()), 1.0)
+        [folder] = held.settings.index_folder.glob("space-*")
+        for rounds in _medians(bench, [search, _bare(bench, folder)]):
+            yield against(rounds.tolist(), "ms")
 
 
 def _found(bench: Context, asked: Matrix, k: int, wanted: Filter | None, exact: Floats) -> Floats:
