@@ -70,7 +70,8 @@ def test_a_real_server_is_measured(
     assert trial["offered"] == trial["answered"] == 30
     assert trial["errors"] == {}
     assert trial["server_ms"]["total"]["p50"] <= trial["latency_ms"]["p50"]
-    assert (trial["server_ms"]["embedding"]["max"] > 0.1) == (scenario is not Scenario.PERSON)
+    # A vector that is known is looked up in less than a tenth of a millisecond.
+    assert (trial["server_ms"]["embedding"]["max"] > 0.01) == (scenario is not Scenario.PERSON)
     assert {"server", "worker", "load test"} == set(trial["processes"])
     assert all(each["megabytes"] > 30 for each in trial["processes"].values())
     assert sum(each["offered"] for each in trial["timeline"]) == 30
