@@ -1,6 +1,7 @@
 """A worker on a real socket that answers what the test says."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -24,7 +25,8 @@ TINY = EncoderBinding("tiny@1", 2)
 class FakeWorker(pb_grpc.EmbeddingServiceServicer):
     """Answers each text with the vector (`number`, place of the text in its call).
 
-    `failure` fails every call and `failures` single texts; `go` holds the calls until it is set.
+    `failure` fails every call and `failures` single texts; `go` holds the calls until it is set,
+    and is cleared when `most` have come.
     """
 
     def __init__(self, number: int = 0, model_id: str = "tiny@1", dimension: int = 2) -> None:
@@ -34,6 +36,7 @@ class FakeWorker(pb_grpc.EmbeddingServiceServicer):
         self.failures: Mapping[str, status_pb2.Status] = {}
         self.go = asyncio.Event()
         self.go.set()
+        self.most = math.inf
         self.calls: list[pb.EmbedRequest] = []
         self.arrived = asyncio.Event()
         self._model = pb.Model(model_id=model_id, dimension=dimension)
@@ -75,6 +78,8 @@ class FakeWorker(pb_grpc.EmbeddingServiceServicer):
         request: pb.EmbedRequest,
         context: grpc.aio.ServicerContext[pb.EmbedRequest, pb.EmbedResponse],
     ) -> pb.EmbedResponse:
+        if len(self.calls) == self.most:
+            self.go.clear()
         self.calls.append(request)
         self.arrived.set()
         await self.go.wait()
