@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
 import math
+import threading
 from pathlib import Path
 
 import pytest
@@ -37,19 +38,19 @@ async def test_what_was_freed_in_pieces_is_given_back() -> None:
 
 
 async def test_little_is_given_back_once_in_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    given_back = list[int]()
+    given_back, again = list[int](), threading.Event()
 
     def trim(kept: int) -> int:
         given_back.append(kept)
+        if len(given_back) == 3:
+            again.set()
         return 1
 
     monkeypatch.setattr(freed_memory, "_trim", lambda: trim)
     monkeypatch.setattr(freed_memory, "GROWTH_SHARE", math.inf)
     monkeypatch.setattr(freed_memory, "MOST_SECONDS", 0.05)
     giving = asyncio.create_task(give_back_freed_memory(seconds=0.01))
-    async with asyncio.timeout(60):
-        while len(given_back) < 3:  # noqa: ASYNC110 (nothing tells of it)
-            await asyncio.sleep(0.01)
+    assert await asyncio.to_thread(again.wait, 60)
     assert set(given_back) == {0}
     giving.cancel()
     with contextlib.suppress(asyncio.CancelledError):
