@@ -1,6 +1,7 @@
 """What holds for all tests, and fixtures that many share: the default encoder, the data."""
 
 import dataclasses
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -51,6 +52,19 @@ def pytest_terminal_summary(
         terminalreporter.section("faults")
         for tally in tallies.values():
             terminalreporter.write_line(tally.line())
+
+
+def pytest_configure() -> None:
+    logging.getLogger("asyncio").addFilter(_is_not_of_a_closed_loop)
+
+
+def _is_not_of_a_closed_loop(record: logging.LogRecord) -> bool:
+    """Refuse what grpc logs in one test about the event loop of the test before it.
+
+    A process has one queue for the calls of all its loops; what is found there late for a loop that
+    is closed by now is an error of the loop that looks, and a log that a test reads whole has it.
+    """
+    return not record.getMessage().startswith("Exception in callback PollerCompletionQueue")
 
 
 @pytest.fixture
