@@ -151,7 +151,6 @@ class RecommendationService(recommendation_service_pb2_grpc.RecommendationServic
         searched = self._recommender.searched(prepared.state, prepared.request, prepared.person)
         await pause_turn()
         [answer] = self._recommender.ranked(searched, [prepared.request.policy])
-        await pause_turn()
         return self._reply(request, answer, prepared, started)
 
     async def BatchRecommend(
