@@ -309,6 +309,34 @@ def _named(bench: Context) -> Iterator[Measured]:
             yield against(rounds.tolist(), "ms")
 
 
+@SECTIONS.add(
+    "10",
+    "a query's words beside its meaning",
+    "p50 of Recommend, words and meaning over meaning <= 1.3 x",
+)
+def _words(bench: Context) -> Iterator[Measured]:
+    asked = queries(bench.catalogue, QUERIES)
+    with (
+        worker(bench.options.artefact, bench.out) as own,
+        server(bench.home, own.address, bench.out) as running,
+        grpc.insecure_channel(running.address) as channel,
+    ):
+        recommend = RecommendationServiceStub(channel).Recommend
+
+        def answer(ignore_words: bool, query: int) -> object:
+            request = RecommendRequest(query=asked[query], ignore_words=ignore_words)
+            return recommend(request, timeout=_CALL_SECONDS)
+
+        for query in range(QUERIES):
+            # So that what is measured is not the encoder.
+            answer(False, query)
+        calls = [partial(answer, ignored) for ignored in (False, True)]
+        turns = [
+            take_turns(calls, bench.of_round(number, 150)) for number in bench.turns("queries")
+        ]
+    yield against((1e3 * np.median(np.array(turns), axis=2)).tolist(), "ms")
+
+
 def _found(bench: Context, asked: Matrix, k: int, wanted: Filter | None, exact: Floats) -> Floats:
     state = bench.whole.view.state
     found = []
