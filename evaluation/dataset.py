@@ -62,6 +62,17 @@ class Dropped:
 
 
 @dataclass(frozen=True)
+class Items:
+    """The items of a folder, each once, in the order of the file; `attributes`: further columns."""
+
+    ids: list[str]
+    titles: list[str]
+    texts: list[str]
+    attributes: list[dict[str, str]]
+    dropped: Mapping[Reason, int]
+
+
+@dataclass(frozen=True)
 class Dataset:
     """I items and m interactions, at most one for each person and item, in the order of the file.
 
@@ -85,29 +96,38 @@ class Dataset:
     dropped: Dropped
 
 
+def read_items(folder: Path) -> Items:
+    """Read the items in `folder`; one that is given twice is what it was first.
+
+    Raises DatasetError when the file or a column is missing or nothing is left.
+    """
+    unused = Counter[Reason]()
+    known = set[str]()
+    items = Items([], [], [], [], unused)
+    with table(folder, "items", ("item_id", "title", "text"), unused) as (_, rows):
+        for row in rows:
+            item_id = row.pop("item_id").strip()
+            if not item_id or item_id in known:
+                unused[Reason.REPEATED_ITEM if item_id else Reason.MISSING_ID] += 1
+                continue
+            known.add(item_id)
+            items.ids.append(item_id)
+            items.titles.append(row.pop("title"))
+            items.texts.append(row.pop("text"))
+            items.attributes.append(row)
+    if not known:
+        raise DatasetError(f"items.csv has no row that can be used{_reasons(unused)}")
+    return items
+
+
 def read(folder: Path) -> Dataset:
     """Read the data in `folder`.
 
-    An item that is given twice is what it was first; of several interactions of one person with
-    one item the latest stays, the later row among those of one time. Raises DatasetError when a
-    file or column is missing or nothing is left.
+    Of several interactions of one person with one item the latest stays, the later row among those
+    of one time. Raises DatasetError when a file or column is missing or nothing is left.
     """
-    unused_items, unused = Counter[Reason](), Counter[Reason]()
-    item_ids: dict[str, int] = {}
-    titles, texts, attributes = [], [], []
-    with table(folder, "items", ("item_id", "title", "text"), unused_items) as (_, rows):
-        for row in rows:
-            item_id = row.pop("item_id").strip()
-            if not item_id or item_id in item_ids:
-                unused_items[Reason.REPEATED_ITEM if item_id else Reason.MISSING_ID] += 1
-                continue
-            item_ids[item_id] = len(item_ids)
-            titles.append(row.pop("title"))
-            texts.append(row.pop("text"))
-            attributes.append(row)
-    if not item_ids:
-        raise DatasetError(f"items.csv has no row that can be used{_reasons(unused_items)}")
-
+    known, unused = read_items(folder), Counter[Reason]()
+    item_ids = {item_id: number for number, item_id in enumerate(known.ids)}
     file, person = "interactions", "user_id"
     if not has_people(folder):
         file, person = "relevance", "query_id"
@@ -118,10 +138,10 @@ def read(folder: Path) -> Dataset:
     kept = _latest(events, len(item_ids))
     unused[Reason.REPEATED_INTERACTION] = len(events.users) - len(kept)
     return Dataset(
-        item_ids=list(item_ids),
-        titles=titles,
-        texts=texts,
-        attributes=attributes,
+        item_ids=known.ids,
+        titles=known.titles,
+        texts=known.texts,
+        attributes=known.attributes,
         user_ids=events.user_ids,
         users=events.users[kept],
         items=events.items[kept],
@@ -129,7 +149,7 @@ def read(folder: Path) -> Dataset:
         times=events.times[kept],
         split=events.split[kept] if "split" in columns else None,
         rated="rating" in columns,
-        dropped=Dropped(dict(unused_items), dict(+unused)),
+        dropped=Dropped(dict(known.dropped), dict(+unused)),
     )
 
 

@@ -18,7 +18,7 @@ from longtail.server.write.encoding import text_to_encode
 from longtail.worker.tokenizer import Role
 from longtail.worker.vectors import Vectors
 
-from evaluation.dataset import DatasetError, read
+from evaluation.dataset import DatasetError, read_items
 from evaluation.query_source import holds_queries, read_queries
 from training.adapt.judging import Judgement, judgement
 from training.curve import DECIMALS, Curve
@@ -161,7 +161,7 @@ def distil(
 
 
 def _material(data: Path, seed: int) -> _Material:
-    found = read(data)
+    found = read_items(data)
     items = [
         text_to_encode(title, text) for title, text in zip(found.titles, found.texts, strict=True)
     ]
@@ -180,7 +180,7 @@ def _material(data: Path, seed: int) -> _Material:
     sides = [(learned, Role.ITEM), (titles, Role.QUERY)]
     queries = None
     if holds_queries(data):
-        said = read_queries(data, found.item_ids)
+        said = read_queries(data, found.ids)
         chosen = np.sort(random.permutation(len(said.ids))[:QUERIES])
         queries = judgement(said, chosen, items, OTHERS, random)
     return _Material([side for side in sides if side[0]], stop, last, queries)
