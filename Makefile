@@ -121,8 +121,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	@# Compiling every library takes a minute or two; what is imported is compiled then.
 	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
-	@# It declares a commercial solver and 600 MB of another, which the methods that we run do not use.
-	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --no-deps fairdiverse
+	@# The one declares a commercial solver and 600 MB of another, which the methods that we run do not
+	@# use, the other, which has pictures, Django.
+	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --no-deps fairdiverse django-emoji
 	@touch $@
 
 $(STUBS) &: $(PROTOS) $(INSTALLED)

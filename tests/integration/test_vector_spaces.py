@@ -1,6 +1,7 @@
 """Vectors of the caller's own in a space beside the texts', over real processes: they stay."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -128,3 +129,30 @@ def test_vectors_are_imported_exported_deleted_and_put_back(
         assert client.list_vector_spaces().vector_spaces[0].item_count == 6
         assert running.stop() == 0
     assert check_database(tmp_path / "data" / DATABASE) == []
+
+
+def test_what_looks_alike_is_found_by_pictures_that_an_encoder_of_images_saw(
+    worker_address: str, tmp_path: Path
+) -> None:
+    with (
+        processes.server(tmp_path, worker_address) as running,
+        LongtailClient(running.address) as client,
+    ):
+        done = subprocess.run(
+            [sys.executable, "examples/find_by_picture.py", "cat", "house"],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+            cwd=processes.ROOT,
+            env=os.environ | {"LONGTAIL_SERVER_ADDRESS": running.address},
+        )
+        assert done.returncode == 0, done.stderr
+        # It leaves the catalogue as it was.
+        assert held(client) == {}
+        assert not client.list_vector_spaces().vector_spaces
+    imported, cat, house = done.stdout.splitlines()[-3:]
+    assert imported == "888 pictures imported"
+    # Of those that have no name.
+    assert {"smiley_cat", "smirk_cat"} & set(cat.removeprefix("cat: ").split(", "))
+    assert "house_with_garden" in house

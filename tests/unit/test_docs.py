@@ -28,6 +28,7 @@ PROGRAMS = {
     ".venv/bin/longtail admin": "client/longtail/client/cli/admin.py",
     ".venv/bin/longtail recommend": "client/longtail/client/cli/recommend.py",
     ".venv/bin/python examples/encode_on_ray.py": "examples/encode_on_ray.py",
+    ".venv/bin/python examples/find_by_picture.py": "examples/find_by_picture.py",
     ".venv/bin/python -m bench capacity": "bench/capacity/model.py",
     ".venv/bin/python -m bench": "bench/__main__.py",
     ".venv/bin/python -m demo": "demo/__main__.py",
