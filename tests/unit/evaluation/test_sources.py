@@ -14,7 +14,7 @@ from tests.unit.evaluation.invented_data import LIKED, dataset, part_of_rows, ve
 USUAL = Sources(behaviour=0.3, popularity=0.3, words=0.5)
 
 
-def fitted(data: Dataset, made: Matrix, pool: int = 30) -> Sources:
+def fitted(data: Dataset, made: Matrix, pool: int = 40) -> Sources:
     part, likes = part_of_rows(dataset()), data.ratings >= LIKED
     world = World(data, likes, data.ratings <= 2, part < Part.TEST, made)
     return fitted_sources(world, data, (part == Part.TEST) & likes, pool, 0, USUAL)

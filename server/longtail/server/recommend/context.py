@@ -36,7 +36,7 @@ Ints = NDArray[np.int64]
 
 # A like leads half as strongly to others as one that is so many likes more recent: of all likes,
 # and of the last few.
-HALF_LIFE, RECENT_HALF_LIFE = 30.0, 3.0
+HALF_LIFE, RECENT_HALF_LIFE = 100.0, 3.0
 _DECAYS = 0.5 ** (np.arange(HISTORY_LENGTH) / np.array([[HALF_LIFE], [RECENT_HALF_LIFE]]))
 # Of what was liked, but is no example.
 NO_POSITION = -1

@@ -151,7 +151,7 @@ def test_the_last_likes_lead_more_strongly(films: Cinema) -> None:
     pool = films.candidates(user_id="ann")
     of_last, of_first = (pool.ids.index(each) for each in ("jaws", "amelie"))
     assert evidence.behaviour[of_last] / evidence.behaviour[of_first] == pytest.approx(
-        2 ** (5 / 30), rel=1e-4
+        2 ** (5 / 100), rel=1e-4
     )
     assert evidence.recent[of_last] / evidence.recent[of_first] == pytest.approx(
         2 ** (5 / 3), rel=1e-4
