@@ -5,10 +5,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from longtail.server.ranking.dial import Dial
+from longtail.server.ranking.dial import Dial, Knobs
 from longtail.server.ranking.popularity import Bucket
 from longtail.server.ranking.profile import Context, RankingProfile, default_profile
-from longtail.server.ranking.quota import Prices
 from longtail.server.ranking.relevance import RelevanceModel
 
 from evaluation.dial import fit_dial
@@ -20,7 +19,6 @@ from evaluation.task import Family, Floats, Ints, Method, Rerank, Task
 
 # Strengths, dense where little is lost.
 STRENGTHS = (*np.linspace(0, 0.6, 49).tolist(), *np.linspace(0.65, 1, 8).tolist())
-TAIL_PRICES = (0.0, *np.geomspace(3e-3, 20, 47).tolist())
 # The dial is fitted on no more requests than that.
 DIAL_REQUESTS = 600
 # The lists for which the dial is fitted; prices are shares of a list and hold for any length.
@@ -126,13 +124,32 @@ def ablations(scores: Scores, parts: Mapping[str, Scores]) -> tuple[Method, ...]
         order = np.argsort(-(relevance + prices.tail * tail), axis=1, kind="stable")
         return np.take_along_axis(lists, order, axis=1)
 
-    def tail_price(task: Task, price: float) -> Ints:
-        return serve(task, Prices(price), scores.reach, scores.exposure).lists
-
     return (
         *(ours(part, name, Family.ABLATION) for name, part in parts.items()),
         Method("without re-sort", Family.ABLATION, STRENGTHS, by_worth),
-        Method("without prices of taste and coverage", Family.ABLATION, TAIL_PRICES, tail_price),
+    )
+
+
+# The knobs of a request, each turned by itself.
+KNOBS: Mapping[str, Callable[[float], Knobs]] = {
+    "tail alone": lambda strength: Knobs(tail=strength),
+    "coverage alone": lambda strength: Knobs(coverage=strength),
+    "taste alone": lambda strength: Knobs(taste=strength),
+}
+
+
+def knobs(scores: Scores) -> tuple[Method, ...]:
+    """Return our method with one price at a time, for those who want no more than it brings."""
+
+    def alone(turned: Callable[[float], Knobs]) -> Rerank:
+        def rerank(task: Task, strength: float) -> Ints:
+            prices = scores.dial.prices(0.0, turned(strength))
+            return serve(task, prices, scores.reach, scores.exposure).lists
+
+        return rerank
+
+    return tuple(
+        Method(name, Family.ABLATION, STRENGTHS, alone(turned)) for name, turned in KNOBS.items()
     )
 
 

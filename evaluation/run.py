@@ -24,7 +24,16 @@ from evaluation.dial_table import dial_table
 from evaluation.experiment import Experiment, Options, Progress, Stage, experiment
 from evaluation.forked import each
 from evaluation.latency import of_method
-from evaluation.methods import ABLATED, STRENGTHS, Scores, ablations, calibrated, ours, raw
+from evaluation.methods import (
+    ABLATED,
+    STRENGTHS,
+    Scores,
+    ablations,
+    calibrated,
+    knobs,
+    ours,
+    raw,
+)
 from evaluation.metrics import Judge
 from evaluation.oracle import ceilings
 from evaluation.outside import outside_methods
@@ -111,7 +120,7 @@ def evaluate(
     for regime, of_regime in scores.items():
         for k in lengths:
             task = material.test.task(of_regime.test, k, options.seed)
-            methods = [ours(of_regime), *BASELINES]
+            methods = [ours(of_regime), *knobs(of_regime), *BASELINES]
             slow = SLOW if options.fast or k != lengths[0] else frozenset[str]()
             methods += [method for method in outside if method.name not in slow]
             if regime == "calibrated" and k == lengths[0]:

@@ -91,8 +91,10 @@ def assert_whole(comparison: dict[str, Any]) -> None:
     assert {"Longtail", *(method.name for method in BASELINES)} <= set(methods)
     dense = {"Longtail", *(method.name for method in BASELINES if len(method.dials) > 1)}
     families = {method["family"] for method in methods.values()}
-    ablated = {"ablation"} if comparison["regime"] == "calibrated" else set()
-    assert families == {"longtail", "baseline", "outside"} | ablated
+    assert families == {"longtail", "ablation", "baseline", "outside"}
+    ablated = {name for name, method in methods.items() if method["family"] == "ablation"}
+    knobs = {"tail alone", "coverage alone", "taste alone"}
+    assert ablated > knobs if comparison["regime"] == "calibrated" else ablated == knobs
     for name, method in methods.items():
         dials = [point["dial"] for point in method["curve"]]
         assert dials == sorted(dials), name

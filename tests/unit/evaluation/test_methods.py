@@ -17,12 +17,13 @@ from evaluation.methods import (
     Scores,
     ablations,
     calibrated,
+    knobs,
     ours,
     raw,
     uncalibrated,
 )
 from evaluation.splits import Part
-from evaluation.task import Family, Floats, Method, Task
+from evaluation.task import Family, Floats, Ints, Method, Task
 from tests.unit.evaluation import invented_data
 from tests.unit.evaluation.outside_tasks import assert_lists_of_candidates, plain
 
@@ -88,7 +89,6 @@ def test_all_parts_are_taken_away_one_by_one(parts: dict[str, Method]) -> None:
     assert sorted(parts) == [
         "without behaviour",
         "without calibration",
-        "without prices of taste and coverage",
         "without re-sort",
         "without text",
     ]
@@ -129,20 +129,27 @@ def test_without_re_sort_the_same_items_come_in_the_order_of_their_worth(
     assert (np.diff(worth, axis=1) <= 0).all()
 
 
-def test_without_prices_of_taste_and_coverage_only_the_tail_has_one(
-    parts: dict[str, Method], task: Task
-) -> None:
-    method = parts["without prices of taste and coverage"]
-    np.testing.assert_array_equal(method.rerank(task, 0.0), plain(task))
-    # Such lists depend on nothing but the request: what was shown before has no price.
-    alone = [method.rerank(task.rows(np.array([at])), 0.2)[0] for at in range(len(task.items))]
-    np.testing.assert_array_equal(method.rerank(task, 0.2), alone)
+def test_a_knob_turns_its_own_price_alone(scores: Scores, task: Task) -> None:
+    turned = {method.name: method for method in knobs(scores)}
+    assert list(turned) == ["tail alone", "coverage alone", "taste alone"]
+    for method in turned.values():
+        np.testing.assert_array_equal(method.rerank(task, 0.0), plain(task))
+        assert not np.array_equal(method.rerank(task, 0.9), plain(task))
+
+    def one_by_one(method: Method) -> list[Ints]:
+        return [method.rerank(task.rows(np.array([at])), 0.9)[0] for at in range(len(task.items))]
+
+    # Lists that nothing but coverage has a price in depend on what was shown before, no others do.
+    for name in ("tail alone", "taste alone"):
+        np.testing.assert_array_equal(turned[name].rerank(task, 0.9), one_by_one(turned[name]))
+    of_coverage = turned["coverage alone"]
+    assert not np.array_equal(of_coverage.rerank(task, 0.9), one_by_one(of_coverage))
 
 
 def test_methods_have_dials_enough_from_the_mildest_to_the_strongest(
     scores: Scores, parts: dict[str, Method]
 ) -> None:
-    for method in (ours(scores), *parts.values()):
+    for method in (ours(scores), *knobs(scores), *parts.values()):
         assert len(method.dials) >= 20
         assert list(method.dials) == sorted(set(method.dials))
         assert method.dials[0] == 0
