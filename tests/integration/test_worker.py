@@ -118,11 +118,15 @@ def test_a_text_at_the_limit_is_taken(stub: EmbeddingServiceStub) -> None:
     assert len(embed(stub, ["b" * 24_000]).results) == 1
 
 
-def test_a_passed_deadline_is_said_to_have_passed(stub: EmbeddingServiceStub) -> None:
+def test_a_deadline_that_is_not_kept_is_said_to_have_passed_or_to_be_too_soon(
+    stub: EmbeddingServiceStub,
+) -> None:
     request = pb.EmbedRequest(texts=long_texts(200), role=pb.ROLE_ITEM)
     with pytest.raises(grpc.RpcError) as caught:
         stub.Embed(request, timeout=0.2)
-    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    # Who knows by now how long such texts take refuses them at once.
+    told = grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert caught.value.code() in told
     # The abandoned texts do not stand in the way of the next caller.
     assert len(embed(stub, ["short"]).results) == 1
 
