@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from longtail.runtime.admission import (
     PATIENCE_SECONDS,
+    TURNS_ALONE,
     WAIT_SHARE,
     Places,
     Turns,
@@ -67,6 +68,33 @@ async def test_a_call_that_comes_during_a_turn_waits_for_its_end() -> None:
     assert turn is not None
     assert not turn.done()
     await asyncio.wait_for(turn, 10)
+
+
+async def test_who_is_alone_is_let_pass_until_somebody_else_comes() -> None:
+    work = Work()
+
+    async def at_once() -> bool:
+        turn = work.turns.enter("Work", "a")
+        if turn is not None:
+            await turn
+        work.now += work.seconds
+        await asyncio.sleep(0)
+        return turn is None
+
+    await work.learn()
+    await at_once()
+    looked_and_then = [False, *[True] * TURNS_ALONE]
+    assert [await at_once() for _ in range(2 * TURNS_ALONE + 2)] == 2 * looked_and_then
+    assert [await at_once(), await at_once()] == [False, True]
+    # Somebody else comes during a turn.
+    assert work.turns.enter("Work", "a") is None
+    turn = work.turns.enter("Work", "b")
+    assert turn is not None
+    work.now += work.seconds
+    await turn
+    work.now += work.seconds
+    await asyncio.sleep(0)
+    assert not await at_once()
 
 
 async def test_callers_have_turns_in_rotation() -> None:
