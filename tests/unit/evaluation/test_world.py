@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from longtail.server.ranking.behaviour import REGRESSION_SHARE
 from longtail.server.ranking.cosine import SHRINKAGE
-from longtail.server.ranking.regression import HALF_SUPPORT, RIDGE
+from longtail.server.ranking.regression import HALF_SUPPORT, LEAST_WEIGHT, RIDGE
 
 from evaluation.dataset import Dataset, Dropped
 from evaluation.splits import Part
@@ -97,7 +97,7 @@ def test_behaviour_is_the_shrunk_cosine_of_who_liked_what_and_a_regression_on_it
         led_by = np.linalg.solve(among, liked[:, others].T @ liked[:, item])
         share = REGRESSION_SHARE * support[item] / (support[item] + HALF_SUPPORT)
         similarity[others, item] *= 1 - share
-        similarity[others, item] += share * np.maximum(led_by, 0)
+        similarity[others, item] += share * np.where(led_by < LEAST_WEIGHT, 0, led_by)
 
     # Who liked what next.
     followed = np.zeros((6, 6))

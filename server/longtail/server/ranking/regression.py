@@ -22,7 +22,9 @@ Int32s = NDArray[np.int32]
 Singles = NDArray[np.float32]
 
 # The others that an item is regressed on, and what is added to the number of people of each.
-REGRESSORS, RIDGE = 50, 100.0
+REGRESSORS, RIDGE = 100, 100.0
+# Weights below this are left out: they are most of all, and lists are as good without them.
+LEAST_WEIGHT = 0.01
 # An item that fewer people like follows from nothing, and with so many a fit is half trusted.
 LEAST_SUPPORT, HALF_SUPPORT = 2, 20.0
 # Likes that are looked at, of people drawn evenly, and people of an item when its nearest are
@@ -42,8 +44,9 @@ class Stopped(Exception):
 class Regression:
     """What each of n items leads to.
 
-    Item i leads to `items[starts[i] : starts[i + 1]]`, ascending, with `weights` above 0; `starts`
-    (n + 1,). `support` (n,): people who liked the item when it was fitted, 0 where it was not.
+    Item i leads to `items[starts[i] : starts[i + 1]]`, ascending, with `weights`, none below
+    LEAST_WEIGHT; `starts` (n + 1,). `support` (n,): people who liked the item when it was fitted,
+    0 where it was not.
     """
 
     starts: Ints
@@ -95,7 +98,7 @@ def fit(likes: Sequence[bytes], count: int, pause: Callable[[int], None]) -> Reg
             pause(at)
         near = data.nearest(item)
         found = data.regressed(item, near, scale)
-        leading = found > 0
+        leading = found >= LEAST_WEIGHT
         sources.append(near[leading])
         targets.append(np.full(int(leading.sum()), item, np.int32))
         weights.append(found[leading].astype(np.float32))

@@ -9,6 +9,7 @@ from longtail.server.ranking.cosine import SHRINKAGE
 from longtail.server.ranking.regression import (
     BLOCK,
     HALF_SUPPORT,
+    LEAST_WEIGHT,
     RIDGE,
     Regression,
     Stopped,
@@ -36,13 +37,13 @@ def lists(liked: NDArray[np.float64]) -> list[bytes]:
 
 
 def ridge(liked: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the weight with which each item leads to each other, (ITEMS, ITEMS), from above."""
+    """Return the weight with which each item leads to each other, (ITEMS, ITEMS), if it counts."""
     weights = np.zeros((ITEMS, ITEMS))
     for item in range(ITEMS):
         others = np.delete(np.arange(ITEMS), item)
         among = liked[:, others].T @ liked[:, others] + RIDGE * np.eye(ITEMS - 1)
         weights[others, item] = np.linalg.solve(among, liked[:, others].T @ liked[:, item])
-    return np.maximum(weights, 0.0)
+    return np.where(weights < LEAST_WEIGHT, 0.0, weights)
 
 
 def dense(regression: Regression) -> NDArray[np.float64]:
@@ -53,7 +54,7 @@ def dense(regression: Regression) -> NDArray[np.float64]:
     return weights
 
 
-def test_weights_are_those_of_a_ridge_regression_and_never_negative() -> None:
+def test_weights_are_those_of_a_ridge_regression_and_none_is_small() -> None:
     liked = drawn()
     regression = fit(lists(liked), ITEMS, untold)
     np.testing.assert_allclose(dense(regression), ridge(liked), atol=1e-6)
