@@ -46,7 +46,6 @@ def _rows(response: ExplainItemResponse) -> list[tuple[str, str]]:
         ("most like", result.nearest(item)),
         ("words", ", ".join(item.matched_words)),
         ("in common", ", ".join(item.matching_attributes)),
-        ("relevance gap", f"{response.relevance_gap:.4f}"),
         ("relevance", f"{breakdown.relevance:.4f}"),
         ("estimate", f"{breakdown.estimate:.4f}"),
         ("log odds", result.terms(breakdown)),
