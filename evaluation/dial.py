@@ -22,7 +22,7 @@ STRENGTHS = (0.0, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 
 # Where the exposure is taken that item prices start from.
 USUAL_STRENGTH = 0.2
 # The shares of what is lost that go to each, and the price at which that of taste levels off.
-TAIL_SHARE, COVERAGE_SHARE, TASTE_SHARE, HIGHEST_TASTE = 0.85, 0.1, 0.05, 0.3
+TAIL_SHARE, COVERAGE_SHARE, TASTE_SHARE, HIGHEST_TASTE = 0.92, 0.03, 0.05, 0.3
 # Prices are looked for within these. Losses are measured at so many of them at first, and between
 # them until the strengths that they stand for are near to each other, or there are so many.
 LEAST_PRICE, HIGHEST_PRICE = 1e-3, 20.0

@@ -16,6 +16,9 @@ ITERATIONS = 20
 # Exposure that is expected counts like so many recorded impressions per item of the catalogue: what
 # is really shown soon outweighs it.
 EXPECTED_WEIGHT = 0.1
+# What is shown so often, 1 being the average of the catalogue, is worth 0.7 of what never is. Few
+# items are shown as often as the average, so rarity has to tell apart what lies far below it.
+SELDOM = 1 / 64
 
 
 def rarity(exposure: Floats) -> Floats:
@@ -23,8 +26,8 @@ def rarity(exposure: Floats) -> Floats:
 
     It is the derivative of a square root, and 1 for what is never shown.
     """
-    seldom: Floats = 1 / np.sqrt(1 + exposure)
-    return seldom
+    claim: Floats = 1 / np.sqrt(1 + exposure / SELDOM)
+    return claim
 
 
 def blended(expected: Floats, counts: Floats, mean_count: float) -> Floats:

@@ -16,7 +16,7 @@ from longtail.server.ranking.evidence import FEATURES
 from longtail.server.ranking.relevance import OF_SPACE, RelevanceModel
 from longtail.server.ranking.retrieval import ADAPTED_SHARE, LEAST_TEXT, Sources
 
-FORMAT = 2
+FORMAT = 3
 LEAST_REACH = 0.01
 ROUNDING = 1e-9
 # Of a value that is none, in a message.
@@ -87,7 +87,7 @@ def profile_of(content: Any) -> RankingProfile:  # noqa: ANN401 (JSON)
     try:
         if content["format"] != FORMAT:
             found = cut(repr(content["format"]), SHOWN_BYTES)
-            raise ProfileError(f"format is {found}, not {FORMAT}")
+            raise ProfileError(f"format is {found}, not {FORMAT}: fit the profile anew")
         models = {context: _model(content["relevance"][context.value]) for context in Context}
         reach = _number("reach", content["reach"], least=LEAST_REACH)
         sources = _sources(content["candidates"])

@@ -3,16 +3,29 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from hypothesis import given, strategies
-from longtail.server.ranking.exposure import EXPECTED_WEIGHT, Floats, blended, rarity, settled
+from longtail.server.ranking.exposure import (
+    EXPECTED_WEIGHT,
+    SELDOM,
+    Floats,
+    blended,
+    rarity,
+    settled,
+)
 
 
 def test_the_less_an_item_is_shown_the_rarer_it_is() -> None:
-    assert rarity(np.array([0.0, 1.0, 3.0, 99.0])) == pytest.approx([1, 0.5**0.5, 0.5, 0.1])
+    exposure = SELDOM * np.array([0.0, 1.0, 3.0, 99.0])
+    assert rarity(exposure) == pytest.approx([1, 0.5**0.5, 0.5, 0.1])
 
 
 def test_rarity_is_the_slope_of_a_square_root() -> None:
-    exposure, step = np.array([0.0, 0.5, 1.0, 20.0]), 1e-6
-    slope = (2 * np.sqrt(1 + exposure + step) - 2 * np.sqrt(1 + exposure)) / step
+    exposure, step = SELDOM * np.array([0.0, 0.5, 1.0, 20.0]), 1e-8
+
+    def worth(shown: Floats) -> Floats:
+        root: Floats = 2 * SELDOM * np.sqrt(1 + shown / SELDOM)
+        return root
+
+    slope = (worth(exposure + step) - worth(exposure)) / step
     assert rarity(exposure) == pytest.approx(slope, rel=1e-5)
 
 
