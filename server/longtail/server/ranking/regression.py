@@ -8,6 +8,8 @@ What it needs grows with the items, not with their square.
 """
 
 import hashlib
+import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,8 +34,10 @@ LEAST_SUPPORT, HALF_SUPPORT = 2, 20.0
 LIKES, PEOPLE = 5_000_000, 1000
 # The strongest of what an item leads to that are kept.
 LED_TO = 200
-# Items between two calls of `pause`: some ten milliseconds.
-BLOCK = 16
+# Of the likes of an item and its regressors so many are looked at, of people drawn evenly.
+REGRESSED_LIKES = 100_000
+# Work between two calls of `pause`.
+PAUSE_SECONDS = 0.01
 
 
 class Stopped(Exception):
@@ -93,9 +97,11 @@ def fit(likes: Sequence[bytes], count: int, pause: Callable[[int], None]) -> Reg
     support = np.diff(data.starts)
     wanted = np.flatnonzero(support >= LEAST_SUPPORT)
     sources, targets, weights = [_NO_ITEMS], [_NO_ITEMS], [_NO_WEIGHTS]
+    begun = -math.inf
     for at, item in enumerate(wanted.tolist()):
-        if at % BLOCK == 0:
+        if time.thread_time() - begun > PAUSE_SECONDS:
             pause(at)
+            begun = time.thread_time()
         near = data.nearest(item)
         found = data.regressed(item, near, scale)
         leading = found >= LEAST_WEIGHT
@@ -148,6 +154,11 @@ class _Likes:
     def regressed(self, item: int, near: Int32s, scale: float) -> Floats:
         """Return the weight with which each of `near` (m,) leads to the item, (m,)."""
         lists = [self._of(other) for other in (*near.tolist(), item)]
+        step = -(-sum(map(len, lists)) // REGRESSED_LIKES)
+        if step > 1:
+            # The same people of each: their numbers say nothing of them.
+            lists = [each[each % step == 0] for each in lists]
+            scale *= step
         people = np.concatenate(lists)
         column = np.repeat(np.arange(len(lists)), [len(each) for each in lists])
         # Of equal ones the last has left its position.

@@ -7,7 +7,6 @@ from longtail.server.ranking import regression as module
 from longtail.server.ranking.behaviour import REGRESSION_SHARE, Behaviour
 from longtail.server.ranking.cosine import SHRINKAGE
 from longtail.server.ranking.regression import (
-    BLOCK,
     HALF_SUPPORT,
     LEAST_WEIGHT,
     RIDGE,
@@ -117,7 +116,21 @@ def test_of_very_many_likes_a_sample_stands_for_all(monkeypatch: pytest.MonkeyPa
     np.testing.assert_allclose(dense(sampled), dense(whole), atol=1e-6)
 
 
-def test_a_fit_ends_when_it_is_told_to() -> None:
+def test_of_very_many_likes_of_an_item_and_its_nearest_a_sample_stands_for_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Each person twice, and every second is looked at.
+    liked = np.repeat(drawn(), 2, axis=0)
+    likes = lists(liked)
+    whole = fit(likes, ITEMS, untold)
+    monkeypatch.setattr(module, "REGRESSED_LIKES", int(liked.sum() / 2) + 1)
+    np.testing.assert_allclose(dense(fit(likes, ITEMS, untold)), dense(whole), atol=1e-6)
+    monkeypatch.setattr(module, "REGRESSED_LIKES", int(liked.sum() / 4) + 1)
+    assert not np.allclose(dense(fit(likes, ITEMS, untold)), dense(whole))
+
+
+def test_a_fit_ends_when_it_is_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PAUSE_SECONDS", -1.0)
     told = list[int]()
 
     def stop(done: int) -> None:
@@ -128,7 +141,7 @@ def test_a_fit_ends_when_it_is_told_to() -> None:
     liked = np.tile(drawn(), (1, 2))
     with pytest.raises(Stopped):
         fit(lists(liked), 2 * ITEMS, stop)
-    assert told == [0, BLOCK]
+    assert told == [0, 1]
 
 
 def taken_in(liked: NDArray[np.float64]) -> Behaviour:
