@@ -28,7 +28,7 @@ def evaluate_queries(folder: Path, options: Options, k: int, stage: Stage) -> Qu
     profile = default_profile()
     prior, seed = profile.models[Context.QUERY], options.seed
     with stage("dial of queries, default"):
-        even = np.ones(test.world.items)
+        even = np.zeros(test.world.items)
         default = dial_table(
             DEFAULT,
             test,

@@ -201,7 +201,7 @@ def _dials(material: Experiment, scores: Scores, k: int) -> tuple[DialTable, ...
             test.probabilities(default.models[Context.HISTORY]),
             default.dials[Context.HISTORY],
             default.reach,
-            np.ones(test.world.items),
+            np.zeros(test.world.items),
             k,
             seed,
         ),

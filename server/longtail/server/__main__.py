@@ -34,7 +34,7 @@ MAX_PROCESSES = 64
 # after so long, where Python's own interval is five milliseconds. Who waits insists after so long
 # in which nobody woke it. NumPy lets go of it for an instant in each small product, which wakes all
 # and leaves them nothing: where there was a product every 0.3 ms, others waited for 340 ms.
-SWITCH_SECONDS = 0.0001
+SWITCH_SECONDS = 0.0002
 # Beyond the time for calls in flight: what a process needs to leave.
 LEAVE_SECONDS = 10.0
 

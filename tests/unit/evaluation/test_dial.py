@@ -78,7 +78,8 @@ def test_a_knob_by_itself_loses_its_square_as_far_as_it_can(part: str) -> None:
     for turned, price in zip((0.1, 0.2, 0.3), prices, strict=True):
         assert [name for name in vars(price) if getattr(price, name)] == [part]
         most = loss(task, dial.prices(0, Knobs(**{part: 1.0})))
-        assert loss(task, price) == pytest.approx(min(turned**2, most), rel=0.15, abs=0.006)
+        # Of thirty lists one that turns to what was never shown is a step.
+        assert loss(task, price) == pytest.approx(min(turned**2, most), rel=0.15, abs=0.01)
 
 
 def test_more_of_the_tail_is_shown_with_every_step() -> None:

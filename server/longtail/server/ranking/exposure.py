@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-ITERATIONS = 20
+ITERATIONS = 40
 # Exposure that is expected counts like so many recorded impressions per item of the catalogue: what
 # is really shown soon outweighs it.
 EXPECTED_WEIGHT = 0.1
@@ -33,7 +33,7 @@ def rarity(exposure: Floats) -> Floats:
 def blended(expected: Floats, counts: Floats, mean_count: float) -> Floats:
     """Return the exposure of n items from what is `expected` (n,) and what was counted (n,).
 
-    `expected` averages 1 over the catalogue, and the result does too; `mean_count` is the average
+    Where `expected` averages 1 over the catalogue the result does too; `mean_count` is the average
     of the counts.
     """
     exposure: Floats = (EXPECTED_WEIGHT * expected + counts) / (EXPECTED_WEIGHT + mean_count)
@@ -48,5 +48,6 @@ def settled(shown: Callable[[Floats], Floats], items: int) -> Floats:
     exposure = np.ones(items)
     for step in range(ITERATIONS):
         counts = shown(exposure)
-        exposure += (counts * (items / counts.sum()) - exposure) / (step + 2)
+        # The first takes the place of where it started.
+        exposure += (counts * (items / counts.sum()) - exposure) / (step + 1)
     return exposure

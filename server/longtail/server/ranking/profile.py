@@ -87,7 +87,7 @@ def profile_of(content: Any) -> RankingProfile:  # noqa: ANN401 (JSON)
     try:
         if content["format"] != FORMAT:
             found = cut(repr(content["format"]), SHOWN_BYTES)
-            raise ProfileError(f"format is {found}, not {FORMAT}: fit the profile anew")
+            raise ProfileError(f"format is {found}, not {FORMAT}")
         models = {context: _model(content["relevance"][context.value]) for context in Context}
         reach = _number("reach", content["reach"], least=LEAST_REACH)
         sources = _sources(content["candidates"])

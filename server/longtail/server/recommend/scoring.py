@@ -77,9 +77,11 @@ def scored(
     rule_factor = rule_factors(request.odds_rules, context.scope, ids, rows)
     penalty = columns.penalty(rows, context.scope.now)
     rotation = _rotation(request.rotation, context.shown, ids, context.scope.now)
-    mean_count = columns.mean_exposure()
-    usual = state.expected.of(expected, rows)
-    exposure = blended(usual, columns.exposure(rows) * mean_count, mean_count)
+    mean_count, exposure = columns.mean_exposure(), np.zeros(len(rows))
+    if mean_count:
+        # Where nothing is recorded nothing would tell that what is rare has been shown meanwhile.
+        usual = state.expected.of(expected, rows)
+        exposure = blended(usual, columns.exposure(rows) * mean_count, mean_count)
     return Candidates(
         ids=ids,
         rows=rows,

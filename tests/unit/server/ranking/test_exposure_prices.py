@@ -98,5 +98,5 @@ def test_what_swings_settles_on_its_balance(gap: float) -> None:
 def test_what_is_shown_under_any_price_is_what_is_settled_on() -> None:
     counts = np.array([3.0, 1.0, 0.0])
     found = settled(lambda _exposure: counts, 3)
-    # The even exposure that it starts from counts as one iterate.
-    assert found == pytest.approx((20 * counts * 3 / 4 + 1) / 21)
+    # Nothing is left of the even exposure that it starts from.
+    assert found == pytest.approx(counts * 3 / 4)

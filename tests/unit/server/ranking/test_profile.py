@@ -76,7 +76,7 @@ def changed(*path: str | int, value: object) -> dict[str, Any]:
     [
         (without("format"), "'format' is missing"),
         (without("dial"), "'dial' is missing"),
-        (changed("format", value=1), "format is 1, not 3: fit the profile anew"),
+        (changed("format", value=1), "format is 1, not 3"),
         (changed("relevance", "query", "charm", value=1.0), "'charm' is missing or unknown"),
         (changed("relevance", "query", "text", value="much"), "text is 'much', no number"),
         (changed("relevance", "query", "text", value=True), "text is True, no number"),

@@ -32,11 +32,11 @@ class ExpectedColumn:
     def of(self, expected: Mapping[str, float], rows: Ints) -> Floats:
         """Return the exposure of `rows` (n,), (n,), where `expected` has it by id.
 
-        It is 0 for an item that `expected` lacks, which was never shown, and 1 for every item when
+        It is 0 for an item that `expected` lacks, which was never shown, and for every item when
         `expected` is empty. An `expected` that was given once must not change.
         """
         if not expected:
-            return np.ones(len(rows))
+            return np.zeros(len(rows))
         known = self._known
         if known.expected is not expected or known.exposure.count < self._columns.count:
             known = self._looked_up(expected)
