@@ -35,22 +35,27 @@ class ProfileWatch:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._marks = self._look()
+        self._refused = ""
         self.profile: RankingProfile
         self.expected: Mapping[str, float]
         self._go_by(*self._read(self._marks))
 
     def refresh(self) -> None:
-        """Go by what the files hold now; by what they held before when one is of no use."""
+        """Go by what the files hold now; by what they held before while one is of no use.
+
+        Raises ProfileError then, each time.
+        """
         marks = self._look()
-        if marks == self._marks:
-            return
-        try:
-            self._go_by(*self._read(marks))
-        except ProfileError as error:
-            # A file that is of no use is told of once.
-            logger.error("ranking profile not changed version=%s: %s", self.profile.version, error)
-        # What another failure kept from being read is read the next time.
-        self._marks = marks
+        if marks != self._marks:
+            self._refused = ""
+            try:
+                self._go_by(*self._read(marks))
+            except ProfileError as error:
+                self._refused = f"version {self.profile.version} stays: {error}"
+            # What another failure kept from being read is read the next time.
+            self._marks = marks
+        if self._refused:
+            raise ProfileError(self._refused)
 
     def _look(self) -> tuple[Mark, Mark]:
         return mark_of(self._path), mark_of(exposure_path(self._path))
