@@ -26,11 +26,11 @@ def test_each_row_has_the_exposure_of_its_item() -> None:
     assert of(column, EXPECTED, 4, 3, 0) == [0.5, 3, 0.5]
 
 
-def test_without_expectations_all_are_alike() -> None:
+def test_without_expectations_none_was_shown() -> None:
     column = ExpectedColumn(filled("a", "b"))
-    assert of(column, {}, 1, 0) == [1, 1]
+    assert of(column, {}, 1, 0) == [0, 0]
     assert of(column, EXPECTED, 1, 0) == [2, 0.5]
-    assert of(column, {}, 1, 0) == [1, 1]
+    assert of(column, {}, 1, 0) == [0, 0]
 
 
 def test_other_expectations_take_their_place() -> None:
