@@ -89,6 +89,6 @@ def test_an_interruption_removes_what_was_written_and_says_so(
 
         fake.before_answer = interrupt_once_written
         out, err = process.communicate(timeout=PATIENCE_SECONDS)
-        assert (process.returncode, out) == (code, "")
+        assert (process.returncode, out) == (code, ""), err
         assert f"{told} before its end" in err
         assert set(fake.items) == {"1"}
