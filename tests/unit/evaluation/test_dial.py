@@ -70,16 +70,16 @@ def test_no_price_falls_and_no_loss() -> None:
         assert 0 < getattr(weak.prices, part) < getattr(weak.alone, part)
 
 
-@pytest.mark.parametrize("part", ["tail", "coverage", "taste"])
-def test_a_knob_by_itself_loses_its_square_as_far_as_it_can(part: str) -> None:
+# Of thirty lists one that turns to what was never shown is a large step of coverage.
+@pytest.mark.parametrize(("part", "near"), [("tail", 0.006), ("coverage", 0.01), ("taste", 0.006)])
+def test_a_knob_by_itself_loses_its_square_as_far_as_it_can(part: str, near: float) -> None:
     task, found = fitted()
     dial = found.dial
     prices = [dial.prices(0, Knobs(**{part: turned})) for turned in (0.1, 0.2, 0.3)]
     for turned, price in zip((0.1, 0.2, 0.3), prices, strict=True):
         assert [name for name in vars(price) if getattr(price, name)] == [part]
         most = loss(task, dial.prices(0, Knobs(**{part: 1.0})))
-        # Of thirty lists one that turns to what was never shown is a step.
-        assert loss(task, price) == pytest.approx(min(turned**2, most), rel=0.15, abs=0.01)
+        assert loss(task, price) == pytest.approx(min(turned**2, most), rel=0.15, abs=near)
 
 
 def test_more_of_the_tail_is_shown_with_every_step() -> None:

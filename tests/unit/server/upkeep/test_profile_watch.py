@@ -1,6 +1,7 @@
 import asyncio
 import logging
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +34,11 @@ def write(path: Path, name: str) -> str:
     profile = replace(default_profile(), fit={"name": name})
     write_profile(profile, path)
     return profile.version
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    while not holds():  # noqa: ASYNC110 (a watch of files tells nobody)
+        await asyncio.sleep(0.01)
 
 
 def exported() -> list[str]:
@@ -167,16 +173,13 @@ async def test_the_file_is_looked_at_again_and_again(
     task = asyncio.create_task(watch_profile(watch, part, audit))
     version = write(path, "new")
     async with asyncio.timeout(60):
-        while watch.profile.version != version:  # noqa: ASYNC110 (a watch of files tells nobody)
-            await asyncio.sleep(0.01)
+        await until(lambda: watch.profile.version == version)
         # While the file is of no use the part fails.
         whole = path.read_text()
         path.write_text(whole[:-9])
-        while part.well:  # noqa: ASYNC110 (as above)
-            await asyncio.sleep(0.01)
+        await until(lambda: not part.well)
         path.write_text(whole)
-        while not part.well:  # noqa: ASYNC110 (as above)
-            await asyncio.sleep(0.01)
+        await until(lambda: part.well)
         # What else may go wrong is tried again, though the file stays as it is.
         failed = asyncio.Event()
         loop = asyncio.get_running_loop()
@@ -189,8 +192,7 @@ async def test_the_file_is_looked_at_again_and_again(
         version = write(path, "newer")
         await failed.wait()
         monkeypatch.setattr(profile_watch, "read_profile", read_profile)
-        while watch.profile.version != version:  # noqa: ASYNC110 (as above)
-            await asyncio.sleep(0.01)
+        await until(lambda: watch.profile.version == version)
     assert not task.done()
     task.cancel()
     audit.close()
