@@ -29,9 +29,6 @@ QUIET_PASSES = 8
 DENSE_SECONDS = 0.002
 # Behind a turn that took less nobody has gathered: the loop takes in a call between any two turns.
 SHORT_SECONDS = 0.001
-# Where nobody was found behind a turn, others begin for so long before the loop looks again, which
-# costs it QUIET_PASSES.
-ALONE_SECONDS = 0.01
 # A turn lasts over a wait for something else that is as short; after a longer one comes another.
 KEPT_SECONDS = 0.005
 _SMOOTHING = 0.1
@@ -104,8 +101,6 @@ class Turns:
         self._kind = ""
         self._begun = self._ended = -math.inf
         self._arrived = self._seen = self._quiet = 0
-        # Until then it need not look whether others have gathered.
-        self._alone_until = -math.inf
         # What ends the turn, and whether it is kept over a wait until then.
         self._ending: asyncio.Handle | None = None
         self._kept = False
@@ -139,20 +134,13 @@ class Turns:
         """
         if not self._taken:
             now = self._clock()
-            if (
-                now - self._ended > DENSE_SECONDS
-                or self._ended - self._begun < SHORT_SECONDS
-                or now < self._alone_until
-            ):
+            if now - self._ended > DENSE_SECONDS or self._ended - self._begun < SHORT_SECONDS:
                 self._begin(kind, now)
                 return None
             self._taken = True
             self._begun = self._ended = now
             self._kind = ""
-            self._alone_until = now + ALONE_SECONDS
             self._take_in()
-        else:
-            self._alone_until = -math.inf
         turn = asyncio.get_running_loop().create_future()
         line = self._lines.get(caller)
         if line is None:
@@ -225,7 +213,7 @@ class Turns:
     def _pass(self) -> None:
         """Let the loop take in calls while there are some; as long as a turn takes, at most."""
         if self._arrived != self._seen:
-            self._seen, self._quiet, self._alone_until = self._arrived, 0, -math.inf
+            self._seen, self._quiet = self._arrived, 0
             spent = self._clock() - self._ended
             if spent > max(self._ended - self._begun, SHORT_SECONDS):
                 self._next()

@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 from longtail.runtime.admission import (
-    ALONE_SECONDS,
     PATIENCE_SECONDS,
     WAIT_SHARE,
     Places,
@@ -68,62 +67,6 @@ async def test_a_call_that_comes_during_a_turn_waits_for_its_end() -> None:
     assert turn is not None
     assert not turn.done()
     await asyncio.wait_for(turn, 10)
-
-
-class Sequential(Work):
-    """One caller after the other."""
-
-    async def passes(self) -> bool:
-        """Take a turn; return whether it began without a look for others."""
-        turn = self.turns.enter("Work", "a")
-        if turn is not None:
-            await turn
-        self.now += self.seconds
-        await asyncio.sleep(0)
-        return turn is None
-
-
-async def test_for_a_while_after_nobody_else_was_found_turns_begin_at_once() -> None:
-    work = Sequential(0.4 * ALONE_SECONDS)
-    assert await work.passes()
-    passed = [await work.passes() for _ in range(8)]
-    assert passed == [False, True, True, False, True, True, False, True]
-
-
-async def test_a_long_turn_or_a_pause_ends_that_while() -> None:
-    work = Sequential(2 * ALONE_SECONDS)
-    assert await work.passes()
-    assert [await work.passes() for _ in range(3)] == [False] * 3
-    work.seconds = 0.4 * ALONE_SECONDS
-    assert not await work.passes()
-    work.now += 3600
-    assert await work.passes()
-    assert not await work.passes()
-
-
-async def test_somebody_else_ends_that_while() -> None:
-    work = Sequential(0.4 * ALONE_SECONDS)
-    assert await work.passes()
-    assert [await work.passes(), await work.passes()] == [False, True]
-    assert work.turns.enter("Work", "a") is None
-    turn = work.turns.enter("Work", "b")
-    assert turn is not None
-    work.now += work.seconds
-    await turn
-    work.now += work.seconds
-    await asyncio.sleep(0)
-    assert not await work.passes()
-
-
-async def test_who_comes_while_others_are_looked_for_ends_that_while() -> None:
-    work = Sequential(0.4 * ALONE_SECONDS)
-    assert await work.passes()
-    looking = asyncio.create_task(work.passes())
-    await asyncio.sleep(0)
-    # It arrives, and is taken in by the caller's own loop only later.
-    assert not work.refused("b")
-    assert not await looking
-    assert not await work.passes()
 
 
 async def test_callers_have_turns_in_rotation() -> None:
