@@ -364,13 +364,17 @@ async def _serve(
         _snapshot_limits(settings, store),
         audit,
     )
+
+    def revision() -> int:
+        return min(view.revision, behaviour.revision)
+
     recommendation_service_pb2_grpc.add_RecommendationServiceServicer_to_server(
         RecommendationService(
             recommender,
             view,
             behaviour.people,
             lambda: behaviour.is_complete,
-            lambda: min(view.revision, behaviour.revision),
+            revision,
             lambda: pools.elements(1, follower.follow),
             store.items,
             store.decisions,
@@ -399,7 +403,7 @@ async def _serve(
         server,
     )
     insight_service_pb2_grpc.add_InsightServiceServicer_to_server(
-        InsightService(store, view, pools), server
+        InsightService(store, view, revision, pools), server
     )
     review_service_pb2_grpc.add_ReviewServiceServicer_to_server(
         ReviewService(store, catalogue, pools), administration

@@ -1,5 +1,7 @@
 """InsightService: what the catalogue looks like, and what of it people are shown."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 from grpc.aio import ServicerContext
@@ -8,7 +10,7 @@ from longtail.server.catalogue.columns.columns import NO_ROW
 from longtail.server.catalogue.exposure_report import measure_exposure, response_rate
 from longtail.server.catalogue.replica import CatalogueReplica
 from longtail.server.process.pools import Pools
-from longtail.server.ranking.popularity import Bucket
+from longtail.server.ranking.popularity import Bucket, PopularityScale
 from longtail.server.rpc.read.fields import check_id, microseconds
 from longtail.server.store.clock import now
 from longtail.server.store.record_store import RecordStore
@@ -21,10 +23,30 @@ DEFAULT_SPAN = 24 * 3600 * 10**6
 EARLIEST = -62_135_596_800 * 10**6
 
 
-class InsightService(insight_service_pb2_grpc.InsightServiceServicer):
-    """Counts the catalogue and its exposure."""
+@dataclass(frozen=True)
+class _Stats:
+    """What was counted at a revision or later, by a scale of popularity."""
 
-    def __init__(self, store: RecordStore, view: CatalogueReplica, pools: Pools) -> None:
+    revision: int
+    scale: PopularityScale
+    response: pb.GetCatalogStatsResponse
+
+
+class InsightService(insight_service_pb2_grpc.InsightServiceServicer):
+    """Counts the catalogue and its exposure.
+
+    `revision` is that up to which items and persons are known.
+    """
+
+    def __init__(
+        self,
+        store: RecordStore,
+        view: CatalogueReplica,
+        revision: Callable[[], int],
+        pools: Pools,
+    ) -> None:
+        self._revision = revision
+        self._stats: _Stats | None = None
         self._pools = pools
         self._store = store
         self._view = view
@@ -35,7 +57,13 @@ class InsightService(insight_service_pb2_grpc.InsightServiceServicer):
         context: ServicerContext[pb.GetCatalogStatsRequest, pb.GetCatalogStatsResponse],
     ) -> pb.GetCatalogStatsResponse:
         """Count items, interactions and buckets."""
-        return await self._pools.administration(self._stats)
+        # Asked first: what is written meanwhile has a revision of its own, and is counted anew.
+        revision, scale = self._revision(), self._view.state.popularity.scale()
+        kept = self._stats
+        if kept is None or kept.revision != revision or kept.scale is not scale:
+            response = await self._pools.administration(self._counted)
+            kept = self._stats = _Stats(revision, scale, response)
+        return kept.response
 
     async def GetExposureReport(
         self,
@@ -104,7 +132,7 @@ class InsightService(insight_service_pb2_grpc.InsightServiceServicer):
             revision=revision,
         )
 
-    def _stats(self) -> pb.GetCatalogStatsResponse:
+    def _counted(self) -> pb.GetCatalogStatsResponse:
         counts = self._store.counts()
         state = self._view.state
         revision, shares = state.revision, state.popularity.scale().shares()

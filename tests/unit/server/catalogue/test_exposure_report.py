@@ -66,7 +66,7 @@ def exposure(view: CatalogueReplica) -> dict[str, float]:
 
 
 def report(written: Written, view: CatalogueReplica, **span: int) -> pb.GetExposureReportResponse:
-    service = InsightService(written.store, view, Pools())
+    service = InsightService(written.store, view, lambda: view.revision, Pools())
     request = pb.GetExposureReportRequest(
         **{name: Timestamp(seconds=seconds) for name, seconds in span.items()}
     )
@@ -190,7 +190,8 @@ def test_an_item_says_what_came_of_showing_it(written: Written, tmp_path: Path) 
         replace(interaction("2", "head", "bob"), recommendation_token="second"),
         interaction("3", "head", "eve"),
     )
-    service = InsightService(written.store, view_of(written, tmp_path), Pools())
+    view = view_of(written, tmp_path)
+    service = InsightService(written.store, view, lambda: view.revision, Pools())
 
     def popularity(item_id: str) -> pb.GetItemPopularityResponse:
         request = pb.GetItemPopularityRequest(item_id=item_id)

@@ -60,7 +60,7 @@ def masses(view: CatalogueReplica) -> list[float]:
 def popularity(
     written: Written, view: CatalogueReplica, item_id: str
 ) -> pb.GetItemPopularityResponse:
-    service = InsightService(written.store, view, Pools())
+    service = InsightService(written.store, view, lambda: view.revision, Pools())
     request = pb.GetItemPopularityRequest(item_id=item_id)
     return asyncio.run(service.GetItemPopularity(request, None))  # type: ignore[arg-type]
 
