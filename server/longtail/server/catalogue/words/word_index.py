@@ -106,19 +106,26 @@ class WordIndex:
     def append(self, texts: Sequence[str]) -> None:
         """Add the words of `texts` (n,) as those of the next rows."""
         start = self._lengths.count
-        words = [words_of(text) for text in texts]
-        counted = [Counter(map(key_of, each)) for each in words]
-        self._lengths.append([len(each) for each in words])
+        lengths: list[int] = []
+        keys: list[Keys] = []
+        counts: list[NDArray[np.uint8]] = []
+        # One text at a time: to free the words of many long ones takes the interpreter for long.
+        for text in texts:
+            words = words_of(text)
+            counted = Counter(map(key_of, words))
+            lengths.append(len(words))
+            keys.append(np.fromiter(counted, np.uint64, len(counted)))
+            most = (min(count, MOST_COUNTED) for count in counted.values())
+            counts.append(np.fromiter(most, np.uint8, len(counted)))
+        self._lengths.append(lengths)
         layers = self._layers
-        layers.keys.append([key for each in counted for key in each])
-        layers.counts.append(
-            [min(count, MOST_COUNTED) for each in counted for count in each.values()]
-        )
-        sizes = [len(each) for each in counted]
+        layers.keys.append(np.concatenate(keys))
+        layers.counts.append(np.concatenate(counts))
+        sizes = [len(each) for each in keys]
         places = np.repeat(np.arange(start, start + len(texts), dtype=np.int32), sizes)
         layers.rows.append(places)
         items, total = self._size
-        self._size = items + len(texts), total + sum(map(len, words))
+        self._size = items + len(texts), total + sum(lengths)
         if layers.rows.count >= TAIL:
             self._layers = _sealed(layers)
 
