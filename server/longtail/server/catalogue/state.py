@@ -29,8 +29,8 @@ from longtail.server.store.changes import ChangeLog
 from longtail.server.store.popularity_weights import PopularityWeights
 from longtail.server.store.records import BoundEncoder, ItemChange, VectorSpace
 
-# Items read from the store at a time.
-LOAD_ROWS = 2000
+# Items read from the store at a time: to free more keeps the interpreter from others.
+LOAD_ROWS = 500
 # The columns of a generation's rows, and in it the items that had no vector and so no row.
 COLUMNS_FILE, LACKING = "columns.arrays", "lacking/"
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from longtail.server.process.interpreter import giving_way
 from longtail.server.store.attribute_names import move_names
 from longtail.server.store.clock import now
 from longtail.server.store.counts import move_counts
@@ -140,12 +141,12 @@ class ItemRecords:
             return []
         theirs = items.c.id.in_(among(ids)), items.c.attributes != EMPTY
         query = select(items.c.attributes).where(*theirs)
-        return [decode_object(text) for text in tx.execute(query).scalars()]
+        return [decode_object(text) for text in giving_way(tx.execute(query).scalars())]
 
     def current(self, tx: Transaction, ids: Collection[str]) -> dict[str, StoredItem]:
         """Return those of `ids` that exist, as the transaction sees them."""
         query = select(items).where(items.c.id.in_(ids), ~items.c.removed)
-        return {row.id: _stored_item(row) for row in tx.execute(query)}
+        return {row.id: _stored_item(row) for row in giving_way(tx.execute(query))}
 
     def get(self, ids: Collection[str]) -> dict[str, StoredItem]:
         """Return those of `ids` that exist."""

@@ -10,6 +10,7 @@ from longtail.server.catalogue.array_file import Arrays, Named, below, named_bel
 from longtail.server.catalogue.columns.growing import GrowingArray
 from longtail.server.catalogue.columns.postings import NOT_KEPT, Mask, Postings, Rows, TextPostings
 from longtail.server.catalogue.columns.row_values import RowValues
+from longtail.server.process.interpreter import giving_way
 from longtail.server.store.attribute_names import values_in
 from numpy.typing import NDArray
 
@@ -223,7 +224,7 @@ class AttributeColumns:
         new_row[rows[held]] = held
         paths: list[str] = []
         parts = []
-        for field in fields:
+        for field in giving_way(fields):
             texts = field.texts and field.texts.kept(new_row)
             numbers = field.numbers and field.numbers.taken(new_row)
             flags = field.flags and field.flags.taken(new_row)
@@ -253,7 +254,7 @@ class AttributeColumns:
     def _append_all(self, gathered: Iterable[Gathered], count: int) -> None:
         """Append `count` rows; `gathered` has the places of rows among them."""
         touched = dict[str, Field]()
-        for path, kind, places, values in gathered:
+        for path, kind, places, values in giving_way(gathered):
             self._append(path, kind, [self._count + place for place in places], values)
             touched[path] = self._fields[path]
         self._append_rows(touched.values(), count)
