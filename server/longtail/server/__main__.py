@@ -18,11 +18,12 @@ from longtail.runtime.command_line import (
     write_settings,
 )
 from longtail.runtime.freed_memory import share_heaps
+from longtail.runtime.garbage import keep_collections_short
 from longtail.runtime.logs import configure_logging
 from longtail.runtime.settings import SettingsError, read
 from longtail.server.process.at_rest import forget, note
 from longtail.server.process.folder_lock import held
-from longtail.server.process.memory import keep_collections_short, keep_freed_memory
+from longtail.server.process.memory import keep_freed_memory
 from longtail.server.process.private import keep_private
 from longtail.server.process.supervision import supervise
 from longtail.server.settings import Settings

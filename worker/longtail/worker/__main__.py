@@ -7,6 +7,7 @@ import sys
 
 from longtail.runtime.command_line import Parser, add_flags, find_with_flags, write_settings
 from longtail.runtime.freed_memory import share_heaps
+from longtail.runtime.garbage import keep_collections_short
 from longtail.runtime.interceptor import ServiceInterceptor
 from longtail.runtime.lifecycle import HealthBoard, Listener, new_server, serve
 from longtail.runtime.logs import configure_logging
@@ -57,6 +58,7 @@ def main() -> int:
     # interpreter; by default it may keep it for as long as a whole inference takes.
     sys.setswitchinterval(_SWITCH_SECONDS)
     share_heaps()
+    keep_collections_short()
     # The tokenizer's own threads would compete with the inference slots for the cores.
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     try:

@@ -1,4 +1,4 @@
-"""What becomes of memory: in processes of their own, since it holds for all of one."""
+"""What becomes of freed memory: in processes of their own, since it holds for all of one."""
 
 import subprocess
 import sys
@@ -36,41 +36,6 @@ def faults(*arguments: str) -> int:
     command = [sys.executable, "-c", SOURCE, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     return int(done.stdout)
-
-
-COLLECTED = """
-import gc
-import math
-
-from longtail.server.process import memory
-
-LONG, SHORT = -1.0, math.inf
-
-memory.keep_collections_short()
-memory.LONG_LOOK_SECONDS = SHORT
-catalogue = [[] for _ in range(100_000)]
-gc.collect()
-few = gc.get_freeze_count()
-memory.LONG_LOOK_SECONDS = LONG
-gc.collect()
-print(few, gc.get_freeze_count())
-memory.LONG_LOOK_SECONDS = SHORT
-del catalogue
-gc.collect()
-ours = [[]]
-ours[0].append(ours)
-gc.collect()
-del ours
-print(gc.collect())
-"""
-
-
-def test_what_stays_is_looked_through_once_and_new_cycles_are_collected() -> None:
-    command = [sys.executable, "-c", COLLECTED]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    few, many, collected = map(int, done.stdout.split())
-    assert (few, many >= 100_000) == (0, True)
-    assert collected == 2
 
 
 def test_what_a_request_frees_is_there_for_the_next() -> None:
