@@ -63,7 +63,15 @@ class ProfileWatch:
     def _read(self, marks: tuple[Mark, Mark]) -> tuple[RankingProfile, Mapping[str, float]]:
         if marks[0] is None:
             return default_profile(), {}
-        return read_profile(self._path), read_exposure(self._path)
+        profile, expected = read_profile(self._path), read_exposure(self._path)
+        if not expected:
+            # Whoever copied the profile alone would not miss it.
+            logger.warning(
+                "no exposure beside the ranking profile path=%s: copy it too, or prices of items "
+                "start from what has been recorded alone",
+                exposure_path(self._path),
+            )
+        return profile, expected
 
     def _go_by(self, profile: RankingProfile, expected: Mapping[str, float]) -> None:
         self.profile, self.expected = profile, expected

@@ -119,7 +119,9 @@ def test_a_change_of_the_same_size_is_seen(path: Path) -> None:
     assert watch.profile.fit["name"] == "two"
 
 
-def test_the_exposure_of_a_profile_comes_with_it(path: Path) -> None:
+def test_the_exposure_of_a_profile_comes_with_it(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     assert ProfileWatch(path).expected == {}
     # Without its profile it is of no use.
     write_exposure({"a": 0.5}, path)
@@ -135,10 +137,13 @@ def test_the_exposure_of_a_profile_comes_with_it(path: Path) -> None:
     watch.refresh()
     assert watch.expected == {"a": 0.5, "b": 1.5}
     assert watch.profile.version == version
+    assert not [each for each in caplog.records if each.levelno >= logging.WARNING]
     exposure_path(path).unlink()
     watch.refresh()
     assert watch.expected == {}
     assert watch.profile.version == version
+    [warning] = [each for each in caplog.records if each.levelno >= logging.WARNING]
+    assert str(exposure_path(path)) in warning.getMessage()
 
 
 def test_damaged_exposure_keeps_from_starting(path: Path) -> None:
