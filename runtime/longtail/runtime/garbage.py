@@ -5,8 +5,8 @@ import time
 
 # A look through all objects that took longer found much that stays.
 LONG_LOOK_SECONDS = 0.005
-# Of so many of them, one sees what the others passed over.
-LONG_LOOKS = 16
+# Of so many looks after that, one sees what the others pass over.
+LOOKS = 16
 
 
 def keep_collections_short() -> None:
@@ -17,19 +17,22 @@ def keep_collections_short() -> None:
     finds is what stays, modules, a catalogue and people, which references keep count of. But there
     are calls in flight among it too, and what they leave in cycles is found by a later look.
     """
-    began, looks = 0.0, 0
+    began, passed_over = 0.0, 0
 
     def note(phase: str, info: dict[str, int]) -> None:
-        nonlocal began, looks
+        nonlocal began, passed_over
         if info["generation"] < 2:
             return
         if phase == "start":
             began = time.thread_time()
-        elif time.thread_time() - began > LONG_LOOK_SECONDS:
-            looks = (looks + 1) % LONG_LOOKS
-            if looks:
+            return
+        is_long = time.thread_time() - began > LONG_LOOK_SECONDS
+        if passed_over == LOOKS:
+            passed_over = 0
+            gc.unfreeze()
+        elif passed_over or is_long:
+            passed_over += 1
+            if is_long:
                 gc.freeze()
-            else:
-                gc.unfreeze()
 
     gc.callbacks.append(note)

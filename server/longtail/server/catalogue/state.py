@@ -29,8 +29,9 @@ from longtail.server.store.changes import ChangeLog
 from longtail.server.store.popularity_weights import PopularityWeights
 from longtail.server.store.records import BoundEncoder, ItemChange, VectorSpace
 
-# Items read from the store at a time: to free more keeps the interpreter from others.
-LOAD_ROWS = 500
+# Items read from the store at a time: at a start, and beside those who are served. To free more of
+# them keeps those from the interpreter.
+LOAD_ROWS, FOLLOWED_ROWS = 2000, 500
 # The columns of a generation's rows, and in it the items that had no vector and so no row.
 COLUMNS_FILE, LACKING = "columns.arrays", "lacking/"
 
@@ -99,8 +100,8 @@ class CatalogueState:
         read = words_of_rows(columns, changes, generation) if words else None
         state = cls(encoder, columns, index, revision, weights, read)
         names = {space.name for space in declared}
-        state._take_in(changes.versions(list(lacking), encoder.id), names)
-        state._take_in(changes.item_changes(newest, revision, encoder.id), names)
+        state._take_in(changes.versions(list(lacking), encoder.id), names, LOAD_ROWS)
+        state._take_in(changes.item_changes(newest, revision, encoder.id), names, LOAD_ROWS)
         if spaces is not None:
             state.spaces = {
                 space.name: state._loaded(changes, space, *spaces(space)) for space in declared
@@ -339,14 +340,16 @@ class CatalogueState:
             self.columns.kill(self.columns.ids[row], revision)
             self._lacking.add(self.columns.ids[row])
 
-    def _take_in(self, changes: Iterable[ItemChange], spaces: Collection[str]) -> None:
+    def _take_in(
+        self, changes: Iterable[ItemChange], spaces: Collection[str], rows: int = FOLLOWED_ROWS
+    ) -> None:
         """Take in the current versions of items, each once, but for those that are held.
 
         `spaces`: names of those that there are, in which the items may have vectors.
         """
         waiting = iter(changes)
-        # Some at a time: the memory of all of them at once would stay with the process.
-        while part := list(islice(waiting, LOAD_ROWS)):
+        # `rows` at a time: the memory of all of them at once would stay with the process.
+        while part := list(islice(waiting, rows)):
             self._take_in_part(part, spaces)
 
     def _take_in_part(self, part: Sequence[ItemChange], spaces: Collection[str]) -> None:

@@ -6,7 +6,6 @@ wakes those who wait and, before they are there, takes it from them. Work of man
 the event loop waiting until it is done, were it not for this.
 """
 
-import threading
 import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
@@ -19,19 +18,11 @@ _GIVEN_SECONDS = 2e-5
 _KEPT_SECONDS = 0.002
 
 
-class _Since(threading.local):
-    """When the thread last gave way."""
-
-    moment = 0.0
-
-
-_since = _Since()
-
-
 def giving_way(steps: Iterable[T]) -> Iterator[T]:
     """Yield `steps`, and between two of them let others have the interpreter from time to time."""
+    since = time.perf_counter()
     for step in steps:
-        if time.perf_counter() - _since.moment > _KEPT_SECONDS:
-            time.sleep(_GIVEN_SECONDS)
-            _since.moment = time.perf_counter()
         yield step
+        if time.perf_counter() - since > _KEPT_SECONDS:
+            time.sleep(_GIVEN_SECONDS)
+            since = time.perf_counter()

@@ -1,5 +1,6 @@
 """InsightService: what the catalogue looks like, and what of it people are shown."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -9,6 +10,7 @@ from longtail.runtime.errors import InvalidArgument, NotFound, Violation
 from longtail.server.catalogue.columns.columns import NO_ROW
 from longtail.server.catalogue.exposure_report import measure_exposure, response_rate
 from longtail.server.catalogue.replica import CatalogueReplica
+from longtail.server.catalogue.state import CatalogueState
 from longtail.server.process.pools import Pools
 from longtail.server.ranking.popularity import Bucket, PopularityScale
 from longtail.server.rpc.read.fields import check_id, microseconds
@@ -28,6 +30,7 @@ class _Stats:
     """What was counted at a revision or later, by a scale of popularity."""
 
     revision: int
+    state: CatalogueState
     scale: PopularityScale
     response: pb.GetCatalogStatsResponse
 
@@ -47,6 +50,7 @@ class InsightService(insight_service_pb2_grpc.InsightServiceServicer):
     ) -> None:
         self._revision = revision
         self._stats: _Stats | None = None
+        self._counting = asyncio.Lock()
         self._pools = pools
         self._store = store
         self._view = view
@@ -57,13 +61,14 @@ class InsightService(insight_service_pb2_grpc.InsightServiceServicer):
         context: ServicerContext[pb.GetCatalogStatsRequest, pb.GetCatalogStatsResponse],
     ) -> pb.GetCatalogStatsResponse:
         """Count items, interactions and buckets."""
-        # Asked first: what is written meanwhile has a revision of its own, and is counted anew.
-        revision, scale = self._revision(), self._view.state.popularity.scale()
-        kept = self._stats
-        if kept is None or kept.revision != revision or kept.scale is not scale:
-            response = await self._pools.administration(self._counted)
-            kept = self._stats = _Stats(revision, scale, response)
-        return kept.response
+        stats = self._current()
+        if stats is None:
+            async with self._counting:
+                # Of those who came at once one counts.
+                stats = self._current()
+                if stats is None:
+                    stats = self._stats = await self._pools.administration(self._counted)
+        return stats.response
 
     async def GetExposureReport(
         self,
@@ -132,23 +137,33 @@ class InsightService(insight_service_pb2_grpc.InsightServiceServicer):
             revision=revision,
         )
 
-    def _counted(self) -> pb.GetCatalogStatsResponse:
-        counts = self._store.counts()
-        state = self._view.state
-        revision, shares = state.revision, state.popularity.scale().shares()
+    def _current(self) -> _Stats | None:
+        """Return what was counted if it is so still."""
+        stats, state = self._stats, self._view.state
+        if stats is None or stats.state is not state or stats.revision != self._revision():
+            return None
+        # Of a large catalogue it changes a moment after the revision.
+        return stats if stats.scale is state.popularity.scale() else None
+
+    def _counted(self) -> _Stats:
+        # Asked first: what is written meanwhile has a revision of its own, and is counted anew.
+        revision, state = self._revision(), self._view.state
+        scale, counts = state.popularity.scale(), self._store.counts()
+        shares = scale.shares()
         head, mid, tail = (
             pb.BucketStats(item_count=shares[bucket].items, popularity_share=shares[bucket].share)
             for bucket in (Bucket.HEAD, Bucket.MID, Bucket.TAIL)
         )
-        return pb.GetCatalogStatsResponse(
+        response = pb.GetCatalogStatsResponse(
             item_count=counts.items,
             interaction_count=counts.interactions,
             user_count=counts.users,
             head=head,
             mid=mid,
             tail=tail,
-            revision=revision,
+            revision=state.revision,
         )
+        return _Stats(revision, state, scale, response)
 
 
 def _span(request: pb.GetExposureReportRequest) -> tuple[int, int]:

@@ -15,24 +15,25 @@ def beyond_names(
 
     They are looked at in order; names that they would take away make no room for each other.
     """
+    names = {item.content.id: names_in(item.content.attributes) for item in new_items}
     every = set[str]()
-    for item in new_items:
-        # One by one: to make or to free all at once would keep the interpreter for as long.
-        every |= names_in(item.content.attributes)
+    for theirs in names.values():
+        # One by one: all at once would keep the interpreter for as long.
+        every |= theirs
     unknown = unknown_names(tx, every)
     if not unknown:
         return {}
     there = count_names(tx)
     refused = dict[str, ServiceError]()
-    for item in new_items:
-        new = names_in(item.content.attributes) & unknown
+    for item_id, theirs in names.items():
+        new = theirs & unknown
         if new and there + len(new) > limit:
             problem = (
                 f"is a new name, and the catalogue has {there:,} names of attributes; with the "
                 f"{len(new):,} of this item it would have more than {limit:,} "
                 "(LONGTAIL_ATTRIBUTE_NAMES)"
             )
-            refused[item.content.id] = InvalidArgument(Violation(f"attributes.{min(new)}", problem))
+            refused[item_id] = InvalidArgument(Violation(f"attributes.{min(new)}", problem))
         else:
             there += len(new)
             unknown -= new

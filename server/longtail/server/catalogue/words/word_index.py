@@ -104,7 +104,7 @@ class WordIndex:
         return index
 
     def append(self, texts: Sequence[str]) -> None:
-        """Add the words of `texts` (n,) as those of the next rows."""
+        """Add the words of `texts` (n,), one at least, as those of the next rows."""
         start = self._lengths.count
         lengths: list[int] = []
         keys: list[Keys] = []
