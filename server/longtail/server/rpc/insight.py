@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from weakref import ReferenceType, ref
 
 from grpc.aio import ServicerContext
 from longtail.runtime.errors import InvalidArgument, NotFound, Violation
@@ -30,7 +31,8 @@ class _Stats:
     """What was counted at a revision or later, by a scale of popularity."""
 
     revision: int
-    state: CatalogueState
+    # Weak: it would keep the columns and graphs of a generation that is replaced.
+    state: ReferenceType[CatalogueState]
     scale: PopularityScale
     response: pb.GetCatalogStatsResponse
 
@@ -140,7 +142,7 @@ class InsightService(insight_service_pb2_grpc.InsightServiceServicer):
     def _current(self) -> _Stats | None:
         """Return what was counted if it is so still."""
         stats, state = self._stats, self._view.state
-        if stats is None or stats.state is not state or stats.revision != self._revision():
+        if stats is None or stats.state() is not state or stats.revision != self._revision():
             return None
         # Of a large catalogue it changes a moment after the revision.
         return stats if stats.scale is state.popularity.scale() else None
@@ -163,7 +165,7 @@ class InsightService(insight_service_pb2_grpc.InsightServiceServicer):
             tail=tail,
             revision=state.revision,
         )
-        return _Stats(revision, state, scale, response)
+        return _Stats(revision, ref(state), scale, response)
 
 
 def _span(request: pb.GetExposureReportRequest) -> tuple[int, int]:
