@@ -1,12 +1,13 @@
 """What Python's collector of cycles looks through: as a rule not what stays."""
 
 import gc
+import math
 import time
 
 # A look through all objects that took longer found much that stays.
 LONG_LOOK_SECONDS = 0.005
-# Of so many looks after that, one sees what the others pass over.
-LOOKS = 16
+# Once in so long a look sees what the others pass over.
+WHOLE_SECONDS = 600.0
 
 
 def keep_collections_short() -> None:
@@ -17,22 +18,19 @@ def keep_collections_short() -> None:
     finds is what stays, modules, a catalogue and people, which references keep count of. But there
     are calls in flight among it too, and what they leave in cycles is found by a later look.
     """
-    began, passed_over = 0.0, 0
+    began, due = 0.0, math.inf
 
     def note(phase: str, info: dict[str, int]) -> None:
-        nonlocal began, passed_over
+        nonlocal began, due
         if info["generation"] < 2:
             return
         if phase == "start":
             began = time.thread_time()
-            return
-        is_long = time.thread_time() - began > LONG_LOOK_SECONDS
-        if passed_over == LOOKS:
-            passed_over = 0
+        elif time.monotonic() > due:
+            due = math.inf
             gc.unfreeze()
-        elif passed_over or is_long:
-            passed_over += 1
-            if is_long:
-                gc.freeze()
+        elif time.thread_time() - began > LONG_LOOK_SECONDS:
+            due = min(due, time.monotonic() + WHOLE_SECONDS)
+            gc.freeze()
 
     gc.callbacks.append(note)
