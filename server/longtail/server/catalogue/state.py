@@ -29,8 +29,8 @@ from longtail.server.store.changes import ChangeLog
 from longtail.server.store.popularity_weights import PopularityWeights
 from longtail.server.store.records import BoundEncoder, ItemChange, VectorSpace
 
-# Items read from the store at a time: at a start, and beside those who are served. To free more of
-# them keeps those from the interpreter.
+# Items read from the store at a time: at a start, and beside serving, where to free more of them
+# would keep the interpreter from those who are served.
 LOAD_ROWS, FOLLOWED_ROWS = 2000, 500
 # The columns of a generation's rows, and in it the items that had no vector and so no row.
 COLUMNS_FILE, LACKING = "columns.arrays", "lacking/"

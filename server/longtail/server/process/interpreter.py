@@ -12,14 +12,17 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-# Whoever is woken needs a few microseconds; the system takes fifty more to end a shorter sleep.
+# Whoever is woken needs some 15 us to be there. The system adds about fifty to so short a sleep.
 _GIVEN_SECONDS = 2e-5
 # Four parts of a hundred go to others, whether there are any or not.
 _KEPT_SECONDS = 0.002
 
 
 def giving_way(steps: Iterable[T]) -> Iterator[T]:
-    """Yield `steps`, and between two of them let others have the interpreter from time to time."""
+    """Yield `steps`, and between two of them let others have the interpreter from time to time.
+
+    In a thread: it sleeps, which would stop an event loop.
+    """
     since = time.perf_counter()
     for step in steps:
         yield step

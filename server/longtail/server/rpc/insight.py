@@ -28,9 +28,8 @@ EARLIEST = -62_135_596_800 * 10**6
 
 @dataclass(frozen=True)
 class _Stats:
-    """What was counted at a revision or later, by a scale of popularity."""
+    """What was counted of a state, by a scale of popularity; `response.revision` or later."""
 
-    revision: int
     # Weak: it would keep the columns and graphs of a generation that is replaced.
     state: ReferenceType[CatalogueState]
     scale: PopularityScale
@@ -141,8 +140,8 @@ class InsightService(insight_service_pb2_grpc.InsightServiceServicer):
 
     def _current(self) -> _Stats | None:
         """Return what was counted if it is so still."""
-        stats, state = self._stats, self._view.state
-        if stats is None or stats.state() is not state or stats.revision != self._revision():
+        stats, state, revision = self._stats, self._view.state, self._revision()
+        if stats is None or stats.state() is not state or stats.response.revision != revision:
             return None
         # Of a large catalogue it changes a moment after the revision.
         return stats if stats.scale is state.popularity.scale() else None
@@ -163,9 +162,9 @@ class InsightService(insight_service_pb2_grpc.InsightServiceServicer):
             head=head,
             mid=mid,
             tail=tail,
-            revision=state.revision,
+            revision=revision,
         )
-        return _Stats(revision, ref(state), scale, response)
+        return _Stats(ref(state), scale, response)
 
 
 def _span(request: pb.GetExposureReportRequest) -> tuple[int, int]:

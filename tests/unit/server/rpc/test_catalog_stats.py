@@ -17,7 +17,9 @@ from tests.unit.server.catalogues import Written, interaction, item, opened, vie
 class Statistics:
     """The service, and how often it counted."""
 
-    def __init__(self, written: Written, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(
+        self, written: Written, folder: Path, pools: Pools, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         self.view = view_of(written, folder)
         self.counted = 0
         count = written.store.counts
@@ -27,12 +29,11 @@ class Statistics:
             return count()
 
         monkeypatch.setattr(written.store, "counts", counts)
-        self._service = InsightService(
-            written.store, self.view, lambda: self.view.revision, Pools()
-        )
+        self._service = InsightService(written.store, self.view, lambda: self.view.revision, pools)
 
     async def ask(self) -> tuple[int, int, int, int]:
         request = pb.GetCatalogStatsRequest()
+        # It has no use for the call's context.
         told = await self._service.GetCatalogStats(request, None)  # type: ignore[arg-type]
         assert told.revision == self.view.revision
         return told.item_count, told.interaction_count, told.user_count, told.tail.item_count
@@ -46,8 +47,11 @@ def written(tmp_path: Path) -> Iterator[Written]:
 
 
 @pytest.fixture
-def statistics(written: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Statistics:
-    return Statistics(written, tmp_path, monkeypatch)
+def statistics(
+    written: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Statistics]:
+    with Pools() as pools:
+        yield Statistics(written, tmp_path, pools, monkeypatch)
 
 
 async def test_they_are_counted_once_for_each_revision(
